@@ -1,0 +1,77 @@
+# `make` lists what there is. The binary and the tests need Go alone; the servers that the tests want, scripts/servers brings.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+export CGO_ENABLED := 0
+
+FUZZTIME ?= 10s
+TESTFLAGS ?=
+TOOLS := .cache/bin
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## start a server for development on 127.0.0.1:8000
+	go run ./cmd/gatehouse serve
+
+.PHONY: build
+build: ## build bin/gatehouse
+	go build -trimpath -ldflags '-s -w' -o bin/gatehouse ./cmd/gatehouse
+
+# No test that uses a server is answered from go's cache: its URL is another one each time, and go caches by the environment.
+.PHONY: test
+test: ## run all tests, on SQLite and on a throwaway PostgreSQL (TESTFLAGS='-run …')
+	scripts/servers go test -timeout 15m $(TESTFLAGS) ./...
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	FUZZTIME='$(FUZZTIME)' scripts/fuzz
+
+.PHONY: check
+check: lint ## what must pass before a commit: form, linters, modules, tests under the race detector
+	go mod tidy -diff
+	CGO_ENABLED=1 scripts/servers go test -race -timeout 30m $(TESTFLAGS) ./...
+
+.PHONY: lint
+lint: vet $(TOOLS)/golangci-lint ## gofmt, go vet, golangci-lint
+	$(TOOLS)/golangci-lint run
+
+.PHONY: vet
+vet: ## gofmt and go vet alone: quick, and without tools
+	@unformed=$$(gofmt -l .); test -z "$$unformed" || { printf 'not gofmt-ed:\n%s\n' "$$unformed"; exit 1; }
+	go vet ./...
+
+.PHONY: bench
+bench: ## run the benchmarks against servers that sync every commit
+	packages=$$(scripts/targets Benchmark | cut -d ' ' -f 1 | sort -u); \
+	SERVERS_DURABLE=1 scripts/servers go test -run '^$$' -bench . -benchmem -timeout 1h $$packages
+
+.PHONY: soak
+soak: ## the long proofs: the tests with GATEHOUSE_SOAK=1, for up to 3 hours
+	GATEHOUSE_SOAK=1 scripts/servers go test -count=1 -timeout 3h $(TESTFLAGS) ./...
+
+.PHONY: scan
+scan: $(TOOLS)/govulncheck $(TOOLS)/golangci-lint $(TOOLS)/gitleaks ## look for vulnerabilities, unsafe code, and secrets in the history
+	scripts/govulncheck $(TOOLS)/govulncheck
+	$(TOOLS)/golangci-lint run --enable-only gosec,staticcheck
+	$(TOOLS)/gitleaks git --no-banner --no-color --redact --verbose --log-opts=--all .
+
+.PHONY: notices
+notices: ## write bin/LICENCES: the licences of everything linked into the binary
+	@mkdir -p bin
+	scripts/licences >bin/LICENCES
+
+.PHONY: tools
+tools: $(addprefix $(TOOLS)/,golangci-lint govulncheck gitleaks benchstat) ## build the programs of tools/ into .cache/bin
+
+$(TOOLS)/golangci-lint: PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(TOOLS)/govulncheck: PACKAGE := golang.org/x/vuln/cmd/govulncheck
+$(TOOLS)/benchstat: PACKAGE := golang.org/x/perf/cmd/benchstat
+$(TOOLS)/golangci-lint $(TOOLS)/govulncheck $(TOOLS)/benchstat: tools/go.mod
+	cd tools && go build -o ../$@ $(PACKAGE)
+
+$(TOOLS)/gitleaks: tools/gitleaks/go.mod
+	cd tools/gitleaks && go build -o ../../$@ github.com/zricethezav/gitleaks/v8
