@@ -1,0 +1,127 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// listener is a field that holds an address to listen on.
+func listener(at func(*Config) *string) field {
+	return field{
+		read: func(r *reading) {
+			host, port, err := net.SplitHostPort(r.value)
+			_, badPort := strconv.ParseUint(port, 10, 16)
+			_, badIP := netip.ParseAddr(host)
+			if err != nil || badPort != nil || badIP != nil && host != "" && host != "localhost" {
+				r.refuse("It is not an address and a port.", "Write an IP address and a port, such as "+r.setting.initial+" or [::1]:8000.")
+				return
+			}
+			number, _ := strconv.Atoi(port)
+			*at(r.c) = net.JoinHostPort(host, strconv.Itoa(number))
+		},
+		show: func(c *Config) string { return *at(c) },
+	}
+}
+
+// loopback reports whether the host is this machine only.
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// exposed reports whether others than this machine reach the listener.
+func exposed(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	return err != nil || !loopback(host)
+}
+
+func tellExposed(r *reading) {
+	if !r.c.Production() && exposed(r.setting.field.show(r.c)) {
+		r.tell("Other machines can reach this development server, and what they send travels in the clear. Use a loopback address, or ENVIRONMENT=production behind a proxy with TLS.")
+	}
+}
+
+func refuseExposed(r *reading) {
+	if exposed(r.setting.field.show(r.c)) {
+		r.refuse("It is not a loopback address, and this version has no TLS of its own: what people send would travel in the clear.",
+			"Write "+r.setting.initial+", and put a proxy that speaks TLS (such as nginx) in front of it on the same machine.")
+	}
+}
+
+// listenerURL is the default of PUBLIC_URL. It is empty if LISTEN_ADDR is at
+// fault.
+func listenerURL(c *Config) string {
+	host, port, err := net.SplitHostPort(c.ListenAddr)
+	if err != nil {
+		return ""
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		// Every address of the machine: this one works for whoever sits at it.
+		host = "localhost"
+	} else {
+		// The zone of an IPv6 address means nothing in a URL.
+		host, _, _ = strings.Cut(host, "%")
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// hostname is a name in the DNS (RFC 1123 section 2.1), in lower case.
+var hostname = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
+
+// readPublicURL takes an origin (RFC 6454 section 4). The rules are checked one
+// after the other, because each tells something else.
+func readPublicURL(r *reading) {
+	const mend = "Write scheme and host, such as https://auth.example.com, and a port if it is not the scheme's own."
+	u, err := url.Parse(r.value)
+	switch {
+	case err != nil || u.Opaque != "" || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		r.refuse("It is not an http or https URL.", mend)
+		return
+	case u.User != nil:
+		r.refuse("It holds a user name or a password.", mend)
+		return
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || strings.Contains(r.value, "#"):
+		r.refuse("It has a path, a query or a fragment behind the host.", mend)
+		return
+	}
+	host := strings.ToLower(u.Hostname())
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Zone() == "" {
+		host = ip.String()
+		if ip.Is6() {
+			host = "[" + host + "]"
+		}
+	} else if !hostname.MatchString(host) || len(host) > 253 {
+		r.refuse("Its host is not a name or an IP address.", "Write the host in letters, digits and hyphens; a name in another script in its xn-- form.")
+		return
+	}
+	port := u.Port()
+	if n, err := strconv.ParseUint(port, 10, 16); port != "" {
+		if err != nil {
+			r.refuse("Its port is not a number up to 65535.", mend)
+			return
+		}
+		port = ":" + strconv.FormatUint(n, 10)
+	}
+	// Browsers leave the scheme's own port out of an origin.
+	if u.Scheme == "http" && port == ":80" || u.Scheme == "https" && port == ":443" {
+		port = ""
+	}
+	r.c.PublicURL = u.Scheme + "://" + host + port
+}
+
+func safePublicURL(r *reading) {
+	const mend = "Write the https address that people use, such as https://auth.example.com."
+	switch {
+	case r.source == FromDefault:
+		r.refuse("It is required in production.", mend)
+	case !strings.HasPrefix(r.c.PublicURL, "https://"):
+		r.refuse("It is not https: passwords and tokens would travel in the clear.", mend)
+	}
+}

@@ -1,0 +1,166 @@
+package config
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// refusals are settings that must not start, and why. What the operator then
+// reads stands in testdata/refusals.txt, under the name.
+var refusals = []struct {
+	name     string
+	environ  []string
+	envFile  string
+	files    files
+	settings string // those at fault, in order
+}{
+	{name: "ENV-1 words that are none", environ: []string{"ENVIRONMENT=prod", "LOG_LEVEL=verbose", "MIGRATE=yes", "PUBLIC_URL=https://auth.acme.org", "JWT_SECRET_KEY=" + goodKey, "EMAIL_VERIFICATION=on", "REGISTRATION=no", "JWT_ALGORITHM=none", "PASSWORD_HASH=md5"},
+		settings: "ENVIRONMENT LOG_LEVEL MIGRATE JWT_ALGORITHM PASSWORD_HASH EMAIL_VERIFICATION REGISTRATION"},
+	{name: "a misspelt ENVIRONMENT is judged as production", environ: []string{"ENVIRONMENT=live", "BCRYPT_COST=4"},
+		settings: "ENVIRONMENT PUBLIC_URL JWT_SECRET_KEY BCRYPT_COST"},
+	{name: "words that are planned", environ: []string{"JWT_ALGORITHM=HS256", "PASSWORD_HASH=argon2id", "REGISTRATION=invite"},
+		settings: "JWT_ALGORITHM PASSWORD_HASH REGISTRATION"},
+	{name: "EdDSA", environ: []string{"JWT_ALGORITHM=EdDSA"}, settings: "JWT_ALGORITHM"},
+	{name: "RS256", environ: []string{"JWT_ALGORITHM=rs256"}, settings: "JWT_ALGORITHM"},
+	{name: "numbers", environ: []string{"DATABASE_MAX_CONNS=0", "ACCESS_TOKEN_EXPIRE_MINUTES=15m", "REFRESH_TOKEN_EXPIRE_DAYS=366", "REFRESH_REUSE_GRACE_SECONDS=61", "REFRESH_RETRY_HOURS=73", "PASSWORD_MIN_LENGTH=7", "BCRYPT_COST=17", "SESSION_MAX_DAYS=-1"},
+		settings: "DATABASE_MAX_CONNS ACCESS_TOKEN_EXPIRE_MINUTES REFRESH_TOKEN_EXPIRE_DAYS SESSION_MAX_DAYS REFRESH_REUSE_GRACE_SECONDS REFRESH_RETRY_HOURS PASSWORD_MIN_LENGTH BCRYPT_COST"},
+	{name: "a session shorter than its refresh token", environ: []string{"REFRESH_TOKEN_EXPIRE_DAYS=60"}, settings: "SESSION_MAX_DAYS"},
+	{name: "listeners", environ: []string{"LISTEN_ADDR=8000", "ADMIN_LISTEN_ADDR=db.acme.org:9000"}, settings: "LISTEN_ADDR ADMIN_LISTEN_ADDR"},
+	{name: "one address for both listeners", environ: []string{"ADMIN_LISTEN_ADDR=127.0.0.1:8000"}, settings: "ADMIN_LISTEN_ADDR"},
+	{name: "issuer and audience", environ: []string{"JWT_ISSUER=Acme Inc", "JWT_AUDIENCE=a,b"}, settings: "JWT_ISSUER JWT_AUDIENCE"},
+	{name: "a long issuer", environ: []string{"JWT_ISSUER=https://" + strings.Repeat("a", 250)}, settings: "JWT_ISSUER"},
+	{name: "control characters", environ: []string{"LOG_LEVEL=INFO\x1b[2J", "JWT_SECRET_KEY=" + goodKey + "\t", "DATABASE_URL=sqlite:./a\xff.db"},
+		settings: "LOG_LEVEL DATABASE_URL JWT_SECRET_KEY"},
+
+	{name: "JWT-1 too short", environ: []string{"JWT_SECRET_KEY=" + goodKey[:31]}, settings: "JWT_SECRET_KEY"},
+	{name: "JWT-1 easy to guess", environ: []string{"JWT_SECRET_KEY=" + strings.Repeat("abc", 20)}, settings: "JWT_SECRET_KEY"},
+	{name: "JWT-1 a placeholder, in development too", environ: []string{"JWT_SECRET_KEY=your-256-bit-signing-key-goes-here-please-change-me"}, settings: "JWT_SECRET_KEY"},
+	{name: "JWT-1 a space at its end", environ: []string{"JWT_SECRET_KEY=" + goodKey + " "}, settings: "JWT_SECRET_KEY"},
+
+	{name: "production with nothing set", environ: []string{"ENVIRONMENT=production"}, settings: "PUBLIC_URL JWT_SECRET_KEY"},
+	{name: "NET-1 listeners in production", environ: production("LISTEN_ADDR=0.0.0.0:8000", "ADMIN_LISTEN_ADDR=:9000"), settings: "LISTEN_ADDR ADMIN_LISTEN_ADDR"},
+	{name: "NET-1 plain http in production", environ: production("PUBLIC_URL=http://auth.acme.org"), settings: "PUBLIC_URL"},
+	{name: "JWT-2 PW-2 MAIL-1 weaker than the guide", environ: production("ACCESS_TOKEN_EXPIRE_MINUTES=31", "BCRYPT_COST=11", "EMAIL_VERIFICATION=optional"),
+		settings: "ACCESS_TOKEN_EXPIRE_MINUTES BCRYPT_COST EMAIL_VERIFICATION"},
+	{name: "placeholders", environ: production("PUBLIC_URL=https://auth.yourdomain.com", "JWT_ISSUER=https://<your domain>", "JWT_AUDIENCE=${AUDIENCE}"),
+		settings: "PUBLIC_URL JWT_ISSUER JWT_AUDIENCE"},
+
+	{name: "DB-1 plaintext to another machine", environ: production("DATABASE_URL=postgres://gate:"+goodPassword+"@10.0.0.5/gate?sslmode=disable", "MIGRATE_DATABASE_URL=postgres://owner:"+goodPassword+"@db.acme.org/gate?sslmode=prefer"),
+		settings: "DATABASE_URL MIGRATE_DATABASE_URL"},
+	{name: "DB-3 no password", environ: production("DATABASE_URL=postgres://gate@db.acme.org/gate"), settings: "DATABASE_URL"},
+	{name: "DB-3 short password", environ: production("DATABASE_URL=postgres://gate:h8Kz3pWq9Tn@db.acme.org/gate"), settings: "DATABASE_URL"},
+	{name: "DB-3 password easy to guess", environ: production("DATABASE_URL=postgres://gate:Passw0rd12345@127.0.0.1/gate"), settings: "DATABASE_URL"},
+	{name: "DB-3 the name as password", environ: production("DATABASE_URL=postgres://gatehouse_serving:Gatehouse_Serving@127.0.0.1/gate"), settings: "DATABASE_URL"},
+	{name: "DB-1 DB-3 placeholder and plaintext", environ: production("DATABASE_URL=postgres://gate:changeme@db.acme.org/gate?sslmode=allow"), settings: "DATABASE_URL DATABASE_URL"},
+	{name: "two kinds of database", environ: []string{"DATABASE_URL=postgres://gate@localhost/gate", "MIGRATE_DATABASE_URL=sqlite:./data/gatehouse.db"}, settings: "MIGRATE_DATABASE_URL"},
+	{name: "two SQLite files", environ: []string{"MIGRATE_DATABASE_URL=sqlite:./other.db"}, settings: "MIGRATE_DATABASE_URL"},
+
+	{name: "name and file at once", environ: []string{"JWT_SECRET_KEY=" + goodKey, "JWT_SECRET_KEY_FILE=/run/key"}, files: files{"/run/key": goodKey}, settings: "JWT_SECRET_KEY"},
+	{name: "name and file at once in .env", envFile: "DATABASE_URL=sqlite:a.db\nDATABASE_URL_FILE=/run/db\n", settings: "DATABASE_URL"},
+	{name: "a secret's file that is missing", environ: production("JWT_SECRET_KEY_FILE=/run/key", "JWT_SECRET_KEY="), settings: "JWT_SECRET_KEY_FILE"},
+	{name: "secrets' files that are empty or closed", envFile: "JWT_SECRET_KEY_FILE=/run/key\nDATABASE_URL_FILE=/run/db\nMIGRATE_DATABASE_URL_FILE=/run/dir", files: files{"/run/key": "\n", "/run/db": "forbidden", "/run/dir": "directory"},
+		settings: "DATABASE_URL_FILE MIGRATE_DATABASE_URL_FILE JWT_SECRET_KEY_FILE"},
+	{name: "an .env that is no .env", environ: []string{"BCRYPT_COST=99", "ENVIRONMENT=production"}, envFile: "JWT_SECRET_KEY=abc\nLOG_LEVEL=\"INFO\nhello there\n",
+		settings: ".env BCRYPT_COST"},
+	{name: "an .env that may not be read", envFile: "forbidden", settings: ".env"},
+	{name: "an .env that is too large", envFile: strings.Repeat("# comment\n", 7000), settings: ".env"},
+
+	{name: "known, not built", environ: []string{"REDIS_URL=redis://127.0.0.1", "PASSWORD_PEPPER_FILE=/run/pepper", "RETENTION_LOGIN_LOGS_DAYS=90", "SMTP_URL="}, envFile: "RETENTION_SESSIONS_DAYS=30\nCORS_ORIGINS=https://acme.org\nTLS_CERT_FILE=/etc/tls/cert.pem",
+		settings: "TLS_CERT_FILE REDIS_URL CORS_ORIGINS PASSWORD_PEPPER_FILE RETENTION_LOGIN_LOGS_DAYS RETENTION_SESSIONS_DAYS"},
+	{name: "a misspelt name beside what is missing for it", environ: []string{"ENVIRONMENT=production", "PUBLIC_URL=https://auth.acme.org"}, envFile: "JWT_SECRET=" + goodKey, settings: "JWT_SECRET_KEY"},
+}
+
+func TestRefusals(t *testing.T) {
+	const path = "testdata/refusals.txt"
+	var got strings.Builder
+	got.WriteString("What an operator reads, for each refusal in refusal_test.go. Rewrite with: go test ./internal/config -run TestRefusals -update\n")
+	for _, tt := range refusals {
+		t.Run(tt.name, func(t *testing.T) {
+			all := files{}
+			for name, text := range tt.files {
+				all[name] = text
+			}
+			if tt.envFile != "" {
+				all[".env"] = tt.envFile
+			}
+			c, err := Load(Source{Environ: tt.environ, ReadFile: all.read})
+			if c != nil {
+				t.Errorf("a refused configuration was handed out")
+			}
+			f := faultsOf(t, err)
+			var names []string
+			for _, one := range f.List {
+				names = append(names, one.Setting)
+			}
+			if diff := cmp.Diff(tt.settings, strings.Join(names, " ")); diff != "" {
+				t.Errorf("settings at fault, -want +got:\n%s", diff)
+			}
+			for _, line := range strings.Split(f.Error(), "\n") {
+				if len(line) > 80 && strings.Contains(strings.TrimSpace(line), " ") {
+					t.Errorf("line over 80 columns: %s", line)
+				}
+			}
+			got.WriteString("\n=== " + tt.name + "\n" + f.Error() + "\n")
+		})
+	}
+	golden(t, path, got.String())
+}
+
+// ENV-1, JWT-1, DB-3: the guide's own template is refused with every fault
+// named, until its placeholders are gone.
+func TestENV1_GuideTemplate(t *testing.T) {
+	template, err := os.ReadFile("testdata/guide.env")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Load(Source{ReadFile: files{".env": string(template)}.read})
+	f := faultsOf(t, err)
+	golden(t, "testdata/guide.txt", f.Error()+"\n")
+	if len(f.Warnings) > 0 {
+		t.Errorf("every name in the template is known: %q", f.Warnings)
+	}
+
+	// With real values, what is left is what this version does not have.
+	real := strings.NewReplacer(
+		"CHANGE_THIS_TO_A_SECURE_RANDOM_STRING_AT_LEAST_32_CHARS", goodKey,
+		"db_user:STRONG_PASSWORD@db_host:5432/production_db", "gate:"+goodPassword+"@db.acme.org:5432/gate",
+	).Replace(string(template))
+	_, err = Load(Source{Environ: []string{"PUBLIC_URL=https://auth.acme.org"}, ReadFile: files{".env": real}.read})
+	for _, one := range faultsOf(t, err).List {
+		if !strings.Contains(one.Problem, "does not have it yet") {
+			t.Errorf("%+v", one)
+		}
+	}
+	var kept []string
+	for _, line := range strings.Split(real, "\n") {
+		for _, name := range []string{"JWT_", "ACCESS_", "REFRESH_", "DATABASE_", "ENVIRONMENT", "LOG_"} {
+			if strings.HasPrefix(line, name) {
+				kept = append(kept, line)
+			}
+		}
+	}
+	c, err := Load(Source{Environ: []string{"PUBLIC_URL=https://auth.acme.org"}, ReadFile: files{".env": strings.Join(kept, "\n")}.read})
+	if err != nil || len(c.Warnings) > 0 || len(kept) != 6 {
+		t.Errorf("%v, %q", err, kept)
+	}
+}
+
+// golden compares with a file under testdata.
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s, -want +got (rewrite it with -update):\n%s", path, diff)
+	}
+}

@@ -1,0 +1,238 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// table has every setting, in the order of the docs, the report and the faults.
+// A default or a check may look at the rows above its own.
+var table = []setting{
+	{
+		name: "ENVIRONMENT", initial: "development",
+		meaning:    "`development` or `production`. Production starts only if every setting is safe.",
+		production: "",
+		field:      choice(func(c *Config) *Environment { return &c.Environment }, nil, Development, Production),
+	},
+	{
+		name: "LOG_LEVEL", initial: "INFO",
+		meaning:    "The least level that is logged: `DEBUG`, `INFO`, `WARNING` or `ERROR`.",
+		production: "`DEBUG` is told at the start",
+		field:      level(),
+		safe: func(r *reading) {
+			if r.c.LogLevel < 0 {
+				r.tell("DEBUG logs more than production should keep. INFO is right there.")
+			}
+		},
+	},
+	{
+		name: "LISTEN_ADDR", initial: "127.0.0.1:8000",
+		meaning:    "Where the API and the pages are served: address and port. Port 0 lets the system choose.",
+		production: "an address that is not loopback is refused: this version has no TLS of its own, so a proxy on the same machine brings it",
+		field:      listener(func(c *Config) *string { return &c.ListenAddr }),
+		check:      tellExposed, safe: refuseExposed,
+	},
+	{
+		name: "ADMIN_LISTEN_ADDR", initial: "127.0.0.1:9000",
+		meaning:    "Where `/healthz`, `/readyz` and `/metrics` are served. Not for the public.",
+		production: "an address that is not loopback is refused",
+		field:      listener(func(c *Config) *string { return &c.AdminListenAddr }),
+		check: func(r *reading) {
+			if r.c.AdminListenAddr == r.c.ListenAddr && !strings.HasSuffix(r.c.ListenAddr, ":0") {
+				r.refuse("It is the same as LISTEN_ADDR.", "Give it another port, such as 127.0.0.1:9000.")
+			}
+			tellExposed(r)
+		},
+		safe: refuseExposed,
+	},
+	{
+		name: "PUBLIC_URL", initial: "http://LISTEN_ADDR", derive: listenerURL, followsListener: true,
+		meaning:    "The address that people use: scheme, host and perhaps port, nothing behind it.",
+		production: "required; https only",
+		field:      field{read: readPublicURL, show: func(c *Config) string { return c.PublicURL }},
+		safe:       safePublicURL,
+	},
+	{name: "TRUSTED_PROXIES"},
+	{name: "TLS_CERT_FILE"},
+	{name: "TLS_KEY_FILE"},
+	{name: "TLS_ACME_DOMAINS"},
+	{name: "TLS_ACME_DIRECTORY"},
+	{
+		name: "DATABASE_URL", initial: "sqlite:./data/gatehouse.db", cover: passwordCovered,
+		meaning: "`sqlite:PATH`, or `postgres://USER:PASSWORD@HOST:PORT/NAME`. Without `sslmode` it is `verify-full` for any host but loopback.",
+		production: "`sslmode` `disable`, `allow` and `prefer` are refused for any host but loopback, `require` and `verify-ca` are told; " +
+			"a password that is under 12 characters or easy to guess is refused",
+		field: database(func(c *Config) *Database { return &c.Database }),
+		safe:  safeDatabase,
+	},
+	{
+		name: "DATABASE_MAX_CONNS", initial: "8",
+		meaning: "The most connections to the database: 1 to 1000.",
+		field:   number(1, 1000, " connections", func(c *Config) *int { return &c.DatabaseMaxConns }),
+	},
+	{
+		name: "MIGRATE", initial: "auto",
+		meaning: "`auto` brings the schema up to date at the start; `off` refuses to start on one that is behind.",
+		field:   choice(func(c *Config) *Migration { return &c.Migrate }, nil, MigrateAuto, MigrateOff),
+	},
+	{
+		name: "MIGRATE_DATABASE_URL", initial: "DATABASE_URL", cover: passwordCovered,
+		derive:     func(c *Config) string { return c.Database.URL.Reveal() },
+		meaning:    "The same PostgreSQL database with a role that may change the schema, so that the serving role need not.",
+		production: "as DATABASE_URL",
+		field:      database(func(c *Config) *Database { return &c.MigrateDatabase }),
+		check:      checkMigrateDatabase,
+		safe: func(r *reading) {
+			if r.source != FromDefault {
+				safeDatabase(r)
+			}
+		},
+	},
+	{name: "REVOCATION_STALE_SECONDS"},
+	{name: "REDIS_URL", cover: passwordCovered},
+	{
+		name: "JWT_SECRET_KEY", cover: covered, unset: "made at the first start, and kept beside the database",
+		meaning:    "The root of every derived key: 32 random characters or more. `gatehouse secret` prints one.",
+		production: "required",
+		field:      field{read: readSecretKey, show: func(c *Config) string { return c.JWTSecretKey.Reveal() }},
+		safe: func(r *reading) {
+			if r.value == "" {
+				r.refuse("It is required in production.", mendSecretKey)
+			}
+		},
+	},
+	{name: "JWT_SECRET_KEY_PREVIOUS", cover: covered},
+	{
+		name: "JWT_ALGORITHM", initial: "ES256",
+		meaning: "How access tokens are signed: `ES256`. EdDSA, RS256 and HS256 are not built yet.",
+		field:   choice(func(c *Config) *string { return &c.JWTAlgorithm }, []string{"EdDSA", "RS256", "HS256"}, "ES256"),
+	},
+	{
+		name: "JWT_ISSUER", initial: "PUBLIC_URL", followsListener: true,
+		derive:     func(c *Config) string { return c.PublicURL },
+		meaning:    "The claim `iss` of access tokens.",
+		production: "what is not an https URL is told",
+		field:      claim(func(c *Config) *string { return &c.JWTIssuer }),
+		safe: func(r *reading) {
+			if r.source != FromDefault && !strings.HasPrefix(r.c.JWTIssuer, "https://") {
+				r.tell("It is not an https URL, so applications can't find the keys by it (RFC 8414 section 2).")
+			}
+		},
+	},
+	{
+		name: "JWT_AUDIENCE", initial: "JWT_ISSUER", followsListener: true,
+		derive:  func(c *Config) string { return c.JWTIssuer },
+		meaning: "The claim `aud` of access tokens: one audience.",
+		field:   claim(func(c *Config) *string { return &c.JWTAudience }),
+	},
+	{
+		name: "ACCESS_TOKEN_EXPIRE_MINUTES", initial: "15",
+		meaning:    "How long an access token is good: 1 to 1440 minutes.",
+		production: "over 30 is refused",
+		field:      span(1, 1440, time.Minute, func(c *Config) *time.Duration { return &c.AccessTokenLife }),
+		safe: func(r *reading) {
+			if r.c.AccessTokenLife > 30*time.Minute {
+				r.refuse("It is over 30 minutes, the longest that is safe in production.", "Write a number from 1 to 30; 15 is right for most.")
+			}
+		},
+	},
+	{
+		name: "REFRESH_TOKEN_EXPIRE_DAYS", initial: "7",
+		meaning: "A session dies when it is unused for so long: 1 to 365 days.",
+		field:   span(1, 365, day, func(c *Config) *time.Duration { return &c.RefreshTokenLife }),
+	},
+	{
+		name: "SESSION_MAX_DAYS", initial: "30",
+		meaning: "A session dies after so long, used or not: 1 to 365 days, and no fewer than REFRESH_TOKEN_EXPIRE_DAYS.",
+		field:   span(1, 365, day, func(c *Config) *time.Duration { return &c.SessionMaxLife }),
+		check: func(r *reading) {
+			if r.c.SessionMaxLife < r.c.RefreshTokenLife {
+				r.refuse("It is shorter than REFRESH_TOKEN_EXPIRE_DAYS, so no refresh token could live as long as that says.", "Raise SESSION_MAX_DAYS, or lower REFRESH_TOKEN_EXPIRE_DAYS.")
+			}
+		},
+	},
+	{name: "SESSIONS_PER_ACCOUNT"},
+	{
+		name: "REFRESH_REUSE_GRACE_SECONDS", initial: "10",
+		meaning: "For so long after a rotation the old refresh token gets the same new one again, so that racing tabs are harmless: 0 (never) to 60 seconds.",
+		field:   span(0, 60, time.Second, func(c *Config) *time.Duration { return &c.RefreshReuseGrace }),
+	},
+	{
+		name: "REFRESH_RETRY_HOURS", initial: "24",
+		meaning: "For so long the old refresh token gets a fresh one if the new one was never used, so that a lost answer is harmless: 0 (never) to 72 hours.",
+		field:   span(0, 72, time.Hour, func(c *Config) *time.Duration { return &c.RefreshRetry }),
+	},
+	{name: "CORS_ORIGINS"},
+	{name: "SESSION_COOKIE_SECURE"},
+	{name: "SESSION_COOKIE_HTTPONLY"},
+	{name: "SESSION_COOKIE_SAMESITE"},
+	{name: "LOGIN_RATE_LIMIT_ATTEMPTS"},
+	{name: "LOGIN_RATE_LIMIT_WINDOW_MINUTES"},
+	{name: "REGISTRATION_RATE_LIMIT_ATTEMPTS"},
+	{name: "REGISTRATION_RATE_LIMIT_WINDOW_MINUTES"},
+	{name: "PASSWORD_RESET_RATE_LIMIT_ATTEMPTS"},
+	{name: "PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES"},
+	{name: "API_RATE_LIMIT_REQUESTS"},
+	{name: "API_RATE_LIMIT_WINDOW_SECONDS"},
+	{name: "LOCKOUT_AFTER"},
+	{name: "LOCKOUT_DELAY_SECONDS"},
+	{
+		name: "PASSWORD_MIN_LENGTH", initial: "15",
+		meaning: "The shortest password, in characters: 8 to 64. 15 is NIST's where the password is all there is (SP 800-63B-4).",
+		field:   number(8, 64, " characters", func(c *Config) *int { return &c.PasswordMinLength }),
+	},
+	{name: "PASSWORD_REQUIRE_UPPERCASE"},
+	{name: "PASSWORD_REQUIRE_LOWERCASE"},
+	{name: "PASSWORD_REQUIRE_DIGIT"},
+	{name: "PASSWORD_REQUIRE_SYMBOL"},
+	{
+		name: "PASSWORD_HASH", initial: "bcrypt",
+		meaning: "How passwords are kept: `bcrypt`. argon2id is not built yet.",
+		field:   choice(func(c *Config) *string { return &c.PasswordHash }, []string{"argon2id"}, "bcrypt"),
+	},
+	{
+		name: "BCRYPT_COST", initial: "12",
+		meaning:    "bcrypt's cost: 4 to 16. One more doubles the work of a sign-in, and of a guess.",
+		production: "under 12 is refused",
+		field:      number(4, 16, "", func(c *Config) *int { return &c.BcryptCost }),
+		safe: func(r *reading) {
+			if r.c.BcryptCost < 12 {
+				r.refuse("It is under 12, the least that is safe in production.", "Write 12, or a number up to 16.")
+			}
+		},
+	},
+	{name: "PASSWORD_PEPPER", cover: covered},
+	{name: "PASSWORD_BREACH"},
+	{name: "PASSWORD_BREACH_FILE"},
+	{
+		name: "EMAIL_VERIFICATION", initial: "optional",
+		derive: func(c *Config) string {
+			if c.Production() {
+				return string(VerificationRequired)
+			}
+			return string(VerificationOptional)
+		},
+		meaning:    "`required`: an account signs in only once its address is verified; or `optional`.",
+		production: "`required`, and `optional` is refused",
+		field:      choice(func(c *Config) *Verification { return &c.EmailVerification }, nil, VerificationOptional, VerificationRequired),
+		safe: func(r *reading) {
+			if r.c.EmailVerification == VerificationOptional {
+				r.refuse("Anyone could sign in under an address that is not theirs.", "Write required, or remove it.")
+			}
+		},
+	},
+	{
+		name: "REGISTRATION", initial: "open",
+		meaning: "`open`: anyone may register; `closed`: administrators open accounts. invite is not built yet.",
+		field:   choice(func(c *Config) *Registration { return &c.Registration }, []Registration{"invite"}, RegistrationOpen, RegistrationClosed),
+	},
+	{name: "SMTP_URL", cover: passwordCovered},
+	{name: "MAIL_FROM"},
+	{name: "ALERT_WEBHOOK_URL", cover: covered},
+	{name: "ALERT_MAIL_TO"},
+	{name: "EVENT_ANCHOR"},
+	{name: "BACKUP_DIR"},
+	{name: "BACKUP_RECIPIENTS"},
+	{name: "BACKUP_EVERY_HOURS"},
+	{name: "RETENTION_*"},
+}
