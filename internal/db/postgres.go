@@ -1,0 +1,217 @@
+package db
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// postgres is the engine for PostgreSQL. A transaction's BEGIN travels with its
+// first statement, and what was deferred travels with its COMMIT, so that a
+// flow of one query and any number of writes takes two round trips, and one of
+// writes alone takes one.
+type postgres struct{ pool *pgxpool.Pool }
+
+func openPostgres(ctx context.Context, url string, maxConns int) (*postgres, error) {
+	c, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		// The parser's own text is kept from the caller: it may quote the URL.
+		return nil, fmt.Errorf("the database URL can't be understood: see the settings DATABASE_URL and MIGRATE_DATABASE_URL")
+	}
+	c.MaxConns = int32(min(maxConns, 1000)) //nolint:gosec // bounded
+	c.MaxConnIdleTime = 5 * time.Minute
+	c.ConnConfig.ConnectTimeout = 5 * time.Second
+	if c.ConnConfig.RuntimeParams["application_name"] == "" {
+		c.ConnConfig.RuntimeParams["application_name"] = "gatehouse"
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, c)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return &postgres{pool: pool}, nil
+}
+
+func (p *postgres) read(ctx context.Context, fn func(*Tx) error) error {
+	c, err := p.pool.Acquire(ctx)
+	if err != nil {
+		return connectError{err}
+	}
+	defer c.Release()
+	pc := &pgTx{conn: c.Conn(), begun: true}
+	if err := fn(&Tx{ctx: ctx, conn: pc}); err != nil {
+		return err
+	}
+	return pc.flush(ctx)
+}
+
+func (p *postgres) write(ctx context.Context, fn func(*Tx) error) error {
+	c, err := p.pool.Acquire(ctx)
+	if err != nil {
+		return connectError{err}
+	}
+	// Release closes a connection that is still in a transaction, so a panic in
+	// fn or a failed rollback leaves nothing behind.
+	defer c.Release()
+	pc := &pgTx{conn: c.Conn()}
+	tx := &Tx{ctx: ctx, conn: pc}
+	if err := fn(tx); err != nil {
+		pc.rollback(ctx)
+		return err
+	}
+	if err := pc.commit(ctx); err != nil {
+		pc.rollback(ctx)
+		return err
+	}
+	tx.committed()
+	return nil
+}
+
+func (p *postgres) stats() Stats {
+	s := p.pool.Stat()
+	return Stats{
+		Max: int(s.MaxConns()), Open: int(s.TotalConns()), InUse: int(s.AcquiredConns()),
+		Waits: s.EmptyAcquireCount(), Waited: s.EmptyAcquireWaitTime(),
+	}
+}
+
+func (p *postgres) close() error {
+	p.pool.Close()
+	return nil
+}
+
+// pgTx is one transaction on PostgreSQL.
+type pgTx struct {
+	conn   *pgx.Conn
+	begun  bool // BEGIN was sent, or is not wanted
+	queued []statement
+}
+
+type statement struct {
+	query string
+	args  []any
+}
+
+func (t *pgTx) enqueue(query string, args []any) {
+	t.queued = append(t.queued, statement{query, args})
+}
+
+// send puts BEGIN if it is due, all that is queued, and the last statements
+// into one batch, and reads the answers of all but the last. The results are
+// the caller's to close.
+func (t *pgTx) send(ctx context.Context, last ...statement) (pgx.BatchResults, error) {
+	var b pgx.Batch
+	if !t.begun {
+		b.Queue("BEGIN")
+		t.begun = true
+	}
+	for _, s := range t.queued {
+		b.Queue(s.query, s.args...)
+	}
+	t.queued = nil
+	for _, s := range last {
+		b.Queue(s.query, s.args...)
+	}
+	res := t.conn.SendBatch(ctx, &b)
+	for range b.Len() - 1 {
+		if _, err := res.Exec(); err != nil {
+			_ = res.Close()
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (t *pgTx) exec(ctx context.Context, query string, args []any) (int64, error) {
+	res, err := t.send(ctx, statement{query, args})
+	if err != nil {
+		return 0, err
+	}
+	tag, err := res.Exec()
+	if cerr := res.Close(); err == nil {
+		err = cerr
+	}
+	return tag.RowsAffected(), err
+}
+
+func (t *pgTx) query(ctx context.Context, query string, args []any) (rows, error) {
+	if t.begun && len(t.queued) == 0 {
+		r, err := t.conn.Query(ctx, query, args...)
+		if err != nil {
+			return nil, err
+		}
+		return &pgRows{Rows: r}, nil
+	}
+	res, err := t.send(ctx, statement{query, args})
+	if err != nil {
+		return nil, err
+	}
+	r, err := res.Query()
+	if err != nil {
+		_ = res.Close()
+		return nil, err
+	}
+	return &pgRows{Rows: r, batch: res}, nil
+}
+
+// flush sends what is still queued, outside a transaction of our own: the
+// server makes one batch one transaction.
+func (t *pgTx) flush(ctx context.Context) error {
+	if len(t.queued) == 0 {
+		return nil
+	}
+	last := t.queued[len(t.queued)-1]
+	t.queued = t.queued[:len(t.queued)-1]
+	_, err := t.exec(ctx, last.query, last.args)
+	return err
+}
+
+func (t *pgTx) commit(ctx context.Context) error {
+	if !t.begun {
+		t.begun = true
+		return t.flush(ctx)
+	}
+	res, err := t.send(ctx, statement{query: "COMMIT"})
+	if err != nil {
+		return err
+	}
+	tag, err := res.Exec()
+	if cerr := res.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil && tag.String() != "COMMIT" {
+		// A statement failed, its error was dropped, and the server rolled back.
+		err = errRolledBack
+	}
+	return err
+}
+
+// rollback undoes what was begun. Its own failure needs no answer: a connection
+// that is still in a transaction is closed when it is released.
+func (t *pgTx) rollback(ctx context.Context) {
+	if t.conn.IsClosed() || t.conn.PgConn().TxStatus() == 'I' {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_, _ = t.conn.Exec(ctx, "ROLLBACK")
+}
+
+// pgRows closes the batch that it came in as well.
+type pgRows struct {
+	pgx.Rows
+	batch pgx.BatchResults
+}
+
+func (r *pgRows) Close() error {
+	r.Rows.Close()
+	err := r.Rows.Err()
+	if r.batch != nil {
+		if cerr := r.batch.Close(); err == nil {
+			err = cerr
+		}
+	}
+	return err
+}
