@@ -1,0 +1,44 @@
+package account
+
+import (
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/language"
+
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+)
+
+// maxName is the longest name, in code points.
+const maxName = 100
+
+// CheckName refuses a name over 100 code points, and one with control or
+// invisible formatting characters, which can make one name look like another.
+// The empty name is fine: it takes the name away.
+func CheckName(field, name string) error {
+	if utf8.RuneCountInString(name) > maxName {
+		return fault.Field(field, "name_too_long", "A name has at most %d characters.", maxName)
+	}
+	for _, r := range name {
+		if r == '\u200c' || r == '\u200d' {
+			continue // the joiners that Persian and some Indic names are written with
+		}
+		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return fault.Field(field, "invalid_name", "A name can't hold control characters or invisible ones.")
+		}
+	}
+	return nil
+}
+
+// ParseLocale returns a language tag (BCP 47, such as en or de-AT) in its
+// canonical form. The empty one is fine: it takes the locale away.
+func ParseLocale(field, s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	tag, err := language.Parse(s)
+	if err != nil || len(s) > 35 {
+		return "", fault.Field(field, "invalid_locale", "This is no language tag: write one such as en, de or pt-BR.")
+	}
+	return tag.String(), nil
+}

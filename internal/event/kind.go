@@ -1,0 +1,56 @@
+package event
+
+// Kind is what happened. The first nine are the guide's own names (LOG-1).
+type Kind string
+
+// The kinds of events.
+const (
+	FailedLogin        Kind = "failed_login_attempt"
+	Login              Kind = "successful_login"
+	PasswordChange     Kind = "password_change"
+	EmailVerification  Kind = "email_verification"
+	PasswordReset      Kind = "password_reset_request"
+	AccountLockout     Kind = "account_lockout"
+	SuspiciousActivity Kind = "suspicious_activity"
+	TokenRefresh       Kind = "token_refresh"
+	Logout             Kind = "logout"
+
+	AccountRegistered Kind = "account_registered"
+	AccountDisabled   Kind = "account_disabled"
+	AccountEnabled    Kind = "account_enabled"
+	ProfileChange     Kind = "profile_change"
+	RoleChange        Kind = "role_change"
+	SessionRevoked    Kind = "session_revoked"
+)
+
+// Outcome is how it ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Success Outcome = "success"
+	Failure Outcome = "failure"
+)
+
+// Detail is what else an event tells. It is a struct and no map so that what
+// gets into the log is decided here; none of it is ever a password, a token or
+// a key.
+type Detail struct {
+	// Reason is a code: why it failed, or what made it happen.
+	Reason string `json:"reason,omitempty"`
+	// By is who did it, where that is not the person of the event: "operator" for
+	// the command line, "setup" for the first administrator's link.
+	By string `json:"by,omitempty"`
+	// Address is a keyed hash of an e-mail address that was tried, so that tries
+	// at one address can be told from tries at many without keeping it.
+	Address string `json:"address_hash,omitempty"`
+	// Roles are the account's roles after a role_change.
+	Roles []string `json:"roles,omitempty"`
+	// Fields are the names of what a profile_change changed.
+	Fields []string `json:"fields,omitempty"`
+	// Count is how often it happened, for what is counted and recorded once a
+	// minute, or how many things one action touched.
+	Count int64 `json:"count,omitempty"`
+	// Generation is the number of the refresh token at hand.
+	Generation uint32 `json:"generation,omitempty"`
+}

@@ -1,0 +1,60 @@
+package event
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+)
+
+// Entry is an event as it is read back.
+type Entry struct {
+	ID        string
+	Time      time.Time
+	Kind      Kind
+	Outcome   Outcome
+	Account   string
+	Session   string
+	RequestID string
+	Address   string
+	UserAgent string
+	Detail    Detail
+}
+
+// OfPerson returns the newest events of an account, newest first: at most limit
+// of them, and only those older than the entry whose id is before, if that is
+// not empty.
+func (l *Log) OfPerson(tx *db.Tx, account, before string, limit int) ([]Entry, error) {
+	if before == "" {
+		before = "g" // after every id, which is hexadecimal, in any collation
+	}
+	rows, err := tx.Query(`SELECT e.id, e.time, e.kind, e.outcome, p.data
+		FROM event_personal AS p JOIN event AS e ON e.id = p.event_id
+		WHERE p.person = $1 AND p.event_id < $2
+		ORDER BY p.event_id DESC LIMIT $3`, account, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []Entry
+	for rows.Next() {
+		var (
+			e    Entry
+			at   int64
+			data string
+			p    personal
+		)
+		if err := rows.Scan(&e.ID, &at, &e.Kind, &e.Outcome, &data); err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal([]byte(data), &p); err != nil {
+			return nil, fmt.Errorf("event %s: personal part: %w", e.ID, err)
+		}
+		e.Time = db.Time(at)
+		e.Account, e.Session, e.RequestID = p.Account, p.Session, p.RequestID
+		e.Address, e.UserAgent, e.Detail = p.Address, p.UserAgent, p.Detail
+		out = append(out, e)
+	}
+	return out, rows.Err()
+}

@@ -1,0 +1,14 @@
+package event
+
+import "net/netip"
+
+// Origin is where a request came from. Every flow takes one, and every event
+// keeps it.
+type Origin struct {
+	// RequestID is the id that the answer and the log line carry too.
+	RequestID string
+	// Address is the client's network address; invalid for the command line.
+	Address netip.Addr
+	// UserAgent is what the client calls itself, cut at 256 bytes.
+	UserAgent string
+}

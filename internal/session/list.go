@@ -1,0 +1,53 @@
+package session
+
+import (
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/secret"
+)
+
+// Info is a living session as its owner sees it.
+type Info struct {
+	ID        string
+	Account   string
+	UserAgent string    // at the sign-in
+	Address   string    // at the sign-in
+	BeganAt   time.Time // the sign-in
+	UsedAt    time.Time // the last refresh, or the sign-in
+	EndsAt    time.Time // if it is not used again
+}
+
+// List returns the living sessions of an account, the latest used first.
+func List(tx *db.Tx, account string, now time.Time) ([]Info, error) {
+	rows, err := tx.Query(`SELECT id, account_id, user_agent, address, auth_at, minted_at, idle_at, max_at FROM session
+		WHERE account_id = $1 AND ended_at IS NULL AND idle_at > $2 AND max_at > $2
+		ORDER BY minted_at DESC, id DESC`, account, db.Micros(now))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []Info
+	for rows.Next() {
+		var (
+			i                        Info
+			began, used, idle, limit int64
+		)
+		if err := rows.Scan(&i.ID, &i.Account, &i.UserAgent, &i.Address, &began, &used, &idle, &limit); err != nil {
+			return nil, err
+		}
+		i.BeganAt, i.UsedAt, i.EndsAt = db.Time(began), db.Time(used), db.Time(min(idle, limit))
+		out = append(out, i)
+	}
+	return out, rows.Err()
+}
+
+// Forget deletes up to limit sessions that ended, or could have been used, at
+// the latest before the given time, and returns how many it deleted. The bound
+// on the id, which begins with the time of its making, keeps it from reading
+// those that are younger, with no index that each refresh would have to touch.
+func Forget(tx *db.Tx, before time.Time, limit int) (int64, error) {
+	return tx.Exec(`DELETE FROM session WHERE id IN (
+		SELECT id FROM session WHERE id < $1 AND (ended_at < $2 OR idle_at < $2 OR max_at < $2) LIMIT $3)`,
+		secret.FirstID(before), db.Micros(before), limit)
+}
