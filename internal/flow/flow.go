@@ -1,0 +1,69 @@
+// Package flow is what Gatehouse does, one file a use case; its list of files
+// is the table of contents of the product.
+//
+// A flow owns the transaction: it checks its input, does what is slow with no
+// transaction open, then makes the whole change, and the events that tell of
+// it, in one [db.DB.Write]. An outcome that must last although the request
+// fails, such as a session ended because a stolen token was used, is committed
+// first and turned into a fault afterwards.
+package flow
+
+import (
+	"encoding/base64"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/session"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+)
+
+// Tokens is what a client holds after a sign-in or a refresh.
+type Tokens struct {
+	Access         string
+	AccessExpires  time.Duration // from now
+	Refresh        string
+	RefreshExpires time.Duration // from now, if it is not used
+	Session        string
+}
+
+// Identity is who makes a request, as far as a good access token of a living
+// session tells.
+type Identity struct {
+	Account string
+	Session string
+	Roles   []string
+}
+
+// The faults that several flows share.
+var (
+	// ErrInvalidCredentials doesn't say which of the two is wrong.
+	ErrInvalidCredentials = fault.New(fault.Unauthenticated, "invalid_credentials", "The e-mail address or the password is wrong.")
+	// ErrInvalidRefresh is one answer for all refresh tokens that don't work.
+	ErrInvalidRefresh = fault.New(fault.Unauthenticated, "invalid_refresh_token",
+		"The refresh token is not valid, or no longer. Please sign in again.")
+)
+
+func required(field string) error {
+	return fault.Field(field, "required", "This field is required.")
+}
+
+// issue signs the access token for a grant.
+func issue(issuer *token.Issuer, g session.Grant, now time.Time) (Tokens, error) {
+	access, err := issuer.Issue(token.Subject{
+		Account: g.Account, Session: g.Session, Roles: g.Roles, AMR: g.AMR, AuthAt: g.AuthAt,
+	}, now)
+	if err != nil {
+		return Tokens{}, err
+	}
+	return Tokens{
+		Access: access, AccessExpires: issuer.Life(),
+		Refresh: g.Refresh, RefreshExpires: g.RefreshUntil.Sub(now), Session: g.Session,
+	}, nil
+}
+
+// addressHash is how an e-mail address stands in an event: a keyed hash, which
+// tells tries at one address from tries at many and can't be guessed backwards.
+func addressHash(pseudonym []byte, addressKey string) string {
+	return base64.RawURLEncoding.EncodeToString(secret.MAC(pseudonym, []byte("event/address"), []byte(addressKey))[:12])
+}

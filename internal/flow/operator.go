@@ -1,0 +1,239 @@
+package flow
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/account"
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/password"
+	"github.com/gatehouse-auth/gatehouse/internal/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/session"
+)
+
+// Operator is what those who run the server do to accounts and sessions from
+// the command line. Accounts are named by their id or their address.
+type Operator struct {
+	DB     *db.DB
+	Hasher *password.Hasher
+	Policy password.Policy
+	Events *event.Log
+	Random secret.Random
+	Now    func() time.Time
+}
+
+// operator is the By of an operator's events.
+const operator = "operator"
+
+// CreateUser makes an account whose address counts as verified, since the
+// operator vouches for it.
+func (f *Operator) CreateUser(ctx context.Context, in Credentials, roles []string, from event.Origin) (account.Account, error) {
+	address, err := account.ParseAddress("email", in.Email)
+	if err != nil {
+		return account.Account{}, err
+	}
+	if roles, err = account.ParseRoles(roles); err != nil {
+		return account.Account{}, err
+	}
+	if _, err := f.Policy.Check("password", in.Password); err != nil {
+		return account.Account{}, err
+	}
+	hash, err := f.Hasher.Hash(ctx, in.Password)
+	if err != nil {
+		return account.Account{}, err
+	}
+	now := f.Now()
+	n := account.New{ID: f.Random.ID(now), Address: address, Hash: hash, Roles: roles, Verified: true}
+	var made account.Account
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+		_, created, err := account.Create(tx, n, now)
+		if err != nil {
+			return err
+		}
+		if !created {
+			return fault.New(fault.Conflict, "address_taken", address.Typed+" has an account already.")
+		}
+		f.Events.Append(tx, event.Event{
+			Kind: event.AccountRegistered, Outcome: event.Success, Account: n.ID, Origin: from, Detail: event.Detail{By: operator},
+		})
+		if len(roles) > 0 {
+			if err := f.gaveRoles(tx, n.ID, roles, now, from); err != nil {
+				return err
+			}
+		}
+		made, err = account.ByID(tx, n.ID)
+		return err
+	})
+	return made, err
+}
+
+// User returns one account.
+func (f *Operator) User(ctx context.Context, user string) (a account.Account, err error) {
+	err = f.DB.Read(ctx, func(tx *db.Tx) error {
+		a, err = account.Find(tx, user)
+		return err
+	})
+	return a, err
+}
+
+// Users returns up to limit accounts, from the one after the given id on.
+func (f *Operator) Users(ctx context.Context, after string, limit int) (list []account.Account, err error) {
+	err = f.DB.Read(ctx, func(tx *db.Tx) error {
+		list, err = account.List(tx, after, limit)
+		return err
+	})
+	return list, err
+}
+
+// Disable disables an account and ends its sessions, and returns how many they
+// were.
+func (f *Operator) Disable(ctx context.Context, user string, from event.Origin) (ended int, err error) {
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+		a, err := account.Find(tx, user)
+		if err != nil {
+			return err
+		}
+		// The account first: a sign-in that comes now waits for its row, and finds
+		// it disabled.
+		changed, err := account.SetDisabled(tx, a.ID, true, f.Now())
+		if err != nil {
+			return err
+		}
+		if changed {
+			f.Events.Append(tx, event.Event{
+				Kind: event.AccountDisabled, Outcome: event.Success, Account: a.ID, Origin: from, Detail: event.Detail{By: operator},
+			})
+		}
+		ended, err = f.endAll(tx, a.ID, session.WhyDisabled, from)
+		return err
+	})
+	return ended, err
+}
+
+// Enable lets a disabled account sign in again.
+func (f *Operator) Enable(ctx context.Context, user string, from event.Origin) error {
+	return f.DB.Write(ctx, func(tx *db.Tx) error {
+		a, err := account.Find(tx, user)
+		if err != nil {
+			return err
+		}
+		changed, err := account.SetDisabled(tx, a.ID, false, f.Now())
+		if err == nil && changed {
+			f.Events.Append(tx, event.Event{
+				Kind: event.AccountEnabled, Outcome: event.Success, Account: a.ID, Origin: from, Detail: event.Detail{By: operator},
+			})
+		}
+		return err
+	})
+}
+
+// Verify marks an account's address as verified, where the operator knows it is.
+func (f *Operator) Verify(ctx context.Context, user string, from event.Origin) error {
+	return f.DB.Write(ctx, func(tx *db.Tx) error {
+		a, err := account.Find(tx, user)
+		if err != nil {
+			return err
+		}
+		changed, err := account.SetVerified(tx, a.ID, f.Now())
+		if err == nil && changed {
+			f.Events.Append(tx, event.Event{
+				Kind: event.EmailVerification, Outcome: event.Success, Account: a.ID, Origin: from, Detail: event.Detail{By: operator},
+			})
+		}
+		return err
+	})
+}
+
+// SetRoles gives an account these roles and no others. Its living sessions have
+// them from their next request on.
+func (f *Operator) SetRoles(ctx context.Context, user string, roles []string, from event.Origin) (a account.Account, err error) {
+	if roles, err = account.ParseRoles(roles); err != nil {
+		return a, err
+	}
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+		a, err = account.Find(tx, user)
+		if err != nil {
+			return err
+		}
+		if slices.Equal(a.Roles, roles) {
+			return nil
+		}
+		if err := account.SetRoles(tx, a.ID, roles); err != nil {
+			return err
+		}
+		if _, err := session.SetRoles(tx, a.ID, roles); err != nil {
+			return err
+		}
+		a.Roles = roles
+		return f.gaveRoles(tx, a.ID, roles, f.Now(), from)
+	})
+	return a, err
+}
+
+// gaveRoles records new roles, and closes the set-up link once there is an
+// administrator.
+func (f *Operator) gaveRoles(tx *db.Tx, id string, roles []string, now time.Time, from event.Origin) error {
+	f.Events.Append(tx, event.Event{
+		Kind: event.RoleChange, Outcome: event.Success, Account: id, Origin: from, Detail: event.Detail{By: operator, Roles: roles},
+	})
+	if !slices.Contains(roles, account.Admin) {
+		return nil
+	}
+	_, err := account.ClaimFirstAdmin(tx, now)
+	return err
+}
+
+// Sessions returns the living sessions of an account.
+func (f *Operator) Sessions(ctx context.Context, user string) (list []session.Info, err error) {
+	err = f.DB.Read(ctx, func(tx *db.Tx) error {
+		a, err := account.Find(tx, user)
+		if err != nil {
+			return err
+		}
+		list, err = session.List(tx, a.ID, f.Now())
+		return err
+	})
+	return list, err
+}
+
+// EndSession ends one session.
+func (f *Operator) EndSession(ctx context.Context, id string, from event.Origin) error {
+	return f.DB.Write(ctx, func(tx *db.Tx) error {
+		of, err := session.End(tx, id, "", session.WhyRevoked, f.Now())
+		if err == nil {
+			f.revoked(tx, of, id, session.WhyRevoked, from)
+		}
+		return err
+	})
+}
+
+// EndSessions ends all sessions of an account, and returns how many they were.
+func (f *Operator) EndSessions(ctx context.Context, user string, from event.Origin) (ended int, err error) {
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+		a, err := account.Find(tx, user)
+		if err != nil {
+			return err
+		}
+		ended, err = f.endAll(tx, a.ID, session.WhyRevoked, from)
+		return err
+	})
+	return ended, err
+}
+
+func (f *Operator) endAll(tx *db.Tx, id, why string, from event.Origin) (int, error) {
+	ended, err := session.EndAll(tx, id, "", why, f.Now())
+	for _, s := range ended {
+		f.revoked(tx, id, s, why, from)
+	}
+	return len(ended), err
+}
+
+func (f *Operator) revoked(tx *db.Tx, accountID, id, why string, from event.Origin) {
+	f.Events.Append(tx, event.Event{
+		Kind: event.SessionRevoked, Outcome: event.Success, Account: accountID, Session: id, Origin: from,
+		Detail: event.Detail{By: operator, Reason: why},
+	})
+}

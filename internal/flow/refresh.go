@@ -1,0 +1,77 @@
+package flow
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/session"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+)
+
+// Refresh trades a refresh token for its successor and a new access token. The
+// rules are [session.Store.Rotate]'s; what they tell from theft is repeated to
+// the client, and what they take for theft ends the session.
+type Refresh struct {
+	DB       *db.DB
+	Sessions *session.Store
+	Tokens   *token.Issuer
+	Events   *event.Log
+	Tally    *event.Tally
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// Do refreshes. Every refresh token that does not work is ErrInvalidRefresh.
+func (f *Refresh) Do(ctx context.Context, refreshToken string, from event.Origin) (Tokens, error) {
+	if refreshToken == "" {
+		return Tokens{}, required("refresh_token")
+	}
+	now := f.Now()
+	presented, turn := f.Sessions.Present(refreshToken)
+	if turn != "" {
+		f.Tally.Add(event.SuspiciousActivity, "refresh_token_"+string(turn), from)
+		return Tokens{}, ErrInvalidRefresh
+	}
+	var grant session.Grant
+	err := f.DB.Write(ctx, func(tx *db.Tx) (err error) {
+		grant, turn, err = f.Sessions.Rotate(tx, presented, now)
+		if err == nil {
+			f.record(tx, grant, turn, presented, from)
+		}
+		return err
+	})
+	if err != nil {
+		return Tokens{}, err
+	}
+	switch turn {
+	case session.Rotated, session.Raced, session.Retried:
+		return issue(f.Tokens, grant, now)
+	case session.Ahead:
+		f.Log.Error("A client holds a refresh token newer than the database knows: the database went back in time. If a backup was restored by hand, all sessions from after it are to be ended.",
+			"session", grant.Session, "generation", presented.Generation())
+	case session.Refused:
+		f.Tally.Add(event.SuspiciousActivity, "refresh_token_refused", from)
+	}
+	return Tokens{}, ErrInvalidRefresh
+}
+
+// record appends the events of a turn.
+func (f *Refresh) record(tx *db.Tx, g session.Grant, turn session.Turn, p session.Presented, from event.Origin) {
+	e := event.Event{Account: g.Account, Session: g.Session, Origin: from, Detail: event.Detail{Generation: p.Generation()}}
+	switch turn {
+	case session.Rotated, session.Raced, session.Retried:
+		e.Kind, e.Outcome = event.TokenRefresh, event.Success
+		if turn != session.Rotated {
+			e.Detail.Reason = string(turn)
+		}
+		f.Events.Append(tx, e)
+	case session.Reused, session.Ahead:
+		e.Kind, e.Outcome, e.Detail.Reason = event.SuspiciousActivity, event.Failure, "refresh_token_"+string(turn)
+		f.Events.Append(tx, e)
+		e.Kind, e.Outcome = event.SessionRevoked, event.Success
+		f.Events.Append(tx, e)
+	}
+}

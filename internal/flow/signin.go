@@ -1,0 +1,146 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/account"
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/password"
+	"github.com/gatehouse-auth/gatehouse/internal/session"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+)
+
+// SignIn trades an e-mail address and a password for a session.
+//
+// An unknown address and a wrong password are one answer, and cost the same
+// work: one read, one hash, one event. Only whoever knows the password is told
+// that the account is disabled or its address unverified.
+type SignIn struct {
+	DB        *db.DB
+	Hasher    *password.Hasher
+	Sessions  *session.Store
+	Tokens    *token.Issuer
+	Events    *event.Log
+	Pseudonym []byte // the key of the addresses' hashes in events
+	// RequireVerified refuses accounts whose address is not verified.
+	RequireVerified bool
+	Now             func() time.Time
+}
+
+// Credentials is what somebody signs in with.
+type Credentials struct{ Email, Password string }
+
+// The faults of a sign-in with the right password.
+var (
+	ErrAccountDisabled = fault.New(fault.Denied, "account_disabled", "This account is disabled. Please ask those who run this service.")
+	ErrEmailUnverified = fault.New(fault.Denied, "email_unverified", "The e-mail address of this account has yet to be verified.")
+)
+
+// Do signs in. The faults are ErrInvalidCredentials, ErrAccountDisabled,
+// ErrEmailUnverified, invalid input, and those of a server that has too much to
+// do.
+func (f *SignIn) Do(ctx context.Context, in Credentials, from event.Origin) (Tokens, error) {
+	if in.Email == "" {
+		return Tokens{}, required("email")
+	}
+	if in.Password == "" {
+		return Tokens{}, required("password")
+	}
+	address, err := account.ParseAddress("email", in.Email)
+	if err != nil {
+		return Tokens{}, err
+	}
+	now := f.Now()
+	who, match, err := f.compare(ctx, address, in.Password)
+	if err != nil {
+		return Tokens{}, err
+	}
+	if why, reason := f.refusal(who, match); why != nil {
+		return Tokens{}, f.fail(ctx, who.ID, address, why, reason, from)
+	}
+	upgraded := ""
+	if match.Upgrade {
+		if upgraded, err = f.Hasher.Hash(ctx, in.Password); err != nil {
+			return Tokens{}, err
+		}
+	}
+	grant, err := f.begin(ctx, who, upgraded, from, now)
+	if errors.Is(err, account.ErrNotFound) {
+		// Disabled, or its password changed, while we were hashing.
+		return Tokens{}, f.fail(ctx, who.ID, address, ErrInvalidCredentials, "changed_meanwhile", from)
+	}
+	if err != nil {
+		return Tokens{}, err
+	}
+	return issue(f.Tokens, grant, now)
+}
+
+// compare looks the account up and does the work of one comparison, whether or
+// not there is one.
+func (f *SignIn) compare(ctx context.Context, address account.Address, pass string) (who account.Credentials, match password.Result, err error) {
+	err = f.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		who, err = account.ByAddress(tx, address)
+		return err
+	})
+	if errors.Is(err, account.ErrNotFound) {
+		return account.Credentials{}, password.Result{}, f.Hasher.VerifyNobody(ctx, pass)
+	}
+	if err != nil {
+		return who, match, err
+	}
+	match, err = f.Hasher.Verify(ctx, who.Hash, pass)
+	return who, match, err
+}
+
+// refusal is the fault for the client and the reason for the event, or nil.
+func (f *SignIn) refusal(who account.Credentials, match password.Result) (why *fault.Error, reason string) {
+	switch {
+	case who.ID == "":
+		return ErrInvalidCredentials, "unknown_account"
+	case !match.OK:
+		return ErrInvalidCredentials, "wrong_password"
+	case who.Disabled:
+		return ErrAccountDisabled, "account_disabled"
+	case f.RequireVerified && !who.Verified:
+		return ErrEmailUnverified, "email_unverified"
+	}
+	return nil, ""
+}
+
+// fail records the failure and returns the fault.
+func (f *SignIn) fail(ctx context.Context, accountID string, a account.Address, why *fault.Error, reason string, from event.Origin) error {
+	err := f.DB.Write(ctx, func(tx *db.Tx) error {
+		f.Events.Append(tx, event.Event{
+			Kind: event.FailedLogin, Outcome: event.Failure, Account: accountID, Origin: from,
+			Detail: event.Detail{Reason: reason, Address: addressHash(f.Pseudonym, a.Key)},
+		})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return why
+}
+
+func (f *SignIn) begin(ctx context.Context, who account.Credentials, upgraded string, from event.Origin, now time.Time) (grant session.Grant, err error) {
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+		roles, err := account.SignedIn(tx, who.ID, who.Hash, upgraded, now)
+		if err != nil {
+			return err
+		}
+		start := session.Start{Account: who.ID, Roles: roles, AMR: []string{"pwd"}, UserAgent: from.UserAgent}
+		if from.Address.IsValid() {
+			start.Address = from.Address.String()
+		}
+		grant = f.Sessions.Begin(tx, start, now)
+		f.Events.Append(tx, event.Event{
+			Kind: event.Login, Outcome: event.Success, Account: who.ID, Session: grant.Session, Origin: from,
+		})
+		return nil
+	})
+	return grant, err
+}

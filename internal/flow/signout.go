@@ -1,0 +1,102 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/session"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+)
+
+// SignOut ends sessions: the caller's own, another of the same account, or all
+// of them.
+type SignOut struct {
+	DB       *db.DB
+	Sessions *session.Store
+	Tokens   *token.Issuer
+	Events   *event.Log
+	Tally    *event.Tally
+	Now      func() time.Time
+}
+
+// ByAccess ends the session of an access token. It is no fault if that has
+// ended already: whoever asks twice has what they wanted.
+func (f *SignOut) ByAccess(ctx context.Context, access string, from event.Origin) error {
+	c, err := f.Tokens.Verify(access, f.Now())
+	if err != nil {
+		if !errors.Is(err, token.ErrExpired) {
+			f.Tally.Add(event.SuspiciousActivity, "access_token_invalid", from)
+		}
+		return err
+	}
+	return f.out(ctx, c.Session, from)
+}
+
+// ByRefresh ends the session of a refresh token, whether or not the token has
+// been replaced: it was made by us for this session, and to end a session is
+// the safe side. It is no fault if that has ended already.
+func (f *SignOut) ByRefresh(ctx context.Context, refreshToken string, from event.Origin) error {
+	p, turn := f.Sessions.Present(refreshToken)
+	if turn != "" {
+		f.Tally.Add(event.SuspiciousActivity, "refresh_token_"+string(turn), from)
+		return ErrInvalidRefresh
+	}
+	return f.out(ctx, p.SessionID(), from)
+}
+
+func (f *SignOut) out(ctx context.Context, id string, from event.Origin) error {
+	err := f.DB.Write(ctx, func(tx *db.Tx) error {
+		account, err := session.End(tx, id, "", session.WhyLogout, f.Now())
+		if err != nil {
+			return err
+		}
+		f.Events.Append(tx, event.Event{Kind: event.Logout, Outcome: event.Success, Account: account, Session: id, Origin: from})
+		return nil
+	})
+	if errors.Is(err, session.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// All ends every session of the account, or all but the caller's own.
+func (f *SignOut) All(ctx context.Context, who Identity, keepCurrent bool, from event.Origin) error {
+	keep := ""
+	if keepCurrent {
+		keep = who.Session
+	}
+	return f.DB.Write(ctx, func(tx *db.Tx) error {
+		ended, err := session.EndAll(tx, who.Account, keep, session.WhyLogout, f.Now())
+		if err != nil {
+			return err
+		}
+		for _, id := range ended {
+			f.Events.Append(tx, f.ended(who, id, "logout_all", from))
+		}
+		return nil
+	})
+}
+
+// One ends one session of the account. It returns session.ErrNotFound if that
+// is not alive, or another account's.
+func (f *SignOut) One(ctx context.Context, who Identity, id string, from event.Origin) error {
+	return f.DB.Write(ctx, func(tx *db.Tx) error {
+		if _, err := session.End(tx, id, who.Account, session.WhyLogout, f.Now()); err != nil {
+			return err
+		}
+		f.Events.Append(tx, f.ended(who, id, "owner", from))
+		return nil
+	})
+}
+
+// ended is a logout for the caller's own session, and a revocation for others.
+func (f *SignOut) ended(who Identity, id, reason string, from event.Origin) event.Event {
+	e := event.Event{Kind: event.SessionRevoked, Outcome: event.Success, Account: who.Account, Session: id, Origin: from, Detail: event.Detail{Reason: reason}}
+	if id == who.Session {
+		e.Kind = event.Logout
+	}
+	return e
+}

@@ -1,0 +1,21 @@
+// Package web is what the doors share: everything between net/http and a call
+// of a flow that is the same for each route.
+//
+// A door writes each route as a [Handler], which returns an error instead of
+// writing one, and registers it with [Stack.Handle]. [Stack.Wrap] makes the
+// finished http.Handler. What it promises for every request, matched or not:
+//
+//   - a request id of our own making, on the answer and in the log;
+//   - one log line and one observation in the metrics, with the route's pattern
+//     and never the path or the query, which may hold what nobody should read;
+//   - a deadline on its context;
+//   - a panic stays the request's own;
+//   - every error, the router's own included, is a problem document (RFC 9457)
+//     with a code, and an internal one says nothing of its cause;
+//   - the security headers.
+//
+// [Decode], [Query], [Bearer] and [Origin] read a request strictly: what they
+// accept has one meaning only, and no message of theirs repeats a value, which
+// might be a password. The kind of a fault becomes a status here and nowhere
+// else.
+package web

@@ -1,0 +1,55 @@
+package web
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestServerLimits(t *testing.T) {
+	s := NewServer("127.0.0.1:0", http.NewServeMux(), slog.New(slog.DiscardHandler))
+	if s.ReadHeaderTimeout <= 0 || s.ReadTimeout < s.ReadHeaderTimeout || s.WriteTimeout < s.ReadTimeout || s.IdleTimeout <= 0 ||
+		s.WriteTimeout < DefaultTimeout {
+		t.Errorf("timeouts %v, %v, %v, %v do not fit together", s.ReadHeaderTimeout, s.ReadTimeout, s.WriteTimeout, s.IdleTimeout)
+	}
+	h := newHouse(t, nil)
+	h.handle("GET /", ok)
+	if a := h.raw(t, "GET / HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("a", 64<<10)+"\r\n\r\n"); a.status != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("64 KiB of header: got %v", a)
+	}
+}
+
+// A client that never ends its header is dropped.
+func TestServerDropsSlowHeader(t *testing.T) {
+	h := newHouse(t, func(_ *Stack, s *http.Server) { s.ReadHeaderTimeout = 50 * time.Millisecond })
+	h.handle("GET /", ok)
+	conn := h.dial(t, "GET / HTTP/1.1\r\nHost: x\r\n")
+	if err := conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(conn); err != nil || bytes.Contains(got, []byte("200")) {
+		t.Errorf("got %q, %v; want a closed connection", got, err)
+	}
+}
+
+func TestServerLog(t *testing.T) {
+	var out bytes.Buffer
+	logger := slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s := NewServer("", http.NewServeMux(), logger)
+	for line, level := range map[string]string{
+		"http: TLS handshake error from 192.0.2.1:5: EOF":      "DEBUG",
+		"http: Accept error: too many open files; retrying":    "WARN",
+		"http: superfluous response.WriteHeader call from x\n": "WARN",
+	} {
+		out.Reset()
+		s.ErrorLog.Print(line)
+		got := out.String()
+		if !strings.Contains(got, `"level":"`+level+`"`) || !strings.Contains(got, strings.TrimSpace(line)+`"`) || strings.Count(got, "\n") != 1 {
+			t.Errorf("%q was logged as %s", line, got)
+		}
+	}
+}
