@@ -1,0 +1,114 @@
+// Package api is the door for programs: JSON over HTTP, as openapi.yaml
+// describes it.
+//
+// A handler decodes strictly, calls one flow, and encodes. What is refused and
+// how is web's matter; what happens is the flow's.
+package api
+
+import (
+	_ "embed"
+	"net/http"
+	"sync"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+//go:embed openapi.yaml
+var openAPI []byte
+
+// API is the door and the flows that it opens on.
+type API struct {
+	Register     *flow.Register
+	SignIn       *flow.SignIn
+	Refresh      *flow.Refresh
+	SignOut      *flow.SignOut
+	Authenticate *flow.Authenticate
+	Profile      *flow.Profile
+	Tokens       *token.Issuer
+}
+
+// Routes registers every operation.
+func (a *API) Routes(s *web.Stack, mux *http.ServeMux) {
+	for pattern, h := range a.operations() {
+		s.Handle(mux, pattern, h)
+	}
+}
+
+// operations is what openapi.yaml describes, no less and no more: a test holds
+// the two together.
+func (a *API) operations() map[string]web.Handler {
+	return map[string]web.Handler{
+		"POST /v1/register":          a.register,
+		"POST /v1/login":             a.login,
+		"POST /v1/token/refresh":     a.refresh,
+		"POST /v1/logout":            a.logout,
+		"POST /v1/logout-all":        a.signedIn(a.logoutAll),
+		"GET /v1/me":                 a.signedIn(a.me),
+		"PATCH /v1/me":               a.signedIn(a.changeMe),
+		"GET /v1/me/events":          a.signedIn(a.events),
+		"GET /v1/sessions":           a.signedIn(a.sessions),
+		"DELETE /v1/sessions/{id}":   a.signedIn(a.endSession),
+		"GET /.well-known/jwks.json": a.jwks,
+		"GET /openapi.json":          a.openAPI,
+	}
+}
+
+// identified is a handler for a request whose bearer is known.
+type identified func(w http.ResponseWriter, r *http.Request, who flow.Identity) error
+
+// errNoToken is for a request without a token where one is needed.
+var errNoToken = fault.New(fault.Unauthenticated, "not_signed_in",
+	"This needs an access token. Send it in the header: Authorization: Bearer <token>")
+
+// signedIn lets only those through who have a good access token of a living
+// session.
+func (a *API) signedIn(next identified) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		bearer, ok, err := web.Bearer(r)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return errNoToken
+		}
+		who, err := a.Authenticate.Do(r.Context(), bearer, web.Origin(r))
+		if err != nil {
+			return err
+		}
+		return next(w, r, who)
+	}
+}
+
+// jwks answers with the published keys. Applications may keep them for as long
+// as a retired key stays published.
+func (a *API) jwks(w http.ResponseWriter, _ *http.Request) error {
+	h := w.Header()
+	h.Set("Content-Type", "application/jwk-set+json")
+	h.Set("Cache-Control", "public, max-age=300")
+	_, _ = w.Write(a.Tokens.JWKS())
+	return nil
+}
+
+// document is openapi.yaml as JSON, made when it is first asked for.
+var document = sync.OnceValues(func() ([]byte, error) { return yaml.YAMLToJSON(openAPI) })
+
+func (a *API) openAPI(w http.ResponseWriter, _ *http.Request) error {
+	doc, err := document()
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "public, max-age=300")
+	_, _ = w.Write(doc)
+	return nil
+}
+
+// stamp writes a time as the API does: RFC 3339 in UTC, to the millisecond.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

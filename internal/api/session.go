@@ -1,0 +1,143 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+// tokensAnswer is what a client holds after a sign-in or a refresh (RFC 6749
+// section 5.1, and more). Times are in seconds from now.
+type tokensAnswer struct {
+	AccessToken      string `json:"access_token"`
+	TokenType        string `json:"token_type"`
+	ExpiresIn        int64  `json:"expires_in"`
+	RefreshToken     string `json:"refresh_token"`
+	RefreshExpiresIn int64  `json:"refresh_expires_in"`
+	SessionID        string `json:"session_id"`
+}
+
+func writeTokens(w http.ResponseWriter, t flow.Tokens) error {
+	return web.WriteJSON(w, http.StatusOK, tokensAnswer{
+		AccessToken: t.Access, TokenType: "Bearer", ExpiresIn: seconds(t.AccessExpires),
+		RefreshToken: t.Refresh, RefreshExpiresIn: seconds(t.RefreshExpires), SessionID: t.Session,
+	})
+}
+
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }
+
+func (a *API) login(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		Email    string `json:"email"`
+		Password string `json:"password"`
+	}
+	if err := web.Decode(w, r, &in); err != nil {
+		return err
+	}
+	t, err := a.SignIn.Do(r.Context(), flow.Credentials{Email: in.Email, Password: in.Password}, web.Origin(r))
+	if err != nil {
+		return err
+	}
+	return writeTokens(w, t)
+}
+
+func (a *API) refresh(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		RefreshToken string `json:"refresh_token"`
+	}
+	if err := web.Decode(w, r, &in); err != nil {
+		return err
+	}
+	t, err := a.Refresh.Do(r.Context(), in.RefreshToken, web.Origin(r))
+	if err != nil {
+		return err
+	}
+	return writeTokens(w, t)
+}
+
+// logout takes an access token in the header or a refresh token in the body;
+// with both it ends the sessions of both.
+func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		RefreshToken string `json:"refresh_token"`
+	}
+	if err := web.DecodeOptional(w, r, &in); err != nil {
+		return err
+	}
+	bearer, ok, err := web.Bearer(r)
+	if err != nil {
+		return err
+	}
+	if !ok && in.RefreshToken == "" {
+		return errNothingToEnd
+	}
+	if in.RefreshToken != "" {
+		if err := a.SignOut.ByRefresh(r.Context(), in.RefreshToken, web.Origin(r)); err != nil {
+			return err
+		}
+	}
+	if ok {
+		// An access token that has expired beside a good refresh token is what a
+		// client that was idle has: it gets what it wants.
+		err := a.SignOut.ByAccess(r.Context(), bearer, web.Origin(r))
+		if err != nil && (in.RefreshToken == "" || fault.KindOf(err) != fault.Unauthenticated) {
+			return err
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+var errNothingToEnd = fault.New(fault.Unauthenticated, "not_signed_in",
+	"Signing out needs a token of the session: an access token in the Authorization header, or a refresh_token in the body.")
+
+func (a *API) logoutAll(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+	var in struct {
+		KeepCurrent bool `json:"keep_current"`
+	}
+	if err := web.DecodeOptional(w, r, &in); err != nil {
+		return err
+	}
+	if err := a.SignOut.All(r.Context(), who, in.KeepCurrent, web.Origin(r)); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// sessionAnswer is a living session as its owner sees it.
+type sessionAnswer struct {
+	ID        string `json:"id"`
+	Device    string `json:"device"`
+	Network   string `json:"network"`
+	FirstUsed string `json:"first_used_at"`
+	LastUsed  string `json:"last_used_at"`
+	ExpiresAt string `json:"expires_at"`
+	Current   bool   `json:"current"`
+}
+
+func (a *API) sessions(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+	list, err := a.Profile.Sessions(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	out := make([]sessionAnswer, 0, len(list))
+	for _, s := range list {
+		out = append(out, sessionAnswer{
+			ID: s.ID, Device: s.UserAgent, Network: s.Address,
+			FirstUsed: stamp(s.BeganAt), LastUsed: stamp(s.UsedAt), ExpiresAt: stamp(s.EndsAt), Current: s.ID == who.Session,
+		})
+	}
+	return web.WriteJSON(w, http.StatusOK, map[string]any{"sessions": out})
+}
+
+func (a *API) endSession(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+	if err := a.SignOut.One(r.Context(), who, r.PathValue("id"), web.Origin(r)); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

@@ -1,0 +1,206 @@
+// Package app puts the parts together: from the settings to a running server,
+// and back down in order. It is the only place that knows them all.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatehouse-auth/gatehouse/internal/api"
+	"github.com/gatehouse-auth/gatehouse/internal/config"
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/job"
+	"github.com/gatehouse-auth/gatehouse/internal/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/page"
+	"github.com/gatehouse-auth/gatehouse/internal/password"
+	"github.com/gatehouse-auth/gatehouse/internal/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/session"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+// Options is what a server needs beside its settings.
+type Options struct {
+	Log     *slog.Logger
+	Version string
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+}
+
+// Server is a running server.
+type Server struct {
+	config   *config.Config
+	log      *slog.Logger
+	db       *db.DB
+	hasher   *password.Hasher
+	setup    *flow.Setup
+	public   listener
+	admin    listener
+	draining chan struct{} // closed when it takes no more work
+
+	background context.CancelFunc
+	jobs       *job.Runner
+	tally      *event.Tally
+	running    sync.WaitGroup // background work
+}
+
+// listener is one of the two ports.
+type listener struct {
+	net.Listener
+	http *http.Server
+	done chan error
+}
+
+// Start opens the database, brings its schema up to date if it may, opens the
+// keys, and serves. When it returns, both ports answer.
+func Start(ctx context.Context, c *config.Config, o Options) (*Server, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Server{log: o.Log, draining: make(chan struct{})}
+	if err := s.listen(ctx, c); err != nil {
+		return nil, err
+	}
+	if err := s.start(ctx, o); err != nil {
+		return nil, errors.Join(err, s.abandon())
+	}
+	return s, nil
+}
+
+// listen takes the ports first: what PUBLIC_URL defaults to may depend on them.
+func (s *Server) listen(ctx context.Context, c *config.Config) error {
+	var (
+		lc  net.ListenConfig
+		err error
+	)
+	if s.public.Listener, err = lc.Listen(ctx, "tcp", c.ListenAddr); err != nil {
+		return fmt.Errorf("LISTEN_ADDR: %w. Is another gatehouse running?", err)
+	}
+	if s.admin.Listener, err = lc.Listen(ctx, "tcp", c.AdminListenAddr); err != nil {
+		return errors.Join(fmt.Errorf("ADMIN_LISTEN_ADDR: %w. Is another gatehouse running?", err), s.public.Close())
+	}
+	s.config = c.Listening(s.public.Addr().String())
+	return nil
+}
+
+// abandon undoes a start that failed.
+func (s *Server) abandon() error {
+	err := errors.Join(s.public.Close(), s.admin.Close())
+	if s.hasher != nil {
+		s.hasher.Close()
+	}
+	if s.db != nil {
+		err = errors.Join(err, s.db.Close())
+	}
+	return err
+}
+
+func (s *Server) start(ctx context.Context, o Options) error {
+	var err error
+	if s.db, err = OpenDatabase(ctx, s.config, s.log); err != nil {
+		return err
+	}
+	if err := s.prepareSchema(ctx); err != nil {
+		return err
+	}
+	master, err := masterSecret(s.config)
+	if err != nil {
+		return err
+	}
+	ring, err := keyring.Open(ctx, s.db, secret.Random{}, o.Now(), master)
+	if err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	s.hasher = newHasher(s.config)
+	p, err := s.parts(o, ring, registry)
+	if err != nil {
+		return err
+	}
+	s.setup, s.tally = p.pages.Setup, p.tally
+	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, forgetSessions(s.db, o.Now))
+	s.observe(registry, o.Version)
+	metrics := web.NewMetrics(registry)
+	s.public.http = web.NewServer("", s.publicHandler(p, metrics, o), s.log)
+	s.admin.http = web.NewServer("", s.adminHandler(registry, o), s.log)
+	s.serve()
+	return nil
+}
+
+// parts is what the doors are made of.
+type parts struct {
+	tally *event.Tally
+	api   *api.API
+	pages *page.Pages
+}
+
+func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Registerer) (parts, error) {
+	c := s.config
+	random := secret.Random{}
+	issuer, err := token.NewIssuer(token.Config{Issuer: c.JWTIssuer, Audience: c.JWTAudience, Life: c.AccessTokenLife},
+		ring.Key(keyring.AccessSign), random)
+	if err != nil {
+		return parts{}, err
+	}
+	sessions := session.NewStore(
+		session.Config{Idle: c.RefreshTokenLife, Max: c.SessionMaxLife, Grace: c.RefreshReuseGrace, Retry: c.RefreshRetry},
+		session.Keys{MAC: ring.Key(keyring.RefreshMAC), Derive: ring.Key(keyring.RefreshDerive)}, ring.Epoch, random)
+	events := event.NewLog(s.log, random, o.Now, eventCounter(registry))
+	tally := event.NewTally(s.db, events)
+	policy := password.Policy{MinLength: c.PasswordMinLength}
+	return parts{
+		tally: tally,
+		api: &api.API{
+			Register: &flow.Register{DB: s.db, Hasher: s.hasher, Policy: policy, Events: events, Open: c.Registration == config.RegistrationOpen, Random: random, Now: o.Now},
+			SignIn: &flow.SignIn{
+				DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Events: events, Pseudonym: ring.Key(keyring.Pseudonym),
+				RequireVerified: c.EmailVerification == config.VerificationRequired, Now: o.Now,
+			},
+			Refresh:      &flow.Refresh{DB: s.db, Sessions: sessions, Tokens: issuer, Events: events, Tally: tally, Log: s.log, Now: o.Now},
+			SignOut:      &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Events: events, Tally: tally, Now: o.Now},
+			Authenticate: &flow.Authenticate{DB: s.db, Tokens: issuer, Tally: tally, Now: o.Now},
+			Profile:      &flow.Profile{DB: s.db, Events: events, Now: o.Now},
+			Tokens:       issuer,
+		},
+		pages: &page.Pages{
+			Setup: &flow.Setup{DB: s.db, Hasher: s.hasher, Policy: policy, Events: events, Random: random, Now: o.Now},
+		},
+	}, nil
+}
+
+func (s *Server) publicHandler(p parts, m *web.Metrics, o Options) http.Handler {
+	stack := &web.Stack{Log: s.log, Metrics: m, Now: o.Now}
+	mux := http.NewServeMux()
+	p.api.Routes(stack, mux)
+	p.pages.Routes(stack, mux)
+	return stack.Wrap(mux)
+}
+
+// URL is where the server can be reached from this machine.
+func (s *Server) URL() string { return "http://" + s.public.Addr().String() }
+
+// AdminURL is where healthz, readyz and metrics are.
+func (s *Server) AdminURL() string { return "http://" + s.admin.Addr().String() }
+
+// PublicURL is the setting, with the port that was taken.
+func (s *Server) PublicURL() string { return s.config.PublicURL }
+
+// SetupLink returns the one-time link that makes the first administrator, or
+// nothing if there has been one already.
+func (s *Server) SetupLink(ctx context.Context) (string, error) {
+	t, err := s.setup.Link(ctx)
+	if err != nil || t == "" {
+		return "", err
+	}
+	return s.config.PublicURL + "/setup#" + t, nil
+}

@@ -1,0 +1,112 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/config"
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/password"
+	"github.com/gatehouse-auth/gatehouse/internal/secret"
+)
+
+// OpenDatabase opens the database that serves.
+func OpenDatabase(ctx context.Context, c *config.Config, log *slog.Logger) (*db.DB, error) {
+	return db.Open(ctx, db.Config{URL: c.Database.URL.Reveal(), MaxConns: c.DatabaseMaxConns, Log: log})
+}
+
+// Migrate brings the schema up to date with the role that may, and returns the
+// names of the migrations it applied.
+func Migrate(ctx context.Context, c *config.Config, log *slog.Logger) ([]string, error) {
+	d, err := db.Open(ctx, db.Config{URL: c.MigrateDatabase.URL.Reveal(), MaxConns: 2, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	done, err := d.Migrate(ctx)
+	return done, errors.Join(err, d.Close())
+}
+
+// prepareSchema migrates if that is wanted, and refuses a schema that this
+// program can't serve.
+func (s *Server) prepareSchema(ctx context.Context) error {
+	schema, err := s.db.Schema(ctx)
+	if err != nil {
+		return err
+	}
+	if schema.Current < schema.Target && s.config.Migrate == config.MigrateAuto {
+		done, err := Migrate(ctx, s.config, s.log)
+		if err != nil {
+			return err
+		}
+		for _, name := range done {
+			s.log.Info("migrated the database", "migration", name)
+		}
+		if schema, err = s.db.Schema(ctx); err != nil {
+			return err
+		}
+	}
+	return schema.Require()
+}
+
+// secretFile is where the secret is kept that the first start in development
+// makes.
+const secretFile = "jwt_secret_key"
+
+// masterSecret returns JWT_SECRET_KEY, or in development the one that is kept
+// beside the data, which it makes if need be.
+func masterSecret(c *config.Config) (string, error) {
+	if c.JWTSecretKey != "" {
+		return c.JWTSecretKey.Reveal(), nil
+	}
+	if err := os.MkdirAll(c.DataDir(), 0o700); err != nil {
+		return "", fmt.Errorf("the folder for generated secrets can't be made: %w", err)
+	}
+	path := filepath.Join(c.DataDir(), secretFile)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // beside the data
+	if errors.Is(err, fs.ErrExist) {
+		b, err := os.ReadFile(path) //nolint:gosec // beside the data
+		if err == nil && len(strings.TrimSpace(string(b))) < secret.KeySize {
+			err = fmt.Errorf("%s is too short to be the secret that the first start made: restore it, or remove it together with the database", path)
+		}
+		return strings.TrimSpace(string(b)), err
+	}
+	if err != nil {
+		return "", fmt.Errorf("the generated secret can't be kept: %w", err)
+	}
+	made := secret.Random{}.Text(secret.KeySize)
+	_, err = f.WriteString(made + "\n")
+	return made, errors.Join(err, f.Sync(), f.Close())
+}
+
+// Operator opens the database for one command of the operator's. The schema
+// must be up to date already, save that SQLite's may be made: the first command
+// may come before the first start. Close what it returns.
+func Operator(ctx context.Context, c *config.Config, log *slog.Logger) (*flow.Operator, func() error, error) {
+	d, err := OpenDatabase(ctx, c, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &Server{config: c, db: d, log: log}
+	if err := s.prepareSchema(ctx); err != nil {
+		return nil, nil, errors.Join(err, d.Close())
+	}
+	random, hasher := secret.Random{}, newHasher(c)
+	o := &flow.Operator{
+		DB: d, Hasher: hasher, Policy: password.Policy{MinLength: c.PasswordMinLength},
+		Events: event.NewLog(log, random, time.Now, nil), Random: random, Now: time.Now,
+	}
+	return o, func() error { hasher.Close(); return d.Close() }, nil
+}
+
+func newHasher(c *config.Config) *password.Hasher {
+	return password.New(password.Config{Cost: c.BcryptCost})
+}

@@ -1,0 +1,89 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/job"
+	"github.com/gatehouse-auth/gatehouse/internal/session"
+)
+
+// drainTime is how long requests that were accepted may take to finish when the
+// server stops.
+const drainTime = 20 * time.Second
+
+func (s *Server) serve() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.background = cancel
+	s.running.Go(func() { s.jobs.Run(ctx) })
+	s.running.Go(func() {
+		s.tally.Run(ctx, func(err error) {
+			s.log.Warn("Events that were counted could not be written; they are kept for the next minute.", "error", err.Error())
+		})
+	})
+	for _, l := range []*listener{&s.public, &s.admin} {
+		l.done = make(chan error, 1)
+		go func() { l.done <- l.http.Serve(l.Listener) }()
+	}
+}
+
+// Run waits until the context ends, or a listener breaks, and stops the server.
+func (s *Server) Run(ctx context.Context) error {
+	var broken error
+	select {
+	case <-ctx.Done():
+	case broken = <-s.public.done:
+	case broken = <-s.admin.done:
+	}
+	return errors.Join(broken, s.Stop())
+}
+
+// Stop takes no more connections, finishes the requests that it has accepted,
+// and closes everything. readyz says so from the first moment on, and answers
+// until the last request is done.
+func (s *Server) Stop() error {
+	close(s.draining)
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	err := s.public.http.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = errors.Join(errors.New("some requests did not finish in time"), s.public.http.Close())
+	}
+	s.background()
+	s.running.Wait()
+	s.hasher.Close()
+	return errors.Join(err, notClosed(s.admin.http.Close()), s.db.Close())
+}
+
+func notClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// sessionKeep is how long an ended session is kept (RET-4).
+const sessionKeep = 30 * 24 * time.Hour
+
+// forgetSessions deletes sessions that ended long ago, a batch a transaction.
+func forgetSessions(d *db.DB, now func() time.Time) job.Job {
+	const batch = 500
+	return job.Job{
+		Name: "forget-sessions", Every: time.Hour, Lease: 10 * time.Minute,
+		Run: func(ctx context.Context) error {
+			for {
+				var n int64
+				err := d.Write(ctx, func(tx *db.Tx) (err error) {
+					n, err = session.Forget(tx, now().Add(-sessionKeep), batch)
+					return err
+				})
+				if err != nil || n < batch {
+					return err
+				}
+			}
+		},
+	}
+}

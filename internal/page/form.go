@@ -1,0 +1,41 @@
+package page
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+var errForm = fault.New(fault.Invalid, "invalid_form", "This form can't be read. Please go back, reload the page and send it again.")
+
+// form reads the fields of a form that was sent from one of our own pages. It
+// is as strict as web.Decode: each field at most once, text only.
+func (p *Pages) form(w http.ResponseWriter, r *http.Request, names ...string) (map[string]string, error) {
+	if err := p.crossOrigin.Check(r); err != nil {
+		return nil, fault.New(fault.Denied, "cross_origin", "This form was sent from another site. Please open the page here and send it again.").Because(err)
+	}
+	if ct := r.Header.Get("Content-Type"); !strings.HasPrefix(ct, "application/x-www-form-urlencoded") {
+		return nil, errForm
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody)
+	if err := r.ParseForm(); err != nil {
+		return nil, errForm.Because(err)
+	}
+	out := map[string]string{}
+	for _, name := range names {
+		switch values := r.PostForm[name]; {
+		case len(values) > 1:
+			return nil, errForm.Because(fmt.Errorf("field %s comes twice", name))
+		case len(values) == 1:
+			if !utf8.ValidString(values[0]) || strings.ContainsAny(values[0], "\x00\uFFFD") {
+				return nil, errForm.Because(fmt.Errorf("field %s is not text", name))
+			}
+			out[name] = values[0]
+		}
+	}
+	return out, nil
+}
