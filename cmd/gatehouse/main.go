@@ -1,0 +1,154 @@
+// Gatehouse is an authentication server. This is its command line: one file a
+// command, each of which says in --help what it does, with an example.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/gatehouse-auth/gatehouse/internal/config"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/secret"
+)
+
+// The exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1  // it did not work, or found something
+	exitUsage  = 2  // the words of the command are wrong
+	exitConfig = 78 // the settings are unsafe or broken (EX_CONFIG of sysexits.h)
+)
+
+// commands is the whole command line.
+type commands struct {
+	EnvFile string `name:"env-file" placeholder:"PATH" help:"Read settings from this file instead of .env in the working directory."`
+
+	Serve   serveCommand   `cmd:"" help:"Run the server."`
+	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date."`
+	Secret  secretCommand  `cmd:"" help:"Print a fresh secret, for JWT_SECRET_KEY."`
+	Config  configCommand  `cmd:"" help:"Show the settings in force and where each came from."`
+	User    userCommand    `cmd:"" help:"Create, list, show, disable, enable and verify accounts, and give them roles."`
+	Session sessionCommand `cmd:"" help:"List and end sessions."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	makePrivate()
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+func run(args []string, in *os.File, out, errs io.Writer) int {
+	var c commands
+	done := -1 // set when help was printed
+	parser := newParser(&c, kong.Writers(out, errs), kong.Exit(func(code int) { done = code }))
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if done >= 0 {
+		return done
+	}
+	if err != nil {
+		fmt.Fprintf(errs, "gatehouse: %v\nSee: %s --help\n", err, commandOf(err))
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// Who presses ^C again does not want to wait for what is being finished. A
+	// second SIGTERM means nothing: some supervisors send two.
+	context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
+	t := &terminal{in: in, out: out, err: errs, envFile: c.EnvFile, command: parsed.Selected().FullPath()}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	return t.report(parsed.Run(t))
+}
+
+func newParser(c *commands, options ...kong.Option) *kong.Kong {
+	return kong.Must(c, append(options,
+		kong.Name("gatehouse"),
+		kong.Description("An authentication server that is safe by default.\n\nStart with: gatehouse serve"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)...)
+}
+
+// commandOf returns as much of the command as could be understood.
+func commandOf(err error) string {
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) && wrong.Context.Selected() != nil {
+		return wrong.Context.Selected().FullPath()
+	}
+	return "gatehouse"
+}
+
+// report prints an error, with how to mend it, and returns the exit code.
+func (t *terminal) report(err error) int {
+	var (
+		faults *config.Faults
+		wrong  usageError
+	)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &faults):
+		fmt.Fprintf(t.err, "%v\n", faults)
+		return exitConfig
+	case errors.As(err, &wrong):
+		fmt.Fprintf(t.err, "gatehouse: %v\nSee: %s --help\n", err, t.command)
+		return exitUsage
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(t.err, "gatehouse: interrupted")
+		return exitFailed
+	}
+	f := fault.As(err)
+	if f == nil {
+		fmt.Fprintf(t.err, "gatehouse: %v\n", err)
+		return exitFailed
+	}
+	fmt.Fprintf(t.err, "gatehouse: %v\n", f.Because(nil))
+	if f.Err != nil {
+		fmt.Fprintf(t.err, "cause: %v\n", f.Err)
+	}
+	if f.Code == "wrong_secret" {
+		return exitConfig
+	}
+	return exitFailed
+}
+
+// usageError is a command whose words can't be taken.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+// settings reads the settings. The log it returns is for the lines that belong
+// to the server's log.
+func (t *terminal) settings() (*config.Config, *slog.Logger, error) {
+	c, err := config.Load(config.Source{Environ: os.Environ(), EnvFile: t.envFile})
+	if err != nil {
+		return nil, nil, err
+	}
+	return c, t.log(c.LogLevel), nil
+}
+
+func (t *terminal) log(level slog.Level) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(t.err, &slog.HandlerOptions{Level: level}))
+}
+
+// warn tells what the operator should know of the settings.
+func (t *terminal) warn(c *config.Config) {
+	for _, w := range c.Warnings {
+		fmt.Fprintf(t.err, "warning: %s\n", w)
+	}
+}
+
+// origin is where the events of a command come from.
+func (t *terminal) origin() event.Origin {
+	return event.Origin{RequestID: secret.Random{}.ID(now()), UserAgent: t.command}
+}

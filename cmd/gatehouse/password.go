@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+)
+
+// A password is never an argument, which other users of the machine could see.
+
+// passwordFile is the most bytes that are read of a file with a password.
+const passwordFile = 64 << 10
+
+// givenPassword returns the password in the file, which is standard input if
+// its name is -. It returns false if it must be asked for: no file is named, or
+// a person would type into standard input and see what they type.
+func (t *terminal) givenPassword(file string) (password string, given bool, err error) {
+	switch {
+	case file != "" && file != "-":
+		f, err := os.Open(file) //nolint:gosec // the operator names it
+		if err != nil {
+			return "", false, fmt.Errorf("--password-file: %w", err)
+		}
+		defer f.Close()
+		password, err = readPassword(f)
+		return password, true, err
+	case isTerminal(t.in):
+		return "", false, nil
+	case file == "-":
+		password, err = readPassword(t.in)
+		return password, true, err
+	}
+	return "", false, usageError("There is no terminal to ask for the password. Name a file that holds it: --password-file PATH, or - for standard input.")
+}
+
+// readPassword reads everything but the newline at the end.
+func readPassword(in io.Reader) (string, error) {
+	b, err := io.ReadAll(io.LimitReader(in, passwordFile))
+	if err != nil {
+		return "", fmt.Errorf("--password-file: %w", err)
+	}
+	password := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
+	if strings.ContainsAny(password, "\r\n") {
+		// It could never be typed into a form.
+		return "", usageError("--password-file: It holds several lines. Keep nothing but the password in it, on one line.")
+	}
+	return password, nil
+}
+
+// askPassword asks for a new password, and once more if it passes the check.
+func (t *terminal) askPassword(ctx context.Context, check func(string) error) (string, error) {
+	first, err := t.ask(ctx, "Password: ")
+	if err != nil {
+		return "", err
+	}
+	if err := check(first); err != nil {
+		return "", err
+	}
+	second, err := t.ask(ctx, "Once more: ")
+	if err != nil {
+		return "", err
+	}
+	if first != second {
+		return "", fault.New(fault.Invalid, "passwords_differ", "The two passwords differ. Please try again.")
+	}
+	return first, nil
+}
+
+// ask reads a line that the terminal does not show. If the context ends, by ^C,
+// the terminal is left as it was.
+func (t *terminal) ask(ctx context.Context, prompt string) (string, error) {
+	fd := int(t.in.Fd()) //nolint:gosec // a file descriptor
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprint(t.err, prompt)
+	defer fmt.Fprintln(t.err)
+	type answer struct {
+		line []byte
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		line, err := term.ReadPassword(fd)
+		answers <- answer{line, err}
+	}()
+	select {
+	case a := <-answers:
+		if errors.Is(a.err, io.EOF) {
+			return "", fault.New(fault.Invalid, "no_password", "No password was given.")
+		}
+		return string(a.line), a.err
+	case <-ctx.Done():
+		// The goroutine waits for a line until the process ends.
+		return "", errors.Join(ctx.Err(), term.Restore(fd, before))
+	}
+}
