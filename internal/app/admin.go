@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
@@ -38,11 +39,14 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 	answer := struct {
 		Status string            `json:"status"`
 		Checks map[string]string `json:"checks"`
-	}{"ready", map[string]string{"server": "ok", "database": "ok"}}
+	}{"ready", map[string]string{"server": "ok", "database": "ok", "revocations": "ok"}}
 	select {
 	case <-s.draining:
 		answer.Checks["server"] = "stopping"
 	default:
+	}
+	if s.revoked.Age() > token.FreshFor {
+		answer.Checks["revocations"] = "stale"
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyCheck)
 	defer cancel()
@@ -86,6 +90,8 @@ func (s *Server) observe(reg prometheus.Registerer, version string) {
 	gauge("gatehouse_db_connections_in_use", "Database connections at work.", func() float64 { return float64(s.db.Stats().InUse) })
 	counter("gatehouse_db_waits_total", "Times that a request waited for a database connection.", func() float64 { return float64(s.db.Stats().Waits) })
 	counter("gatehouse_db_wait_seconds_total", "Time that requests waited for a database connection.", func() float64 { return s.db.Stats().Waited.Seconds() })
+	gauge("gatehouse_revocations_live", "Revocations of access tokens that this replica holds in memory.", func() float64 { return float64(s.revoked.Live()) })
+	gauge("gatehouse_revocations_age_seconds", "How long ago this replica last asked, and was answered, what has been revoked; over 0.9 it looks each token up.", func() float64 { return s.revoked.Age().Seconds() })
 	reg.MustRegister(jobMetrics{s})
 }
 
