@@ -79,6 +79,13 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 		h.expect(204, "", request{method: "POST", path: "/v1/logout", bearer: me.str("access_token")})
 		h.expect(401, "not_signed_in", request{method: "POST", path: "/v1/logout"})
 		h.driveCommonFaults()
+		b := h.browser()
+		b.signIn("ada@example.org")
+		for _, r := range []request{{method: "POST", path: "/v1/logout-all"}, {method: "DELETE", path: "/v1/sessions/none"}} {
+			if a := b.send(r); a.str("code") != "csrf_token_required" {
+				h.Errorf("%s %s with cookies alone: %d %s", r.method, r.path, a.status, a.text)
+			}
+		}
 	})
 	each(t, func(h *house) {
 		h.expect(403, "registration_closed", request{method: "POST", path: "/v1/register", body: credentials{"a@example.org", passphrase}})

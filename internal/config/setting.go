@@ -157,6 +157,27 @@ func choice[T ~string](at func(*Config) *T, planned []T, words ...T) field {
 	}
 }
 
+// yesOrNo is a field that is true or false.
+func yesOrNo(at func(*Config) *bool) field {
+	return field{
+		read: func(r *reading) {
+			if word, ok := choose(r, nil, []string{"true", "false"}); ok {
+				*at(r.c) = word == "true"
+			}
+		},
+		show: func(c *Config) string { return strconv.FormatBool(*at(c)) },
+	}
+}
+
+// mustBeTrue is the production rule of a field that protects.
+func mustBeTrue(is func(*Config) bool, why string) func(*reading) {
+	return func(r *reading) {
+		if !is(r.c) {
+			r.refuse(why, "Write true, or remove it.")
+		}
+	}
+}
+
 func choose[T ~string](r *reading, planned, words []T) (T, bool) {
 	names := make([]string, len(words))
 	for i, word := range words {

@@ -20,11 +20,11 @@ import (
 
 // Tokens is what a client holds after a sign-in or a refresh.
 type Tokens struct {
+	Session        string
 	Access         string
 	AccessExpires  time.Duration // from now
 	Refresh        string
 	RefreshExpires time.Duration // from now, if it is not used
-	Session        string
 }
 
 // Identity is who makes a request, as far as a good access token of a living

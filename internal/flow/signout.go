@@ -36,6 +36,16 @@ func (f *SignOut) ByAccess(ctx context.Context, access string, from event.Origin
 	return f.out(ctx, c.Session, from)
 }
 
+// SessionOf names the session of a refresh token that is ours, whether or not it
+// still works; it is empty for any other.
+func (f *SignOut) SessionOf(refreshToken string) string {
+	p, turn := f.Sessions.Present(refreshToken)
+	if turn != "" {
+		return ""
+	}
+	return p.SessionID()
+}
+
 // ByRefresh ends the session of a refresh token, whether or not the token has
 // been replaced: it was made by us for this session, and to end a session is
 // the safe side. It is no fault if that has ended already.
