@@ -92,8 +92,18 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 	}, "REGISTRATION=closed")
 	each(t, func(h *house) {
 		h.register("ada@example.org")
-		h.expect(403, "email_unverified", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase}})
+		h.expect(401, "invalid_credentials", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase}})
 	}, "EMAIL_VERIFICATION=required")
+	each(t, func(h *house) {
+		h.register("ada@example.org")
+		o, done := h.operator()
+		defer done()
+		if _, err := o.Disable(h.Context(), "ada@example.org", originOfTests); err != nil {
+			h.Fatal(err)
+		}
+		h.expect(403, "account_disabled", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase}})
+		h.expect(401, "invalid_credentials", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase + "!"}})
+	})
 	t.Run("outage", func(t *testing.T) { open(t, dbtest.Postgres(t)).driveOutages() })
 
 	for path, item := range document.doc.Paths.Map() {

@@ -12,7 +12,8 @@ import (
 )
 
 // SignOut ends sessions: the caller's own, another of the same account, or all
-// of them.
+// of them. It goes on if the caller leaves meanwhile, as browsers do that are
+// being closed.
 type SignOut struct {
 	DB       *db.DB
 	Sessions *session.Store
@@ -59,7 +60,7 @@ func (f *SignOut) ByRefresh(ctx context.Context, refreshToken string, from event
 }
 
 func (f *SignOut) out(ctx context.Context, id string, from event.Origin) error {
-	err := f.DB.Write(ctx, func(tx *db.Tx) error {
+	err := f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		account, err := session.End(tx, id, "", session.WhyLogout, f.Now())
 		if err != nil {
 			return err
@@ -80,7 +81,7 @@ func (f *SignOut) All(ctx context.Context, who Identity, keepCurrent bool, from 
 	if keepCurrent {
 		keep = who.Session
 	}
-	return f.DB.Write(ctx, func(tx *db.Tx) error {
+	return f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		ended, err := session.EndAll(tx, who.Account, keep, session.WhyLogout, f.Now())
 		if err != nil {
 			return err
@@ -96,7 +97,7 @@ func (f *SignOut) All(ctx context.Context, who Identity, keepCurrent bool, from 
 // One ends one session of the account. It returns session.ErrNotFound if that
 // is not alive, or another account's.
 func (f *SignOut) One(ctx context.Context, who Identity, id string, from event.Origin) error {
-	return f.DB.Write(ctx, func(tx *db.Tx) error {
+	return f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		if _, err := session.End(tx, id, who.Account, session.WhyLogout, f.Now()); err != nil {
 			return err
 		}
