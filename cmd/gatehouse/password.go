@@ -76,7 +76,7 @@ func (t *terminal) askPassword(ctx context.Context, check func(string) error) (s
 // ask reads a line that the terminal does not show. If the context ends, by ^C,
 // the terminal is left as it was.
 func (t *terminal) ask(ctx context.Context, prompt string) (string, error) {
-	fd := int(t.in.Fd()) //nolint:gosec // a file descriptor
+	fd := int(t.in.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {
 		return "", err
@@ -94,9 +94,6 @@ func (t *terminal) ask(ctx context.Context, prompt string) (string, error) {
 	}()
 	select {
 	case a := <-answers:
-		if errors.Is(a.err, io.EOF) {
-			return "", fault.New(fault.Invalid, "no_password", "No password was given.")
-		}
 		return string(a.line), a.err
 	case <-ctx.Done():
 		// The goroutine waits for a line until the process ends.

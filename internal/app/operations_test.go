@@ -81,7 +81,13 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 		h.driveCommonFaults()
 		b := h.browser()
 		b.signIn("ada@example.org")
-		for _, r := range []request{{method: "POST", path: "/v1/logout-all"}, {method: "DELETE", path: "/v1/sessions/none"}} {
+		for _, r := range []request{
+			{method: "POST", path: "/v1/logout-all"},
+			{method: "DELETE", path: "/v1/sessions/none"},
+			{method: "PATCH", path: "/v1/me", body: `{}`},
+			{method: "POST", path: "/v1/token/refresh"},
+			{method: "POST", path: "/v1/logout"},
+		} {
 			if a := b.send(r); a.str("code") != "csrf_token_required" {
 				h.Errorf("%s %s with cookies alone: %d %s", r.method, r.path, a.status, a.text)
 			}

@@ -38,7 +38,7 @@ type Identity struct {
 // The faults that several flows share.
 var (
 	// ErrInvalidCredentials doesn't say which of the two is wrong.
-	ErrInvalidCredentials = fault.New(fault.Unauthenticated, "invalid_credentials", 
+	ErrInvalidCredentials = fault.New(fault.Unauthenticated, "invalid_credentials",
 		"The e-mail address or the password is wrong, or the address has yet to be verified.")
 	// ErrInvalidRefresh is one answer for all refresh tokens that don't work.
 	ErrInvalidRefresh = fault.New(fault.Unauthenticated, "invalid_refresh_token",

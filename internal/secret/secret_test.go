@@ -171,6 +171,21 @@ func TestMACKeepsItsPartsApart(t *testing.T) {
 	}
 }
 
+// A length that is cut to fewer bytes makes a long part look like an empty one
+// and its rest.
+func TestMACTakesTheWholeLength(t *testing.T) {
+	for size := 1; size <= 3; size++ {
+		long := make([]byte, 1<<(8*size))
+		rest := len(long) - size
+		for i := range size {
+			long[i] = byte(rest >> (8 * (size - 1 - i)))
+		}
+		if secret.Equal(secret.MAC(key, long), secret.MAC(key, nil, long[size:])) {
+			t.Errorf("only %d bytes of a length are taken", size)
+		}
+	}
+}
+
 func TestMACKeepsAnyPartsApart(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		lists := rapid.SliceOfN(rapid.SliceOfN(rapid.SliceOfN(rapid.ByteRange(0, 2), 0, 6), 0, 4), 2, 2).Draw(t, "lists")
