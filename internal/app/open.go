@@ -25,10 +25,15 @@ func OpenDatabase(ctx context.Context, c *config.Config, log *slog.Logger) (*db.
 	return db.Open(ctx, db.Config{URL: c.Database.URL.Reveal(), MaxConns: c.DatabaseMaxConns, Log: log})
 }
 
+// OpenMigrating opens the database as the role that migrates.
+func OpenMigrating(ctx context.Context, c *config.Config, log *slog.Logger) (*db.DB, error) {
+	return db.Open(ctx, db.Config{URL: c.MigrateDatabase.URL.Reveal(), MaxConns: 2, Log: log})
+}
+
 // Migrate brings the schema up to date with the role that may, and returns the
 // names of the migrations it applied.
 func Migrate(ctx context.Context, c *config.Config, log *slog.Logger) ([]string, error) {
-	d, err := db.Open(ctx, db.Config{URL: c.MigrateDatabase.URL.Reveal(), MaxConns: 2, Log: log})
+	d, err := OpenMigrating(ctx, c, log)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ type rolePlanner struct {
 	tx    pgx.Tx
 	roles Roles
 	plan  RolePlan
+	list  []roleStatement
 
 	user  string // who asks
 	super bool
@@ -37,18 +38,19 @@ type foundRole struct {
 	property string // what it owns that is not Gatehouse's
 }
 
-func planRoles(ctx context.Context, tx pgx.Tx, r Roles) (RolePlan, error) {
+// planRoles returns the plan, and its statements with their secrets.
+func planRoles(ctx context.Context, tx pgx.Tx, r Roles) (RolePlan, []roleStatement, error) {
 	p := rolePlanner{ctx: ctx, tx: tx, roles: r}
 	p.plan.New, p.plan.Statements, p.plan.Notes = []string{}, []string{}, []string{}
-	for _, step := range []func() error{p.look, p.judge, p.planLogins, p.planDatabase, p.planSchema, p.planObjects, p.planDefaults, p.note} {
+	for _, step := range []func() error{p.judgeNames, p.look, p.judge, p.planLogins, p.planDatabase, p.planSchema, p.planObjects, p.planDefaults, p.note} {
 		if err := step(); err != nil {
-			return RolePlan{}, err
+			return RolePlan{}, nil, err
 		}
 	}
-	for _, s := range p.plan.list {
+	for _, s := range p.list {
 		p.plan.Statements = append(p.plan.Statements, s.String())
 	}
-	return p.plan, nil
+	return p.plan, p.list, nil
 }
 
 func (p *rolePlanner) add(text string, identifiers ...identifier) {
@@ -60,9 +62,9 @@ func (p *rolePlanner) add(text string, identifiers ...identifier) {
 func (p *rolePlanner) append(list ...roleStatement) {
 	if len(list) > 0 && !p.super && !p.member && !p.joined {
 		p.joined = true
-		p.plan.list = append(p.plan.list, roleSQL(`GRANT %s TO %s`, p.owner(), name(p.user)))
+		p.list = append(p.list, roleSQL(`GRANT %s TO %s`, p.owner(), name(p.user)))
 	}
-	p.plan.list = append(p.plan.list, list...)
+	p.list = append(p.list, list...)
 }
 
 func (p *rolePlanner) owner() identifier   { return name(p.roles.Owner) }
@@ -113,34 +115,43 @@ func (p *rolePlanner) look() error {
 	return p.tx.QueryRow(p.ctx, `SELECT pg_has_role($1, 'USAGE')`, p.roles.Owner).Scan(&p.member)
 }
 
+// unfit refuses a role.
+func unfit(text string, args ...any) error {
+	return fault.New(fault.Invalid, "unfit_role", fmt.Sprintf(text, args...))
+}
+
+func (p *rolePlanner) judgeNames() error {
+	for _, r := range []string{p.roles.Owner, p.roles.Serving} {
+		if r == "" || len(r) > 63 || strings.ContainsRune(r, 0) {
+			return unfit("A role's name has 1 to 63 bytes.")
+		}
+		if strings.HasPrefix(r, "pg_") || r == "public" || r == "none" {
+			return unfit("The name %s is PostgreSQL's own. Choose another.", r)
+		}
+	}
+	if p.roles.Owner == p.roles.Serving {
+		return unfit("Owner and serving role are the same: %s. The one that serves must not own the schema.", p.roles.Owner)
+	}
+	return nil
+}
+
 // judge refuses roles that are somebody else's, or may do more than these should.
 // It is not for this command to cut them down: another program may live by it.
 func (p *rolePlanner) judge() error {
-	refuse := func(text string, args ...any) error {
-		return fault.New(fault.Invalid, "unfit_role", fmt.Sprintf(text, args...))
+	if p.roles.Serving == p.user {
+		return unfit("%s is the role in the URL, so it can't be the one that serves. %s", p.user, whoMay)
 	}
 	for _, r := range []string{p.roles.Owner, p.roles.Serving} {
-		if r == "" || len(r) > 63 || strings.ContainsRune(r, 0) {
-			return refuse("A role's name has 1 to 63 bytes.")
-		}
-		if strings.HasPrefix(r, "pg_") || r == "public" || r == "none" {
-			return refuse("The name %s is PostgreSQL's own. Choose another.", r)
-		}
-		f := p.found[r]
-		if f.mighty != "" {
-			return refuse("The role %s is there already, and is %s. Choose another name, or take that away from it first.", r, f.mighty)
+		if f := p.found[r]; f.mighty != "" {
+			return unfit("The role %s is there already, and is %s. Choose another name, or take that away from it first.", r, f.mighty)
 		}
 	}
 	s := p.found[p.roles.Serving]
 	switch {
-	case p.roles.Owner == p.roles.Serving:
-		return refuse("Owner and serving role are the same: %s. The one that serves must not own the schema.", p.roles.Owner)
-	case p.roles.Serving == p.user:
-		return refuse("%s is the role in the URL, so it can't be the one that serves. %s", p.user, whoMay)
 	case s.groups != "":
-		return refuse("The role %s is a member of %s, and may do what they may. Choose another name, or REVOKE that first.", s.name, s.groups)
+		return unfit("The role %s is a member of %s, and may do what they may. Choose another name, or REVOKE that first.", s.name, s.groups)
 	case s.property != "":
-		return refuse("The role %s owns %s, which is not Gatehouse's. Choose another name, or give that to another role first.", s.name, s.property)
+		return unfit("The role %s owns %s, which is not Gatehouse's. Choose another name, or give that to another role first.", s.name, s.property)
 	}
 	return nil
 }
@@ -152,9 +163,9 @@ func (p *rolePlanner) planLogins() error {
 	} {
 		if p.isNew(r.name) {
 			p.plan.New = append(p.plan.New, r.name)
-			p.plan.list = append(p.plan.list, roleSQL(`CREATE ROLE %s LOGIN`, name(r.name)))
+			p.list = append(p.list, roleSQL(`CREATE ROLE %s LOGIN`, name(r.name)))
 		} else if !p.found[r.name].login {
-			p.plan.list = append(p.plan.list, roleSQL(`ALTER ROLE %s LOGIN`, name(r.name)))
+			p.list = append(p.list, roleSQL(`ALTER ROLE %s LOGIN`, name(r.name)))
 		}
 		if r.password == "" {
 			continue
@@ -163,7 +174,7 @@ func (p *rolePlanner) planLogins() error {
 		if err != nil {
 			return err
 		}
-		p.plan.list = append(p.plan.list, s)
+		p.list = append(p.list, s)
 	}
 	return nil
 }
@@ -295,7 +306,7 @@ func (p *rolePlanner) planDefaults() error {
 		p.add(`ALTER DEFAULT PRIVILEGES FOR ROLE %s REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC`, p.owner())
 	}
 	if p.joined {
-		p.plan.list = append(p.plan.list, roleSQL(`REVOKE %s FROM %s`, p.owner(), name(p.user)))
+		p.list = append(p.list, roleSQL(`REVOKE %s FROM %s`, p.owner(), name(p.user)))
 	}
 	return nil
 }

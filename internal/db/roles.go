@@ -30,8 +30,6 @@ type RolePlan struct {
 	// Notes tell what else the serving role may do, which is not Gatehouse's to
 	// take away.
 	Notes []string `json:"notes"`
-
-	list []roleStatement
 }
 
 // roleStatement is a statement about roles. Its secret, a literal, ends it.
@@ -98,7 +96,7 @@ func takeTurns(ctx context.Context, tx pgx.Tx) error {
 func (d *DB) PlanRoles(ctx context.Context, r Roles) (RolePlan, error) {
 	var plan RolePlan
 	err := d.roles(ctx, func(tx pgx.Tx) (err error) {
-		plan, err = planRoles(ctx, tx, r)
+		plan, _, err = planRoles(ctx, tx, r)
 		return err
 	})
 	return plan, err
@@ -110,17 +108,19 @@ func (d *DB) PlanRoles(ctx context.Context, r Roles) (RolePlan, error) {
 // superuser, or a role that owns the database and may make roles.
 func (d *DB) MakeRoles(ctx context.Context, r Roles) (RolePlan, error) {
 	var plan RolePlan
-	err := d.roles(ctx, func(tx pgx.Tx) (err error) {
-		if plan, err = planRoles(ctx, tx, r); err != nil {
+	err := d.roles(ctx, func(tx pgx.Tx) error {
+		p, list, err := planRoles(ctx, tx, r)
+		if err != nil {
 			return err
 		}
-		if err := runRoles(ctx, tx, plan.list); err != nil {
+		plan = p
+		if err := runRoles(ctx, tx, list); err != nil {
 			return err
 		}
 		// PostgreSQL only warns of some rights that it did not give or take.
-		left, err := planRoles(ctx, tx, Roles{Owner: r.Owner, Serving: r.Serving})
-		if err == nil && len(left.list) > 0 {
-			err = fault.New(fault.Denied, "roles_refused", fmt.Sprintf("The database did not do this: %v. Nothing was changed. %s", left.list[0], whoMay))
+		_, left, err := planRoles(ctx, tx, Roles{Owner: r.Owner, Serving: r.Serving})
+		if err == nil && len(left) > 0 {
+			err = fault.New(fault.Denied, "roles_refused", fmt.Sprintf("The database did not do this: %v. Nothing was changed. %s", left[0], whoMay))
 		}
 		return err
 	})
