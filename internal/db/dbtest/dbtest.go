@@ -146,6 +146,12 @@ func Superuser(t testing.TB, statement string) {
 	postgres.superuser(t, statement)
 }
 
+// Superuser18 does so on PostgreSQL 18.
+func Superuser18(t testing.TB, statement string) {
+	t.Helper()
+	postgres18.superuser(t, statement)
+}
+
 func (s server) superuser(t testing.TB, statement string) {
 	t.Helper()
 	ctx := context.Background()

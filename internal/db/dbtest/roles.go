@@ -28,6 +28,12 @@ func EachProduction(t *testing.T, test func(t *testing.T, dbURL string)) {
 	t.Run("postgres18-serving", func(t *testing.T) { test(t, Serving(t).Serving) })
 }
 
+// EachProductionDB is [Each] in the same way.
+func EachProductionDB(t *testing.T, test func(t *testing.T, d *db.DB)) {
+	t.Helper()
+	EachProduction(t, func(t *testing.T, dbURL string) { test(t, Open(t, dbURL)) })
+}
+
 // Serving returns a new installation that is migrated and empty.
 func Serving(t testing.TB) Installation {
 	t.Helper()
