@@ -129,7 +129,7 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	}
 	s.setup, s.tally = p.pages.Setup, p.tally
 	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, forgetSessions(s.db, o.Now))
-	s.observe(registry, o.Version)
+	s.observe(registry, o)
 	metrics := web.NewMetrics(registry)
 	s.public.http = web.NewServer("", s.publicHandler(p, metrics, o), s.log)
 	s.admin.http = web.NewServer("", s.adminHandler(registry, o), s.log)
@@ -157,23 +157,24 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		session.Keys{MAC: ring.Key(keyring.RefreshMAC), Derive: ring.Key(keyring.RefreshDerive)}, ring.Epoch, random)
 	events := event.NewLog(s.log, random, o.Now, eventCounter(registry))
 	tally := event.NewTally(s.db, events)
+	count := flowCounter(registry)
 	policy := password.Policy{MinLength: c.PasswordMinLength}
 	return parts{
 		tally: tally,
 		api: &api.API{
-			Register: &flow.Register{DB: s.db, Hasher: s.hasher, Policy: policy, Events: events, Open: c.Registration == config.RegistrationOpen, Random: random, Now: o.Now},
+			Register: &flow.Register{DB: s.db, Hasher: s.hasher, Policy: policy, Events: events, Open: c.Registration == config.RegistrationOpen, Count: count, Random: random, Now: o.Now},
 			SignIn: &flow.SignIn{
 				DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Events: events, Pseudonym: ring.Key(keyring.Pseudonym),
-				RequireVerified: c.EmailVerification == config.VerificationRequired, Now: o.Now,
+				RequireVerified: c.EmailVerification == config.VerificationRequired, Count: count, Now: o.Now,
 			},
-			Refresh:      &flow.Refresh{DB: s.db, Sessions: sessions, Tokens: issuer, Events: events, Tally: tally, Log: s.log, Now: o.Now},
-			SignOut:      &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Events: events, Tally: tally, Now: o.Now},
-			Authenticate: &flow.Authenticate{DB: s.db, Tokens: issuer, Tally: tally, Now: o.Now},
-			Profile:      &flow.Profile{DB: s.db, Events: events, Now: o.Now},
+			Refresh:      &flow.Refresh{DB: s.db, Sessions: sessions, Tokens: issuer, Events: events, Tally: tally, Count: count, Log: s.log, Now: o.Now},
+			SignOut:      &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Events: events, Tally: tally, Count: count, Now: o.Now},
+			Authenticate: &flow.Authenticate{DB: s.db, Tokens: issuer, Tally: tally, Count: count, Now: o.Now},
+			Profile:      &flow.Profile{DB: s.db, Events: events, Count: count, Now: o.Now},
 			Tokens:       issuer,
 		},
 		pages: &page.Pages{
-			Setup: &flow.Setup{DB: s.db, Hasher: s.hasher, Policy: policy, Events: events, Random: random, Now: o.Now},
+			Setup: &flow.Setup{DB: s.db, Hasher: s.hasher, Policy: policy, Events: events, Count: count, Random: random, Now: o.Now},
 		},
 	}, nil
 }

@@ -157,6 +157,18 @@ func choice[T ~string](at func(*Config) *T, planned []T, words ...T) field {
 	}
 }
 
+// yesNo is a field that holds true or false, in any case.
+func yesNo(at func(*Config) *bool) field {
+	return field{
+		read: func(r *reading) {
+			if word, ok := choose(r, nil, []string{"true", "false"}); ok {
+				*at(r.c) = word == "true"
+			}
+		},
+		show: func(c *Config) string { return strconv.FormatBool(*at(c)) },
+	}
+}
+
 func choose[T ~string](r *reading, planned, words []T) (T, bool) {
 	names := make([]string, len(words))
 	for i, word := range words {

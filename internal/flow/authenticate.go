@@ -18,11 +18,17 @@ type Authenticate struct {
 	DB     *db.DB
 	Tokens *token.Issuer
 	Tally  *event.Tally
+	Count  Count
 	Now    func() time.Time
 }
 
 // Do returns the identity, or token.ErrInvalid.
 func (f *Authenticate) Do(ctx context.Context, access string, from event.Origin) (Identity, error) {
+	who, err := f.do(ctx, access, from)
+	return who, f.Count.end("authenticate", err)
+}
+
+func (f *Authenticate) do(ctx context.Context, access string, from event.Origin) (Identity, error) {
 	c, err := f.Tokens.Verify(access, f.Now())
 	if err != nil {
 		if !errors.Is(err, token.ErrExpired) {
@@ -40,7 +46,7 @@ func (f *Authenticate) Do(ctx context.Context, access string, from event.Origin)
 		return err
 	})
 	if errors.Is(err, session.ErrNotFound) {
-		return Identity{}, token.ErrInvalid.Because(errors.New("its session has ended"))
+		return Identity{}, token.ErrInvalid.Because(reason("session_ended"))
 	}
 	return who, err
 }

@@ -28,6 +28,7 @@ type SignIn struct {
 	Pseudonym []byte // the key of the addresses' hashes in events
 	// RequireVerified refuses accounts whose address is not verified.
 	RequireVerified bool
+	Count           Count
 	Now             func() time.Time
 }
 
@@ -44,6 +45,11 @@ var (
 // ErrEmailUnverified, invalid input, and those of a server that has too much to
 // do.
 func (f *SignIn) Do(ctx context.Context, in Credentials, from event.Origin) (Tokens, error) {
+	t, err := f.do(ctx, in, from)
+	return t, f.Count.end("sign_in", err)
+}
+
+func (f *SignIn) do(ctx context.Context, in Credentials, from event.Origin) (Tokens, error) {
 	if in.Email == "" {
 		return Tokens{}, required("email")
 	}
@@ -59,8 +65,8 @@ func (f *SignIn) Do(ctx context.Context, in Credentials, from event.Origin) (Tok
 	if err != nil {
 		return Tokens{}, err
 	}
-	if why, reason := f.refusal(who, match); why != nil {
-		return Tokens{}, f.fail(ctx, who.ID, address, why, reason, from)
+	if why, because := f.refusal(who, match); why != nil {
+		return Tokens{}, f.fail(ctx, who.ID, address, why, because, from)
 	}
 	upgraded := ""
 	if match.Upgrade {
@@ -97,7 +103,7 @@ func (f *SignIn) compare(ctx context.Context, address account.Address, pass stri
 }
 
 // refusal is the fault for the client and the reason for the event, or nil.
-func (f *SignIn) refusal(who account.Credentials, match password.Result) (why *fault.Error, reason string) {
+func (f *SignIn) refusal(who account.Credentials, match password.Result) (why *fault.Error, because reason) {
 	switch {
 	case who.ID == "":
 		return ErrInvalidCredentials, "unknown_account"
@@ -112,18 +118,18 @@ func (f *SignIn) refusal(who account.Credentials, match password.Result) (why *f
 }
 
 // fail records the failure and returns the fault.
-func (f *SignIn) fail(ctx context.Context, accountID string, a account.Address, why *fault.Error, reason string, from event.Origin) error {
+func (f *SignIn) fail(ctx context.Context, accountID string, a account.Address, why *fault.Error, because reason, from event.Origin) error {
 	err := f.DB.Write(ctx, func(tx *db.Tx) error {
 		f.Events.Append(tx, event.Event{
 			Kind: event.FailedLogin, Outcome: event.Failure, Account: accountID, Origin: from,
-			Detail: event.Detail{Reason: reason, Address: addressHash(f.Pseudonym, a.Key)},
+			Detail: event.Detail{Reason: string(because), Address: addressHash(f.Pseudonym, a.Key)},
 		})
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return why
+	return why.Because(because)
 }
 
 func (f *SignIn) begin(ctx context.Context, who account.Credentials, upgraded string, from event.Origin, now time.Time) (grant session.Grant, err error) {

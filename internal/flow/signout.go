@@ -19,6 +19,7 @@ type SignOut struct {
 	Tokens   *token.Issuer
 	Events   *event.Log
 	Tally    *event.Tally
+	Count    Count
 	Now      func() time.Time
 }
 
@@ -30,7 +31,7 @@ func (f *SignOut) ByAccess(ctx context.Context, access string, from event.Origin
 		if !errors.Is(err, token.ErrExpired) {
 			f.Tally.Add(event.SuspiciousActivity, "access_token_invalid", from)
 		}
-		return err
+		return f.Count.end("sign_out", err)
 	}
 	return f.out(ctx, c.Session, from)
 }
@@ -42,7 +43,7 @@ func (f *SignOut) ByRefresh(ctx context.Context, refreshToken string, from event
 	p, turn := f.Sessions.Present(refreshToken)
 	if turn != "" {
 		f.Tally.Add(event.SuspiciousActivity, "refresh_token_"+string(turn), from)
-		return ErrInvalidRefresh
+		return f.Count.end("sign_out", ErrInvalidRefresh.Because(reason(turn)))
 	}
 	return f.out(ctx, p.SessionID(), from)
 }
@@ -57,9 +58,9 @@ func (f *SignOut) out(ctx context.Context, id string, from event.Origin) error {
 		return nil
 	})
 	if errors.Is(err, session.ErrNotFound) {
-		return nil
+		err = nil
 	}
-	return err
+	return f.Count.end("sign_out", err)
 }
 
 // All ends every session of the account, or all but the caller's own.
@@ -68,7 +69,7 @@ func (f *SignOut) All(ctx context.Context, who Identity, keepCurrent bool, from 
 	if keepCurrent {
 		keep = who.Session
 	}
-	return f.DB.Write(ctx, func(tx *db.Tx) error {
+	err := f.DB.Write(ctx, func(tx *db.Tx) error {
 		ended, err := session.EndAll(tx, who.Account, keep, session.WhyLogout, f.Now())
 		if err != nil {
 			return err
@@ -78,18 +79,20 @@ func (f *SignOut) All(ctx context.Context, who Identity, keepCurrent bool, from 
 		}
 		return nil
 	})
+	return f.Count.end("sign_out", err)
 }
 
 // One ends one session of the account. It returns session.ErrNotFound if that
 // is not alive, or another account's.
 func (f *SignOut) One(ctx context.Context, who Identity, id string, from event.Origin) error {
-	return f.DB.Write(ctx, func(tx *db.Tx) error {
+	err := f.DB.Write(ctx, func(tx *db.Tx) error {
 		if _, err := session.End(tx, id, who.Account, session.WhyLogout, f.Now()); err != nil {
 			return err
 		}
 		f.Events.Append(tx, f.ended(who, id, "owner", from))
 		return nil
 	})
+	return f.Count.end("sign_out", err)
 }
 
 // ended is a logout for the caller's own session, and a revocation for others.
