@@ -9,7 +9,8 @@ import (
 // FuzzOpen: nothing opens but what was sealed, in its own context.
 func FuzzOpen(f *testing.F) {
 	key := []byte(strings.Repeat("k", KeySize))
-	good := Seal(Random{}, key, []byte("ring key"), "context")
+	// The same each time: the seeds and the target run in different processes.
+	good := Seal(Random{Reader: strings.NewReader(strings.Repeat("n", 64))}, key, []byte("ring key"), "context")
 	f.Add(good, "context", 0)
 	f.Add(good, "another", 0)
 	f.Add([]byte{}, "", 1)
