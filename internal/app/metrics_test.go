@@ -162,9 +162,9 @@ func TestTheMetricsAreDocumented(t *testing.T) {
 		h.register("ada@example.org")
 		h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: h.login("ada@example.org").str("access_token")})
 		h.expect(404, "not_found", request{method: "GET", path: "/nowhere"})
-		want := metricsPage(families(h.T, h.metrics()))
+		told := families(h.T, h.metrics())
 		if *update {
-			if err := os.WriteFile(path, []byte(want), 0o600); err != nil {
+			if err := os.WriteFile(path, []byte(metricsPage(told)), 0o600); err != nil {
 				h.Fatal(err)
 			}
 		}
@@ -172,7 +172,13 @@ func TestTheMetricsAreDocumented(t *testing.T) {
 		if err != nil {
 			h.Fatal(err)
 		}
-		if diff := cmp.Diff(string(have), want); diff != "" {
+		// What the kernel tells of a process is less in some containers.
+		for _, m := range regexp.MustCompile("(?m)^\\| `(process_\\w+)` \\| (\\w+) \\|  \\| (.*) \\|$").FindAllStringSubmatch(string(have), -1) {
+			if _, ok := told[m[1]]; !ok {
+				told[m[1]] = family{name: m[1], kind: m[2], help: m[3]}
+			}
+		}
+		if diff := cmp.Diff(string(have), metricsPage(told)); diff != "" {
 			h.Errorf("docs/metrics.md is not what a scrape says. Rewrite it with: scripts/servers go test ./internal/app -run TestTheMetricsAreDocumented -update\n-file +scrape:\n%s", diff)
 		}
 	})
