@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/account"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 	"github.com/gatehouse-auth/gatehouse/internal/session"
 )
@@ -108,14 +106,7 @@ func (s sessionEnd) Run(ctx context.Context, t *terminal) error {
 
 // tell says whose session it would end.
 func (s sessionEnd) tell(ctx context.Context, t *terminal, o *flow.Operator) error {
-	var a account.Account
-	err := o.DB.Read(ctx, func(tx *db.Tx) error {
-		id, _, err := session.Alive(tx, s.ID, now())
-		if err == nil {
-			a, err = account.ByID(tx, id)
-		}
-		return err
-	})
+	a, err := o.SessionOwner(ctx, s.ID)
 	if err != nil {
 		return err
 	}

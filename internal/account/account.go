@@ -161,13 +161,15 @@ func SetVerified(tx *db.Tx, id string, now time.Time) (changed bool, err error) 
 	return n == 1, err
 }
 
-// SetRoles replaces the roles. The caller writes them to the sessions too.
-func SetRoles(tx *db.Tx, id string, roles []string) error {
-	n, err := tx.Exec(`UPDATE account SET roles = $2 WHERE id = $1`, id, encodeRoles(roles))
-	if err == nil && n == 0 {
-		return ErrNotFound
+// SetRoles replaces the roles, and returns how often they have been replaced:
+// the number tells which of two changes was the later. The caller writes the
+// roles to the sessions too.
+func SetRoles(tx *db.Tx, id string, roles []string) (n int64, err error) {
+	err = tx.QueryRow(`UPDATE account SET roles = $2, roles_n = roles_n + 1 WHERE id = $1 RETURNING roles_n`, id, encodeRoles(roles)).Scan(&n)
+	if errors.Is(err, db.ErrNoRows) {
+		err = ErrNotFound
 	}
-	return err
+	return n, err
 }
 
 func scan(row interface{ Scan(...any) error }) (Account, error) {

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
@@ -65,11 +66,14 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 	answer := struct {
 		Status string            `json:"status"`
 		Checks map[string]string `json:"checks"`
-	}{"ready", map[string]string{"server": "ok", "database": "ok"}}
+	}{"ready", map[string]string{"server": "ok", "database": "ok", "revocations": "ok"}}
 	select {
 	case <-s.draining:
 		answer.Checks["server"] = "stopping"
 	default:
+	}
+	if s.revoked.Age() > token.FreshFor {
+		answer.Checks["revocations"] = "stale"
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyCheck)
 	defer cancel()

@@ -51,6 +51,7 @@ type Server struct {
 	background context.CancelFunc
 	jobs       *job.Runner
 	tally      *event.Tally
+	revoked    *token.Revocations
 	running    sync.WaitGroup // background work
 }
 
@@ -128,8 +129,12 @@ func (s *Server) start(ctx context.Context, o Options) error {
 		return err
 	}
 	s.setup, s.tally = p.pages.Setup, p.tally
-	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, forgetSessions(s.db, o.Now))
+	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, forgetSessions(s.db, o.Now), forgetRevocations(s.db, o.Now))
 	s.observe(registry, o)
+	// What was revoked before this start is known before the first request.
+	if err := s.revoked.Poll(ctx); err != nil {
+		return err
+	}
 	metrics := web.NewMetrics(registry)
 	s.public.http = web.NewServer("", s.publicHandler(p, metrics, o), s.log)
 	s.admin.http = web.NewServer("", s.adminHandler(registry, o), s.log)
@@ -158,6 +163,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	events := event.NewLog(s.log, random, o.Now, eventCounter(registry))
 	tally := event.NewTally(s.db, events)
 	count := flowCounter(registry)
+	s.revoked = token.NewRevocations(s.db, c.AccessTokenLife, c.RevocationStale, o.Now)
 	policy := password.Policy{MinLength: c.PasswordMinLength}
 	return parts{
 		tally: tally,
@@ -167,9 +173,9 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 				DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Events: events, Pseudonym: ring.Key(keyring.Pseudonym),
 				RequireVerified: c.EmailVerification == config.VerificationRequired, Count: count, Now: o.Now,
 			},
-			Refresh:      &flow.Refresh{DB: s.db, Sessions: sessions, Tokens: issuer, Events: events, Tally: tally, Count: count, Log: s.log, Now: o.Now},
-			SignOut:      &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Events: events, Tally: tally, Count: count, Now: o.Now},
-			Authenticate: &flow.Authenticate{DB: s.db, Tokens: issuer, Tally: tally, Count: count, Now: o.Now},
+			Refresh:      &flow.Refresh{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Log: s.log, Now: o.Now},
+			SignOut:      &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now},
+			Authenticate: &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Tally: tally, Count: count, Now: o.Now},
 			Profile:      &flow.Profile{DB: s.db, Events: events, Count: count, Now: o.Now},
 			Tokens:       issuer,
 		},

@@ -20,6 +20,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/config"
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
 // house is a running server with a client that holds every answer against
@@ -221,3 +223,22 @@ func (h *house) database() *db.DB {
 	h.Helper()
 	return dbtest.Open(h.T, h.dbURL)
 }
+
+// operator opens the server's database beside it, as the command line does.
+func (h *house) operator() (*flow.Operator, func() error) {
+	h.Helper()
+	c, err := config.Load(config.Source{
+		Environ:  []string{"DATABASE_URL=" + h.dbURL, "BCRYPT_COST=4"},
+		ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
+	})
+	if err != nil {
+		h.Fatal(err)
+	}
+	o, done, err := app.Operator(h.Context(), c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		h.Fatal(err)
+	}
+	return o, done
+}
+
+var originOfTests = event.Origin{RequestID: "test", UserAgent: "test"}

@@ -132,10 +132,10 @@ func TestWhichOutcomeIsLoggedAtWhichLevel(t *testing.T) {
 		{"readyz", nil, probe("/readyz"), "DEBUG request"},
 		{"metrics", nil, probe("/metrics"), "DEBUG request"},
 		{"nothing on the admin listener", nil, probe("/v1/me"), "INFO request"},
-		{"a mistake of ours", func() { change(`UPDATE session SET roles = 'broken'`) }, call(look), "ERROR request"},
-		{"a database that went back in time", func() { change(`UPDATE session SET roles = '[]', gen = 0, cur = salt`) }, call(refreshing(refresh)),
+		{"a mistake of ours", func() { change(`UPDATE account SET roles = 'broken'`) }, call(look), "ERROR request"},
+		{"a database that went back in time", func() { change(`UPDATE session SET gen = 0, cur = salt`) }, call(refreshing(refresh)),
 			"INFO security event, INFO security event, ERROR A client holds a refresh token newer than the database knows: the database went back in time. If a backup was restored by hand, all sessions from after it are to be ended., INFO request"},
-		{"no database", h.breakDatabase, call(look), "WARN request"},
+		{"no database", h.breakDatabase, call(request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase}}), "WARN request"},
 		{"readyz without a database", nil, probe("/readyz"), "WARN readyz: the database does not answer, WARN request"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -45,7 +45,7 @@ const metricsLabels = `
 | ` + "`outcome`" + ` of a request | ` + "`ok`" + ` under 400, ` + "`refused`" + ` 4xx, ` + "`unavailable`" + ` 503, ` + "`failed`" + ` other 5xx, ` + "`gone`" + ` 499 |
 | ` + "`event`" + `, its ` + "`outcome`" + ` | the event's name; ` + "`success`" + ` or ` + "`failure`" + ` |
 | ` + "`flow`" + `, its ` + "`outcome`" + ` | below |
-| ` + "`job`" + ` | ` + "`forget-sessions`" + ` deletes sessions that ended 30 days ago |
+| ` + "`job`" + ` | ` + "`forget-sessions`" + ` deletes sessions that ended 30 days ago, ` + "`forget-revocations`" + ` revocations that no living token can meet |
 | ` + "`database`" + ` | ` + "`sqlite`" + ` or ` + "`postgres`" + ` |
 
 ## Flows
@@ -247,7 +247,7 @@ func TestEachOutcomeOfAFlowIsCounted(t *testing.T) {
 		})
 		step("refresh reused", func() { h.refresh(first.str("refresh_token")) })
 		step("refresh refused", func() { h.refresh(third.str("refresh_token")) })
-		step("authenticate session_ended", me(401, "invalid_token", third.str("access_token")))
+		step("authenticate revoked", me(401, "invalid_token", third.str("access_token")))
 		step("authenticate invalid_token", me(401, "invalid_token", "a.b.c"))
 		step("", me(401, "not_signed_in", ""))
 		step("refresh forged", func() { h.refresh("gatehouse_rt_AAAA") })

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
 // OpenDatabase opens the database that serves.
@@ -102,7 +103,8 @@ func Operator(ctx context.Context, c *config.Config, log *slog.Logger) (*flow.Op
 	random, hasher := secret.Random{}, newHasher(c)
 	o := &flow.Operator{
 		DB: d, Hasher: hasher, Policy: password.Policy{MinLength: c.PasswordMinLength},
-		Events: event.NewLog(log, random, time.Now, nil), Random: random, Now: time.Now,
+		Revoked: token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
+		Events:  event.NewLog(log, random, time.Now, nil), Random: random, Now: time.Now,
 	}
 	return o, func() error { hasher.Close(); return d.Close() }, nil
 }

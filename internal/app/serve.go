@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/job"
 	"github.com/gatehouse-auth/gatehouse/internal/session"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
 // drainTime is how long requests that were accepted may take to finish when the
@@ -22,6 +23,11 @@ func (s *Server) serve() {
 	s.running.Go(func() {
 		s.tally.Run(ctx, func(err error) {
 			s.log.Warn("Events that were counted could not be written; they are kept for the next minute.", "error", err.Error())
+		})
+	})
+	s.running.Go(func() {
+		s.revoked.Run(ctx, func(err error) {
+			s.log.Warn("What has been revoked can't be read; until it can, each token is looked up in the database.", "error", err.Error())
 		})
 	})
 	for _, l := range []*listener{&s.public, &s.admin} {
@@ -84,6 +90,16 @@ func forgetSessions(d *db.DB, now func() time.Time) job.Job {
 					return err
 				}
 			}
+		},
+	}
+}
+
+// forgetRevocations deletes those that no living token can meet.
+func forgetRevocations(d *db.DB, now func() time.Time) job.Job {
+	return job.Job{
+		Name: "forget-revocations", Every: 10 * time.Minute, Lease: 5 * time.Minute,
+		Run: func(ctx context.Context) error {
+			return d.Write(ctx, func(tx *db.Tx) error { return token.Forget(tx, now()) })
 		},
 	}
 }

@@ -88,6 +88,10 @@ type Config struct {
 	// Migrate says whether serve migrates by itself.
 	Migrate Migration
 
+	// RevocationStale is for how long tokens are taken as not revoked when the
+	// database can't be asked: 0 to 900 seconds.
+	RevocationStale time.Duration
+
 	// JWTSecretKey is the root of every derived key. It is empty only in
 	// development: then one is made at the first start and kept in
 	// [Config.DataDir].

@@ -99,7 +99,17 @@ var table = []setting{
 			}
 		},
 	},
-	{name: "REVOCATION_STALE_SECONDS"},
+	{
+		name: "REVOCATION_STALE_SECONDS", initial: "0",
+		meaning:    "For so long access tokens are taken as not revoked when the database can't be asked: 0 (never: 503) to 900 seconds.",
+		production: "over 0 is told",
+		field:      span(0, 900, time.Second, func(c *Config) *time.Duration { return &c.RevocationStale }),
+		safe: func(r *reading) {
+			if r.c.RevocationStale > 0 {
+				r.tell("While the database is away, a revoked access token may be taken for as long as this.")
+			}
+		},
+	},
 	{name: "REDIS_URL", cover: passwordCovered},
 	{
 		name: "JWT_SECRET_KEY", cover: covered, unset: "made at the first start, and kept beside the database",

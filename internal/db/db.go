@@ -111,7 +111,10 @@ func (d *DB) Close() error { return d.engine.close() }
 // Read runs fn on one connection without a transaction: each statement sees
 // what was committed when it began.
 func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
-	return classify(d.engine.read(ctx, fn))
+	return classify(d.engine.read(ctx, func(tx *Tx) error {
+		tx.dialect = d.dialect
+		return fn(tx)
+	}))
 }
 
 // Write runs fn in one transaction and commits it if fn returns nil. When
@@ -129,6 +132,7 @@ func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	const tries = 4
 	for try := 1; ; try++ {
 		err := d.engine.write(ctx, func(tx *Tx) error {
+			tx.dialect = d.dialect
 			if err := fn(tx); err != nil {
 				return err
 			}

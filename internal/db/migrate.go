@@ -18,7 +18,10 @@ import (
 )
 
 //go:embed migrations
-var migrations embed.FS
+var embedded embed.FS
+
+// migrations is the embedded ones; a test puts others in their place.
+var migrations fs.FS = embedded
 
 // versionTable is where the schema's version is kept.
 const versionTable = "schema_version"

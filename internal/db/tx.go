@@ -14,6 +14,7 @@ var ErrNoRows = sql.ErrNoRows
 type Tx struct {
 	ctx      context.Context
 	conn     conn
+	dialect  Dialect
 	failed   error // the first statement's that failed
 	onCommit []func()
 }

@@ -12,17 +12,19 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/session"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
 // Operator is what those who run the server do to accounts and sessions from
 // the command line. Accounts are named by their id or their address.
 type Operator struct {
-	DB     *db.DB
-	Hasher *password.Hasher
-	Policy password.Policy
-	Events *event.Log
-	Random secret.Random
-	Now    func() time.Time
+	DB      *db.DB
+	Hasher  *password.Hasher
+	Policy  password.Policy
+	Revoked *token.Revocations
+	Events  *event.Log
+	Random  secret.Random
+	Now     func() time.Time
 }
 
 // operator is the By of an operator's events.
@@ -161,10 +163,14 @@ func (f *Operator) SetRoles(ctx context.Context, user string, roles []string, fr
 		if slices.Equal(a.Roles, roles) {
 			return nil
 		}
-		if err := account.SetRoles(tx, a.ID, roles); err != nil {
+		n, err := account.SetRoles(tx, a.ID, roles)
+		if err != nil {
 			return err
 		}
 		if _, err := session.SetRoles(tx, a.ID, roles); err != nil {
+			return err
+		}
+		if err := f.Revoked.ChangeRoles(tx, a.ID, roles, n); err != nil {
 			return err
 		}
 		a.Roles = roles
@@ -197,6 +203,18 @@ func (f *Operator) Sessions(ctx context.Context, user string) (list []session.In
 		return err
 	})
 	return list, err
+}
+
+// SessionOwner returns whose a living session is.
+func (f *Operator) SessionOwner(ctx context.Context, id string) (a account.Account, err error) {
+	err = f.DB.Read(ctx, func(tx *db.Tx) error {
+		of, err := session.Owner(tx, id, f.Now())
+		if err == nil {
+			a, err = account.ByID(tx, of)
+		}
+		return err
+	})
+	return a, err
 }
 
 // EndSession ends one session.
@@ -232,6 +250,7 @@ func (f *Operator) endAll(tx *db.Tx, id, why string, from event.Origin) (int, er
 }
 
 func (f *Operator) revoked(tx *db.Tx, accountID, id, why string, from event.Origin) {
+	f.Revoked.EndSession(tx, id)
 	f.Events.Append(tx, event.Event{
 		Kind: event.SessionRevoked, Outcome: event.Success, Account: accountID, Session: id, Origin: from,
 		Detail: event.Detail{By: operator, Reason: why},

@@ -35,7 +35,7 @@ func Outcomes() map[string][]string {
 			string(session.Ahead), string(session.Refused), string(session.Forged), string(session.Outdated),
 		},
 		"sign_out":     {success, "session_not_found", "expired", "invalid_token", string(session.Forged), string(session.Outdated)},
-		"authenticate": {success, "expired", "invalid_token", "session_ended"},
+		"authenticate": {success, "expired", "invalid_token", "revoked"},
 		"profile":      {success, "account_not_found"},
 		"setup":        {success, "setup_closed"},
 	}

@@ -18,6 +18,7 @@ type Refresh struct {
 	DB       *db.DB
 	Sessions *session.Store
 	Tokens   *token.Issuer
+	Revoked  *token.Revocations
 	Events   *event.Log
 	Tally    *event.Tally
 	Count    Count
@@ -69,7 +70,8 @@ func (f *Refresh) do(ctx context.Context, refreshToken string, from event.Origin
 	return Tokens{}, turn, ErrInvalidRefresh.Because(reason(turn))
 }
 
-// record appends the events of a turn.
+// record appends the events of a turn, and ends the access tokens of a session
+// that it has ended.
 func (f *Refresh) record(tx *db.Tx, g session.Grant, turn session.Turn, p session.Presented, from event.Origin) {
 	e := event.Event{Account: g.Account, Session: g.Session, Origin: from, Detail: event.Detail{Generation: p.Generation()}}
 	switch turn {
@@ -81,6 +83,7 @@ func (f *Refresh) record(tx *db.Tx, g session.Grant, turn session.Turn, p sessio
 		f.Events.Append(tx, e)
 	case session.Reused, session.Ahead:
 		e.Kind, e.Outcome, e.Detail.Reason = event.SuspiciousActivity, event.Failure, "refresh_token_"+string(turn)
+		f.Revoked.EndSession(tx, g.Session)
 		f.Events.Append(tx, e)
 		e.Kind, e.Outcome = event.SessionRevoked, event.Success
 		f.Events.Append(tx, e)

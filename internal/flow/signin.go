@@ -70,7 +70,8 @@ func (f *SignIn) do(ctx context.Context, in Credentials, from event.Origin) (Tok
 	}
 	upgraded := ""
 	if match.Upgrade {
-		if upgraded, err = f.Hasher.Hash(ctx, in.Password); err != nil {
+		// If there is no room in the pool for it now, there will be another time.
+		if upgraded, err = f.Hasher.Hash(ctx, in.Password); err != nil && fault.KindOf(err) != fault.Unavailable {
 			return Tokens{}, err
 		}
 	}

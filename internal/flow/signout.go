@@ -17,6 +17,7 @@ type SignOut struct {
 	DB       *db.DB
 	Sessions *session.Store
 	Tokens   *token.Issuer
+	Revoked  *token.Revocations
 	Events   *event.Log
 	Tally    *event.Tally
 	Count    Count
@@ -54,6 +55,7 @@ func (f *SignOut) out(ctx context.Context, id string, from event.Origin) error {
 		if err != nil {
 			return err
 		}
+		f.Revoked.EndSession(tx, id)
 		f.Events.Append(tx, event.Event{Kind: event.Logout, Outcome: event.Success, Account: account, Session: id, Origin: from})
 		return nil
 	})
@@ -75,6 +77,7 @@ func (f *SignOut) All(ctx context.Context, who Identity, keepCurrent bool, from 
 			return err
 		}
 		for _, id := range ended {
+			f.Revoked.EndSession(tx, id)
 			f.Events.Append(tx, f.ended(who, id, "logout_all", from))
 		}
 		return nil
@@ -89,6 +92,7 @@ func (f *SignOut) One(ctx context.Context, who Identity, id string, from event.O
 		if _, err := session.End(tx, id, who.Account, session.WhyLogout, f.Now()); err != nil {
 			return err
 		}
+		f.Revoked.EndSession(tx, id)
 		f.Events.Append(tx, f.ended(who, id, "owner", from))
 		return nil
 	})

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/db"
@@ -40,6 +41,16 @@ func List(tx *db.Tx, account string, now time.Time) ([]Info, error) {
 		out = append(out, i)
 	}
 	return out, rows.Err()
+}
+
+// Owner returns the account of a living session, or ErrNotFound.
+func Owner(tx *db.Tx, id string, now time.Time) (account string, err error) {
+	err = tx.QueryRow(`SELECT account_id FROM session WHERE id = $1 AND ended_at IS NULL AND idle_at > $2 AND max_at > $2`,
+		id, db.Micros(now)).Scan(&account)
+	if errors.Is(err, db.ErrNoRows) {
+		err = ErrNotFound
+	}
+	return account, err
 }
 
 // Forget deletes up to limit sessions that ended, or could have been used, at

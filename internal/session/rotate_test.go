@@ -74,7 +74,7 @@ func (k desk) use(token string, now time.Time) (g session.Grant, turn session.Tu
 
 func (k desk) alive(id string, now time.Time) bool {
 	err := k.db.Read(ctx, func(tx *db.Tx) error {
-		_, _, err := session.Alive(tx, id, now)
+		_, err := session.Owner(tx, id, now)
 		return err
 	})
 	return err == nil

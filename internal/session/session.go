@@ -101,22 +101,6 @@ func (s *Store) Begin(tx *db.Tx, b Start, now time.Time) Grant {
 	}
 }
 
-// Alive returns the account and the roles of a session that has not ended, or
-// ErrNotFound.
-func Alive(tx *db.Tx, id string, now time.Time) (account string, roles []string, err error) {
-	var list string
-	err = tx.QueryRow(`SELECT account_id, roles FROM session WHERE id = $1 AND ended_at IS NULL AND idle_at > $2 AND max_at > $2`,
-		id, db.Micros(now)).Scan(&account, &list)
-	if errors.Is(err, db.ErrNoRows) {
-		return "", nil, ErrNotFound
-	}
-	if err != nil {
-		return "", nil, err
-	}
-	roles, err = decodeList(list)
-	return account, roles, err
-}
-
 // End ends one session and returns its account, or ErrNotFound if it was not
 // alive. If account is not empty the session must be its.
 func End(tx *db.Tx, id, account, why string, now time.Time) (string, error) {
