@@ -27,7 +27,7 @@ test: ## run all tests, on SQLite and on a throwaway PostgreSQL (TESTFLAGS='-run
 	scripts/servers go test -timeout 15m $(TESTFLAGS) ./...
 
 .PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZTIME (10s)
+fuzz: ## run every fuzz target for FUZZTIME (10s), guided by coverage
 	FUZZTIME='$(FUZZTIME)' scripts/fuzz
 
 .PHONY: check

@@ -32,6 +32,8 @@ func (serveCommand) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
+	// What a library prints through package log becomes a line of ours as well.
+	slog.SetDefault(log)
 	for _, w := range c.Warnings {
 		log.Warn(w)
 	}

@@ -2,6 +2,7 @@ package account
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -35,9 +36,12 @@ func ParseRoles(roles []string) ([]string, error) {
 
 // DecodeRoles reads the roles from a column.
 func DecodeRoles(s string) ([]string, error) {
-	roles := []string{}
+	var roles []string
 	if err := json.Unmarshal([]byte(s), &roles); err != nil {
 		return nil, fmt.Errorf("the roles in the database are no JSON list: %w", err)
+	}
+	if roles == nil {
+		return nil, errors.New("the roles in the database are null, which is no list")
 	}
 	return roles, nil
 }

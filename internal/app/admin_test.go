@@ -48,7 +48,7 @@ func TestHealthReadinessAndMetrics(t *testing.T) {
 		text := h.metrics()
 		for _, want := range []string{
 			`gatehouse_http_requests_total{method="POST",route="POST /v1/login",status="200"} 1`,
-			`gatehouse_http_request_duration_seconds_count{route="POST /v1/login"} 1`,
+			`gatehouse_http_request_duration_seconds_count{outcome="ok",route="POST /v1/login"} 1`,
 			`gatehouse_events_total{event="successful_login",outcome="success"} 1`,
 			`gatehouse_hashing_done_total 2`, `gatehouse_hashing_workers `, `gatehouse_hashing_shed_total 0`,
 			`gatehouse_db_connections_max 8`, `gatehouse_build_info{database="`, `go_goroutines `,

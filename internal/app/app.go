@@ -130,7 +130,7 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	}
 	s.setup, s.tally = p.pages.Setup, p.tally
 	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, forgetSessions(s.db, o.Now), forgetRevocations(s.db, o.Now))
-	s.observe(registry, o.Version)
+	s.observe(registry, o)
 	// What was revoked before this start is known before the first request.
 	if err := s.revoked.Poll(ctx); err != nil {
 		return err
@@ -162,6 +162,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		session.Keys{MAC: ring.Key(keyring.RefreshMAC), Derive: ring.Key(keyring.RefreshDerive)}, ring.Epoch, random)
 	events := event.NewLog(s.log, random, o.Now, eventCounter(registry))
 	tally := event.NewTally(s.db, events)
+	count := flowCounter(registry)
 	s.revoked = token.NewRevocations(s.db, c.AccessTokenLife, c.RevocationStale, o.Now)
 	cookies := &web.Cookies{
 		Secure: c.CookieSecure, HTTPOnly: c.CookieHTTPOnly, Lax: c.CookieSameSite == config.SameSiteLax,
@@ -170,16 +171,16 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	policy := password.Policy{MinLength: c.PasswordMinLength}
 	signIn := &flow.SignIn{
 		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Events: events, Pseudonym: ring.Key(keyring.Pseudonym),
-		RequireVerified: c.EmailVerification == config.VerificationRequired, Now: o.Now,
+		RequireVerified: c.EmailVerification == config.VerificationRequired, Count: count, Now: o.Now,
 	}
-	signOut := &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Now: o.Now}
+	signOut := &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now}
 	doors := &api.API{
-		Register:     &flow.Register{DB: s.db, Hasher: s.hasher, Policy: policy, Events: events, Open: c.Registration == config.RegistrationOpen, Random: random, Now: o.Now},
+		Register:     &flow.Register{DB: s.db, Hasher: s.hasher, Policy: policy, Events: events, Open: c.Registration == config.RegistrationOpen, Count: count, Random: random, Now: o.Now},
 		SignIn:       signIn,
-		Refresh:      &flow.Refresh{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Log: s.log, Now: o.Now},
+		Refresh:      &flow.Refresh{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Log: s.log, Now: o.Now},
 		SignOut:      signOut,
-		Authenticate: &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Tally: tally, Now: o.Now},
-		Profile:      &flow.Profile{DB: s.db, Events: events, Now: o.Now},
+		Authenticate: &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Tally: tally, Count: count, Now: o.Now},
+		Profile:      &flow.Profile{DB: s.db, Events: events, Count: count, Now: o.Now},
 		Tokens:       issuer,
 		Cookies:      cookies,
 	}
@@ -187,7 +188,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		tally: tally,
 		api:   doors,
 		pages: &page.Pages{
-			Setup:  &flow.Setup{DB: s.db, Hasher: s.hasher, Policy: policy, Events: events, Random: random, Now: o.Now},
+			Setup:  &flow.Setup{DB: s.db, Hasher: s.hasher, Policy: policy, Events: events, Count: count, Random: random, Now: o.Now},
 			SignIn: signIn, Refresh: doors.Refresh, SignOut: signOut, Authenticate: doors.Authenticate, Profile: doors.Profile, Cookies: cookies,
 		},
 	}, nil

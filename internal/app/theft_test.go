@@ -346,6 +346,9 @@ func TestTooMuchHashingIsShed(t *testing.T) {
 		if counts[200] == 0 || counts[503] == 0 || counts[200]+counts[503] != 48 {
 			h.Errorf("the answers were %v", counts)
 		}
+		if got := h.counts()["sign_in busy"]; got != fmt.Sprint(counts[503]) {
+			h.Errorf("%s sign-ins were counted as busy, and %d were", got, counts[503])
+		}
 	}, "BCRYPT_COST=12")
 }
 

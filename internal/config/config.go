@@ -82,6 +82,8 @@ type Config struct {
 	ListenAddr string
 	// AdminListenAddr is where healthz, readyz and metrics are served.
 	AdminListenAddr string
+	// AdminPprof serves Go's profiles on the admin listener.
+	AdminPprof bool
 	// PublicURL is the address that people use: scheme, host and perhaps port,
 	// in lower case, with no slash at its end.
 	PublicURL string

@@ -106,26 +106,26 @@ func TestDefaults(t *testing.T) {
 
 func TestEverySettingIsRead(t *testing.T) {
 	got := mustLoad(t,
-		"ENVIRONMENT=Production", "LOG_LEVEL=warning", "LISTEN_ADDR=[::1]:08000", "ADMIN_LISTEN_ADDR=localhost:0",
+		"ENVIRONMENT=Production", "LOG_LEVEL=warning", "LISTEN_ADDR=[::1]:08000", "ADMIN_LISTEN_ADDR=localhost:0", "ADMIN_PPROF=True",
 		"PUBLIC_URL=HTTPS://Auth.ACME.org:443/", "DATABASE_URL=postgresql://gate:"+goodPassword+"@db.acme.org/gate",
 		"DATABASE_MAX_CONNS=20", "MIGRATE=OFF", "MIGRATE_DATABASE_URL=postgres://owner:"+goodPassword+"@db.acme.org/gate?sslmode=verify-full",
-		"JWT_SECRET_KEY="+goodKey, "JWT_ALGORITHM=es256", "JWT_ISSUER=https://iss.acme.org", "JWT_AUDIENCE=urn:acme:api",
+		"REVOCATION_STALE_SECONDS=900", "JWT_SECRET_KEY="+goodKey, "JWT_ALGORITHM=es256", "JWT_ISSUER=https://iss.acme.org", "JWT_AUDIENCE=urn:acme:api",
 		"ACCESS_TOKEN_EXPIRE_MINUTES=30", "REFRESH_TOKEN_EXPIRE_DAYS=90", "SESSION_MAX_DAYS=90",
 		"REFRESH_REUSE_GRACE_SECONDS=0", "REFRESH_RETRY_HOURS=72", "PASSWORD_MIN_LENGTH=8", "PASSWORD_HASH=bcrypt",
 		"BCRYPT_COST=16", "EMAIL_VERIFICATION=required", "REGISTRATION=closed",
 	)
 	want := &Config{
-		Environment: Production, LogLevel: slog.LevelWarn, ListenAddr: "[::1]:8000", AdminListenAddr: "localhost:0",
+		Environment: Production, LogLevel: slog.LevelWarn, ListenAddr: "[::1]:8000", AdminListenAddr: "localhost:0", AdminPprof: true,
 		PublicURL:        "https://auth.acme.org",
 		Database:         Database{Kind: PostgreSQL, URL: "postgresql://gate:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
 		MigrateDatabase:  Database{Kind: PostgreSQL, URL: "postgres://owner:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
-		DatabaseMaxConns: 20, Migrate: MigrateOff,
+		DatabaseMaxConns: 20, Migrate: MigrateOff, RevocationStale: 15 * time.Minute,
 		JWTSecretKey: goodKey, JWTAlgorithm: "ES256", JWTIssuer: "https://iss.acme.org", JWTAudience: "urn:acme:api",
 		AccessTokenLife: 30 * time.Minute, RefreshTokenLife: 90 * day, SessionMaxLife: 90 * day,
 		RefreshRetry: 72 * time.Hour, PasswordMinLength: 8, PasswordHash: "bcrypt", BcryptCost: 16,
 		EmailVerification: VerificationRequired, Registration: RegistrationClosed,
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{}), cmpopts.IgnoreFields(Config{}, "Warnings")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if got.DataDir() != "data" {
@@ -142,7 +142,7 @@ func TestEverySettingIsRead(t *testing.T) {
 func TestRanges(t *testing.T) {
 	for name, bounds := range map[string][2]string{
 		"ACCESS_TOKEN_EXPIRE_MINUTES": {"1", "1440"}, "REFRESH_REUSE_GRACE_SECONDS": {"0", "60"},
-		"REFRESH_RETRY_HOURS": {"0", "72"}, "PASSWORD_MIN_LENGTH": {"8", "64"}, "BCRYPT_COST": {"4", "16"},
+		"REFRESH_RETRY_HOURS": {"0", "72"}, "REVOCATION_STALE_SECONDS": {"0", "900"}, "PASSWORD_MIN_LENGTH": {"8", "64"}, "BCRYPT_COST": {"4", "16"},
 		"DATABASE_MAX_CONNS": {"1", "1000"}, "SESSION_MAX_DAYS": {"7", "365"}, "REFRESH_TOKEN_EXPIRE_DAYS": {"1", "30"},
 	} {
 		least, most := bounds[0], bounds[1]

@@ -58,6 +58,8 @@ func TestWarnings(t *testing.T) {
 		{"others in the environment", []string{"PATH=/bin", "HOME=/root", "SESSION_MANAGER=local/x", "PASSWORD_STORE_DIR=/x", "DATABASE=x", "MAIL=/var/mail/x", "PGPASSWORD=x", "LANG=C", "JWT_OLD=", "=C:=x", "broken"}, "", nil},
 		{"debug in production", production("LOG_LEVEL=DEBUG"), "", []string{"LOG_LEVEL: DEBUG logs more"}},
 		{"debug in development", []string{"LOG_LEVEL=DEBUG"}, "", nil},
+		{"profiles in production", production("ADMIN_PPROF=TRUE"), "", []string{"ADMIN_PPROF: Whoever reaches ADMIN_LISTEN_ADDR"}},
+		{"profiles in development", []string{"ADMIN_PPROF=true"}, "", nil},
 		{"an issuer that is no URL", production("JWT_ISSUER=gatehouse"), "", []string{"JWT_ISSUER: It is not an https URL"}},
 		{"sslmode require for both roles", production("DATABASE_URL=postgres://g:"+goodPassword+"@db.acme.org/g?sslmode=require", "MIGRATE_DATABASE_URL=postgres://o:"+goodPassword+"@db.acme.org/g?sslmode=verify-ca"), "",
 			[]string{"DATABASE_URL: With sslmode=require", "MIGRATE_DATABASE_URL: With sslmode=verify-ca"}},

@@ -17,8 +17,8 @@ var refusals = []struct {
 	files    files
 	settings string // those at fault, in order
 }{
-	{name: "ENV-1 words that are none", environ: []string{"ENVIRONMENT=prod", "LOG_LEVEL=verbose", "MIGRATE=yes", "PUBLIC_URL=https://auth.acme.org", "JWT_SECRET_KEY=" + goodKey, "EMAIL_VERIFICATION=on", "REGISTRATION=no", "JWT_ALGORITHM=none", "PASSWORD_HASH=md5"},
-		settings: "ENVIRONMENT LOG_LEVEL MIGRATE JWT_ALGORITHM PASSWORD_HASH EMAIL_VERIFICATION REGISTRATION"},
+	{name: "ENV-1 words that are none", environ: []string{"ENVIRONMENT=prod", "LOG_LEVEL=verbose", "MIGRATE=yes", "PUBLIC_URL=https://auth.acme.org", "JWT_SECRET_KEY=" + goodKey, "EMAIL_VERIFICATION=on", "REGISTRATION=no", "ADMIN_PPROF=1", "JWT_ALGORITHM=none", "PASSWORD_HASH=md5"},
+		settings: "ENVIRONMENT LOG_LEVEL ADMIN_PPROF MIGRATE JWT_ALGORITHM PASSWORD_HASH EMAIL_VERIFICATION REGISTRATION"},
 	{name: "a misspelt ENVIRONMENT is judged as production", environ: []string{"ENVIRONMENT=live", "BCRYPT_COST=4"},
 		settings: "ENVIRONMENT PUBLIC_URL JWT_SECRET_KEY BCRYPT_COST"},
 	{name: "words that are planned", environ: []string{"JWT_ALGORITHM=HS256", "PASSWORD_HASH=argon2id", "REGISTRATION=invite"},

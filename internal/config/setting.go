@@ -157,8 +157,8 @@ func choice[T ~string](at func(*Config) *T, planned []T, words ...T) field {
 	}
 }
 
-// yesOrNo is a field that is true or false.
-func yesOrNo(at func(*Config) *bool) field {
+// yesNo is a field that holds true or false, in any case.
+func yesNo(at func(*Config) *bool) field {
 	return field{
 		read: func(r *reading) {
 			if word, ok := choose(r, nil, []string{"true", "false"}); ok {

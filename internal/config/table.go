@@ -35,7 +35,7 @@ var table = []setting{
 	},
 	{
 		name: "ADMIN_LISTEN_ADDR", initial: "127.0.0.1:9000",
-		meaning:    "Where `/healthz`, `/readyz` and `/metrics` are served. Not for the public.",
+		meaning:    "Where `/healthz`, `/readyz` and `/metrics` are served: see [operations.md](operations.md). Not for the public.",
 		production: "an address that is not loopback is refused",
 		field:      listener(func(c *Config) *string { return &c.AdminListenAddr }),
 		check: func(r *reading) {
@@ -45,6 +45,17 @@ var table = []setting{
 			tellExposed(r)
 		},
 		safe: refuseExposed,
+	},
+	{
+		name: "ADMIN_PPROF", initial: "false",
+		meaning:    "`true` serves Go's profiles under `/debug/pprof/` on the admin listener.",
+		production: "`true` is told: a profile of the memory holds what the server does",
+		field:      yesNo(func(c *Config) *bool { return &c.AdminPprof }),
+		safe: func(r *reading) {
+			if r.c.AdminPprof {
+				r.tell("Whoever reaches ADMIN_LISTEN_ADDR can read from profiles what the server does, and slow it down. Switch it off again when you have what you need.")
+			}
+		},
 	},
 	{
 		name: "PUBLIC_URL", initial: "http://LISTEN_ADDR", derive: listenerURL, followsListener: true,
@@ -181,14 +192,14 @@ var table = []setting{
 		},
 		meaning:    "Whether the cookies are sent over TLS only; false by default where PUBLIC_URL is plain http in development.",
 		production: "`false` is refused",
-		field:      yesOrNo(func(c *Config) *bool { return &c.CookieSecure }),
+		field:      yesNo(func(c *Config) *bool { return &c.CookieSecure }),
 		safe:       mustBeTrue(func(c *Config) bool { return c.CookieSecure }, "The cookies would travel over plain connections, where others can read them."),
 	},
 	{
 		name: "SESSION_COOKIE_HTTPONLY", initial: "true",
 		meaning:    "Whether scripts are kept from reading the tokens in the cookies.",
 		production: "`false` is refused",
-		field:      yesOrNo(func(c *Config) *bool { return &c.CookieHTTPOnly }),
+		field:      yesNo(func(c *Config) *bool { return &c.CookieHTTPOnly }),
 		safe:       mustBeTrue(func(c *Config) bool { return c.CookieHTTPOnly }, "A script that was smuggled into a page could take the tokens away."),
 	},
 	{

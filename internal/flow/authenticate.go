@@ -16,11 +16,17 @@ type Authenticate struct {
 	Tokens      *token.Issuer
 	Revocations *token.Revocations
 	Tally       *event.Tally
+	Count       Count
 	Now         func() time.Time
 }
 
 // Do returns the identity, token.ErrInvalid, or token.ErrUnknown.
 func (f *Authenticate) Do(ctx context.Context, access string, from event.Origin) (Identity, error) {
+	who, err := f.do(ctx, access, from)
+	return who, f.Count.end("authenticate", err)
+}
+
+func (f *Authenticate) do(ctx context.Context, access string, from event.Origin) (Identity, error) {
 	c, err := f.Tokens.Verify(access, f.Now())
 	if err != nil {
 		if !errors.Is(err, token.ErrExpired) {
@@ -29,6 +35,9 @@ func (f *Authenticate) Do(ctx context.Context, access string, from event.Origin)
 		return Identity{}, err
 	}
 	if err := f.Revocations.Check(ctx, c); err != nil {
+		if errors.Is(err, token.ErrInvalid) {
+			err = token.ErrInvalid.Because(reason("revoked"))
+		}
 		return Identity{}, err
 	}
 	return Identity{Account: c.Subject, Session: c.Session, Roles: c.Roles}, nil

@@ -15,11 +15,17 @@ import (
 type Profile struct {
 	DB     *db.DB
 	Events *event.Log
+	Count  Count
 	Now    func() time.Time
 }
 
 // Me returns the account.
-func (f *Profile) Me(ctx context.Context, who Identity) (a account.Account, err error) {
+func (f *Profile) Me(ctx context.Context, who Identity) (account.Account, error) {
+	a, err := f.me(ctx, who)
+	return a, f.Count.end("profile", err)
+}
+
+func (f *Profile) me(ctx context.Context, who Identity) (a account.Account, err error) {
 	err = f.DB.Read(ctx, func(tx *db.Tx) error {
 		a, err = account.ByID(tx, who.Account)
 		return err
@@ -31,7 +37,12 @@ func (f *Profile) Me(ctx context.Context, who Identity) (a account.Account, err 
 type Change struct{ Name, Locale *string }
 
 // Change changes the account and returns it.
-func (f *Profile) Change(ctx context.Context, who Identity, c Change, from event.Origin) (a account.Account, err error) {
+func (f *Profile) Change(ctx context.Context, who Identity, c Change, from event.Origin) (account.Account, error) {
+	a, err := f.change(ctx, who, c, from)
+	return a, f.Count.end("profile", err)
+}
+
+func (f *Profile) change(ctx context.Context, who Identity, c Change, from event.Origin) (a account.Account, err error) {
 	var fields []string
 	if c.Name != nil {
 		if err := account.CheckName("name", *c.Name); err != nil {
@@ -48,7 +59,7 @@ func (f *Profile) Change(ctx context.Context, who Identity, c Change, from event
 		fields = append(fields, "locale")
 	}
 	if fields == nil {
-		return f.Me(ctx, who)
+		return f.me(ctx, who)
 	}
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		a, err = account.SetProfile(tx, who.Account, c.Name, c.Locale)
@@ -70,7 +81,7 @@ func (f *Profile) Sessions(ctx context.Context, who Identity) (list []session.In
 		list, err = session.List(tx, who.Account, f.Now())
 		return err
 	})
-	return list, err
+	return list, f.Count.end("profile", err)
 }
 
 // History returns up to limit of the account's events, newest first, from those
@@ -80,6 +91,7 @@ func (f *Profile) History(ctx context.Context, who Identity, before string, limi
 		list, err = f.Events.OfPerson(tx, who.Account, before, limit+1)
 		return err
 	})
+	f.Count.add("profile", outcomeOf(err))
 	if len(list) > limit {
 		return list[:limit], true, err
 	}

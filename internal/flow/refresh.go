@@ -21,20 +21,30 @@ type Refresh struct {
 	Revoked  *token.Revocations
 	Events   *event.Log
 	Tally    *event.Tally
+	Count    Count
 	Log      *slog.Logger
 	Now      func() time.Time
 }
 
 // Do refreshes. Every refresh token that does not work is ErrInvalidRefresh.
 func (f *Refresh) Do(ctx context.Context, refreshToken string, from event.Origin) (Tokens, error) {
+	t, turn, err := f.do(ctx, refreshToken, from)
+	if err != nil {
+		return Tokens{}, f.Count.end("refresh", err)
+	}
+	f.Count.add("refresh", string(turn))
+	return t, nil
+}
+
+func (f *Refresh) do(ctx context.Context, refreshToken string, from event.Origin) (Tokens, session.Turn, error) {
 	if refreshToken == "" {
-		return Tokens{}, required("refresh_token")
+		return Tokens{}, "", required("refresh_token")
 	}
 	now := f.Now()
 	presented, turn := f.Sessions.Present(refreshToken)
 	if turn != "" {
 		f.Tally.Add(event.SuspiciousActivity, "refresh_token_"+string(turn), from)
-		return Tokens{}, ErrInvalidRefresh
+		return Tokens{}, turn, ErrInvalidRefresh.Because(reason(turn))
 	}
 	var grant session.Grant
 	err := f.DB.Write(ctx, func(tx *db.Tx) (err error) {
@@ -45,18 +55,19 @@ func (f *Refresh) Do(ctx context.Context, refreshToken string, from event.Origin
 		return err
 	})
 	if err != nil {
-		return Tokens{}, err
+		return Tokens{}, "", err
 	}
 	switch turn {
 	case session.Rotated, session.Raced, session.Retried:
-		return issue(f.Tokens, grant, now)
+		t, err := issue(f.Tokens, grant, now)
+		return t, turn, err
 	case session.Ahead:
 		f.Log.Error("A client holds a refresh token newer than the database knows: the database went back in time. If a backup was restored by hand, all sessions from after it are to be ended.",
-			"session", grant.Session, "generation", presented.Generation())
+			"request_id", from.RequestID, "session", grant.Session, "generation", presented.Generation())
 	case session.Refused:
 		f.Tally.Add(event.SuspiciousActivity, "refresh_token_refused", from)
 	}
-	return Tokens{}, ErrInvalidRefresh
+	return Tokens{}, turn, ErrInvalidRefresh.Because(reason(turn))
 }
 
 // record appends the events of a turn, and ends the access tokens of a session

@@ -21,6 +21,7 @@ type Register struct {
 	Events *event.Log
 	// Open is whether strangers may register at all.
 	Open   bool
+	Count  Count
 	Random secret.Random
 	Now    func() time.Time
 }
@@ -31,31 +32,43 @@ var ErrRegistrationClosed = fault.New(fault.Denied, "registration_closed",
 
 // Do registers. When it returns nil the account exists.
 func (f *Register) Do(ctx context.Context, in Credentials, from event.Origin) error {
+	created, err := f.do(ctx, in, from)
+	if err == nil && !created {
+		f.Count.add("register", "address_taken")
+		return nil
+	}
+	return f.Count.end("register", err)
+}
+
+func (f *Register) do(ctx context.Context, in Credentials, from event.Origin) (created bool, err error) {
 	if !f.Open {
-		return ErrRegistrationClosed
+		return false, ErrRegistrationClosed
 	}
 	if in.Email == "" {
-		return required("email")
+		return false, required("email")
 	}
 	if in.Password == "" {
-		return required("password")
+		return false, required("password")
 	}
 	address, err := account.ParseAddress("email", in.Email)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if _, err := f.Policy.Check("password", in.Password); err != nil {
-		return err
+		return false, err
 	}
 	hash, err := f.Hasher.Hash(ctx, in.Password)
 	if err != nil {
-		return err
+		return false, err
 	}
 	now := f.Now()
 	n := account.New{ID: f.Random.ID(now), Address: address, Hash: hash}
-	return f.DB.Write(ctx, func(tx *db.Tx) error {
-		id, created, err := account.Create(tx, n, now)
-		if err != nil {
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+		var (
+			id  string
+			err error
+		)
+		if id, created, err = account.Create(tx, n, now); err != nil {
 			return err
 		}
 		e := event.Event{Kind: event.AccountRegistered, Outcome: event.Success, Account: id, Origin: from}
@@ -65,4 +78,5 @@ func (f *Register) Do(ctx context.Context, in Credentials, from event.Origin) er
 		f.Events.Append(tx, e)
 		return nil
 	})
+	return created, err
 }

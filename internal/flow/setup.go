@@ -19,6 +19,7 @@ type Setup struct {
 	Hasher *password.Hasher
 	Policy password.Policy
 	Events *event.Log
+	Count  Count
 	Random secret.Random
 	Now    func() time.Time
 }
@@ -52,6 +53,10 @@ func (f *Setup) Link(ctx context.Context) (token string, err error) {
 // Do makes the administrator. Of any number at once, with one link or many, one
 // succeeds.
 func (f *Setup) Do(ctx context.Context, token string, in Credentials, from event.Origin) error {
+	return f.Count.end("setup", f.do(ctx, token, in, from))
+}
+
+func (f *Setup) do(ctx context.Context, token string, in Credentials, from event.Origin) error {
 	// Looked up before the password is hashed, so that strangers cost nothing, and
 	// again in the transaction.
 	err := f.DB.Read(ctx, func(tx *db.Tx) error { return f.open(tx, token) })

@@ -29,6 +29,7 @@ type SignIn struct {
 	Pseudonym []byte // the key of the addresses' hashes in events
 	// RequireVerified refuses accounts whose address is not verified.
 	RequireVerified bool
+	Count           Count
 	Now             func() time.Time
 }
 
@@ -41,6 +42,11 @@ var ErrAccountDisabled = fault.New(fault.Denied, "account_disabled", "This accou
 // Do signs in. The faults are ErrInvalidCredentials, ErrAccountDisabled, invalid
 // input, and those of a server that has too much to do.
 func (f *SignIn) Do(ctx context.Context, in Credentials, from event.Origin) (Tokens, error) {
+	t, err := f.do(ctx, in, from)
+	return t, f.Count.end("sign_in", err)
+}
+
+func (f *SignIn) do(ctx context.Context, in Credentials, from event.Origin) (Tokens, error) {
 	if in.Email == "" {
 		return Tokens{}, required("email")
 	}
@@ -106,7 +112,7 @@ func (f *SignIn) compare(ctx context.Context, address account.Address, pass stri
 }
 
 // refusal is the fault for the client and the reason for the event, or nil.
-func (f *SignIn) refusal(who account.Credentials, match password.Result) (why *fault.Error, reason string) {
+func (f *SignIn) refusal(who account.Credentials, match password.Result) (why *fault.Error, because reason) {
 	switch {
 	case who.ID == "":
 		return ErrInvalidCredentials, "unknown_account"
@@ -121,18 +127,18 @@ func (f *SignIn) refusal(who account.Credentials, match password.Result) (why *f
 }
 
 // fail records the failure and returns the fault.
-func (f *SignIn) fail(ctx context.Context, accountID string, a account.Address, why *fault.Error, reason string, from event.Origin) error {
+func (f *SignIn) fail(ctx context.Context, accountID string, a account.Address, why *fault.Error, because reason, from event.Origin) error {
 	err := f.DB.Write(ctx, func(tx *db.Tx) error {
 		f.Events.Append(tx, event.Event{
 			Kind: event.FailedLogin, Outcome: event.Failure, Account: accountID, Origin: from,
-			Detail: event.Detail{Reason: reason, Address: addressHash(f.Pseudonym, a.Key)},
+			Detail: event.Detail{Reason: string(because), Address: addressHash(f.Pseudonym, a.Key)},
 		})
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return why
+	return why.Because(because)
 }
 
 func (f *SignIn) begin(ctx context.Context, who account.Credentials, upgraded string, from event.Origin, now time.Time) (grant session.Grant, err error) {

@@ -21,6 +21,7 @@ type SignOut struct {
 	Revoked  *token.Revocations
 	Events   *event.Log
 	Tally    *event.Tally
+	Count    Count
 	Now      func() time.Time
 }
 
@@ -32,7 +33,7 @@ func (f *SignOut) ByAccess(ctx context.Context, access string, from event.Origin
 		if !errors.Is(err, token.ErrExpired) {
 			f.Tally.Add(event.SuspiciousActivity, "access_token_invalid", from)
 		}
-		return err
+		return f.Count.end("sign_out", err)
 	}
 	return f.out(ctx, c.Session, from)
 }
@@ -54,7 +55,7 @@ func (f *SignOut) ByRefresh(ctx context.Context, refreshToken string, from event
 	p, turn := f.Sessions.Present(refreshToken)
 	if turn != "" {
 		f.Tally.Add(event.SuspiciousActivity, "refresh_token_"+string(turn), from)
-		return ErrInvalidRefresh
+		return f.Count.end("sign_out", ErrInvalidRefresh.Because(reason(turn)))
 	}
 	return f.out(ctx, p.SessionID(), from)
 }
@@ -70,9 +71,9 @@ func (f *SignOut) out(ctx context.Context, id string, from event.Origin) error {
 		return nil
 	})
 	if errors.Is(err, session.ErrNotFound) {
-		return nil
+		err = nil
 	}
-	return err
+	return f.Count.end("sign_out", err)
 }
 
 // All ends every session of the account, or all but the caller's own.
@@ -81,7 +82,7 @@ func (f *SignOut) All(ctx context.Context, who Identity, keepCurrent bool, from 
 	if keepCurrent {
 		keep = who.Session
 	}
-	return f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
+	err := f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		ended, err := session.EndAll(tx, who.Account, keep, session.WhyLogout, f.Now())
 		if err != nil {
 			return err
@@ -92,12 +93,13 @@ func (f *SignOut) All(ctx context.Context, who Identity, keepCurrent bool, from 
 		}
 		return nil
 	})
+	return f.Count.end("sign_out", err)
 }
 
 // One ends one session of the account. It returns session.ErrNotFound if that
 // is not alive, or another account's.
 func (f *SignOut) One(ctx context.Context, who Identity, id string, from event.Origin) error {
-	return f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
+	err := f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		if _, err := session.End(tx, id, who.Account, session.WhyLogout, f.Now()); err != nil {
 			return err
 		}
@@ -105,6 +107,7 @@ func (f *SignOut) One(ctx context.Context, who Identity, id string, from event.O
 		f.Events.Append(tx, f.ended(who, id, "owner", from))
 		return nil
 	})
+	return f.Count.end("sign_out", err)
 }
 
 // ended is a logout for the caller's own session, and a revocation for others.

@@ -43,19 +43,24 @@ type Runner struct {
 
 // Last is how a job stands, as far as this replica has seen.
 type Last struct {
-	// Due is when it is to run next, on any replica.
+	// Due is when it is to run next, on any replica; it lies in the past while
+	// one is running it. It is the start of this replica until that has looked.
 	Due time.Time
-	// Ran is when this replica last ran it, Took how long that was, Failed
-	// whether it failed.
-	Ran    time.Time
-	Took   time.Duration
+	// Failed is whether its last finished run failed, on any replica.
 	Failed bool
+	// Ran is when this replica last ran it, Took how long that was.
+	Ran  time.Time
+	Took time.Duration
 }
 
 // NewRunner returns a runner for the jobs. The holder names this process and is
 // unique among the replicas.
 func NewRunner(d *db.DB, holder string, now func() time.Time, log *slog.Logger, jobs ...Job) *Runner {
-	return &Runner{db: d, holder: holder, now: now, log: log, jobs: jobs, last: map[string]Last{}}
+	r := &Runner{db: d, holder: holder, now: now, log: log, jobs: jobs, last: map[string]Last{}}
+	for _, j := range jobs {
+		r.last[j.Name] = Last{Due: now()}
+	}
+	return r
 }
 
 // Run runs each job when it is due, until the context ends; then it waits for
@@ -114,9 +119,9 @@ func (r *Runner) Try(ctx context.Context, j Job) (ran bool, err error) {
 // take takes the lease if the job is due and nobody has it.
 func (r *Runner) take(ctx context.Context, j Job) (taken bool, err error) {
 	now := r.now()
-	due := int64(-1)
+	due, failure := int64(-1), ""
 	err = r.db.Read(ctx, func(tx *db.Tx) error {
-		err := tx.QueryRow(`SELECT due_at FROM job WHERE name = $1`, j.Name).Scan(&due)
+		err := tx.QueryRow(`SELECT due_at, error FROM job WHERE name = $1`, j.Name).Scan(&due, &failure)
 		if errors.Is(err, db.ErrNoRows) {
 			return nil
 		}
@@ -125,12 +130,8 @@ func (r *Runner) take(ctx context.Context, j Job) (taken bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	r.see(j.Name, due, failure != "")
 	if due > db.Micros(now) {
-		r.mu.Lock()
-		l := r.last[j.Name]
-		l.Due = db.Time(due)
-		r.last[j.Name] = l
-		r.mu.Unlock()
 		return false, nil
 	}
 	err = r.db.Write(ctx, func(tx *db.Tx) error {
@@ -155,6 +156,19 @@ func (r *Runner) call(ctx context.Context, j Job) (err error) {
 		}
 	}()
 	return j.Run(ctx)
+}
+
+// see notes what the job's row says. One that has never run has no time that it
+// was due at: this replica's start stands for it.
+func (r *Runner) see(name string, due int64, failed bool) {
+	if due <= 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.last[name]
+	l.Due, l.Failed = db.Time(due), failed
+	r.last[name] = l
 }
 
 func (r *Runner) note(name string, l Last) {

@@ -2,6 +2,7 @@ package page
 
 import (
 	"fmt"
+	"mime"
 	"net/http"
 	"strings"
 	"unicode/utf8"
@@ -20,7 +21,7 @@ func (p *Pages) form(w http.ResponseWriter, r *http.Request, names ...string) (m
 	if err := p.Cookies.CheckOrigin(r); err != nil {
 		return nil, errForeignForm
 	}
-	if ct := r.Header.Get("Content-Type"); !strings.HasPrefix(ct, "application/x-www-form-urlencoded") {
+	if !urlEncoded(r.Header["Content-Type"]) {
 		return nil, errForm
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, web.MaxBody)
@@ -40,4 +41,22 @@ func (p *Pages) form(w http.ResponseWriter, r *http.Request, names ...string) (m
 		}
 	}
 	return out, nil
+}
+
+// urlEncoded reports whether a body is what our pages' forms send: in UTF-8, if
+// a character set is named.
+func urlEncoded(contentType []string) bool {
+	if len(contentType) != 1 {
+		return false
+	}
+	kind, params, err := mime.ParseMediaType(contentType[0])
+	if err != nil || kind != "application/x-www-form-urlencoded" {
+		return false
+	}
+	for name, value := range params {
+		if name != "charset" || !strings.EqualFold(value, "utf-8") {
+			return false
+		}
+	}
+	return true
 }

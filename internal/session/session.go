@@ -164,5 +164,8 @@ func decodeList(s string) ([]string, error) {
 	if err := json.Unmarshal([]byte(s), &l); err != nil {
 		return nil, fmt.Errorf("a list in the session's row is no JSON: %w", err)
 	}
+	if l == nil {
+		return nil, errors.New("a list in the session's row is null")
+	}
 	return l, nil
 }

@@ -123,6 +123,8 @@ func (s *Stack) log(x *exchange, r *http.Request, route string, status int, take
 	}
 	level := slog.LevelInfo
 	switch worst := max(status, refusal.Status); {
+	case s.Quiet && worst < http.StatusBadRequest:
+		level = slog.LevelDebug
 	case worst == http.StatusServiceUnavailable:
 		level = slog.LevelWarn
 	case worst >= http.StatusInternalServerError:

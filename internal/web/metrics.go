@@ -2,6 +2,7 @@ package web
 
 import (
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -33,16 +34,16 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatehouse_http_requests_total",
-			Help: "Requests answered, by route, method and status; status 499 is a client that left before its answer.",
+			Help: "Requests answered. Status 499 is a client that left before its answer.",
 		}, []string{"route", "method", "status"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "gatehouse_http_request_duration_seconds",
-			Help:    "Time from the request's header to the end of its handler, by route.",
+			Help:    "Time from a request's header to the end of its handler, in seconds.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
-		}, []string{"route"}),
+		}, []string{"route", "outcome"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gatehouse_http_requests_in_flight",
-			Help: "Requests being handled.",
+			Help: "Requests being handled at this moment.",
 		}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gatehouse_http_panics_total",
@@ -54,44 +55,64 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
-// routeMetrics is one route's part of the metrics. Its counters are found once
+// outcomeOf sums a status up, for where every status apart would be too many.
+func outcomeOf(status int) string {
+	switch {
+	case status < http.StatusBadRequest:
+		return "ok"
+	case status == statusGone:
+		return "gone"
+	case status < http.StatusInternalServerError:
+		return "refused"
+	case status == http.StatusServiceUnavailable:
+		return "unavailable"
+	default:
+		return "failed"
+	}
+}
+
+// routeMetrics is one route's part of the metrics. Its series are found once
 // and kept: looking them up by their labels costs more than counting.
 type routeMetrics struct {
+	duration prometheus.ObserverVec // the route's label is set, as in requests
+	requests *prometheus.CounterVec
+	mu       sync.Mutex // held to replace found
+	found    atomic.Pointer[map[int]series]
+}
+
+// series is what counts the requests of a route that have a method and a status.
+type series struct {
 	duration prometheus.Observer
-	requests *prometheus.CounterVec // the route's label is set
-	mu       sync.Mutex             // held to replace found
-	found    atomic.Pointer[map[int]prometheus.Counter]
+	requests prometheus.Counter
 }
 
 func (m *Metrics) route(name string) *routeMetrics {
-	rm := &routeMetrics{
-		duration: m.durations.WithLabelValues(name),
-		requests: m.requests.MustCurryWith(prometheus.Labels{"route": name}),
-	}
-	rm.found.Store(&map[int]prometheus.Counter{})
+	label := prometheus.Labels{"route": name}
+	rm := &routeMetrics{duration: m.durations.MustCurryWith(label), requests: m.requests.MustCurryWith(label)}
+	rm.found.Store(&map[int]series{})
 	return rm
 }
 
 func (rm *routeMetrics) observe(method string, status int, taken time.Duration) {
-	rm.duration.Observe(taken.Seconds())
 	m := slices.Index(methods, method)
 	if m < 0 {
 		m = len(methods) - 1
 	}
 	key := m*1000 + status
-	counter, ok := (*rm.found.Load())[key]
+	s, ok := (*rm.found.Load())[key]
 	if !ok {
-		counter = rm.find(key, methods[m], status)
+		s = rm.find(key, methods[m], status)
 	}
-	counter.Inc()
+	s.duration.Observe(taken.Seconds())
+	s.requests.Inc()
 }
 
-func (rm *routeMetrics) find(key int, method string, status int) prometheus.Counter {
+func (rm *routeMetrics) find(key int, method string, status int) series {
 	rm.mu.Lock()
 	defer rm.mu.Unlock()
-	counter := rm.requests.WithLabelValues(method, strconv.Itoa(status))
+	s := series{rm.duration.WithLabelValues(outcomeOf(status)), rm.requests.WithLabelValues(method, strconv.Itoa(status))}
 	more := maps.Clone(*rm.found.Load())
-	more[key] = counter
+	more[key] = s
 	rm.found.Store(&more)
-	return counter
+	return s
 }

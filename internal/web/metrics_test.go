@@ -77,7 +77,11 @@ func TestMetricsAreBounded(t *testing.T) {
 		t.Errorf("series (-want +got):\n%s", diff)
 	}
 	for route, n := range map[string]float64{"GET /v1/sessions/{id}": 40, "POST /v1/login": 40, "none": 80} {
-		if got := h.metric(t, "gatehouse_http_request_duration_seconds", map[string]string{"route": route}); got != n {
+		outcome := "ok"
+		if route == noRoute {
+			outcome = "refused"
+		}
+		if got := h.metric(t, "gatehouse_http_request_duration_seconds", map[string]string{"route": route, "outcome": outcome}); got != n {
 			t.Errorf("%v durations of %s, want %v", got, route, n)
 		}
 	}

@@ -24,8 +24,8 @@ const DefaultTimeout = 10 * time.Second
 // the error as well, so that it is logged.
 type Handler func(w http.ResponseWriter, r *http.Request) error
 
-// Stack is what stands around every handler of a listener. All fields but
-// Timeout must be set, and none may change once Handle was called.
+// Stack is what stands around every handler of a listener. All fields down
+// to Now must be set, and none may change once Handle was called.
 type Stack struct {
 	Log     *slog.Logger
 	Metrics *Metrics
@@ -34,6 +34,8 @@ type Stack struct {
 	// Timeout is the life of a request's context; DefaultTimeout if zero. A
 	// handler that gives up because of it is answered 503 timed_out.
 	Timeout time.Duration
+	// Quiet logs the requests that go well at DEBUG, where probes make them.
+	Quiet bool
 }
 
 // route is a Handler at its place in the mux.

@@ -1,0 +1,87 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/session"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+)
+
+// Count is told how each run of a flow ended: the flow's name and an outcome of
+// its, as [Outcomes] has them. It may be nil. A run that panics is not told.
+type Count func(flow, outcome string)
+
+// success is the outcome of a run that did what was asked, where the flow has
+// no finer one.
+const success = "success"
+
+// reason is the cause of a fault, where the outcome is finer than what the
+// client is told.
+type reason string
+
+func (r reason) Error() string { return string(r) }
+
+// Outcomes returns the flows and the outcomes of each, in the order of a
+// request's way.
+func Outcomes() map[string][]string {
+	out := map[string][]string{
+		"register": {success, "address_taken", "registration_closed"},
+		"sign_in":  {success, "unknown_account", "wrong_password", "account_disabled", "email_unverified", "changed_meanwhile"},
+		"refresh": {
+			string(session.Rotated), string(session.Raced), string(session.Retried), string(session.Reused),
+			string(session.Ahead), string(session.Refused), string(session.Forged), string(session.Outdated),
+		},
+		"sign_out":     {success, "session_not_found", "expired", "invalid_token", string(session.Forged), string(session.Outdated)},
+		"authenticate": {success, "expired", "invalid_token", "revoked"},
+		"profile":      {success, "account_not_found"},
+		"setup":        {success, "setup_closed"},
+	}
+	for name, list := range out {
+		out[name] = slices.Concat(list, []string{"invalid", "busy", "unavailable", "timed_out", "gone", "failed"})
+	}
+	return out
+}
+
+// end tells how a run ended, and returns its error.
+func (c Count) end(flow string, err error) error {
+	c.add(flow, outcomeOf(err))
+	return err
+}
+
+func (c Count) add(flow, outcome string) {
+	if c != nil {
+		c(flow, outcome)
+	}
+}
+
+func outcomeOf(err error) string {
+	if err == nil {
+		return success
+	}
+	var why reason
+	f := fault.As(err)
+	switch {
+	case errors.As(err, &why):
+		return string(why)
+	case errors.Is(err, token.ErrExpired):
+		return "expired"
+	case f != nil && f.Kind == fault.Unavailable:
+		if f.Code == "busy" {
+			return f.Code
+		}
+		return "unavailable"
+	case errors.Is(err, context.Canceled):
+		return "gone"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timed_out"
+	case f == nil || f.Kind == fault.Internal:
+		return "failed"
+	case f.Kind == fault.Invalid:
+		return "invalid"
+	default:
+		return f.Code
+	}
+}
