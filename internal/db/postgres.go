@@ -2,10 +2,12 @@ package db
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -23,6 +25,7 @@ func openPostgres(ctx context.Context, url string, maxConns int) (*postgres, err
 	}
 	c.MaxConns = int32(min(maxConns, 1000)) //nolint:gosec // bounded
 	c.MaxConnIdleTime = 5 * time.Minute
+	c.PingTimeout = time.Second // a connection that was idle may be dead without knowing
 	c.ConnConfig.ConnectTimeout = 5 * time.Second
 	if c.ConnConfig.RuntimeParams["application_name"] == "" {
 		c.ConnConfig.RuntimeParams["application_name"] = "gatehouse"
@@ -35,11 +38,11 @@ func openPostgres(ctx context.Context, url string, maxConns int) (*postgres, err
 }
 
 func (p *postgres) read(ctx context.Context, fn func(*Tx) error) error {
-	c, err := p.pool.Acquire(ctx)
+	c, err := p.acquire(ctx)
 	if err != nil {
-		return connectError{err}
+		return err
 	}
-	defer c.Release()
+	defer release(c)
 	pc := &pgTx{conn: c.Conn(), begun: true}
 	if err := fn(&Tx{ctx: ctx, conn: pc}); err != nil {
 		return err
@@ -48,25 +51,62 @@ func (p *postgres) read(ctx context.Context, fn func(*Tx) error) error {
 }
 
 func (p *postgres) write(ctx context.Context, fn func(*Tx) error) error {
-	c, err := p.pool.Acquire(ctx)
+	c, err := p.acquire(ctx)
 	if err != nil {
-		return connectError{err}
+		return err
 	}
 	// Release closes a connection that is still in a transaction, so a panic in
 	// fn or a failed rollback leaves nothing behind.
-	defer c.Release()
+	defer release(c)
 	pc := &pgTx{conn: c.Conn()}
 	tx := &Tx{ctx: ctx, conn: pc}
-	if err := fn(tx); err != nil {
-		pc.rollback(ctx)
-		return err
+	if err = fn(tx); err == nil {
+		err = pc.commit(ctx)
 	}
-	if err := pc.commit(ctx); err != nil {
+	if err != nil {
 		pc.rollback(ctx)
+		var pg *pgconn.PgError
+		if errors.As(err, &pg) && pg.Code == "25006" {
+			// This server takes no writes any more. The next connection may find one
+			// that does, if the URL names several and asks for target_session_attrs.
+			_ = c.Conn().Close(context.WithoutCancel(ctx))
+		}
 		return err
 	}
 	tx.committed()
 	return nil
+}
+
+// acquire takes a connection. When the server has none left for a pool that
+// wants to grow, one that the pool has will be free in a moment.
+func (p *postgres) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	for {
+		c, err := p.pool.Acquire(ctx)
+		if err == nil {
+			return c, nil
+		}
+		s := p.pool.Stat()
+		var pg *pgconn.PgError
+		if !errors.As(err, &pg) || pg.Code != "53300" || s.AcquiredConns() == 0 {
+			return nil, connectError{err, s.AcquiredConns() == s.MaxConns()}
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, connectError{err, true}
+		}
+	}
+}
+
+// release gives a connection back. One that broke is taken out of the pool and
+// closed at once: the pool would keep its place for up to 15 s, while it tries
+// to tell a server that may not hear.
+func release(c *pgxpool.Conn) {
+	if !c.Conn().IsClosed() {
+		c.Release()
+		return
+	}
+	_ = c.Hijack().PgConn().Conn().Close()
 }
 
 func (p *postgres) stats() Stats {
