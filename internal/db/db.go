@@ -108,17 +108,22 @@ func (d *DB) Stats() Stats { return d.engine.stats() }
 func (d *DB) Close() error { return d.engine.close() }
 
 // Read runs fn on one connection without a transaction: each statement sees
-// what was committed when it began.
+// what was committed when it began. If the connection breaks, fn is run again
+// on another.
 func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
-	return classify(d.engine.read(ctx, fn))
+	err := d.engine.read(ctx, fn)
+	if isLost(err) {
+		err = d.engine.read(ctx, fn)
+	}
+	return classify(err)
 }
 
 // Write runs fn in one transaction and commits it if fn returns nil. When
 // Write returns nil the change is on disk; when it returns an error, nothing of
 // it is, except when the connection broke during the commit itself.
 //
-// On PostgreSQL fn is run again after a deadlock or a serialization failure, so
-// it must start from its arguments each time. It must do nothing slow: no
+// On PostgreSQL fn is run again after a deadlock or a serialization failure, and
+// when the connection breaks before the commit is sent, so it must start from its arguments each time. It must do nothing slow: no
 // hashing, no network. It must not call Read or Write: with one connection
 // that would wait for itself. If a statement fails the transaction does, even if
 // fn returns nil.
@@ -133,7 +138,7 @@ func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 			}
 			return tx.failed
 		})
-		if err == nil || try == tries || !isConflict(err) {
+		if err == nil || try == tries || !isConflict(err) && !isLost(err) {
 			return classify(err)
 		}
 		// A little apart, so that the two that met don't meet again.

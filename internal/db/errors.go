@@ -26,6 +26,17 @@ type connectError struct {
 
 func (e connectError) Unwrap() error { return e.error }
 
+// lostError marks the error of a connection that broke before anything could
+// have been committed: what was tried may be tried on another.
+type lostError struct{ error }
+
+func (e lostError) Unwrap() error { return e.error }
+
+func isLost(err error) bool {
+	var lost lostError
+	return errors.As(err, &lost)
+}
+
 // isConflict reports whether the transaction lost against another one and may
 // be run again: 40001 serialization_failure, 40P01 deadlock_detected.
 func isConflict(err error) bool {
@@ -85,7 +96,7 @@ func isAway(err error) bool {
 		return false
 	}
 	var network net.Error
-	return errors.As(err, &network) || errors.Is(err, net.ErrClosed) || errors.Is(err, errClosed) || errors.Is(err, errDamaged) ||
+	return errors.As(err, &network) || isLost(err) || errors.Is(err, net.ErrClosed) || errors.Is(err, errClosed) || errors.Is(err, errDamaged) ||
 		pgconn.SafeToRetry(err) || isBroken(err)
 }
 

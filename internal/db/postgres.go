@@ -15,7 +15,10 @@ import (
 // first statement, and what was deferred travels with its COMMIT, so that a
 // flow of one query and any number of writes takes two round trips, and one of
 // writes alone takes one.
-type postgres struct{ pool *pgxpool.Pool }
+type postgres struct {
+	pool  *pgxpool.Pool
+	freed chan struct{} // tells those who wait at a full server that a connection was given back
+}
 
 func openPostgres(ctx context.Context, url string, maxConns int) (*postgres, error) {
 	c, err := pgxpool.ParseConfig(url)
@@ -34,7 +37,7 @@ func openPostgres(ctx context.Context, url string, maxConns int) (*postgres, err
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	return &postgres{pool: pool}, nil
+	return &postgres{pool: pool, freed: make(chan struct{}, c.MaxConns)}, nil
 }
 
 func (p *postgres) read(ctx context.Context, fn func(*Tx) error) error {
@@ -42,12 +45,23 @@ func (p *postgres) read(ctx context.Context, fn func(*Tx) error) error {
 	if err != nil {
 		return err
 	}
-	defer release(c)
+	defer p.release(c)
 	pc := &pgTx{conn: c.Conn(), begun: true}
-	if err := fn(&Tx{ctx: ctx, conn: pc}); err != nil {
+	if err = fn(&Tx{ctx: ctx, conn: pc}); err == nil {
+		err = pc.flush(ctx)
+	}
+	return p.lost(ctx, c, err)
+}
+
+// lost marks the error if the connection broke, and not because the caller has
+// no more time. The pool's others are likely to be broken as well: they are
+// given up, so that the next try does not find one of them.
+func (p *postgres) lost(ctx context.Context, c *pgxpool.Conn, err error) error {
+	if err == nil || !c.Conn().IsClosed() || ctx.Err() != nil {
 		return err
 	}
-	return pc.flush(ctx)
+	p.pool.Reset()
+	return lostError{err}
 }
 
 func (p *postgres) write(ctx context.Context, fn func(*Tx) error) error {
@@ -57,10 +71,12 @@ func (p *postgres) write(ctx context.Context, fn func(*Tx) error) error {
 	}
 	// Release closes a connection that is still in a transaction, so a panic in
 	// fn or a failed rollback leaves nothing behind.
-	defer release(c)
+	defer p.release(c)
 	pc := &pgTx{conn: c.Conn()}
 	tx := &Tx{ctx: ctx, conn: pc}
-	if err = fn(tx); err == nil {
+	if err = fn(tx); err != nil {
+		err = p.lost(ctx, c, err)
+	} else {
 		err = pc.commit(ctx)
 	}
 	if err != nil {
@@ -78,7 +94,7 @@ func (p *postgres) write(ctx context.Context, fn func(*Tx) error) error {
 }
 
 // acquire takes a connection. When the server has none left for a pool that
-// wants to grow, one that the pool has will be free in a moment.
+// wants to grow, the caller waits for one of those that the pool has.
 func (p *postgres) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	for {
 		c, err := p.pool.Acquire(ctx)
@@ -87,11 +103,12 @@ func (p *postgres) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 		}
 		s := p.pool.Stat()
 		var pg *pgconn.PgError
-		if !errors.As(err, &pg) || pg.Code != "53300" || s.AcquiredConns() == 0 {
+		if !errors.As(err, &pg) || pg.Code != "53300" || s.AcquiredConns()+s.IdleConns() == 0 {
 			return nil, connectError{err, s.AcquiredConns() == s.MaxConns()}
 		}
 		select {
-		case <-time.After(10 * time.Millisecond):
+		case <-p.freed:
+		case <-time.After(250 * time.Millisecond):
 		case <-ctx.Done():
 			return nil, connectError{err, true}
 		}
@@ -101,12 +118,16 @@ func (p *postgres) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 // release gives a connection back. One that broke is taken out of the pool and
 // closed at once: the pool would keep its place for up to 15 s, while it tries
 // to tell a server that may not hear.
-func release(c *pgxpool.Conn) {
-	if !c.Conn().IsClosed() {
-		c.Release()
+func (p *postgres) release(c *pgxpool.Conn) {
+	if c.Conn().IsClosed() {
+		_ = c.Hijack().PgConn().Conn().Close()
 		return
 	}
-	_ = c.Hijack().PgConn().Conn().Close()
+	c.Release()
+	select {
+	case p.freed <- struct{}{}:
+	default:
+	}
 }
 
 func (p *postgres) stats() Stats {

@@ -45,6 +45,12 @@ type cut struct {
 	done     chan struct{}
 }
 
+// in reports whether the text ends in the piece that comes after the tail.
+func (c *cut) in(tail, piece []byte) bool {
+	tail = tail[max(0, len(tail)-len(c.text)+1):]
+	return bytes.Contains(append(tail[:len(tail):len(tail)], piece...), c.text)
+}
+
 // NewProxy returns a proxy before the server that the URL names. It ends with
 // the test.
 func NewProxy(t testing.TB, dbURL string) *Proxy {
@@ -139,14 +145,14 @@ func (p *Proxy) serve(client net.Conn) {
 func (p *Proxy) copy(l *link, from, to net.Conn, toServer bool) {
 	defer l.close()
 	buffer := make([]byte, 32<<10)
-	var tail []byte // of what went before: a text may come in two pieces
+	var tail []byte // of the piece before: a text may come in two
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			tail = append(tail[max(0, len(tail)-64):], buffer[:n]...)
-			if !p.pass(tail, toServer, l) {
+			if !p.pass(tail, buffer[:n], toServer, l) {
 				return
 			}
+			tail = append(tail[:0], buffer[max(0, n-64):n]...)
 			if _, err := to.Write(buffer[:n]); err != nil {
 				return
 			}
@@ -158,14 +164,14 @@ func (p *Proxy) copy(l *link, from, to net.Conn, toServer bool) {
 }
 
 // pass waits as long as it takes, and reports whether to go on.
-func (p *Proxy) pass(text []byte, toServer bool, l *link) bool {
+func (p *Proxy) pass(tail, piece []byte, toServer bool, l *link) bool {
 	p.mu.Lock()
 	delay := p.delay
 	p.mu.Unlock()
 	time.Sleep(delay)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c := p.cut; c != nil && c.toServer == toServer && bytes.Contains(text, c.text) {
+	if c := p.cut; c != nil && c.toServer == toServer && c.in(tail, piece) {
 		p.cut = nil
 		close(c.done)
 		return false
