@@ -117,8 +117,8 @@ func isLite(err error, codes ...int) bool {
 }
 
 // Trouble returns in one word what ails a database that gave this error, for
-// readyz: unreachable, read_only, full, locked, damaged, no_connection, timeout
-// or pooler; failing is all else.
+// readyz: unreachable, read_only, full, disk_failing, locked, damaged,
+// no_connection, timeout or pooler; failing is all else.
 func Trouble(err error) string {
 	var (
 		pg      *pgconn.PgError
@@ -135,7 +135,7 @@ func Trouble(err error) string {
 	case isLite(err, sqlite3.SQLITE_READONLY):
 		return "read_only"
 	case isLite(err, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
-		return "unreachable"
+		return "disk_failing" // or a quota, or a limit on the size of files
 	case errors.As(err, &pg):
 		switch pg.Code {
 		case "25006":

@@ -125,7 +125,10 @@ func (r *Runner) take(ctx context.Context, j Job) (taken bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if due > db.Micros(now) {
+	// What is due or leased for longer than it can be was written by a clock that
+	// was wrong, and does not count: it could be years.
+	farDue, farLease := db.Micros(now.Add(2*j.Every+j.Lease)), db.Micros(now.Add(2*j.Lease))
+	if due > db.Micros(now) && due <= farDue {
 		r.mu.Lock()
 		l := r.last[j.Name]
 		l.Due = db.Time(due)
@@ -139,8 +142,9 @@ func (r *Runner) take(ctx context.Context, j Job) (taken bool, err error) {
 				return err
 			}
 		}
-		n, err := tx.Exec(`UPDATE job SET holder = $2, leased_to = $3, started_at = $4 WHERE name = $1 AND due_at <= $4 AND leased_to <= $4`,
-			j.Name, r.holder, db.Micros(now.Add(j.Lease)), db.Micros(now))
+		n, err := tx.Exec(`UPDATE job SET holder = $2, leased_to = $3, started_at = $4 
+			WHERE name = $1 AND (due_at <= $4 OR due_at > $5) AND (leased_to <= $4 OR leased_to > $6)`,
+			j.Name, r.holder, db.Micros(now.Add(j.Lease)), db.Micros(now), farDue, farLease)
 		taken = n == 1
 		return err
 	})
