@@ -58,6 +58,9 @@ type engine interface {
 	write(ctx context.Context, fn func(*Tx) error) error
 	migrator(ctx context.Context) (*migrator, error)
 	stats() Stats
+	// lately returns what a write failed of a moment ago, if a smaller one may
+	// succeed all the same.
+	lately() error
 	close() error
 }
 
@@ -155,11 +158,15 @@ func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 // would, and changes a row, to what it is already. [Trouble] puts the error in
 // a word.
 func (d *DB) Check(ctx context.Context) error {
-	return d.Write(ctx, func(tx *Tx) error {
+	err := d.Write(ctx, func(tx *Tx) error {
 		// In one statement, so that no lock outlasts a replica that stops in the middle.
 		tx.Defer(`UPDATE install SET admin_at = admin_at`)
 		return nil
 	})
+	if err == nil {
+		err = classify(d.engine.lately())
+	}
+	return err
 }
 
 // Micros is how a time is kept: in microseconds since 1970, UTC.

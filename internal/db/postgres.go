@@ -138,6 +138,8 @@ func (p *postgres) stats() Stats {
 	}
 }
 
+func (p *postgres) lately() error { return nil }
+
 func (p *postgres) close() error {
 	p.pool.Close()
 	return nil

@@ -114,6 +114,14 @@ func (e *sqliteEngine) stats() Stats {
 	return Stats{Max: s.MaxOpenConnections, Open: s.OpenConnections, InUse: s.InUse, Waits: s.WaitCount, Waited: s.WaitDuration}
 }
 
+// lately: on a full disk there is often room for the little that a check writes.
+func (e *sqliteEngine) lately() error {
+	if f := e.writer.failed.Load(); f != nil && time.Since(f.at) < failedFor {
+		return f.err
+	}
+	return nil
+}
+
 // close ends the writer first: the last connection to close makes a checkpoint
 // and removes the log.
 func (e *sqliteEngine) close() error {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // errClosed is the answer of a database that has been closed.
@@ -31,6 +33,7 @@ type writer struct {
 	// damaged is set for good when the file is found to be damaged: what is broken
 	// must not be written to, or the last copy that could be mended is lost.
 	damaged atomic.Bool
+	failed  atomic.Pointer[failure] // the last that was the disk's
 
 	closing sync.RWMutex // held for reading by those who send to the queue
 	closed  bool
@@ -272,10 +275,22 @@ func (w *writer) begin(first *write) (members []*write, after *write, err error)
 	}
 }
 
-// note sets damaged if that is what the error says.
+// failure is what a write failed of, and when.
+type failure struct {
+	at  time.Time
+	err error
+}
+
+// failedFor is how long a failure of the disk counts in the check.
+const failedFor = 3 * time.Second
+
+// note keeps what the error says of the file and the disk.
 func (w *writer) note(err error) {
 	if isDamage(err) {
 		w.damaged.Store(true)
+	}
+	if isLite(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY) {
+		w.failed.Store(&failure{time.Now(), err})
 	}
 }
 
