@@ -126,10 +126,10 @@ func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 // it is, except when the connection broke during the commit itself.
 //
 // On PostgreSQL fn is run again after a deadlock or a serialization failure, and
-// when the connection breaks before the commit is sent, so it must start from its arguments each time. It must do nothing slow: no
-// hashing, no network. It must not call Read or Write: with one connection
-// that would wait for itself. If a statement fails the transaction does, even if
-// fn returns nil.
+// when the connection breaks before the commit is sent, so it must start from
+// its arguments each time. It must do nothing slow: no hashing, no network. It
+// must not call Read or Write: with one connection that would wait for itself.
+// If a statement fails the transaction does, even if fn returns nil.
 func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, MaxWrite)
 	defer cancel()

@@ -65,7 +65,7 @@ func gatehouse(t *testing.T, database string, args ...string) *exec.Cmd {
 	if os.Getuid() == 0 {
 		args = append([]string{"setpriv", "--bounding-set=-dac_override,-dac_read_search"}, args...)
 	}
-	c := exec.Command(args[0], args[1:]...) //nolint:gosec // ourselves
+	c := exec.Command(args[0], args[1:]...)
 	c.Dir = t.TempDir()
 	c.Env = []string{asGatehouse + "=1", "PATH=" + os.Getenv("PATH"), "DATABASE_URL=sqlite:" + database, "LISTEN_ADDR=127.0.0.1:0",
 		"ADMIN_LISTEN_ADDR=127.0.0.1:0", "BCRYPT_COST=4", "JWT_SECRET_KEY=q7Vx2mZp9LtRw4KcYb8NsHf3GdJ6TaEu"}
@@ -133,11 +133,11 @@ func (c *child) limitFiles(size uint64) {
 	const maximum = ^uint64(0)
 	limit := syscall.Rlimit{Cur: size, Max: maximum}
 	var old syscall.Rlimit
-	_, _, err := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(c.cmd.Process.Pid), syscall.RLIMIT_FSIZE, 0, uintptr(unsafe.Pointer(&old)), 0, 0) //nolint:gosec // the kernel fills it in
+	_, _, err := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(c.cmd.Process.Pid), syscall.RLIMIT_FSIZE, 0, uintptr(unsafe.Pointer(&old)), 0, 0)
 	if err == 0 {
 		limit.Max = old.Max
 		limit.Cur = min(size, old.Max)
-		_, _, err = syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(c.cmd.Process.Pid), syscall.RLIMIT_FSIZE, uintptr(unsafe.Pointer(&limit)), 0, 0, 0) //nolint:gosec // the kernel reads it
+		_, _, err = syscall.RawSyscall6(syscall.SYS_PRLIMIT64, uintptr(c.cmd.Process.Pid), syscall.RLIMIT_FSIZE, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
 	}
 	if err != 0 {
 		c.Fatalf("limiting the size of files: %v", err)
@@ -183,7 +183,7 @@ func TestTheDiskIsFull(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.limitFiles(uint64(info.Size()) + 100_000) //nolint:gosec // a size
+		c.limitFiles(uint64(info.Size()) + 100_000)
 		for i := 0; ; i++ {
 			status, after, problem := c.post("/v1/register", fmt.Sprintf(`{"email":"user%d@example.org","password":"correct horse battery staple"}`, acknowledged))
 			if status == 503 && problem["code"] == "database_unavailable" && after != "" {
@@ -271,7 +271,7 @@ func TestADatabaseThatCannotBeServedIsRefusedInWords(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() {
-				if err := os.Chmod(folder, 0o700); err != nil { //nolint:gosec // to remove it
+				if err := os.Chmod(folder, 0o700); err != nil {
 					t.Error(err)
 				}
 			})
