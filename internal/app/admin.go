@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
@@ -78,8 +79,8 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), readyCheck)
 	defer cancel()
 	if err := s.db.Check(ctx); err != nil {
-		answer.Checks["database"] = "unreachable"
-		s.log.Warn("readyz: the database does not answer", "request_id", web.Origin(r).RequestID, "error", err.Error())
+		answer.Checks["database"] = db.Trouble(err)
+		s.log.Warn("readyz: the database does not serve", "request_id", web.Origin(r).RequestID, "trouble", answer.Checks["database"], "error", err.Error())
 	}
 	status := http.StatusOK
 	for _, check := range answer.Checks {

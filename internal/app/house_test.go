@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/app"
 	"github.com/gatehouse-auth/gatehouse/internal/config"
@@ -49,6 +50,12 @@ const secretKey = "q7Vx2mZp9LtRw4KcYb8NsHf3GdJ6TaEu"
 // the settings say otherwise.
 func open(t *testing.T, dbURL string, settings ...string) *house {
 	t.Helper()
+	return openAt(t, dbURL, nil, settings...)
+}
+
+// openAt is open with a clock of the test's; nil is the real one.
+func openAt(t *testing.T, dbURL string, now func() time.Time, settings ...string) *house {
+	t.Helper()
 	environ := append([]string{
 		"DATABASE_URL=" + dbURL, "LISTEN_ADDR=127.0.0.1:0", "ADMIN_LISTEN_ADDR=127.0.0.1:0",
 		"JWT_SECRET_KEY=" + secretKey, "BCRYPT_COST=4", "LOG_LEVEL=DEBUG",
@@ -67,7 +74,7 @@ func open(t *testing.T, dbURL string, settings ...string) *house {
 	}
 	h := &house{T: t, dbURL: dbURL, log: &logBuffer{}}
 	h.server, err = app.Start(context.Background(), c, app.Options{
-		Log: slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: c.LogLevel})), Version: "test",
+		Log: slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: c.LogLevel})), Version: "test", Now: now,
 	})
 	if err != nil {
 		t.Fatalf("starting: %v", err)

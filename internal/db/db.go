@@ -15,7 +15,6 @@ package db
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
@@ -59,6 +58,9 @@ type engine interface {
 	write(ctx context.Context, fn func(*Tx) error) error
 	migrator(ctx context.Context) (*migrator, error)
 	stats() Stats
+	// lately returns what a write failed of a moment ago, if a smaller one may
+	// succeed all the same.
+	lately() error
 	close() error
 }
 
@@ -109,23 +111,29 @@ func (d *DB) Stats() Stats { return d.engine.stats() }
 func (d *DB) Close() error { return d.engine.close() }
 
 // Read runs fn on one connection without a transaction: each statement sees
-// what was committed when it began.
+// what was committed when it began. If the connection breaks, fn is run again
+// on another.
 func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
-	return classify(d.engine.read(ctx, func(tx *Tx) error {
+	run := func(tx *Tx) error {
 		tx.dialect = d.dialect
 		return fn(tx)
-	}))
+	}
+	err := d.engine.read(ctx, run)
+	if isLost(err) {
+		err = d.engine.read(ctx, run)
+	}
+	return classify(err)
 }
 
 // Write runs fn in one transaction and commits it if fn returns nil. When
 // Write returns nil the change is on disk; when it returns an error, nothing of
 // it is, except when the connection broke during the commit itself.
 //
-// On PostgreSQL fn is run again after a deadlock or a serialization failure, so
-// it must start from its arguments each time. It must do nothing slow: no
-// hashing, no network. It must not call Read or Write: with one connection
-// that would wait for itself. If a statement fails the transaction does, even if
-// fn returns nil.
+// On PostgreSQL fn is run again after a deadlock or a serialization failure, and
+// when the connection breaks before the commit is sent, so it must start from
+// its arguments each time. It must do nothing slow: no hashing, no network. It
+// must not call Read or Write: with one connection that would wait for itself.
+// If a statement fails the transaction does, even if fn returns nil.
 func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, MaxWrite)
 	defer cancel()
@@ -138,7 +146,7 @@ func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 			}
 			return tx.failed
 		})
-		if err == nil || try == tries || !isConflict(err) {
+		if err == nil || try == tries || !isConflict(err) && !isLost(err) {
 			return classify(err)
 		}
 		// A little apart, so that the two that met don't meet again.
@@ -151,16 +159,19 @@ func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 	}
 }
 
-// Check tells whether the database answers: it takes a connection as a request
-// would, and reads the installation's row.
+// Check tells whether the database serves: it takes a connection as a request
+// would, and changes a row, to what it is already. [Trouble] puts the error in
+// a word.
 func (d *DB) Check(ctx context.Context) error {
-	return d.Read(ctx, func(tx *Tx) error {
-		var one int64
-		if err := tx.QueryRow(`SELECT one FROM install`).Scan(&one); err != nil {
-			return fmt.Errorf("reading the installation's row: %w", err)
-		}
+	err := d.Write(ctx, func(tx *Tx) error {
+		// In one statement, so that no lock outlasts a replica that stops in the middle.
+		tx.Defer(`UPDATE install SET admin_at = admin_at`)
 		return nil
 	})
+	if err == nil {
+		err = classify(d.engine.lately())
+	}
+	return err
 }
 
 // Micros is how a time is kept: in microseconds since 1970, UTC.

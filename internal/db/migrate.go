@@ -67,7 +67,7 @@ func newMigrator(d *sql.DB, dialect Dialect, name database.Dialect, opts ...goos
 // migrator holds a lock on a file beside the database: SQLite's own would be
 // let go between finding out what is to be done and doing it.
 func (e *sqliteEngine) migrator(context.Context) (*migrator, error) {
-	d, err := sql.Open("sqlite", sqliteDSN(e.path)+"&_txlock=immediate")
+	d, err := sql.Open("sqlite", sqliteDSN(e.path, 5*time.Second)+"&_txlock=immediate")
 	if err != nil {
 		return nil, err
 	}

@@ -2,10 +2,12 @@ package db
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -13,7 +15,10 @@ import (
 // first statement, and what was deferred travels with its COMMIT, so that a
 // flow of one query and any number of writes takes two round trips, and one of
 // writes alone takes one.
-type postgres struct{ pool *pgxpool.Pool }
+type postgres struct {
+	pool  *pgxpool.Pool
+	freed chan struct{} // tells those who wait at a full server that a connection was given back
+}
 
 func openPostgres(ctx context.Context, url string, maxConns int) (*postgres, error) {
 	c, err := pgxpool.ParseConfig(url)
@@ -23,6 +28,7 @@ func openPostgres(ctx context.Context, url string, maxConns int) (*postgres, err
 	}
 	c.MaxConns = int32(min(maxConns, 1000)) //nolint:gosec // bounded
 	c.MaxConnIdleTime = 5 * time.Minute
+	c.PingTimeout = time.Second // a connection that was idle may be dead without knowing
 	c.ConnConfig.ConnectTimeout = 5 * time.Second
 	if c.ConnConfig.RuntimeParams["application_name"] == "" {
 		c.ConnConfig.RuntimeParams["application_name"] = "gatehouse"
@@ -31,42 +37,97 @@ func openPostgres(ctx context.Context, url string, maxConns int) (*postgres, err
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	return &postgres{pool: pool}, nil
+	return &postgres{pool: pool, freed: make(chan struct{}, c.MaxConns)}, nil
 }
 
 func (p *postgres) read(ctx context.Context, fn func(*Tx) error) error {
-	c, err := p.pool.Acquire(ctx)
+	c, err := p.acquire(ctx)
 	if err != nil {
-		return connectError{err}
-	}
-	defer c.Release()
-	pc := &pgTx{conn: c.Conn(), begun: true}
-	if err := fn(&Tx{ctx: ctx, conn: pc}); err != nil {
 		return err
 	}
-	return pc.flush(ctx)
+	defer p.release(c)
+	pc := &pgTx{conn: c.Conn(), begun: true}
+	if err = fn(&Tx{ctx: ctx, conn: pc}); err == nil {
+		err = pc.flush(ctx)
+	}
+	return p.lost(ctx, c, err)
+}
+
+// lost marks the error if the connection broke, and not because the caller has
+// no more time. The pool's others are likely to be broken as well: they are
+// given up, so that the next try does not find one of them.
+func (p *postgres) lost(ctx context.Context, c *pgxpool.Conn, err error) error {
+	if err == nil || !c.Conn().IsClosed() || ctx.Err() != nil {
+		return err
+	}
+	p.pool.Reset()
+	return lostError{err}
 }
 
 func (p *postgres) write(ctx context.Context, fn func(*Tx) error) error {
-	c, err := p.pool.Acquire(ctx)
+	c, err := p.acquire(ctx)
 	if err != nil {
-		return connectError{err}
+		return err
 	}
 	// Release closes a connection that is still in a transaction, so a panic in
 	// fn or a failed rollback leaves nothing behind.
-	defer c.Release()
+	defer p.release(c)
 	pc := &pgTx{conn: c.Conn()}
 	tx := &Tx{ctx: ctx, conn: pc}
-	if err := fn(tx); err != nil {
-		pc.rollback(ctx)
-		return err
+	if err = fn(tx); err != nil {
+		err = p.lost(ctx, c, err)
+	} else {
+		err = pc.commit(ctx)
 	}
-	if err := pc.commit(ctx); err != nil {
+	if err != nil {
 		pc.rollback(ctx)
+		var pg *pgconn.PgError
+		if errors.As(err, &pg) && pg.Code == "25006" {
+			// This server takes no writes any more. The next connection may find one
+			// that does, if the URL names several and asks for target_session_attrs.
+			_ = c.Conn().Close(context.WithoutCancel(ctx))
+		}
 		return err
 	}
 	tx.committed()
 	return nil
+}
+
+// acquire takes a connection. When the server has none left for a pool that
+// wants to grow, the caller waits for one of those that the pool has.
+func (p *postgres) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	for {
+		c, err := p.pool.Acquire(ctx)
+		if err == nil {
+			return c, nil
+		}
+		s := p.pool.Stat()
+		var pg *pgconn.PgError
+		if !errors.As(err, &pg) || pg.Code != "53300" || s.AcquiredConns()+s.IdleConns() == 0 {
+			return nil, connectError{err, s.AcquiredConns() == s.MaxConns()}
+		}
+		select {
+		case <-p.freed:
+		case <-time.After(250 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, connectError{err, true}
+		}
+	}
+}
+
+// release gives a connection back. One that broke is taken out of the pool and
+// closed at once: the pool would keep its place for up to 15 s, while it tries
+// to tell a server that may not hear.
+func (p *postgres) release(c *pgxpool.Conn) {
+	if c.Conn().IsClosed() {
+		_ = c.Hijack().PgConn().Conn().Close()
+		return
+	}
+	c.Release()
+	select {
+	case p.freed <- struct{}{}:
+	default:
+	}
 }
 
 func (p *postgres) stats() Stats {
@@ -76,6 +137,8 @@ func (p *postgres) stats() Stats {
 		Waits: s.EmptyAcquireCount(), Waited: s.EmptyAcquireWaitTime(),
 	}
 }
+
+func (p *postgres) lately() error { return nil }
 
 func (p *postgres) close() error {
 	p.pool.Close()

@@ -24,16 +24,24 @@ type sqliteEngine struct {
 	stmts   sync.Map // query → *sql.Stmt on readers
 	writer  *writer
 	ckpt    *checkpointer
+	log     *slog.Logger
+	// inspector reads what there was no time to check at the start; or nil.
+	inspector *inspector
 }
 
 // sqliteDSN names the file with the pragmas that every connection needs. FULL
 // syncs the log at each commit: with NORMAL the last rotations could be lost
 // when the power goes, and with them the tokens that clients hold.
-func sqliteDSN(path string, pragmas ...string) string {
-	q := url.Values{"_pragma": {"busy_timeout(5000)", "foreign_keys(1)", "synchronous(FULL)", "journal_mode(WAL)", "wal_autocheckpoint(0)"}}
+//
+// The wait is for a lock that another process holds.
+func sqliteDSN(path string, wait time.Duration, pragmas ...string) string {
+	q := url.Values{"_pragma": {fmt.Sprintf("busy_timeout(%d)", wait.Milliseconds()),
+		"foreign_keys(1)", "synchronous(FULL)", "journal_mode(WAL)", "wal_autocheckpoint(0)"}}
 	q["_pragma"] = append(q["_pragma"], pragmas...)
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+	return sqliteFile(path) + "?" + q.Encode()
 }
+
+func sqliteFile(path string) string { return "file:" + (&url.URL{Path: path}).EscapedPath() }
 
 func openSQLite(ctx context.Context, path string, readers int, log *slog.Logger) (*sqliteEngine, error) {
 	if path == "" {
@@ -43,11 +51,17 @@ func openSQLite(ctx context.Context, path string, readers int, log *slog.Logger)
 	if err := makePrivate(path); err != nil {
 		return nil, err
 	}
+	// Before anything is opened for writing: what is damaged, or another's, must
+	// stay as it is.
+	checked, err := inspect(ctx, path)
+	if err != nil {
+		return nil, err
+	}
 	w, err := openWriter(ctx, path)
 	if err != nil {
-		return nil, classify(err)
+		return nil, openError(path, err)
 	}
-	r, err := sql.Open("sqlite", sqliteDSN(path, "query_only(1)"))
+	r, err := sql.Open("sqlite", sqliteDSN(path, lockWait, "query_only(1)"))
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
@@ -57,7 +71,13 @@ func openSQLite(ctx context.Context, path string, readers int, log *slog.Logger)
 	if err != nil {
 		return nil, errors.Join(err, r.Close(), w.close())
 	}
-	return &sqliteEngine{path: path, readers: r, writer: w, ckpt: c}, nil
+	e := &sqliteEngine{path: path, readers: r, writer: w, ckpt: c, log: log}
+	if !checked {
+		if e.inspector, err = inspectOn(e); err != nil {
+			return nil, errors.Join(err, e.close())
+		}
+	}
+	return e, nil
 }
 
 // makePrivate makes the file, so that SQLite finds it with mode 0600 and gives
@@ -68,7 +88,7 @@ func makePrivate(path string) error {
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the file
 	if err != nil {
-		return fmt.Errorf("the SQLite database can't be opened: %w", err)
+		return openError(path, err)
 	}
 	return f.Close()
 }
@@ -76,6 +96,7 @@ func makePrivate(path string) error {
 func (e *sqliteEngine) read(ctx context.Context, fn func(*Tx) error) error {
 	c := &liteReader{engine: e}
 	if err := fn(&Tx{ctx: ctx, conn: c}); err != nil {
+		e.writer.note(err)
 		return err
 	}
 	if c.deferred {
@@ -93,9 +114,20 @@ func (e *sqliteEngine) stats() Stats {
 	return Stats{Max: s.MaxOpenConnections, Open: s.OpenConnections, InUse: s.InUse, Waits: s.WaitCount, Waited: s.WaitDuration}
 }
 
+// lately: on a full disk there is often room for the little that a check writes.
+func (e *sqliteEngine) lately() error {
+	if f := e.writer.failed.Load(); f != nil && time.Since(f.at) < failedFor {
+		return f.err
+	}
+	return nil
+}
+
 // close ends the writer first: the last connection to close makes a checkpoint
 // and removes the log.
 func (e *sqliteEngine) close() error {
+	if e.inspector != nil {
+		e.inspector.close()
+	}
 	e.ckpt.close()
 	e.stmts.Range(func(_, s any) bool { _ = s.(*sql.Stmt).Close(); return true })
 	return errors.Join(e.readers.Close(), e.writer.close())
@@ -157,7 +189,7 @@ const (
 )
 
 func openCheckpointer(path string, w *writer, log *slog.Logger) (*checkpointer, error) {
-	c, err := sql.Open("sqlite", sqliteDSN(path))
+	c, err := sql.Open("sqlite", sqliteDSN(path, lockWait))
 	if err != nil {
 		return nil, err
 	}

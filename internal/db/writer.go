@@ -5,9 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // errClosed is the answer of a database that has been closed.
@@ -27,6 +30,10 @@ type writer struct {
 	stmts map[string]*sql.Stmt
 	queue chan *write
 	wrote atomic.Bool // something was committed since the last checkpoint
+	// damaged is set for good when the file is found to be damaged: what is broken
+	// must not be written to, or the last copy that could be mended is lost.
+	damaged atomic.Bool
+	failed  atomic.Pointer[failure] // the last that was the disk's
 
 	closing sync.RWMutex // held for reading by those who send to the queue
 	closed  bool
@@ -39,6 +46,10 @@ const (
 	// groupTime bounds the work before a commit, so that the first of a group
 	// does not wait for the last.
 	groupTime = 20 * time.Millisecond
+	// lockWait is how long a caller waits while another process holds the lock on
+	// the file: less than readyz waits, so that it can name it. lockPoll how often the lock is tried at the longest.
+	lockWait = 1500 * time.Millisecond
+	lockPoll = 25 * time.Millisecond
 )
 
 // write is one caller's transaction.
@@ -50,10 +61,29 @@ type write struct {
 	err     error
 	panic   any
 	done    chan struct{}
+	since   time.Time // when it was asked for
+	stage   atomic.Int32
+}
+
+// The stages of a write. A caller whose time is over leaves one that waits, and
+// it is never run; or one that was run and is not committed yet, and nobody is
+// told how that ends. It stays while its function runs, which works on what is
+// the caller's.
+const (
+	waiting int32 = iota
+	running
+	ran
+	left
+)
+
+// leave is the caller's, who has no more time. It reports whether the caller
+// may go.
+func (j *write) leave() bool {
+	return j.stage.CompareAndSwap(waiting, left) || j.stage.CompareAndSwap(ran, left)
 }
 
 func openWriter(ctx context.Context, path string) (*writer, error) {
-	d, err := sql.Open("sqlite", sqliteDSN(path))
+	d, err := sql.Open("sqlite", sqliteDSN(path, lockWait))
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +91,11 @@ func openWriter(ctx context.Context, path string) (*writer, error) {
 	c, err := d.Conn(ctx)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the SQLite database: %w", err), d.Close())
+	}
+	// From here on the writer itself waits for locks: SQLite would make one caller
+	// after the other wait its full time.
+	if _, err := c.ExecContext(ctx, "PRAGMA busy_timeout = 0"); err != nil {
+		return nil, errors.Join(err, d.Close())
 	}
 	w := &writer{db: d, conn: c, stmts: map[string]*sql.Stmt{}, queue: make(chan *write, groupSize), done: make(chan struct{})}
 	go w.loop()
@@ -70,12 +105,12 @@ func openWriter(ctx context.Context, path string) (*writer, error) {
 // do runs fn in a transaction and returns when it is on disk. If fn panics, so
 // does do, in the caller's goroutine.
 func (w *writer) do(ctx context.Context, fn func(*Tx) error) error {
-	return w.send(&write{ctx: ctx, fn: fn, done: make(chan struct{})})
+	return w.send(&write{ctx: ctx, fn: fn, done: make(chan struct{}), since: time.Now()})
 }
 
 // between runs fn on the writing connection while no transaction is open.
 func (w *writer) between(fn func(context.Context, *sql.Conn) error) error {
-	return w.send(&write{ctx: context.Background(), between: fn, done: make(chan struct{})})
+	return w.send(&write{ctx: context.Background(), between: fn, done: make(chan struct{}), since: time.Now()})
 }
 
 func (w *writer) send(job *write) error {
@@ -91,9 +126,9 @@ func (w *writer) send(job *write) error {
 		w.closing.RUnlock()
 		return job.ctx.Err()
 	}
-	// From here on the answer is waited for even when the caller has given up: it
-	// says whether the change was made.
-	<-job.done
+	if err := job.wait(); err != nil {
+		return err
+	}
 	if job.panic != nil {
 		panic(job.panic)
 	}
@@ -101,6 +136,34 @@ func (w *writer) send(job *write) error {
 		job.tx.committed()
 	}
 	return job.err
+}
+
+// wait returns nil when the job was answered, or the context's error if the
+// caller's time was over before: then it can't be known whether the change was
+// made, as with a connection that breaks during a commit.
+func (j *write) wait() error {
+	select {
+	case <-j.done:
+		return nil
+	case <-j.ctx.Done():
+	}
+	left := j.leave()
+	for !left {
+		// Its function is running, or the answer is there.
+		select {
+		case <-j.done:
+			return nil
+		case <-time.After(time.Millisecond):
+			left = j.leave()
+		}
+	}
+	go func() {
+		<-j.done
+		if j.panic == nil && j.err == nil && j.tx != nil {
+			j.tx.committed()
+		}
+	}()
+	return j.ctx.Err()
 }
 
 // wroteSince tells whether anything was committed since it was last asked.
@@ -115,6 +178,11 @@ func (w *writer) loop() {
 		}
 		w.group(job)
 	}
+	if w.damaged.Load() {
+		// The last connection to close copies the log into the file. This one stays
+		// until the process ends, and both stay as they are.
+		return
+	}
 	for _, s := range w.stmts {
 		_ = s.Close()
 	}
@@ -125,19 +193,21 @@ func (w *writer) loop() {
 // group runs the first job and those that wait behind it, commits, and answers
 // them all.
 func (w *writer) group(first *write) {
-	var members []*write
-	var after *write // a job that wants no transaction ends the group
-	began := time.Now()
-	err := w.run("BEGIN IMMEDIATE")
-	for job := first; job != nil; job = w.next(len(members), began) {
+	members, after, err := w.begin(first)
+	for i := 0; err == nil && i < len(members); i++ {
+		err = w.savepoint(members[i])
+	}
+	for began := time.Now(); err == nil && after == nil; {
+		job := w.next(len(members), began)
+		if job == nil {
+			break
+		}
 		if job.between != nil {
 			after = job
 			break
 		}
 		members = append(members, job)
-		if err == nil {
-			err = w.savepoint(job)
-		}
+		err = w.savepoint(job)
 	}
 	if err == nil {
 		err = w.run("COMMIT")
@@ -146,11 +216,14 @@ func (w *writer) group(first *write) {
 		// Whatever it was, none of it is on disk. ROLLBACK fails if SQLite has
 		// rolled back by itself, which is as good.
 		_ = w.run("ROLLBACK")
+		w.note(err)
 	} else {
 		w.wrote.Store(true)
 	}
 	for _, job := range members {
-		if err != nil && job.err == nil {
+		// Those too that failed by themselves: it may have been because of what a
+		// neighbour had written, which now is not there.
+		if err != nil && job.panic == nil {
 			job.err = err
 		}
 		close(job.done)
@@ -160,8 +233,74 @@ func (w *writer) group(first *write) {
 	}
 }
 
+// begin opens the transaction, and returns the jobs that have gathered while
+// another process held the lock on the file, save those that it had to turn
+// away because their time was over.
+func (w *writer) begin(first *write) (members []*write, after *write, err error) {
+	members = []*write{first}
+	poll := time.Millisecond
+	for {
+		if w.damaged.Load() {
+			return members, after, errDamaged
+		}
+		err = w.run("BEGIN IMMEDIATE")
+		if err == nil || !isLocked(err) {
+			return members, after, err
+		}
+		time.Sleep(poll)
+		poll = min(2*poll, lockPoll)
+		for after == nil && len(members) < groupSize {
+			job := w.next(0, time.Now())
+			if job == nil {
+				break
+			}
+			if job.between != nil {
+				after = job
+				break
+			}
+			members = append(members, job)
+		}
+		members = slices.DeleteFunc(members, func(job *write) bool {
+			over := time.Since(job.since) > lockWait
+			if over || job.ctx.Err() != nil {
+				job.err = err
+				close(job.done)
+				return true
+			}
+			return false
+		})
+		if len(members) == 0 {
+			return nil, after, err
+		}
+	}
+}
+
+// failure is what a write failed of, and when.
+type failure struct {
+	at  time.Time
+	err error
+}
+
+// failedFor is how long a failure of the disk counts in the check.
+const failedFor = 3 * time.Second
+
+// note keeps what the error says of the file and the disk.
+func (w *writer) note(err error) {
+	if isDamage(err) {
+		w.damaged.Store(true)
+	}
+	if isLite(err, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY) {
+		w.failed.Store(&failure{time.Now(), err})
+	}
+}
+
 // alone runs a job that wants no transaction.
 func (w *writer) alone(job *write) {
+	if w.damaged.Load() {
+		job.err = errDamaged
+		close(job.done)
+		return
+	}
 	job.err = job.between(context.Background(), w.conn)
 	close(job.done)
 }
@@ -182,6 +321,10 @@ func (w *writer) next(members int, began time.Time) *write {
 // savepoint runs one job in a savepoint. The error is one that ends the whole
 // group; the job's own is kept with the job.
 func (w *writer) savepoint(job *write) error {
+	if !job.stage.CompareAndSwap(waiting, running) {
+		return nil // its caller has left
+	}
+	defer job.stage.CompareAndSwap(running, ran)
 	if job.err = job.ctx.Err(); job.err != nil {
 		return nil
 	}
@@ -189,6 +332,9 @@ func (w *writer) savepoint(job *write) error {
 		return err
 	}
 	w.call(job)
+	if isDamage(job.err) {
+		return job.err // nothing of this group is written to such a file
+	}
 	if job.err != nil || job.panic != nil {
 		if err := w.run("ROLLBACK TO job"); err != nil {
 			// SQLite gave up the whole transaction: the disk is full, say.

@@ -131,7 +131,10 @@ func (r *Runner) take(ctx context.Context, j Job) (taken bool, err error) {
 		return false, err
 	}
 	r.see(j.Name, due, failure != "")
-	if due > db.Micros(now) {
+	// What is due or leased for longer than it can be was written by a clock that
+	// was wrong, and does not count: it could be years.
+	farDue, farLease := db.Micros(now.Add(2*j.Every+j.Lease)), db.Micros(now.Add(2*j.Lease))
+	if due > db.Micros(now) && due <= farDue {
 		return false, nil
 	}
 	err = r.db.Write(ctx, func(tx *db.Tx) error {
@@ -140,8 +143,9 @@ func (r *Runner) take(ctx context.Context, j Job) (taken bool, err error) {
 				return err
 			}
 		}
-		n, err := tx.Exec(`UPDATE job SET holder = $2, leased_to = $3, started_at = $4 WHERE name = $1 AND due_at <= $4 AND leased_to <= $4`,
-			j.Name, r.holder, db.Micros(now.Add(j.Lease)), db.Micros(now))
+		n, err := tx.Exec(`UPDATE job SET holder = $2, leased_to = $3, started_at = $4 
+			WHERE name = $1 AND (due_at <= $4 OR due_at > $5) AND (leased_to <= $4 OR leased_to > $6)`,
+			j.Name, r.holder, db.Micros(now.Add(j.Lease)), db.Micros(now), farDue, farLease)
 		taken = n == 1
 		return err
 	})

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -231,6 +232,9 @@ func TestTheOtherSignatureOfATokenMakesNoOtherToken(t *testing.T) {
 	}
 }
 
+// FuzzVerify: what is accepted is a token that the key signed and that says what
+// ours say, by the standard library alone. The key is the same each time: the
+// seeds and the target run in different processes.
 func FuzzVerify(f *testing.F) {
 	k, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), []byte(strings.Repeat("\x07", 32)))
 	if err != nil {
@@ -238,10 +242,6 @@ func FuzzVerify(f *testing.F) {
 	}
 	d := newDesk(f, k, config)
 	issued := d.issue(f)
-	want, err := d.Verify(issued, start)
-	if err != nil {
-		f.Fatal(err)
-	}
 	header, body, signature := parts(f, issued)
 	for _, s := range []string{
 		issued, issued + "\n", encode(header, body, nil), encode(`{"alg":"none"}`, body, nil), encode(header, "{}", signature), "..", "", "gatehouse_rt_A",
@@ -257,7 +257,15 @@ func FuzzVerify(f *testing.F) {
 			}
 			return
 		}
-		if !cmp.Equal(c, want) || !strings.HasPrefix(s, issued[:strings.LastIndexByte(issued, '.')]) {
+		header, body, signature := parts(t, s) // which decodes strictly
+		sum := sha256.Sum256([]byte(s[:strings.LastIndexByte(s, '.')]))
+		if len(signature) != 64 || !ecdsa.Verify(&k.PublicKey, sum[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])) {
+			t.Fatalf("%q was accepted, and is not signed", s)
+		}
+		if again, err := json.Marshal(c); err != nil || string(again) != body || header != d.header() || encode(header, body, signature) != s {
+			t.Fatalf("%q was accepted as %+v", s, c)
+		}
+		if c.Issuer != config.Issuer || c.Audience != config.Audience || c.Subject == "" || c.Session == "" || c.Expires <= start.Unix() {
 			t.Fatalf("%q was accepted as %+v", s, c)
 		}
 	})
