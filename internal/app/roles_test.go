@@ -68,7 +68,7 @@ func TestDB2_ServingAndMigratingWithDifferentURLs(t *testing.T) {
 	}
 	for query, want := range map[string]string{
 		`SELECT string_agg(DISTINCT usename, ' ') FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'gatehouse'`:   i.Roles.Serving,
-		`SELECT string_agg(DISTINCT tableowner, ' ') FROM pg_tables WHERE schemaname = 'public'`:                                          i.Roles.Owner,
+		`SELECT string_agg(DISTINCT tableowner, ' ') FROM pg_tables WHERE schemaname = 'public'`:                                                 i.Roles.Owner,
 		`SELECT string_agg(DISTINCT s.ssl::text, '') FROM pg_stat_ssl AS s JOIN pg_stat_activity USING (pid) WHERE datname = current_database()`: "true",
 	} {
 		var got string
