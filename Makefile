@@ -23,7 +23,7 @@ build: ## build bin/gatehouse
 
 # No test that uses a server is answered from go's cache: its URL is another one each time, and go caches by the environment.
 .PHONY: test
-test: ## run all tests, on SQLite and on a throwaway PostgreSQL (TESTFLAGS='-run …')
+test: ## run all tests, on SQLite and on throwaway PostgreSQLs (TESTFLAGS='-run …')
 	scripts/servers go test -timeout 15m $(TESTFLAGS) ./...
 
 .PHONY: fuzz

@@ -72,7 +72,7 @@ func gatehouse(t *testing.T, database string, args ...string) *exec.Cmd {
 	return c
 }
 
-var serving = regexp.MustCompile(`"url":"([^"]+)","admin_url":"([^"]+)"`)
+var servingLine = regexp.MustCompile(`"url":"([^"]+)","admin_url":"([^"]+)"`)
 
 func serveChild(t *testing.T, database string) *child {
 	t.Helper()
@@ -84,7 +84,7 @@ func serveChild(t *testing.T, database string) *child {
 	go func() { c.done <- c.cmd.Wait() }()
 	t.Cleanup(func() { _ = c.cmd.Process.Kill() })
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if m := serving.FindStringSubmatch(c.out.String()); m != nil {
+		if m := servingLine.FindStringSubmatch(c.out.String()); m != nil {
 			c.url, c.admin = m[1], m[2]
 			return c
 		}

@@ -3,6 +3,8 @@ package db_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -210,6 +212,23 @@ func TestDB2_EveryTableHasItsGrants(t *testing.T) {
 			t.Errorf("functions (-made by the migrations +listed):\n%s", diff)
 		}
 	})
+}
+
+// The guide's table is the list in grants.go.
+func TestDB2_TheGuideTellsTheGrants(t *testing.T) {
+	guide, err := os.ReadFile("../../docs/guides/postgresql.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string][]string{"schema_lock": nil} // nothing is granted there
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[a-z_`, ]+`) \\| ([A-Z, ]+) \\|$").FindAllStringSubmatch(string(guide), -1) {
+		for _, table := range strings.Split(row[1], ", ") {
+			told[strings.Trim(table, "`")] = strings.Split(row[2], ", ")
+		}
+	}
+	if diff := cmp.Diff(db.GrantedRights(), told); diff != "" {
+		t.Errorf("the guide (-granted +told):\n%s", diff)
+	}
 }
 
 func TestDB2_UnfitRolesAreRefused(t *testing.T) {
