@@ -105,7 +105,7 @@ func (c *client) send(e *endpoint, method, path, bearer string, body any, status
 		}
 	}
 	c.house.Errorf("client %d: %s %s: %d %v", c.id, method, path, r.status, r.fields)
-	return lost
+	return r
 }
 
 // register asks for an account.
