@@ -18,8 +18,9 @@ import (
 
 // TestNothingAcknowledgedIsLostWhenTheServerIsKilled kills the server with
 // SIGKILL while 32 clients register, sign in, refresh and sign out, and starts
-// it again, over and over. Every other life of the server has no grace, so that
-// a lost answer is repeated by the retry rule, and not by the race's.
+// it again, over and over; some starts are killed as well. Every other life of
+// the server has no grace, so that a lost answer is repeated by the retry rule,
+// and not by the race's.
 func TestNothingAcknowledgedIsLostWhenTheServerIsKilled(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dbURL string) {
 		h := newHouse(t, build(t, ""), dbURL)
@@ -29,6 +30,9 @@ func TestNothingAcknowledgedIsLostWhenTheServerIsKilled(t *testing.T) {
 		for round := range soak(3, 100) {
 			s.rage()
 			h.kill()
+			if round%4 == 1 {
+				h.startInVain()
+			}
 			began := time.Now()
 			h.start([]int{0, longGrace}[round%2])
 			longest = max(longest, time.Since(began))
@@ -36,6 +40,35 @@ func TestNothingAcknowledgedIsLostWhenTheServerIsKilled(t *testing.T) {
 		s.calm()
 		t.Logf("the longest restart took %s", longest.Round(time.Millisecond))
 	})
+}
+
+// TestAFirstStartThatWasKilledIsMendedByTheNext kills servers while they make
+// their schema and their keys.
+func TestAFirstStartThatWasKilledIsMendedByTheNext(t *testing.T) {
+	for name, empty := range map[string]func(testing.TB) string{"sqlite": dbtest.EmptySQLite, "postgres": dbtest.EmptyPostgres} {
+		t.Run(name, func(t *testing.T) {
+			for range soak(3, 50) {
+				h := newHouse(t, build(t, ""), empty(t))
+				for range 3 {
+					h.startInVain()
+				}
+				h.start(longGrace)
+				past := newHistory()
+				c := newClient(0, h, past)
+				e := h.address.Load()
+				if !c.register(e, "ada@example.org", "a long passphrase").ok {
+					t.Error("registering was refused")
+				}
+				if l, first, a := c.signIn(e, "ada@example.org", "a long passphrase"); !a.ok || !c.refresh(e, l, first).ok {
+					t.Error("the account does not work")
+				}
+				h.stop()
+				for _, line := range h.errors() {
+					t.Errorf("the server logged: %s", line)
+				}
+			}
+		})
+	}
 }
 
 // storm is 32 clients that live on while the house is killed under them.

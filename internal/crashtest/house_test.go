@@ -10,6 +10,7 @@ package crashtest_test
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -113,6 +114,26 @@ var serves = regexp.MustCompile(`API +(\S+)/openapi\.json`)
 // start starts the server and returns when it serves.
 func (h *house) start(grace int) {
 	h.Helper()
+	select {
+	case url := <-h.launch(grace):
+		h.address.Store(&endpoint{url, grace})
+	case <-time.After(time.Minute):
+		h.Fatal("the server did not start within a minute")
+	}
+}
+
+// startInVain starts the server and kills it within the time that it takes to
+// serve, or a little later.
+func (h *house) startInVain() {
+	h.Helper()
+	h.launch(0)
+	time.Sleep(rand.N(60 * time.Millisecond))
+	h.kill()
+}
+
+// launch starts the server and returns at once; its URL comes when it serves.
+func (h *house) launch(grace int) <-chan string {
+	h.Helper()
 	log, err := os.OpenFile(h.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		h.Fatal(err)
@@ -132,12 +153,7 @@ func (h *house) start(grace int) {
 		h.Fatal(err)
 	}
 	h.process = c
-	select {
-	case url := <-out.found:
-		h.address.Store(&endpoint{url, grace})
-	case <-time.After(time.Minute):
-		h.Fatal("the server did not start within a minute")
-	}
+	return out.found
 }
 
 // kill ends the server as a crash does: at once, wherever it is.
