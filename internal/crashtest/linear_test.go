@@ -18,7 +18,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 		for _, grace := range []int{longGrace, 0} {
 			h.start(grace)
 			past := newHistory()
-			contend(h, past, soak(60, 2000))
+			contend(h, past, soak(60, 500))
 			for _, v := range past.violations() {
 				t.Errorf("grace %d s: no order explains what the clients saw of %s", grace, v)
 			}
