@@ -39,7 +39,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 }
 
 // TestTheCheckerFindsABrokenCompareAndSet gives the same clients a server that
-// was built with -tags brokencas: see internal/session/rotate_broken.go.
+// was built with -tags brokencas: see internal/session/cas_broken.go.
 func TestTheCheckerFindsABrokenCompareAndSet(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dbURL string) {
 		h := newHouse(t, build(t, "brokencas"), dbURL)

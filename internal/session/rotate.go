@@ -59,6 +59,25 @@ func (s *Store) Present(token string) (Presented, Turn) {
 	return Presented{token: t}, ""
 }
 
+// rotate is the one statement for whoever comes first, comes at the same time,
+// comes again after a lost answer, or comes with a stolen token. It touches no
+// index but the primary key.
+//
+// $1 id $2 presented hash $3 candidate hash $4 candidate salt $5 presented
+// generation $6 now $7 now-grace $8 now-retry $9 now+idle
+const rotate = `UPDATE session SET
+	gen        = CASE WHEN cur = $2 THEN gen + 1 ELSE gen END,
+	prev       = CASE WHEN cur = $2 THEN cur ELSE prev END,
+	rotated_at = CASE WHEN cur = $2 THEN $6 ELSE rotated_at END,
+	cur        = CASE WHEN cur = $2 OR (prev = $2 AND minted_at <= $7) THEN $3 ELSE cur END,
+	salt       = CASE WHEN cur = $2 OR (prev = $2 AND minted_at <= $7) THEN $4 ELSE salt END,
+	minted_at  = CASE WHEN cur = $2 OR (prev = $2 AND minted_at <= $7) THEN $6 ELSE minted_at END,
+	idle_at    = CASE WHEN cur = $2 OR (prev = $2 AND minted_at <= $7) THEN $9 ELSE idle_at END,
+	ended_at   = CASE WHEN cur = $2 OR (prev = $2 AND (minted_at > $7 OR rotated_at > $8)) THEN NULL ELSE $6 END,
+	ended_why  = CASE WHEN cur = $2 OR (prev = $2 AND (minted_at > $7 OR rotated_at > $8)) THEN NULL WHEN $5 > gen THEN 'ahead' ELSE 'reuse' END
+WHERE id = $1 AND ended_at IS NULL AND idle_at > $6 AND max_at > $6
+RETURNING account_id, roles, amr, auth_at, max_at, idle_at, gen, cur, salt, rotated_at, ended_why`
+
 // Rotate uses a refresh token. With Rotated, Raced and Retried the grant is
 // good; with Reused and Ahead the session has been ended, which must be
 // committed although the client is refused, and the grant tells whose it was.
@@ -69,7 +88,7 @@ func (s *Store) Rotate(tx *db.Tx, p Presented, now time.Time) (Grant, Turn, erro
 	candidateHash := candidate.hash()
 	at := db.Micros(now)
 	var row rotated
-	err := tx.QueryRow(rotate, old.session.String(), old.hash(), candidateHash, salt, int64(old.generation),
+	err := tx.QueryRow(inForce, old.session.String(), old.hash(), candidateHash, salt, int64(old.generation),
 		at, db.Micros(now.Add(-s.config.Grace)), db.Micros(now.Add(-s.config.Retry)), db.Micros(now.Add(s.config.Idle))).
 		Scan(&row.account, &row.roles, &row.amr, &row.authAt, &row.maxAt, &row.idleAt, &row.gen, &row.cur, &row.salt, &row.rotatedAt, &row.endedWhy)
 	if errors.Is(err, db.ErrNoRows) {

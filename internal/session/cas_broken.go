@@ -2,12 +2,11 @@
 
 package session
 
-// rotate is not the statement that Gatehouse is built with: here the
-// compare-and-set is broken. Of two who race with one token both win, as they
-// would if each compared what it had read before the other wrote.
-// internal/crashtest builds a server with it, and makes sure that its checker
-// of histories finds out.
-const rotate = `UPDATE session SET
+// inForce is not what Gatehouse is built with: here the compare-and-set is
+// broken. Of two who race with one token both win, as they would if each
+// compared what it had read before the other wrote. internal/crashtest builds a
+// server with it, and makes sure that its checker of histories finds out.
+const inForce = `UPDATE session SET
 	gen        = CASE WHEN (cur = $2 OR prev = $2) THEN gen + 1 ELSE gen END,
 	prev       = CASE WHEN (cur = $2 OR prev = $2) THEN cur ELSE prev END,
 	rotated_at = CASE WHEN (cur = $2 OR prev = $2) THEN $6 ELSE rotated_at END,
