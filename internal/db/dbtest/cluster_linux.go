@@ -49,12 +49,12 @@ func NewCluster(t testing.TB) *Cluster {
 		if c.postmaster != nil {
 			c.Kill()
 		}
-		if err := os.RemoveAll(home); err != nil {
+		if err := os.RemoveAll(home); err != nil { //nolint:gosec // made above
 			t.Errorf("removing the cluster: %v", err)
 		}
 	})
 	passwordFile := filepath.Join(home, "password")
-	if err := os.WriteFile(passwordFile, []byte(c.password+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(passwordFile, []byte(c.password+"\n"), 0o600); err != nil { //nolint:gosec // made above
 		t.Fatal(err)
 	}
 	c.disown(home, passwordFile)
@@ -97,7 +97,7 @@ func (c *Cluster) disown(paths ...string) {
 	}
 	c.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	for _, p := range paths {
-		if err := os.Chown(p, int(uid), int(gid)); err != nil {
+		if err := os.Chown(p, int(uid), int(gid)); err != nil { //nolint:gosec // in a folder made above
 			c.Fatal(err)
 		}
 	}
