@@ -100,7 +100,11 @@ func (r *Runner) Try(ctx context.Context, j Job) (ran bool, err error) {
 	failure := r.call(run, j)
 	l := Last{Ran: began, Took: r.now().Sub(began), Due: r.now().Add(j.Every), Failed: failure != nil}
 	text := ""
-	if failure != nil {
+	switch {
+	case failure != nil && ctx.Err() != nil:
+		// We are told to stop, which is no failure: the next replica does it at once.
+		l.Due, l.Failed = began, false
+	case failure != nil:
 		text = storable(failure.Error())
 		r.log.Error("A background job failed; it will be tried again when it is due.", "job", j.Name, "error", text)
 	}

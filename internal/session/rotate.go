@@ -88,7 +88,7 @@ func (s *Store) Rotate(tx *db.Tx, p Presented, now time.Time) (Grant, Turn, erro
 	candidateHash := candidate.hash()
 	at := db.Micros(now)
 	var row rotated
-	err := tx.QueryRow(rotate, old.session.String(), old.hash(), candidateHash, salt, int64(old.generation),
+	err := tx.QueryRow(inForce, old.session.String(), old.hash(), candidateHash, salt, int64(old.generation),
 		at, db.Micros(now.Add(-s.config.Grace)), db.Micros(now.Add(-s.config.Retry)), db.Micros(now.Add(s.config.Idle))).
 		Scan(&row.account, &row.roles, &row.amr, &row.authAt, &row.maxAt, &row.idleAt, &row.gen, &row.cur, &row.salt, &row.rotatedAt, &row.endedWhy)
 	if errors.Is(err, db.ErrNoRows) {
