@@ -13,7 +13,7 @@ func FuzzReadPassword(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got, err := readPassword(bytes.NewReader(b))
+		got, err := readPassword(bytes.NewReader(b), "--password-file")
 		if err != nil {
 			if got != "" || !strings.Contains(err.Error(), "--password-file") {
 				t.Fatalf("%q was refused with %q and %v", b, got, err)
@@ -23,7 +23,7 @@ func FuzzReadPassword(f *testing.F) {
 		if rest, ok := strings.CutPrefix(string(b), got); strings.ContainsAny(got, "\r\n") || len(b) <= passwordFile && (!ok || rest != "" && rest != "\n" && rest != "\r\n" && rest != "\r") {
 			t.Fatalf("%q is read as %q", b, got)
 		}
-		if again, err := readPassword(strings.NewReader(got)); err != nil || again != got {
+		if again, err := readPassword(strings.NewReader(got), "--password-file"); err != nil || again != got {
 			t.Fatalf("%q comes back as %q, %v", got, again, err)
 		}
 	})

@@ -24,32 +24,37 @@ const passwordFile = 64 << 10
 func (t *terminal) givenPassword(file string) (password string, given bool, err error) {
 	switch {
 	case file != "" && file != "-":
-		f, err := os.Open(file) //nolint:gosec // the operator names it
-		if err != nil {
-			return "", false, fmt.Errorf("--password-file: %w", err)
-		}
-		defer f.Close()
-		password, err = readPassword(f)
+		password, err = passwordIn(file, "--password-file")
 		return password, true, err
 	case isTerminal(t.in):
 		return "", false, nil
 	case file == "-":
-		password, err = readPassword(t.in)
+		password, err = readPassword(t.in, "--password-file")
 		return password, true, err
 	}
 	return "", false, usageError("There is no terminal to ask for the password. Name a file that holds it: --password-file PATH, or - for standard input.")
 }
 
+// passwordIn returns the password in the file that the flag names.
+func passwordIn(file, flag string) (string, error) {
+	f, err := os.Open(file) //nolint:gosec // the operator names it
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", flag, err)
+	}
+	defer f.Close()
+	return readPassword(f, flag)
+}
+
 // readPassword reads everything but the newline at the end.
-func readPassword(in io.Reader) (string, error) {
+func readPassword(in io.Reader, flag string) (string, error) {
 	b, err := io.ReadAll(io.LimitReader(in, passwordFile))
 	if err != nil {
-		return "", fmt.Errorf("--password-file: %w", err)
+		return "", fmt.Errorf("%s: %w", flag, err)
 	}
 	password := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
 	if strings.ContainsAny(password, "\r\n") {
 		// It could never be typed into a form.
-		return "", usageError("--password-file: It holds several lines. Keep nothing but the password in it, on one line.")
+		return "", usageError(flag + ": It holds several lines. Keep nothing but the password in it, on one line.")
 	}
 	return password, nil
 }
@@ -76,7 +81,7 @@ func (t *terminal) askPassword(ctx context.Context, check func(string) error) (s
 // ask reads a line that the terminal does not show. If the context ends, by ^C,
 // the terminal is left as it was.
 func (t *terminal) ask(ctx context.Context, prompt string) (string, error) {
-	fd := int(t.in.Fd()) //nolint:gosec // a file descriptor
+	fd := int(t.in.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {
 		return "", err
@@ -94,9 +99,6 @@ func (t *terminal) ask(ctx context.Context, prompt string) (string, error) {
 	}()
 	select {
 	case a := <-answers:
-		if errors.Is(a.err, io.EOF) {
-			return "", fault.New(fault.Invalid, "no_password", "No password was given.")
-		}
 		return string(a.line), a.err
 	case <-ctx.Done():
 		// The goroutine waits for a line until the process ends.

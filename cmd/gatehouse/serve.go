@@ -21,7 +21,7 @@ Settings come from the environment and from .env; see docs/configuration.md.
 It stops at SIGTERM or ^C, and finishes what it has accepted first. A second ^C stops it at once.
 
 Example:
-  gatehouse secret > jwt_secret
+  (umask 077; gatehouse secret > jwt_secret)
   ENVIRONMENT=production PUBLIC_URL=https://login.example.org \
     JWT_SECRET_KEY_FILE=jwt_secret gatehouse serve`
 }

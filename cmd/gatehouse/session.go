@@ -15,7 +15,7 @@ type sessionCommand struct {
 }
 
 func (sessionCommand) Help() string {
-	return `A session that has ended is refused at once, and so are its tokens.
+	return `A server that runs refuses all tokens of an ended session within a second.
 
 Example:
   gatehouse session list ada@example.org`

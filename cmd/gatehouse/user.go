@@ -29,7 +29,7 @@ type userCommand struct {
 }
 
 func (userCommand) Help() string {
-	return `They work while the server runs, and at once. An account is named by its id or its address.
+	return `They work while the server runs, which obeys within a second. An account is named by its id or its address.
 
 Example:
   gatehouse user create --admin ada@example.org`
@@ -323,7 +323,7 @@ type userRoles struct {
 }
 
 func (userRoles) Help() string {
-	return `Without roles it shows those that the account has. Its living sessions have new ones from their next request on.
+	return `Without roles it shows those that the account has. New ones come into its living sessions with their next refresh; access tokens that carry others are refused within a second.
 
 Examples:
   gatehouse user roles ada@example.org

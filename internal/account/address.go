@@ -59,9 +59,10 @@ func ParseAddress(field, s string) (Address, error) {
 		return refuse("the part after the @ is not a domain name")
 	}
 	// Decomposed before the folding (Unicode D145): otherwise a letter whose
-	// capital composes differently has two keys.
-	key := cases.Fold().String(norm.NFD.String(local)) + "@" + strings.ToLower(ascii)
-	return Address{Typed: s, Key: norm.NFC.String(key)}, nil
+	// capital composes differently has two keys. In lower case after it: x/text
+	// folds each case of Cherokee into the other.
+	key := cases.Fold().String(norm.NFD.String(local)) + "@" + ascii
+	return Address{Typed: s, Key: norm.NFC.String(strings.ToLower(key))}, nil
 }
 
 // invisible finds what IDNA drops from a domain without a word, and its like: an

@@ -12,6 +12,10 @@ import (
 // maxName is the longest name, in code points.
 const maxName = 100
 
+// maxLocale is the longest language tag that everybody handles, in bytes, sent
+// or in its canonical form (RFC 5646 section 4.4.1).
+const maxLocale = 35
+
 // CheckName refuses a name over 100 code points, and one with control or
 // invisible formatting characters, which can make one name look like another.
 // The empty name is fine: it takes the name away.
@@ -37,7 +41,7 @@ func ParseLocale(field, s string) (string, error) {
 		return "", nil
 	}
 	tag, err := language.Parse(s)
-	if err != nil || len(s) > 35 {
+	if err != nil || len(s) > maxLocale || len(tag.String()) > maxLocale {
 		return "", fault.Field(field, "invalid_locale", "This is no language tag: write one such as en, de or pt-BR.")
 	}
 	return tag.String(), nil

@@ -31,6 +31,7 @@ type API struct {
 	Authenticate *flow.Authenticate
 	Profile      *flow.Profile
 	Tokens       *token.Issuer
+	Cookies      *web.Cookies
 }
 
 // Routes registers every operation.
@@ -67,19 +68,29 @@ var errNoToken = fault.New(fault.Unauthenticated, "not_signed_in",
 	"This needs an access token. Send it in the header: Authorization: Bearer <token>")
 
 // signedIn lets only those through who have a good access token of a living
-// session.
+// session, in the Authorization header or in a cookie. With the header the
+// cookies don't count: the two never mix. With a cookie, what changes something
+// must come from a page of ours.
 func (a *API) signedIn(next identified) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		bearer, ok, err := web.Bearer(r)
+		access, bearer, err := web.Bearer(r)
 		if err != nil {
 			return err
 		}
-		if !ok {
+		if !bearer {
+			access = a.Cookies.Access(r)
+		}
+		if access == "" {
 			return errNoToken
 		}
-		who, err := a.Authenticate.Do(r.Context(), bearer, web.Origin(r))
+		who, err := a.Authenticate.Do(r.Context(), access, web.Origin(r))
 		if err != nil {
 			return err
+		}
+		if !bearer {
+			if err := a.Cookies.CheckCSRF(r, who.Session, ""); err != nil {
+				return err
+			}
 		}
 		return next(w, r, who)
 	}

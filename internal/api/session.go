@@ -29,37 +29,91 @@ func writeTokens(w http.ResponseWriter, t flow.Tokens) error {
 
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
+// cookieAnswer is what a browser's script is told of tokens that it can't see.
+type cookieAnswer struct {
+	ExpiresIn        int64  `json:"expires_in"`
+	RefreshExpiresIn int64  `json:"refresh_expires_in"`
+	SessionID        string `json:"session_id"`
+	CSRFToken        string `json:"csrf_token"`
+}
+
+// writeCookies puts the tokens in cookies instead of the answer.
+func (a *API) writeCookies(w http.ResponseWriter, t flow.Tokens) error {
+	csrf := a.Cookies.Put(w, web.SessionTokens(t))
+	return web.WriteJSON(w, http.StatusOK, cookieAnswer{
+		ExpiresIn: seconds(t.AccessExpires), RefreshExpiresIn: seconds(t.RefreshExpires), SessionID: t.Session, CSRFToken: csrf,
+	})
+}
+
 func (a *API) login(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Email    string `json:"email"`
 		Password string `json:"password"`
+		Cookies  bool   `json:"cookies"`
 	}
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
+	}
+	if in.Cookies {
+		// Another site must not sign its visitor in to an account of its own.
+		if err := a.Cookies.CheckOrigin(r); err != nil {
+			return err
+		}
 	}
 	t, err := a.SignIn.Do(r.Context(), flow.Credentials{Email: in.Email, Password: in.Password}, web.Origin(r))
 	if err != nil {
 		return err
 	}
-	return writeTokens(w, t)
+	if !in.Cookies {
+		return writeTokens(w, t)
+	}
+	a.endReplaced(r)
+	return a.writeCookies(w, t)
+}
+
+// endReplaced ends the session whose cookies a sign-in replaces: nobody could
+// use it any more, except who has stolen it.
+func (a *API) endReplaced(r *http.Request) {
+	if old := a.Cookies.Refresh(r); old != "" {
+		_ = a.SignOut.ByRefresh(r.Context(), old, web.Origin(r)) // it may be no session's at all
+	}
 }
 
 func (a *API) refresh(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		RefreshToken string `json:"refresh_token"`
 	}
-	if err := web.Decode(w, r, &in); err != nil {
+	if err := web.DecodeOptional(w, r, &in); err != nil {
 		return err
 	}
-	t, err := a.Refresh.Do(r.Context(), in.RefreshToken, web.Origin(r))
+	old, cookie := in.RefreshToken, false
+	if old == "" {
+		old = a.Cookies.Refresh(r)
+		cookie = old != ""
+	}
+	if cookie {
+		if err := a.Cookies.CheckCSRF(r, a.SignOut.SessionOf(old), ""); err != nil {
+			return err
+		}
+	}
+	t, err := a.Refresh.Do(r.Context(), old, web.Origin(r))
+	if !cookie {
+		if err != nil {
+			return err
+		}
+		return writeTokens(w, t)
+	}
 	if err != nil {
+		if fault.KindOf(err) == fault.Unauthenticated {
+			a.Cookies.Clear(w)
+		}
 		return err
 	}
-	return writeTokens(w, t)
+	return a.writeCookies(w, t)
 }
 
-// logout takes an access token in the header or a refresh token in the body;
-// with both it ends the sessions of both.
+// logout takes an access token in the header, a refresh token in the body, or
+// the cookies; with several it ends the sessions of all.
 func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		RefreshToken string `json:"refresh_token"`
@@ -72,7 +126,7 @@ func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !ok && in.RefreshToken == "" {
-		return errNothingToEnd
+		return a.logoutCookies(w, r)
 	}
 	if in.RefreshToken != "" {
 		if err := a.SignOut.ByRefresh(r.Context(), in.RefreshToken, web.Origin(r)); err != nil {
@@ -91,8 +145,26 @@ func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// logoutCookies ends the session of the cookies and takes them away. The
+// refresh token tells the session: it outlives the access token.
+func (a *API) logoutCookies(w http.ResponseWriter, r *http.Request) error {
+	token := a.Cookies.Refresh(r)
+	if token == "" {
+		return errNothingToEnd
+	}
+	if err := a.Cookies.CheckCSRF(r, a.SignOut.SessionOf(token), ""); err != nil {
+		return err
+	}
+	if err := a.SignOut.ByRefresh(r.Context(), token, web.Origin(r)); err != nil {
+		return err
+	}
+	a.Cookies.Clear(w)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 var errNothingToEnd = fault.New(fault.Unauthenticated, "not_signed_in",
-	"Signing out needs a token of the session: an access token in the Authorization header, or a refresh_token in the body.")
+	"Signing out needs a token of the session: an access token in the Authorization header, a refresh_token in the body, or the session's cookies.")
 
 func (a *API) logoutAll(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
 	var in struct {

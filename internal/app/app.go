@@ -164,23 +164,32 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	tally := event.NewTally(s.db, events)
 	count := flowCounter(registry)
 	s.revoked = token.NewRevocations(s.db, c.AccessTokenLife, c.RevocationStale, o.Now)
+	cookies := &web.Cookies{
+		Secure: c.CookieSecure, HTTPOnly: c.CookieHTTPOnly, Lax: c.CookieSameSite == config.SameSiteLax,
+		Origin: c.PublicURL, Key: ring.Key(keyring.CSRF),
+	}
 	policy := password.Policy{MinLength: c.PasswordMinLength}
+	signIn := &flow.SignIn{
+		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Events: events, Pseudonym: ring.Key(keyring.Pseudonym),
+		RequireVerified: c.EmailVerification == config.VerificationRequired, Count: count, Now: o.Now,
+	}
+	signOut := &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now}
+	doors := &api.API{
+		Register:     &flow.Register{DB: s.db, Hasher: s.hasher, Policy: policy, Events: events, Open: c.Registration == config.RegistrationOpen, Count: count, Random: random, Now: o.Now},
+		SignIn:       signIn,
+		Refresh:      &flow.Refresh{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Log: s.log, Now: o.Now},
+		SignOut:      signOut,
+		Authenticate: &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Tally: tally, Count: count, Now: o.Now},
+		Profile:      &flow.Profile{DB: s.db, Events: events, Count: count, Now: o.Now},
+		Tokens:       issuer,
+		Cookies:      cookies,
+	}
 	return parts{
 		tally: tally,
-		api: &api.API{
-			Register: &flow.Register{DB: s.db, Hasher: s.hasher, Policy: policy, Events: events, Open: c.Registration == config.RegistrationOpen, Count: count, Random: random, Now: o.Now},
-			SignIn: &flow.SignIn{
-				DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Events: events, Pseudonym: ring.Key(keyring.Pseudonym),
-				RequireVerified: c.EmailVerification == config.VerificationRequired, Count: count, Now: o.Now,
-			},
-			Refresh:      &flow.Refresh{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Log: s.log, Now: o.Now},
-			SignOut:      &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now},
-			Authenticate: &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Tally: tally, Count: count, Now: o.Now},
-			Profile:      &flow.Profile{DB: s.db, Events: events, Count: count, Now: o.Now},
-			Tokens:       issuer,
-		},
+		api:   doors,
 		pages: &page.Pages{
-			Setup: &flow.Setup{DB: s.db, Hasher: s.hasher, Policy: policy, Events: events, Count: count, Random: random, Now: o.Now},
+			Setup:  &flow.Setup{DB: s.db, Hasher: s.hasher, Policy: policy, Events: events, Count: count, Random: random, Now: o.Now},
+			SignIn: signIn, Refresh: doors.Refresh, SignOut: signOut, Authenticate: doors.Authenticate, Profile: doors.Profile, Cookies: cookies,
 		},
 	}, nil
 }

@@ -34,11 +34,12 @@ type house struct {
 	stop   func() error
 }
 
-// each runs a test against a server on SQLite and one on PostgreSQL. The
-// settings are NAME=value.
+// each runs a test against a server on SQLite, one on PostgreSQL, and one on
+// PostgreSQL 18 with no more than the serving role's rights, over TLS (DB-1,
+// DB-2). The settings are NAME=value.
 func each(t *testing.T, test func(h *house), settings ...string) {
 	t.Helper()
-	dbtest.EachURL(t, func(t *testing.T, dbURL string) { test(open(t, dbURL, settings...)) })
+	dbtest.EachProduction(t, func(t *testing.T, dbURL string) { test(open(t, dbURL, settings...)) })
 }
 
 // secretKey is the JWT_SECRET_KEY of the tests' servers.

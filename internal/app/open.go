@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/config"
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
@@ -25,10 +26,15 @@ func OpenDatabase(ctx context.Context, c *config.Config, log *slog.Logger) (*db.
 	return db.Open(ctx, db.Config{URL: c.Database.URL.Reveal(), MaxConns: c.DatabaseMaxConns, Log: log})
 }
 
+// OpenMigrating opens the database as the role that migrates.
+func OpenMigrating(ctx context.Context, c *config.Config, log *slog.Logger) (*db.DB, error) {
+	return db.Open(ctx, db.Config{URL: c.MigrateDatabase.URL.Reveal(), MaxConns: 2, Log: log})
+}
+
 // Migrate brings the schema up to date with the role that may, and returns the
 // names of the migrations it applied.
 func Migrate(ctx context.Context, c *config.Config, log *slog.Logger) ([]string, error) {
-	d, err := db.Open(ctx, db.Config{URL: c.MigrateDatabase.URL.Reveal(), MaxConns: 2, Log: log})
+	d, err := OpenMigrating(ctx, c, log)
 	if err != nil {
 		return nil, err
 	}
@@ -36,26 +42,22 @@ func Migrate(ctx context.Context, c *config.Config, log *slog.Logger) ([]string,
 	return done, errors.Join(err, d.Close())
 }
 
-// prepareSchema migrates if that is wanted, and refuses a schema that this
-// program can't serve.
+// prepareSchema migrates if that is needed and wanted, and refuses a schema that
+// this program, or this role, can't serve.
 func (s *Server) prepareSchema(ctx context.Context) error {
-	schema, err := s.db.Schema(ctx)
+	err := s.db.Serves(ctx)
+	f := fault.As(err)
+	if f == nil || s.config.Migrate != config.MigrateAuto || f.Code != "schema_behind" && f.Code != "rights_missing" {
+		return err
+	}
+	done, err := Migrate(ctx, s.config, s.log)
+	for _, name := range done {
+		s.log.Info("migrated the database", "migration", name)
+	}
 	if err != nil {
 		return err
 	}
-	if schema.Current < schema.Target && s.config.Migrate == config.MigrateAuto {
-		done, err := Migrate(ctx, s.config, s.log)
-		if err != nil {
-			return err
-		}
-		for _, name := range done {
-			s.log.Info("migrated the database", "migration", name)
-		}
-		if schema, err = s.db.Schema(ctx); err != nil {
-			return err
-		}
-	}
-	return schema.Require()
+	return s.db.Serves(ctx)
 }
 
 // secretFile is where the secret is kept that the first start in development

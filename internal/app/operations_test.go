@@ -79,14 +79,37 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 		h.expect(204, "", request{method: "POST", path: "/v1/logout", bearer: me.str("access_token")})
 		h.expect(401, "not_signed_in", request{method: "POST", path: "/v1/logout"})
 		h.driveCommonFaults()
+		b := h.browser()
+		b.signIn("ada@example.org")
+		for _, r := range []request{
+			{method: "POST", path: "/v1/logout-all"},
+			{method: "DELETE", path: "/v1/sessions/none"},
+			{method: "PATCH", path: "/v1/me", body: `{}`},
+			{method: "POST", path: "/v1/token/refresh"},
+			{method: "POST", path: "/v1/logout"},
+		} {
+			if a := b.send(r); a.str("code") != "csrf_token_required" {
+				h.Errorf("%s %s with cookies alone: %d %s", r.method, r.path, a.status, a.text)
+			}
+		}
 	})
 	each(t, func(h *house) {
 		h.expect(403, "registration_closed", request{method: "POST", path: "/v1/register", body: credentials{"a@example.org", passphrase}})
 	}, "REGISTRATION=closed")
 	each(t, func(h *house) {
 		h.register("ada@example.org")
-		h.expect(403, "email_unverified", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase}})
+		h.expect(401, "invalid_credentials", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase}})
 	}, "EMAIL_VERIFICATION=required")
+	each(t, func(h *house) {
+		h.register("ada@example.org")
+		o, done := h.operator()
+		defer done()
+		if _, err := o.Disable(h.Context(), "ada@example.org", originOfTests); err != nil {
+			h.Fatal(err)
+		}
+		h.expect(403, "account_disabled", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase}})
+		h.expect(401, "invalid_credentials", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase + "!"}})
+	})
 	t.Run("outage", func(t *testing.T) { open(t, dbtest.Postgres(t)).driveOutages() })
 
 	for path, item := range document.doc.Paths.Map() {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
 // TestJWT3_NothingInAStolenDatabaseOpensAnything tries every value of every
@@ -213,6 +214,63 @@ func TestUnknownAndWrongAreOneAnswer(t *testing.T) {
 		// Registering over an account must not have changed its password.
 		h.do(request{method: "POST", path: "/v1/register", body: credentials{"ada@example.org", "another long passphrase"}})
 		h.login("ada@example.org")
+	})
+}
+
+// TestRegisteringTellsNothingToWhoeverSignsInNext registers an address that may
+// have an account with a password of the stranger's own, and signs in with it.
+func TestRegisteringTellsNothingToWhoeverSignsInNext(t *testing.T) {
+	each(t, func(h *house) {
+		o, done := h.operator()
+		defer done()
+		if _, err := o.CreateUser(h.Context(), flow.Credentials{Email: "ada@example.org", Password: passphrase}, nil, originOfTests); err != nil {
+			h.Fatal(err)
+		}
+		var answers []string
+		for _, email := range []string{"ada@example.org", "nobody@example.org"} {
+			strangers := credentials{email, "a stranger's own password"}
+			h.expect(202, "", request{method: "POST", path: "/v1/register", body: strangers})
+			a := h.expect(401, "invalid_credentials", request{method: "POST", path: "/v1/login", body: strangers})
+			answers = append(answers, strings.ReplaceAll(a.text, a.str("request_id"), ""))
+		}
+		if answers[0] != answers[1] {
+			h.Errorf("the answers differ:\n%s\n%s", answers[0], answers[1])
+		}
+		if _, err := o.User(h.Context(), "nobody@example.org"); err != nil {
+			h.Error(err)
+		}
+		if err := o.Verify(h.Context(), "nobody@example.org", originOfTests); err != nil {
+			h.Error(err)
+		}
+		h.expect(200, "", request{method: "POST", path: "/v1/login", body: credentials{"nobody@example.org", "a stranger's own password"}})
+	}, "EMAIL_VERIFICATION=required")
+}
+
+// TestPW2_SignInsThatUpgradeOneHashAtOnceAllSucceed raises the cost and lets
+// sixteen sign in to one account.
+func TestPW2_SignInsThatUpgradeOneHashAtOnceAllSucceed(t *testing.T) {
+	each(t, func(h *house) {
+		h.register("ada@example.org")
+		dearer := open(h.T, h.dbURL, "BCRYPT_COST=6")
+		var wg sync.WaitGroup
+		for range 16 {
+			wg.Go(func() {
+				a, err := dearer.try(request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase}})
+				if err != nil || a.status != 200 {
+					h.Errorf("%d %s %v", a.status, a.text, err)
+				}
+			})
+		}
+		wg.Wait()
+		cheap := 0
+		for v := range dearer.everyValue() {
+			if strings.HasPrefix(v, "h1:$2a$04$") {
+				cheap++
+			}
+		}
+		if cheap != 0 {
+			h.Error("the hash was not upgraded")
+		}
 	})
 }
 

@@ -60,6 +60,15 @@ const (
 	RegistrationClosed Registration = "closed"
 )
 
+// SameSite is what requests from other sites bring cookies.
+type SameSite string
+
+// With SameSiteStrict none does; with SameSiteLax links do.
+const (
+	SameSiteStrict SameSite = "strict"
+	SameSiteLax    SameSite = "lax"
+)
+
 // Config is the settings, read and checked. Each field is named after its
 // setting.
 type Config struct {
@@ -117,6 +126,12 @@ type Config struct {
 	// one gets a fresh successor if the other was never used: 0 (never) to 72
 	// hours.
 	RefreshRetry time.Duration
+
+	// CookieSecure, CookieHTTPOnly and CookieSameSite are the attributes of the
+	// cookies that keep sessions in browsers.
+	CookieSecure   bool
+	CookieHTTPOnly bool
+	CookieSameSite SameSite
 
 	// PasswordMinLength is the shortest password, in code points: 8 to 64.
 	PasswordMinLength int

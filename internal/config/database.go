@@ -328,16 +328,25 @@ func safeDatabase(r *reading) {
 		}
 		return
 	}
-	switch same := strings.EqualFold; {
-	case r.placeholder:
-		// Named already: who replaces the placeholders gets to the rest.
-	case same(p.password, p.user) || same(p.password, p.name):
-		r.refuse("Its password is the name of the user or the database.", mend)
-	case utf8.RuneCountInString(p.password) < passwordLength:
-		r.refuse("Its password is shorter than 12 characters.", mend)
-	case guessBits(p.password) < passwordBits:
-		r.refuse("Its password is easy to guess: much of it is words, sequences, or the same over again.", mend)
+	if !r.placeholder { // named already: who replaces the placeholders gets to the rest
+		if problem := WeakDatabasePassword(p.password, p.user, p.name); problem != "" {
+			r.refuse("Its password "+problem+".", mend)
+		}
 	}
+}
+
+// WeakDatabasePassword tells why production refuses the password of a database's
+// user, as the end of a sentence about it, or nothing (DB-3).
+func WeakDatabasePassword(password, user, database string) string {
+	switch same := strings.EqualFold; {
+	case same(password, user) || same(password, database):
+		return "is the name of the user or the database"
+	case utf8.RuneCountInString(password) < passwordLength:
+		return "is shorter than 12 characters"
+	case guessBits(password) < passwordBits:
+		return "is easy to guess: much of it is words, sequences, or the same over again"
+	}
+	return ""
 }
 
 func (p *postgresURL) clientCertificate() bool {

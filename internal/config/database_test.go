@@ -53,6 +53,14 @@ func TestDB1_SSLMode(t *testing.T) {
 				t.Errorf("production: %v", err)
 			case err == nil && (len(c.Warnings) == 1) != (tt.verdict == "told"):
 				t.Errorf("production: warnings %q", c.Warnings)
+			case tt.verdict == "told":
+				mode := tt.given[strings.LastIndex(tt.given, "=")+1:]
+				want := "DATABASE_URL: With sslmode=" + mode + " another server could pass itself off as the database's. verify-full is right."
+				if !strings.HasPrefix(c.Warnings[0], want) {
+					t.Errorf("production: told %q, want %q", c.Warnings[0], want)
+				}
+			case tt.verdict == "refused" && !strings.Contains(strings.Join(strings.Fields(err.Error()), " "), "may travel in the clear. mend: Write sslmode=verify-full"):
+				t.Errorf("production: %v", err)
 			}
 		})
 	}

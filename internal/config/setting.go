@@ -169,6 +169,15 @@ func yesNo(at func(*Config) *bool) field {
 	}
 }
 
+// mustBeTrue is the production rule of a field that protects.
+func mustBeTrue(is func(*Config) bool, why string) func(*reading) {
+	return func(r *reading) {
+		if !is(r.c) {
+			r.refuse(why, "Write true, or remove it.")
+		}
+	}
+}
+
 func choose[T ~string](r *reading, planned, words []T) (T, bool) {
 	names := make([]string, len(words))
 	for i, word := range words {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -184,9 +185,34 @@ var table = []setting{
 		field:   span(0, 72, time.Hour, func(c *Config) *time.Duration { return &c.RefreshRetry }),
 	},
 	{name: "CORS_ORIGINS"},
-	{name: "SESSION_COOKIE_SECURE"},
-	{name: "SESSION_COOKIE_HTTPONLY"},
-	{name: "SESSION_COOKIE_SAMESITE"},
+	{
+		name: "SESSION_COOKIE_SECURE", initial: "true",
+		derive: func(c *Config) string {
+			return strconv.FormatBool(c.Production() || strings.HasPrefix(c.PublicURL, "https://"))
+		},
+		meaning:    "Whether the cookies are sent over TLS only; false by default where PUBLIC_URL is plain http in development.",
+		production: "`false` is refused",
+		field:      yesNo(func(c *Config) *bool { return &c.CookieSecure }),
+		safe:       mustBeTrue(func(c *Config) bool { return c.CookieSecure }, "The cookies would travel over plain connections, where others can read them."),
+	},
+	{
+		name: "SESSION_COOKIE_HTTPONLY", initial: "true",
+		meaning:    "Whether scripts are kept from reading the tokens in the cookies.",
+		production: "`false` is refused",
+		field:      yesNo(func(c *Config) *bool { return &c.CookieHTTPOnly }),
+		safe:       mustBeTrue(func(c *Config) bool { return c.CookieHTTPOnly }, "A script that was smuggled into a page could take the tokens away."),
+	},
+	{
+		name: "SESSION_COOKIE_SAMESITE", initial: "strict",
+		meaning:    "`strict`: the cookies never come with requests from other sites; `lax`: they come with links from there.",
+		production: "`lax` is told; `none` is refused everywhere",
+		field:      choice(func(c *Config) *SameSite { return &c.CookieSameSite }, nil, SameSiteStrict, SameSiteLax),
+		safe: func(r *reading) {
+			if r.c.CookieSameSite == SameSiteLax {
+				r.tell("lax is weaker than the guide's strict: a link on another site opens pages here signed in.")
+			}
+		},
+	},
 	{name: "LOGIN_RATE_LIMIT_ATTEMPTS"},
 	{name: "LOGIN_RATE_LIMIT_WINDOW_MINUTES"},
 	{name: "REGISTRATION_RATE_LIMIT_ATTEMPTS"},

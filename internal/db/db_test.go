@@ -35,7 +35,7 @@ func count(t *testing.T, d *db.DB) (n int64) {
 }
 
 func TestManyWritersShareCommitsAndKeepTheirFailuresToThemselves(t *testing.T) {
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+	dbtest.EachProductionDB(t, func(t *testing.T, d *db.DB) {
 		refused := errors.New("refused by the caller")
 		var committed atomic.Int64
 		var wg sync.WaitGroup
@@ -64,7 +64,7 @@ func TestManyWritersShareCommitsAndKeepTheirFailuresToThemselves(t *testing.T) {
 }
 
 func TestAPanicIsItsCallersAndUndone(t *testing.T) {
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+	dbtest.EachProductionDB(t, func(t *testing.T, d *db.DB) {
 		var wg sync.WaitGroup
 		for i := range 40 {
 			wg.Go(func() {
@@ -90,7 +90,7 @@ func TestAPanicIsItsCallersAndUndone(t *testing.T) {
 }
 
 func TestAFailedStatementFailsTheTransactionEvenIfItsErrorIsDropped(t *testing.T) {
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+	dbtest.EachProductionDB(t, func(t *testing.T, d *db.DB) {
 		err := d.Write(ctx, func(tx *db.Tx) error {
 			if err := put(tx, "a"); err != nil {
 				return err
@@ -105,7 +105,7 @@ func TestAFailedStatementFailsTheTransactionEvenIfItsErrorIsDropped(t *testing.T
 }
 
 func TestDeferredStatementsTravelWithTheNextOrTheCommit(t *testing.T) {
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+	dbtest.EachProductionDB(t, func(t *testing.T, d *db.DB) {
 		const insert = `INSERT INTO job (name, holder, leased_to, due_at, error) VALUES ($1, '', 0, 0, '')`
 		err := d.Write(ctx, func(tx *db.Tx) error {
 			tx.Defer(insert, "a")
@@ -137,7 +137,7 @@ func TestDeferredStatementsTravelWithTheNextOrTheCommit(t *testing.T) {
 }
 
 func TestReadCannotWriteAndSeesOnlyWhatIsCommitted(t *testing.T) {
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+	dbtest.EachProductionDB(t, func(t *testing.T, d *db.DB) {
 		inside, goOn := make(chan bool), make(chan bool)
 		go func() {
 			_ = d.Write(ctx, func(tx *db.Tx) error {
@@ -165,7 +165,7 @@ func TestReadCannotWriteAndSeesOnlyWhatIsCommitted(t *testing.T) {
 }
 
 func TestACallerThatHasGivenUpCostsNothing(t *testing.T) {
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+	dbtest.EachProductionDB(t, func(t *testing.T, d *db.DB) {
 		gone, cancel := context.WithCancel(ctx)
 		cancel()
 		err := d.Write(gone, func(tx *db.Tx) error { return put(tx, "a") })
@@ -176,7 +176,7 @@ func TestACallerThatHasGivenUpCostsNothing(t *testing.T) {
 }
 
 func TestOneConnectionIsEnough(t *testing.T) {
-	dbtest.EachURL(t, func(t *testing.T, dbURL string) {
+	dbtest.EachProduction(t, func(t *testing.T, dbURL string) {
 		d, err := db.Open(ctx, db.Config{URL: dbURL, MaxConns: 1})
 		if err != nil {
 			t.Fatal(err)
@@ -201,7 +201,12 @@ func TestOneConnectionIsEnough(t *testing.T) {
 }
 
 func TestDeadlocksAreRunAgain(t *testing.T) {
-	d := dbtest.Open(t, dbtest.Postgres(t))
+	t.Run("15", func(t *testing.T) { runDeadlock(t, dbtest.Postgres(t)) })
+	t.Run("18", func(t *testing.T) { runDeadlock(t, dbtest.Serving(t).Serving) })
+}
+
+func runDeadlock(t *testing.T, dbURL string) {
+	d := dbtest.Open(t, dbURL)
 	if err := d.Write(ctx, func(tx *db.Tx) error { return errors.Join(put(tx, "a"), put(tx, "b")) }); err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +261,7 @@ func TestADatabaseThatIsAwayIsUnavailable(t *testing.T) {
 }
 
 func TestAClosedDatabaseIsUnavailable(t *testing.T) {
-	dbtest.EachURL(t, func(t *testing.T, dbURL string) {
+	dbtest.EachProduction(t, func(t *testing.T, dbURL string) {
 		d, err := db.Open(ctx, db.Config{URL: dbURL})
 		if err != nil {
 			t.Fatal(err)

@@ -40,6 +40,10 @@ type migrator struct {
 	provider *goose.Provider
 	exists   string // a query: is there a version table?
 	lock     func() (unlock func(), err error)
+	// permit refuses a role that may not migrate, grant gives those that serve
+	// their rights.
+	permit func(context.Context, Schema) error
+	grant  func(context.Context) error
 }
 
 func newMigrator(d *sql.DB, dialect Dialect, name database.Dialect, opts ...goose.ProviderOption) (*migrator, error) {
@@ -52,7 +56,12 @@ func newMigrator(d *sql.DB, dialect Dialect, name database.Dialect, opts ...goos
 	if err != nil {
 		return nil, err
 	}
-	return &migrator{db: d, provider: p, lock: func() (func(), error) { return func() {}, nil }}, nil
+	return &migrator{
+		db: d, provider: p,
+		lock:   func() (func(), error) { return func() {}, nil },
+		permit: func(context.Context, Schema) error { return nil },
+		grant:  func(context.Context) error { return nil },
+	}, nil
 }
 
 // migrator holds a lock on a file beside the database: SQLite's own would be
@@ -84,6 +93,7 @@ func (p *postgres) migrator(context.Context) (*migrator, error) {
 		return nil, err
 	}
 	m.exists = `SELECT COUNT(*) FROM (SELECT to_regclass('schema_version') AS found) AS t WHERE found IS NOT NULL`
+	m.permit, m.grant = p.mayNotMigrate, p.grantServing
 	return m, nil
 }
 
@@ -116,7 +126,8 @@ func (d *DB) Schema(ctx context.Context) (Schema, error) {
 // Migrate brings the schema to the version this binary knows, and returns the
 // names of the migrations it applied. Each is one transaction. Of several
 // processes that start at once one migrates and the others wait for it. A
-// schema newer than the binary is refused.
+// schema newer than the binary is refused, and so is a role that may not change
+// it (may_not_migrate).
 func (d *DB) Migrate(ctx context.Context) ([]string, error) {
 	m, err := d.engine.migrator(ctx)
 	if err != nil {
@@ -127,8 +138,14 @@ func (d *DB) Migrate(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, classify(err)
 	}
-	if s.Current >= s.Target {
+	if s.Current > s.Target {
 		return nil, s.refuseNewer()
+	}
+	if s.Current == s.Target {
+		return nil, m.granted(ctx)
+	}
+	if err := m.permit(ctx, s); err != nil {
+		return nil, classify(err)
 	}
 	unlock, err := m.lock()
 	if err != nil {
@@ -143,7 +160,14 @@ func (d *DB) Migrate(ctx context.Context) ([]string, error) {
 	for _, r := range done {
 		names = append(names, r.Source.Path)
 	}
-	return names, nil
+	return names, m.granted(ctx)
+}
+
+func (m *migrator) granted(ctx context.Context) error {
+	if err := m.grant(ctx); err != nil {
+		return fmt.Errorf("giving the serving role its rights: %w", classify(err))
+	}
+	return nil
 }
 
 // Require refuses a schema that this binary can't serve.

@@ -15,6 +15,14 @@ import (
 func eachEmpty(t *testing.T, test func(t *testing.T, dbURL string)) {
 	t.Run("sqlite", func(t *testing.T) { test(t, dbtest.EmptySQLite(t)) })
 	t.Run("postgres", func(t *testing.T) { test(t, dbtest.EmptyPostgres(t)) })
+	t.Run("postgres18-owner", func(t *testing.T) { test(t, dbtest.EmptyServing(t).Owner) })
+}
+
+// eachOwner runs the test on a migrated database of each kind, with a role that
+// may change it.
+func eachOwner(t *testing.T, test func(t *testing.T, d *db.DB)) {
+	dbtest.Each(t, test)
+	t.Run("postgres18-owner", func(t *testing.T) { test(t, dbtest.Open(t, dbtest.Serving(t).Owner)) })
 }
 
 func TestEightReplicasMigrateOnce(t *testing.T) {
@@ -75,7 +83,7 @@ func TestLookingAtTheSchemaChangesNothing(t *testing.T) {
 }
 
 func TestASchemaNewerThanTheProgramIsRefused(t *testing.T) {
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+	eachOwner(t, func(t *testing.T, d *db.DB) {
 		err := d.Write(context.Background(), func(tx *db.Tx) error {
 			_, err := tx.Exec(`INSERT INTO schema_version (version_id, is_applied) VALUES (9999, TRUE)`)
 			return err
@@ -94,7 +102,7 @@ func TestASchemaNewerThanTheProgramIsRefused(t *testing.T) {
 }
 
 func TestEventsAreAppendOnly(t *testing.T) {
-	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+	eachOwner(t, func(t *testing.T, d *db.DB) {
 		write := func(query string, args ...any) error {
 			return d.Write(context.Background(), func(tx *db.Tx) error {
 				_, err := tx.Exec(query, args...)

@@ -4,37 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 )
-
-// FuzzNetwork: an address is counted under a network that holds it, however it
-// is written, and the network under itself.
-func FuzzNetwork(f *testing.F) {
-	for _, s := range []string{"192.0.2.1", "::ffff:192.0.2.1", "2001:db8:1:2:3:4:5:6", "fe80::1%eth0", "::", "0.0.0.0", "", "::ffff:0:0%x"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		a, err := netip.ParseAddr(s)
-		got := Network(a)
-		if err != nil {
-			if got.IsValid() {
-				t.Fatalf("%q is in %v", s, got)
-			}
-			return
-		}
-		plain := a.Unmap().WithZone("")
-		if !got.IsValid() || got != got.Masked() || !got.Contains(plain) || Network(got.Addr()) != got || Network(plain) != got {
-			t.Fatalf("%v is in %v", a, got)
-		}
-		if bits := got.Bits(); plain.Is4() && bits != 32 || plain.Is6() && bits != 64 {
-			t.Fatalf("%v is in %v", a, got)
-		}
-	})
-}
 
 // FuzzLine: whatever an event tells, it is one line that is one JSON object, and
 // its personal part comes back from the database as it was.

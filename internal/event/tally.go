@@ -24,6 +24,10 @@ type Tally struct {
 // those beyond it are counted together, under no address.
 const tallyMax = 10_000
 
+// flushMax bounds the events of one transaction: SQLite has one writer, and
+// nobody's sign-in shall wait long for it.
+const flushMax = 250
+
 type tallyKey struct {
 	kind    Kind
 	reason  string
@@ -89,22 +93,31 @@ func (t *Tally) Flush(ctx context.Context) error {
 	counts := t.counts
 	t.counts = map[tallyKey]*tallied{}
 	t.mu.Unlock()
-	if len(counts) == 0 {
-		return nil
-	}
-	err := t.db.Write(ctx, func(tx *db.Tx) error {
-		for k, c := range counts {
-			t.log.Append(tx, Event{
-				Kind: k.kind, Outcome: Failure, Origin: c.first,
-				Detail: Detail{Reason: k.reason, Count: c.count},
-			})
+	for len(counts) > 0 {
+		batch := make([]tallyKey, 0, min(len(counts), flushMax))
+		for k := range counts {
+			if batch = append(batch, k); len(batch) == flushMax {
+				break
+			}
 		}
-		return nil
-	})
-	if err != nil {
-		t.giveBack(counts)
+		err := t.db.Write(ctx, func(tx *db.Tx) error {
+			for _, k := range batch {
+				t.log.Append(tx, Event{
+					Kind: k.kind, Outcome: Failure, Origin: counts[k].first,
+					Detail: Detail{Reason: k.reason, Count: counts[k].count},
+				})
+			}
+			return nil
+		})
+		if err != nil {
+			t.giveBack(counts)
+			return err
+		}
+		for _, k := range batch {
+			delete(counts, k)
+		}
 	}
-	return err
+	return nil
 }
 
 func (t *Tally) giveBack(counts map[tallyKey]*tallied) {

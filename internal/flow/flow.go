@@ -20,11 +20,11 @@ import (
 
 // Tokens is what a client holds after a sign-in or a refresh.
 type Tokens struct {
+	Session        string
 	Access         string
 	AccessExpires  time.Duration // from now
 	Refresh        string
 	RefreshExpires time.Duration // from now, if it is not used
-	Session        string
 }
 
 // Identity is who makes a request, as far as a good access token of a living
@@ -38,7 +38,8 @@ type Identity struct {
 // The faults that several flows share.
 var (
 	// ErrInvalidCredentials doesn't say which of the two is wrong.
-	ErrInvalidCredentials = fault.New(fault.Unauthenticated, "invalid_credentials", "The e-mail address or the password is wrong.")
+	ErrInvalidCredentials = fault.New(fault.Unauthenticated, "invalid_credentials",
+		"The e-mail address or the password is wrong, or the address has yet to be verified.")
 	// ErrInvalidRefresh is one answer for all refresh tokens that don't work.
 	ErrInvalidRefresh = fault.New(fault.Unauthenticated, "invalid_refresh_token",
 		"The refresh token is not valid, or no longer. Please sign in again.")

@@ -16,9 +16,10 @@ import (
 
 // SignIn trades an e-mail address and a password for a session.
 //
-// An unknown address and a wrong password are one answer, and cost the same
-// work: one read, one hash, one event. Only whoever knows the password is told
-// that the account is disabled or its address unverified.
+// An unknown address, a wrong password, and an address that has yet to be
+// verified are one answer, and cost the same work: one read, one hash, one
+// event. If an unverified one had an answer of its own, anyone could register
+// an address and learn from signing in whether it had an account before.
 type SignIn struct {
 	DB        *db.DB
 	Hasher    *password.Hasher
@@ -35,15 +36,11 @@ type SignIn struct {
 // Credentials is what somebody signs in with.
 type Credentials struct{ Email, Password string }
 
-// The faults of a sign-in with the right password.
-var (
-	ErrAccountDisabled = fault.New(fault.Denied, "account_disabled", "This account is disabled. Please ask those who run this service.")
-	ErrEmailUnverified = fault.New(fault.Denied, "email_unverified", "The e-mail address of this account has yet to be verified.")
-)
+// ErrAccountDisabled is told only to whoever knows the password.
+var ErrAccountDisabled = fault.New(fault.Denied, "account_disabled", "This account is disabled. Please ask those who run this service.")
 
-// Do signs in. The faults are ErrInvalidCredentials, ErrAccountDisabled,
-// ErrEmailUnverified, invalid input, and those of a server that has too much to
-// do.
+// Do signs in. The faults are ErrInvalidCredentials, ErrAccountDisabled, invalid
+// input, and those of a server that has too much to do.
 func (f *SignIn) Do(ctx context.Context, in Credentials, from event.Origin) (Tokens, error) {
 	t, err := f.do(ctx, in, from)
 	return t, f.Count.end("sign_in", err)
@@ -61,29 +58,40 @@ func (f *SignIn) do(ctx context.Context, in Credentials, from event.Origin) (Tok
 		return Tokens{}, err
 	}
 	now := f.Now()
-	who, match, err := f.compare(ctx, address, in.Password)
-	if err != nil {
-		return Tokens{}, err
-	}
-	if why, because := f.refusal(who, match); why != nil {
-		return Tokens{}, f.fail(ctx, who.ID, address, why, because, from)
-	}
-	upgraded := ""
-	if match.Upgrade {
-		// If there is no room in the pool for it now, there will be another time.
-		if upgraded, err = f.Hasher.Hash(ctx, in.Password); err != nil && fault.KindOf(err) != fault.Unavailable {
+	// The account may change while we hash: another sign-in upgrades its hash, or
+	// somebody disables it. Then the second look decides.
+	var who account.Credentials
+	for range 2 {
+		var match password.Result
+		if who, match, err = f.compare(ctx, address, in.Password); err != nil {
+			return Tokens{}, err
+		}
+		if why, reason := f.refusal(who, match); why != nil {
+			return Tokens{}, f.fail(ctx, who.ID, address, why, reason, from)
+		}
+		grant, err := f.begin(ctx, who, f.upgrade(ctx, match, in.Password), from, now)
+		if err == nil {
+			return issue(f.Tokens, grant, now)
+		}
+		if !errors.Is(err, account.ErrNotFound) {
 			return Tokens{}, err
 		}
 	}
-	grant, err := f.begin(ctx, who, upgraded, from, now)
-	if errors.Is(err, account.ErrNotFound) {
-		// Disabled, or its password changed, while we were hashing.
-		return Tokens{}, f.fail(ctx, who.ID, address, ErrInvalidCredentials, "changed_meanwhile", from)
+	return Tokens{}, f.fail(ctx, who.ID, address, ErrInvalidCredentials, "changed_meanwhile", from)
+}
+
+// upgrade returns a new hash where the old one is cheaper than today's, or
+// nothing: if there is no room in the pool for it now, there will be another
+// time.
+func (f *SignIn) upgrade(ctx context.Context, match password.Result, pass string) string {
+	if !match.Upgrade {
+		return ""
 	}
+	hash, err := f.Hasher.Hash(ctx, pass)
 	if err != nil {
-		return Tokens{}, err
+		return ""
 	}
-	return issue(f.Tokens, grant, now)
+	return hash
 }
 
 // compare looks the account up and does the work of one comparison, whether or
@@ -113,7 +121,7 @@ func (f *SignIn) refusal(who account.Credentials, match password.Result) (why *f
 	case who.Disabled:
 		return ErrAccountDisabled, "account_disabled"
 	case f.RequireVerified && !who.Verified:
-		return ErrEmailUnverified, "email_unverified"
+		return ErrInvalidCredentials, "email_unverified"
 	}
 	return nil, ""
 }

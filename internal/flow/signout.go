@@ -12,7 +12,8 @@ import (
 )
 
 // SignOut ends sessions: the caller's own, another of the same account, or all
-// of them.
+// of them. It goes on if the caller leaves meanwhile, as browsers do that are
+// being closed.
 type SignOut struct {
 	DB       *db.DB
 	Sessions *session.Store
@@ -37,6 +38,16 @@ func (f *SignOut) ByAccess(ctx context.Context, access string, from event.Origin
 	return f.out(ctx, c.Session, from)
 }
 
+// SessionOf names the session of a refresh token that is ours, whether or not it
+// still works; it is empty for any other.
+func (f *SignOut) SessionOf(refreshToken string) string {
+	p, turn := f.Sessions.Present(refreshToken)
+	if turn != "" {
+		return ""
+	}
+	return p.SessionID()
+}
+
 // ByRefresh ends the session of a refresh token, whether or not the token has
 // been replaced: it was made by us for this session, and to end a session is
 // the safe side. It is no fault if that has ended already.
@@ -50,7 +61,7 @@ func (f *SignOut) ByRefresh(ctx context.Context, refreshToken string, from event
 }
 
 func (f *SignOut) out(ctx context.Context, id string, from event.Origin) error {
-	err := f.DB.Write(ctx, func(tx *db.Tx) error {
+	err := f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		account, err := session.End(tx, id, "", session.WhyLogout, f.Now())
 		if err != nil {
 			return err
@@ -71,7 +82,7 @@ func (f *SignOut) All(ctx context.Context, who Identity, keepCurrent bool, from 
 	if keepCurrent {
 		keep = who.Session
 	}
-	err := f.DB.Write(ctx, func(tx *db.Tx) error {
+	err := f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		ended, err := session.EndAll(tx, who.Account, keep, session.WhyLogout, f.Now())
 		if err != nil {
 			return err
@@ -88,7 +99,7 @@ func (f *SignOut) All(ctx context.Context, who Identity, keepCurrent bool, from 
 // One ends one session of the account. It returns session.ErrNotFound if that
 // is not alive, or another account's.
 func (f *SignOut) One(ctx context.Context, who Identity, id string, from event.Origin) error {
-	err := f.DB.Write(ctx, func(tx *db.Tx) error {
+	err := f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		if _, err := session.End(tx, id, who.Account, session.WhyLogout, f.Now()); err != nil {
 			return err
 		}

@@ -29,6 +29,8 @@ const (
 	RefreshDerive Purpose = "refresh-derive"
 	// AccessSign signs access tokens.
 	AccessSign Purpose = "access-sign"
+	// CSRF makes the tokens against forged requests.
+	CSRF Purpose = "csrf"
 	// Pseudonym hashes the e-mail addresses that stand in events.
 	Pseudonym Purpose = "pseudonym"
 )
@@ -38,6 +40,7 @@ var generators = map[Purpose]func(secret.Random) ([]byte, error){
 	RefreshMAC:    symmetric,
 	RefreshDerive: symmetric,
 	AccessSign:    newSigningKey,
+	CSRF:          symmetric,
 	Pseudonym:     symmetric,
 }
 

@@ -13,11 +13,13 @@ import (
 
 var errForm = fault.New(fault.Invalid, "invalid_form", "This form can't be read. Please go back, reload the page and send it again.")
 
+var errForeignForm = fault.New(fault.Denied, "cross_origin", "This form was sent from another site. Please open the page here and send it again.")
+
 // form reads the fields of a form that was sent from one of our own pages. It
 // is as strict as web.Decode: each field at most once, text only.
 func (p *Pages) form(w http.ResponseWriter, r *http.Request, names ...string) (map[string]string, error) {
-	if err := p.crossOrigin.Check(r); err != nil {
-		return nil, fault.New(fault.Denied, "cross_origin", "This form was sent from another site. Please open the page here and send it again.").Because(err)
+	if err := p.Cookies.CheckOrigin(r); err != nil {
+		return nil, errForeignForm
 	}
 	if !urlEncoded(r.Header["Content-Type"]) {
 		return nil, errForm

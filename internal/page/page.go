@@ -26,14 +26,21 @@ var templates = template.Must(template.ParseFS(templateFiles, "templates/*.html"
 
 // Pages is the door and the flows that it opens on.
 type Pages struct {
-	Setup *flow.Setup
-
-	crossOrigin *http.CrossOriginProtection
+	Setup        *flow.Setup
+	SignIn       *flow.SignIn
+	Refresh      *flow.Refresh
+	SignOut      *flow.SignOut
+	Authenticate *flow.Authenticate
+	Profile      *flow.Profile
+	Cookies      *web.Cookies
 }
 
 // Routes registers the pages.
 func (p *Pages) Routes(s *web.Stack, mux *http.ServeMux) {
-	p.crossOrigin = http.NewCrossOriginProtection()
+	s.Handle(mux, "GET /login", p.login)
+	s.Handle(mux, "POST /login", p.doLogin)
+	s.Handle(mux, "POST /logout", p.doLogout)
+	s.Handle(mux, "GET /account", p.account)
 	s.Handle(mux, "GET /setup", p.setup)
 	s.Handle(mux, "POST /setup", p.doSetup)
 	s.Handle(mux, "GET /assets/{file}", asset)

@@ -49,13 +49,16 @@ func (r Random) Text(n int) string {
 	return base64.RawURLEncoding.EncodeToString(r.Bytes(n))
 }
 
-// ID returns a new UUID of version 7 (RFC 9562): it begins with the time, so
-// that rows made one after another lie beside one another in an index, and
-// ends with 62 bits or more of randomness. It identifies; it is no secret.
+// ID returns a new UUID of version 7 (RFC 9562): it begins with the time, in
+// units of a quarter of a microsecond (section 6.2, method 3), so that rows made
+// one after another lie beside one another in an index, and events sort as they
+// happened. It ends with 62 bits of randomness. It identifies; it is no secret.
 func (r Random) ID(now time.Time) string {
 	id := timed(now)
-	copy(id[6:], r.Bytes(10))
-	id[6] = id[6]&0x0f | 0x70
+	copy(id[8:], r.Bytes(8))
+	fraction := uint64(max(now.UnixNano(), 0)%1e6) << 12 / 1e6 //nolint:gosec // not negative
+	id[6] = byte(fraction>>8) | 0x70
+	id[7] = byte(fraction)
 	id[8] = id[8]&0x3f | 0x80
 	return id.String()
 }

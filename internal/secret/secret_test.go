@@ -61,10 +61,10 @@ func TestRandomIsReproducibleFromAReaderAndNeverTheSameFromTheSystem(t *testing.
 func TestRandomPanicsWhenItsReaderFails(t *testing.T) {
 	for name, reader := range map[string]io.Reader{
 		"at once":        iotest.ErrReader(errors.New("no entropy")),
-		"in the middle":  io.LimitReader(rand.NewChaCha8([32]byte{}), 7),
+		"in the middle":  io.LimitReader(rand.NewChaCha8([32]byte{}), 3),
 		"and is empty":   strings.NewReader(""),
 		"after a chunk":  iotest.TimeoutReader(iotest.OneByteReader(rand.NewChaCha8([32]byte{}))),
-		"one byte short": io.LimitReader(rand.NewChaCha8([32]byte{}), 9),
+		"one byte short": io.LimitReader(rand.NewChaCha8([32]byte{}), 7),
 	} {
 		r := secret.Random{Reader: reader}
 		if !panics(func() { r.ID(start) }) {
@@ -98,7 +98,7 @@ func TestRandomUnderLoad(t *testing.T) {
 
 func TestIDIsAUUIDOfVersion7WithItsTime(t *testing.T) {
 	for _, fill := range []byte{0x00, 0xff, 0x5a} {
-		r := secret.Random{Reader: bytes.NewReader(bytes.Repeat([]byte{fill}, 10))}
+		r := secret.Random{Reader: bytes.NewReader(bytes.Repeat([]byte{fill}, 8))}
 		text := r.ID(start)
 		id, err := uuid.Parse(text)
 		if err != nil || id.String() != text {
@@ -128,6 +128,13 @@ func TestIDSortsByTimeAndFirstIDBoundsIt(t *testing.T) {
 		}
 		if first := secret.FirstID(b); (idA < first) != a.Before(b) {
 			t.Fatalf("%s of %v, bound %s of %v", idA, a, first, b)
+		}
+	})
+	// Two events of one transaction are microseconds apart.
+	rapid.Check(t, func(t *rapid.T) {
+		a := time.UnixMicro(rapid.Int64Range(0, 1<<58).Draw(t, "micros"))
+		if one, next := (secret.Random{}).ID(a), (secret.Random{}).ID(a.Add(time.Microsecond)); a.UnixNano() > 0 && one >= next {
+			t.Fatalf("%s of %v does not sort before %s, a microsecond later", one, a, next)
 		}
 	})
 	if id := (secret.Random{}).ID(time.Time{}); id < secret.FirstID(time.Time{}) || id >= secret.FirstID(time.UnixMilli(1)) {
@@ -167,6 +174,21 @@ func TestMACKeepsItsPartsApart(t *testing.T) {
 		seen[string(mac)] = name
 		if !secret.Equal(mac, secret.MAC(key, list...)) || secret.Equal(mac, secret.MAC(other, list...)) {
 			t.Errorf("%s: not the same again, or the same under another key", name)
+		}
+	}
+}
+
+// A length that is cut to fewer bytes makes a long part look like an empty one
+// and its rest.
+func TestMACTakesTheWholeLength(t *testing.T) {
+	for size := 1; size <= 3; size++ {
+		long := make([]byte, 1<<(8*size))
+		rest := len(long) - size
+		for i := range size {
+			long[i] = byte(rest >> (8 * (size - 1 - i)))
+		}
+		if secret.Equal(secret.MAC(key, long), secret.MAC(key, nil, long[size:])) {
+			t.Errorf("only %d bytes of a length are taken", size)
 		}
 	}
 }

@@ -17,9 +17,13 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
 )
 
-// Variable names the PostgreSQL server for tests: a URL whose user may make
-// databases. `make test` starts one and sets it.
-const Variable = "GATEHOUSE_TEST_POSTGRES"
+// Variable and Variable18 name the PostgreSQL servers for tests: a URL whose user
+// is a superuser. `make test` starts them and sets them. The second one is of
+// version 18 and takes TLS alone: its URL says sslmode=verify-full.
+const (
+	Variable   = "GATEHOUSE_TEST_POSTGRES"
+	Variable18 = "GATEHOUSE_TEST_POSTGRES18"
+)
 
 // Each runs the test once on each database.
 func Each(t *testing.T, test func(t *testing.T, d *db.DB)) {
@@ -79,16 +83,16 @@ func EmptySQLite(t testing.TB) string {
 func Postgres(t testing.TB) string {
 	t.Helper()
 	template.Do(func() {
-		template.name = create(t, "template0")
-		migrate(t, withDatabase(t, template.name))
+		template.name = postgres.create(t, "template0")
+		migrate(t, postgres.database(t, template.name))
 	})
-	return drop(t, create(t, template.name))
+	return postgres.drop(t, postgres.create(t, template.name))
 }
 
 // EmptyPostgres returns the URL of a new PostgreSQL database without a schema.
 func EmptyPostgres(t testing.TB) string {
 	t.Helper()
-	return drop(t, create(t, "template0"))
+	return postgres.drop(t, postgres.create(t, "template0"))
 }
 
 // template is the migrated database that this process copies for each test.
@@ -109,20 +113,28 @@ func migrate(t testing.TB, dbURL string) {
 	}
 }
 
-func server(t testing.TB) string {
+// server is a PostgreSQL server, by the variable that has its URL.
+type server string
+
+const (
+	postgres   server = Variable
+	postgres18 server = Variable18
+)
+
+func (s server) url(t testing.TB) string {
 	t.Helper()
-	s := os.Getenv(Variable)
-	if s == "" {
-		t.Fatalf("%s is not set: run `make test`, or `scripts/servers go test ./…`, which start a PostgreSQL for the tests", Variable)
+	u := os.Getenv(string(s))
+	if u == "" {
+		t.Fatalf("%s is not set: run `make test`, or `scripts/servers go test ./…`, which start a PostgreSQL for the tests", s)
 	}
-	return s
+	return u
 }
 
-func withDatabase(t testing.TB, name string) string {
+func (s server) database(t testing.TB, name string) string {
 	t.Helper()
-	u, err := url.Parse(server(t))
+	u, err := url.Parse(s.url(t))
 	if err != nil {
-		t.Fatalf("%s is no URL", Variable)
+		t.Fatalf("%s is no URL", s)
 	}
 	u.Path = "/" + name
 	return u.String()
@@ -131,8 +143,19 @@ func withDatabase(t testing.TB, name string) string {
 // Superuser runs one statement on the server as the tests' superuser.
 func Superuser(t testing.TB, statement string) {
 	t.Helper()
+	postgres.superuser(t, statement)
+}
+
+// Superuser18 does so on PostgreSQL 18.
+func Superuser18(t testing.TB, statement string) {
+	t.Helper()
+	postgres18.superuser(t, statement)
+}
+
+func (s server) superuser(t testing.TB, statement string) {
+	t.Helper()
 	ctx := context.Background()
-	c, err := pgx.Connect(ctx, server(t))
+	c, err := pgx.Connect(ctx, s.url(t))
 	if err != nil {
 		t.Fatalf("connecting to the tests' PostgreSQL: %v", err)
 	}
@@ -142,15 +165,15 @@ func Superuser(t testing.TB, statement string) {
 	}
 }
 
-func create(t testing.TB, from string) string {
+func (s server) create(t testing.TB, from string) string {
 	t.Helper()
 	name := fmt.Sprintf("gh_%x", secret.Random{}.Bytes(8))
-	Superuser(t, `CREATE DATABASE `+name+` TEMPLATE `+from+` ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`)
+	s.superuser(t, `CREATE DATABASE `+name+` TEMPLATE `+from+` ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`)
 	return name
 }
 
-func drop(t testing.TB, name string) string {
+func (s server) drop(t testing.TB, name string) string {
 	t.Helper()
-	t.Cleanup(func() { Superuser(t, `DROP DATABASE `+name+` WITH (FORCE)`) })
-	return withDatabase(t, name)
+	t.Cleanup(func() { s.superuser(t, `DROP DATABASE `+name+` WITH (FORCE)`) })
+	return s.database(t, name)
 }

@@ -1,0 +1,59 @@
+package page
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+// loginPage is what the sign-in page shows. It never shows a password again.
+type loginPage struct {
+	ReturnTo, Email string
+	Problem         string
+	Field           string
+}
+
+// home is where a person goes who came from nowhere.
+const home = "/account"
+
+// login shows the form. return_to leads only back to this server.
+func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
+	q, err := web.Query(r, "return_to")
+	if err != nil {
+		return p.refuseLogin(w, r, loginPage{ReturnTo: home}, err)
+	}
+	return render(w, http.StatusOK, "login.html", loginPage{ReturnTo: p.Cookies.ReturnTo(q.Get("return_to"), home)})
+}
+
+// doLogin signs in and puts the session into cookies. Whatever session the
+// browser had before ends: a sign-in is always a new one.
+func (p *Pages) doLogin(w http.ResponseWriter, r *http.Request) error {
+	in, err := p.form(w, r, "email", "password", "return_to")
+	if err != nil {
+		return p.refuseLogin(w, r, loginPage{ReturnTo: home}, err)
+	}
+	shown := loginPage{ReturnTo: p.Cookies.ReturnTo(in["return_to"], home), Email: strings.TrimSpace(in["email"])}
+	t, err := p.SignIn.Do(r.Context(), flow.Credentials{Email: shown.Email, Password: in["password"]}, web.Origin(r))
+	if err != nil {
+		return p.refuseLogin(w, r, shown, err)
+	}
+	if old := p.Cookies.Refresh(r); old != "" {
+		_ = p.SignOut.ByRefresh(r.Context(), old, web.Origin(r)) // it may be no session's at all
+	}
+	p.Cookies.Put(w, web.SessionTokens(t))
+	return seeOther(w, shown.ReturnTo)
+}
+
+// refuseLogin shows the form again with what is wrong, and returns the error for
+// the log.
+func (p *Pages) refuseLogin(w http.ResponseWriter, r *http.Request, shown loginPage, err error) error {
+	problem := web.ProblemOf(r, err)
+	shown.Problem, shown.Field = problem.Detail, problem.Field
+	problem.SetHeaders(w.Header())
+	if rerr := render(w, problem.Status, "login.html", shown); rerr != nil {
+		return rerr
+	}
+	return err
+}

@@ -1,0 +1,184 @@
+package web
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/secret"
+)
+
+// Cookies keeps a session in a browser, for web applications that live on the
+// same host: an access and a refresh token that no script can read, and a token
+// against forged requests (CSRF) that scripts of this host read and send back.
+//
+// Every one is host-only, and over TLS named __Host-, so that no sibling
+// domain and no plain connection can put another in its place (RFC 6265bis
+// section 4.1.3.2).
+type Cookies struct {
+	// Secure is false only for development over plain HTTP.
+	Secure bool
+	// HTTPOnly is false only for development.
+	HTTPOnly bool
+	// Lax sends the cookies with links from other sites as well; otherwise they
+	// are SameSite=Strict.
+	Lax bool
+	// Origin is that of PUBLIC_URL: what requests that change something come from.
+	Origin string
+	// Key makes the tokens against forged requests.
+	Key []byte
+}
+
+// The cookies, without their prefix.
+const (
+	accessCookie  = "gatehouse_at"
+	refreshCookie = "gatehouse_rt"
+	csrfCookie    = "gatehouse_csrf"
+)
+
+// CSRFHeader is where a script sends back what it read in the csrf cookie.
+const CSRFHeader = "X-CSRF-Token"
+
+// The faults of a request that comes with cookies.
+var (
+	ErrCrossOrigin = fault.New(fault.Denied, "cross_origin",
+		"This request came from another site. Cookies count only for requests from this one.")
+	ErrCSRF = fault.New(fault.Denied, "csrf_token_required",
+		"A request that comes with cookies and changes something needs the header X-CSRF-Token, with what the csrf cookie says.")
+)
+
+func (c *Cookies) name(base string) string {
+	if c.Secure {
+		return "__Host-" + base
+	}
+	return base
+}
+
+func (c *Cookies) set(w http.ResponseWriter, base, value string, life time.Duration, script bool) {
+	cookie := &http.Cookie{
+		Name: c.name(base), Value: value, Path: "/", MaxAge: int(life / time.Second),
+		Secure: c.Secure, HttpOnly: c.HTTPOnly && !script, SameSite: http.SameSiteStrictMode,
+	}
+	if c.Lax {
+		cookie.SameSite = http.SameSiteLaxMode
+	}
+	if life <= 0 {
+		cookie.MaxAge = -1
+	}
+	http.SetCookie(w, cookie)
+}
+
+// SessionTokens is what the cookies of a session hold.
+type SessionTokens struct {
+	Session        string
+	Access         string
+	AccessExpires  time.Duration
+	Refresh        string
+	RefreshExpires time.Duration
+}
+
+// Put sets the cookies of a session, and returns its token against forged
+// requests.
+func (c *Cookies) Put(w http.ResponseWriter, t SessionTokens) (csrf string) {
+	csrf = c.CSRF(t.Session)
+	c.set(w, accessCookie, t.Access, t.AccessExpires, false)
+	c.set(w, refreshCookie, t.Refresh, t.RefreshExpires, false)
+	c.set(w, csrfCookie, csrf, t.RefreshExpires, true)
+	return csrf
+}
+
+// Clear takes the cookies away.
+func (c *Cookies) Clear(w http.ResponseWriter) {
+	for _, base := range []string{accessCookie, refreshCookie, csrfCookie} {
+		c.set(w, base, "", 0, base == csrfCookie)
+	}
+}
+
+// Access returns the access token in the request's cookie, or nothing.
+func (c *Cookies) Access(r *http.Request) string { return c.get(r, accessCookie) }
+
+// Refresh returns the refresh token in the request's cookie, or nothing.
+func (c *Cookies) Refresh(r *http.Request) string { return c.get(r, refreshCookie) }
+
+// get returns a cookie's value. Of two with one name none counts: one of them
+// is somebody else's.
+func (c *Cookies) get(r *http.Request, base string) string {
+	found := r.CookiesNamed(c.name(base))
+	if len(found) != 1 {
+		return ""
+	}
+	return found[0].Value
+}
+
+// CSRF returns a session's token against forged requests: a keyed hash, so that
+// it fits no other session, and nobody can make one for a session of theirs and
+// plant it.
+func (c *Cookies) CSRF(session string) string {
+	return base64.RawURLEncoding.EncodeToString(secret.MAC(c.Key, []byte("csrf"), []byte(session)))
+}
+
+// CheckOrigin refuses a request that changes something and was made by another
+// site, as far as the browser tells: by Sec-Fetch-Site, or by Origin, which
+// must be ours to the letter.
+func (c *Cookies) CheckOrigin(r *http.Request) error {
+	if safeMethod(r.Method) {
+		return nil
+	}
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+		return ErrCrossOrigin
+	}
+	origin := r.Header.Get("Origin")
+	if origin == "" || origin == c.Origin {
+		return nil
+	}
+	// Development is often reached by another name than the public one.
+	if u, err := url.Parse(origin); err == nil && !c.Secure && u.Host == r.Host && u.Path == "" {
+		return nil
+	}
+	return ErrCrossOrigin
+}
+
+// CheckCSRF refuses a request that changes something, comes with the cookies of
+// the session, and was not made by a page of ours: by its origin, and by its
+// token. A form brings the token as the given value, a script in the header.
+func (c *Cookies) CheckCSRF(r *http.Request, session, formValue string) error {
+	if safeMethod(r.Method) {
+		return nil
+	}
+	if err := c.CheckOrigin(r); err != nil {
+		return err
+	}
+	got := r.Header.Get(CSRFHeader)
+	if got == "" {
+		got = formValue
+	}
+	if !secret.Equal([]byte(got), []byte(c.CSRF(session))) {
+		return ErrCSRF
+	}
+	return nil
+}
+
+func safeMethod(m string) bool {
+	return m == http.MethodGet || m == http.MethodHead || m == http.MethodOptions
+}
+
+// ReturnTo returns where a person is to go after signing in: the path of a URL
+// that leads back to this server; for anything else, and for nothing, it is
+// home. It is strict since browsers read more into a URL than Go does: a
+// backslash, a tab or a second slash can make another host of a path.
+func (c *Cookies) ReturnTo(s, home string) string {
+	s = strings.TrimPrefix(s, c.Origin)
+	u, err := url.Parse(s)
+	if err != nil || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") || u.Scheme != "" || u.Host != "" || u.User != nil {
+		return home
+	}
+	for _, r := range s {
+		if r <= ' ' || r == '\\' || r >= 0x7f {
+			return home
+		}
+	}
+	return s
+}
