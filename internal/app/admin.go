@@ -3,7 +3,7 @@ package app
 import (
 	"context"
 	"net/http"
-	"net/http/pprof" //nolint:gosec // what it puts into the default mux, nobody serves
+	"net/http/pprof" // what it puts into the default mux, nobody serves
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"

@@ -16,7 +16,7 @@ import (
 
 // send writes one request to a listener as it stands, which no client would, and
 // reads the answer.
-func send(t *testing.T, base, method, path, more string) (*http.Response, string) {
+func send(t *testing.T, base, method, path, more string) answer {
 	t.Helper()
 	u, err := url.Parse(base)
 	if err != nil {
@@ -37,14 +37,17 @@ func send(t *testing.T, base, method, path, more string) (*http.Response, string
 	if err != nil {
 		t.Fatal(err)
 	}
-	return res, string(body)
+	return answer{status: res.StatusCode, header: res.Header, text: string(body)}
 }
 
 // TestOddMethods walks every route of both listeners with methods that it takes
 // and that it does not (ASVS 4.1.4).
 func TestOddMethods(t *testing.T) {
 	h := open(t, dbtest.SQLite(t), "ADMIN_PPROF=true")
-	public := map[string][]string{"/setup": {"GET", "HEAD", "POST"}, "/assets/setup.js": {"GET", "HEAD"}}
+	public := map[string][]string{
+		"/setup": {"GET", "HEAD", "POST"}, "/login": {"GET", "HEAD", "POST"}, "/logout": {"POST"}, "/account": {"GET", "HEAD"},
+		"/assets/setup.js": {"GET", "HEAD"},
+	}
 	for path, item := range document.doc.Paths.Map() {
 		path = strings.ReplaceAll(path, "{id}", "x")
 		for method := range item.Operations() {
@@ -62,15 +65,16 @@ func TestOddMethods(t *testing.T) {
 		for path, allowed := range routes {
 			slices.Sort(allowed)
 			for _, method := range methods {
-				res, body := send(t, base, method, path, "")
+				res := send(t, base, method, path, "")
+				body := res.text
 				takes := slices.Contains(allowed, method)
 				switch {
-				case res.StatusCode >= 500:
-					t.Errorf("%s %s: %d %s", method, path, res.StatusCode, body)
-				case takes && (res.StatusCode == 405 || res.StatusCode == 404):
-					t.Errorf("%s %s is documented, and answered %d", method, path, res.StatusCode)
-				case !takes && (res.StatusCode != 405 || res.Header.Get("Allow") != strings.Join(allowed, ", ")):
-					t.Errorf("%s %s: %d, allowed %q, want 405 and %q", method, path, res.StatusCode, res.Header.Get("Allow"), allowed)
+				case res.status >= 500:
+					t.Errorf("%s %s: %d %s", method, path, res.status, body)
+				case takes && (res.status == 405 || res.status == 404):
+					t.Errorf("%s %s is documented, and answered %d", method, path, res.status)
+				case !takes && (res.status != 405 || res.header.Get("Allow") != strings.Join(allowed, ", ")):
+					t.Errorf("%s %s: %d, allowed %q, want 405 and %q", method, path, res.status, res.header.Get("Allow"), allowed)
 				case !takes && method != "HEAD" && !strings.Contains(body, `"code":"method_not_allowed"`):
 					t.Errorf("%s %s: %s", method, path, body)
 				}
@@ -82,15 +86,15 @@ func TestOddMethods(t *testing.T) {
 				if path == "*" && method != "OPTIONS" {
 					continue
 				}
-				if res, body := send(t, base, method, path, ""); res.StatusCode != 404 || !strings.Contains(body, `"code":"not_found"`) {
-					t.Errorf("%s %s%s: %d %s", method, base, path, res.StatusCode, body)
+				if res := send(t, base, method, path, ""); res.status != 404 || !strings.Contains(res.text, `"code":"not_found"`) {
+					t.Errorf("%s %s%s: %d %s", method, base, path, res.status, res.text)
 				}
 			}
 		}
 		for other, theirs := range map[string]map[string][]string{h.server.URL(): public, h.server.AdminURL(): admin} {
 			for path := range theirs {
-				if res, _ := send(t, base, "GET", path, ""); other != base && res.StatusCode != 404 {
-					t.Errorf("GET %s%s: %d, and it belongs to the other listener", base, path, res.StatusCode)
+				if res := send(t, base, "GET", path, ""); other != base && res.status != 404 {
+					t.Errorf("GET %s%s: %d, and it belongs to the other listener", base, path, res.status)
 				}
 			}
 		}
@@ -103,12 +107,12 @@ func TestProfilesAreServedOnlyBySetting(t *testing.T) {
 		"/debug/pprof/": "heap", "/debug/pprof/goroutine?debug=1": "goroutine profile:", "/debug/pprof/heap": "\x1f\x8b",
 		"/debug/pprof/profile?seconds=1": "\x1f\x8b", "/debug/pprof/trace?seconds=0.1": "go 1.",
 	} {
-		if res, body := send(t, with.server.AdminURL(), "GET", path, ""); res.StatusCode != 200 || !strings.Contains(body, want) {
-			t.Errorf("%s: %d %.100q", path, res.StatusCode, body)
+		if res := send(t, with.server.AdminURL(), "GET", path, ""); res.status != 200 || !strings.Contains(res.text, want) {
+			t.Errorf("%s: %d %.100q", path, res.status, res.text)
 		}
 		for _, base := range []string{with.server.URL(), without.server.URL(), without.server.AdminURL()} {
-			if res, _ := send(t, base, "GET", path, ""); res.StatusCode != 404 {
-				t.Errorf("%s%s: %d", base, path, res.StatusCode)
+			if res := send(t, base, "GET", path, ""); res.status != 404 {
+				t.Errorf("%s%s: %d", base, path, res.status)
 			}
 		}
 	}
