@@ -18,6 +18,7 @@ const module = "github.com/gatehouse-auth/gatehouse/"
 var floors = map[string]int{
 	"cmd/gatehouse":    8,
 	"internal/app":     7,
+	"internal/bench":   7,
 	"internal/api":     6,
 	"internal/page":    6,
 	"internal/web":     4,
@@ -34,7 +35,7 @@ var sideways = map[int]bool{0: true, 1: true}
 var readsConfig = map[string]bool{"cmd/gatehouse": true, "internal/app": true}
 
 // seesHTTP may import net/http.
-var seesHTTP = map[string]bool{"internal/app": true, "internal/api": true, "internal/page": true, "internal/web": true}
+var seesHTTP = map[string]bool{"internal/app": true, "internal/api": true, "internal/page": true, "internal/web": true, "internal/bench": true}
 
 type goPackage struct {
 	ImportPath string
