@@ -48,8 +48,14 @@ func answerMe(a account.Account) meAnswer {
 	}
 }
 
-func (a *API) me(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
-	me, err := a.Profile.Me(r.Context(), who)
+// me authenticates and reads the account at once: it is asked more often than
+// everything else.
+func (a *API) me(w http.ResponseWriter, r *http.Request) error {
+	bearer, err := neededBearer(r)
+	if err != nil {
+		return err
+	}
+	me, err := a.Authenticate.Me(r.Context(), bearer, web.Origin(r))
 	if err != nil {
 		return err
 	}

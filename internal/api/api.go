@@ -49,7 +49,7 @@ func (a *API) operations() map[string]web.Handler {
 		"POST /v1/token/refresh":     a.refresh,
 		"POST /v1/logout":            a.logout,
 		"POST /v1/logout-all":        a.signedIn(a.logoutAll),
-		"GET /v1/me":                 a.signedIn(a.me),
+		"GET /v1/me":                 a.me,
 		"PATCH /v1/me":               a.signedIn(a.changeMe),
 		"GET /v1/me/events":          a.signedIn(a.events),
 		"GET /v1/sessions":           a.signedIn(a.sessions),
@@ -70,12 +70,9 @@ var errNoToken = fault.New(fault.Unauthenticated, "not_signed_in",
 // session.
 func (a *API) signedIn(next identified) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		bearer, ok, err := web.Bearer(r)
+		bearer, err := neededBearer(r)
 		if err != nil {
 			return err
-		}
-		if !ok {
-			return errNoToken
 		}
 		who, err := a.Authenticate.Do(r.Context(), bearer, web.Origin(r))
 		if err != nil {
@@ -83,6 +80,15 @@ func (a *API) signedIn(next identified) web.Handler {
 		}
 		return next(w, r, who)
 	}
+}
+
+// neededBearer returns the access token, which must be there.
+func neededBearer(r *http.Request) (string, error) {
+	bearer, ok, err := web.Bearer(r)
+	if err == nil && !ok {
+		err = errNoToken
+	}
+	return bearer, err
 }
 
 // jwks answers with the published keys. Applications may keep them for as long

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/account"
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/event"
 	"github.com/gatehouse-auth/gatehouse/internal/session"
@@ -22,25 +23,40 @@ type Authenticate struct {
 }
 
 // Do returns the identity, or token.ErrInvalid.
-func (f *Authenticate) Do(ctx context.Context, access string, from event.Origin) (Identity, error) {
+func (f *Authenticate) Do(ctx context.Context, access string, from event.Origin) (who Identity, err error) {
+	err = f.with(ctx, access, from, func(tx *db.Tx, c *token.Claims) error {
+		account, roles, err := session.Alive(tx, c.Session, f.Now())
+		if err == nil && account != c.Subject {
+			err = session.ErrNotFound
+		}
+		who = Identity{Account: c.Subject, Session: c.Session, Roles: roles}
+		return err
+	})
+	return who, err
+}
+
+// Me is Do and the account itself, in one read.
+func (f *Authenticate) Me(ctx context.Context, access string, from event.Origin) (a account.Account, err error) {
+	err = f.with(ctx, access, from, func(tx *db.Tx, c *token.Claims) (err error) {
+		a, err = account.BySession(tx, c.Subject, c.Session, f.Now())
+		return err
+	})
+	return a, err
+}
+
+// with checks the token and looks at its session; that it has ended is told by
+// either feature's ErrNotFound.
+func (f *Authenticate) with(ctx context.Context, access string, from event.Origin, look func(*db.Tx, *token.Claims) error) error {
 	c, err := f.Tokens.Verify(access, f.Now())
 	if err != nil {
 		if !errors.Is(err, token.ErrExpired) {
 			f.Tally.Add(event.SuspiciousActivity, "access_token_invalid", from)
 		}
-		return Identity{}, err
-	}
-	who := Identity{Account: c.Subject, Session: c.Session}
-	err = f.DB.Read(ctx, func(tx *db.Tx) error {
-		account, roles, err := session.Alive(tx, c.Session, f.Now())
-		if err == nil && account != c.Subject {
-			err = session.ErrNotFound
-		}
-		who.Roles = roles
 		return err
-	})
-	if errors.Is(err, session.ErrNotFound) {
-		return Identity{}, token.ErrInvalid.Because(errors.New("its session has ended"))
 	}
-	return who, err
+	err = f.DB.Read(ctx, func(tx *db.Tx) error { return look(tx, c) })
+	if errors.Is(err, session.ErrNotFound) || errors.Is(err, account.ErrNotFound) {
+		return token.ErrInvalid.Because(errors.New("its session has ended"))
+	}
+	return err
 }
