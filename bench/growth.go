@@ -21,17 +21,9 @@ const (
 
 // grown is a server on a database of one size.
 type grown struct {
+	served
 	accounts int
-	server   *process
 	db       *db.DB // beside it, for the look-up
-	tokens   []string
-}
-
-// take returns tokens that were not used yet.
-func (g *grown) take(n int) []string {
-	out := g.tokens[:n]
-	g.tokens = g.tokens[n:]
-	return out
 }
 
 // growth compares the cost of the calls on databases of different sizes.
@@ -51,7 +43,7 @@ func (r *run) growthOn(ctx context.Context, dialect string) (out []Measure, err 
 	var all []*grown
 	defer func() {
 		for _, g := range all {
-			g.server.stop()
+			g.stop()
 			_ = g.db.Close()
 		}
 	}()
@@ -67,10 +59,10 @@ func (r *run) growthOn(ctx context.Context, dialect string) (out []Measure, err 
 		do         func(context.Context, *grown) (float64, error)
 	}{
 		{"refresh, 8 clients", "a second", func(ctx context.Context, g *grown) (float64, error) {
-			return r.perSecond(g.server, bench.Load{Scenario: bench.Refresh, Clients: 8, Sessions: g.take(r.perTurn(g, refreshSessions))})(ctx)
+			return r.perSecond(g.process, bench.Load{Scenario: bench.Refresh, Clients: 8, Sessions: g.take(r.perTurn(g, refreshSessions))})(ctx)
 		}},
 		{"GET /v1/me, 8 clients", "a second", func(ctx context.Context, g *grown) (float64, error) {
-			return r.perSecond(g.server, bench.Load{Scenario: bench.Me, Clients: 8, Sessions: g.take(r.perTurn(g, meSessions))})(ctx)
+			return r.perSecond(g.process, bench.Load{Scenario: bench.Me, Clients: 8, Sessions: g.take(r.perTurn(g, meSessions))})(ctx)
 		}},
 		{"sign-in's look-up", "a second", func(ctx context.Context, g *grown) (float64, error) { return g.lookUps(ctx, r.turn/4) }},
 	} {
@@ -118,7 +110,7 @@ func (r *run) grow(ctx context.Context, dialect string, accounts int) (*grown, e
 	// The sample came in the order of the rows; clients do not.
 	rand.Shuffle(len(g.tokens), func(i, j int) { g.tokens[i], g.tokens[j] = g.tokens[j], g.tokens[i] })
 	fmt.Fprintf(os.Stderr, "   %s with %d accounts, filled in %.0f s\n", dialect, accounts, time.Since(began).Seconds())
-	if g.server, err = r.startGatehouse(ctx, dbURL, cheap); err != nil {
+	if g.process, err = r.startGatehouse(ctx, dbURL, cheap); err != nil {
 		return nil, err
 	}
 	g.db, err = db.Open(ctx, db.Config{URL: dbURL})

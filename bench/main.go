@@ -58,6 +58,7 @@ type run struct {
 	servers int
 	made    []string // databases on PostgreSQL
 	filled  string   // the database that others are copies of
+	kept    []string // refresh tokens of sessions in it
 }
 
 // measures are in the order of their importance.
@@ -178,20 +179,24 @@ func (r *run) database(ctx context.Context, template string) (name, dbURL string
 // people is how many accounts are in the databases of all measures but growth.
 const people = 100_000
 
-// postgres returns a database with people in it, of the caller's own.
-func (r *run) postgres(ctx context.Context) (string, error) {
+// spare is how many of their sessions' tokens are kept.
+const spare = 1000
+
+// postgres returns a database with people in it, of the caller's own, and
+// refresh tokens of some of their sessions.
+func (r *run) postgres(ctx context.Context) (dbURL string, tokens []string, err error) {
 	if r.filled == "" {
 		name, dbURL, err := r.database(ctx, "")
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
-		if _, err := fill(ctx, dbURL, master, people, 0); err != nil {
-			return "", err
+		if r.kept, err = fill(ctx, dbURL, master, people, spare); err != nil {
+			return "", nil, err
 		}
 		r.filled = name
 	}
-	_, dbURL, err := r.database(ctx, r.filled)
-	return dbURL, err
+	_, dbURL, err = r.database(ctx, r.filled)
+	return dbURL, r.kept, err
 }
 
 // sqlite returns the path of a new SQLite database with so many accounts in it,

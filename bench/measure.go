@@ -70,11 +70,11 @@ func (r *run) perSecond(p *process, l bench.Load) side {
 const cheap = "BCRYPT_COST=4"
 
 func (r *run) refreshPostgres(ctx context.Context) ([]Measure, error) {
-	ourURL, err := r.postgres(ctx)
+	ourURL, _, err := r.postgres(ctx)
 	if err != nil {
 		return nil, err
 	}
-	theirURL, err := r.postgres(ctx)
+	theirURL, _, err := r.postgres(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -165,28 +165,46 @@ func (r *run) refreshSQLite(ctx context.Context) ([]Measure, error) {
 	return out, nil
 }
 
+// served is a running server, and sessions in its database that nobody has
+// used yet.
+type served struct {
+	*process
+	database string
+	tokens   []string
+}
+
+// take returns tokens of sessions that were not used yet.
+func (s *served) take(n int) []string {
+	out := s.tokens[:n]
+	s.tokens = s.tokens[n:]
+	return out
+}
+
 // each runs a measure on a server on SQLite and on one on PostgreSQL.
-func (r *run) each(ctx context.Context, settings []string, do func(p *process, database string) (Measure, error)) ([]Measure, error) {
-	path, _, err := r.sqlite(ctx, people, 0)
+func (r *run) each(ctx context.Context, settings []string, do func(*served) ([]Measure, error)) ([]Measure, error) {
+	path, liteTokens, err := r.sqlite(ctx, people, spare)
 	if err != nil {
 		return nil, err
 	}
-	pgURL, err := r.postgres(ctx)
+	pgURL, pgTokens, err := r.postgres(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var out []Measure
-	for _, d := range [][2]string{{"SQLite", "sqlite:" + path}, {"PostgreSQL", pgURL}} {
-		p, err := r.startGatehouse(ctx, d[1], settings...)
+	for _, d := range []struct {
+		name, url string
+		tokens    []string
+	}{{"SQLite", "sqlite:" + path, liteTokens}, {"PostgreSQL", pgURL, pgTokens}} {
+		p, err := r.startGatehouse(ctx, d.url, settings...)
 		if err != nil {
 			return nil, err
 		}
-		m, err := do(p, d[0])
+		ms, err := do(&served{process: p, database: d.name, tokens: d.tokens})
 		p.stop()
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, m)
+		out = append(out, ms...)
 	}
 	return out, nil
 }
@@ -197,10 +215,11 @@ func (r *run) me(ctx context.Context) ([]Measure, error) {
 		return nil, err
 	}
 	defer bare.stop()
-	return r.each(ctx, []string{cheap}, func(p *process, database string) (Measure, error) {
-		m := Measure{Name: "me", What: "GET /v1/me on " + database + ", 64 clients : a bare handler with the same answer", Unit: "a second", AtLeast: 0.35}
-		return r.duel(ctx, m, r.perSecond(p, bench.Load{Scenario: bench.Me, Clients: clients}),
+	return r.each(ctx, []string{cheap}, func(s *served) ([]Measure, error) {
+		m := Measure{Name: "me", What: "GET /v1/me on " + s.database + ", 64 clients : a bare handler with the same answer", Unit: "a second", AtLeast: 0.35}
+		m, err := r.duel(ctx, m, r.perSecond(s.process, bench.Load{Scenario: bench.Me, Clients: clients}),
 			r.perSecond(bare, bench.Load{Scenario: bench.Get, Clients: clients, Path: "/v1/me", Bearer: longBearer}))
+		return []Measure{m}, err
 	})
 }
 
@@ -228,52 +247,74 @@ func (r *run) login(ctx context.Context) ([]Measure, error) {
 	return []Measure{m}, err
 }
 
-// flood compares light calls at a fixed rate alone with the same while 32
-// clients sign in without a pause.
+// flooders is how many clients sign in at once; lightClients how many make the
+// light calls of each kind, of which lightRate are due a second.
+const (
+	flooders     = 32
+	lightClients = 8
+	lightRate    = 50
+)
+
+// flood compares light calls at a fixed rate alone with the same while others
+// sign in without a pause.
 func (r *run) flood(ctx context.Context) ([]Measure, error) {
-	var out []Measure
-	_, err := r.each(ctx, nil, func(p *process, database string) (Measure, error) {
-		light := []bench.Load{{Scenario: bench.Refresh, Clients: 8, Rate: 50}, {Scenario: bench.Me, Clients: 8, Rate: 50}}
-		ms := make([]Measure, len(light))
-		idle, under := make([][]float64, len(light)), make([][]float64, len(light))
+	return r.each(ctx, nil, func(s *served) ([]Measure, error) {
+		light := []bench.Scenario{bench.Refresh, bench.Me}
+		var idle, under [2][]float64
+		outcomes := map[string]int64{}
 		for range max(r.rounds/2, 1) {
-			for _, flooded := range []bool{false, true} {
-				loads := light
-				if flooded {
-					loads = append(slices.Clone(light), bench.Load{Scenario: bench.Login, Clients: 32})
-				}
-				report, err := bench.Run(ctx, bench.Plan{Target: p.url, Loads: loads, Accounts: 4, Warmup: 2 * time.Second, Duration: 3 * r.turn})
-				if err != nil {
-					return Measure{}, err
-				}
-				for i := range light {
-					s := report.Streams[i]
-					if s.Lost() > 0 {
-						return Measure{}, fmt.Errorf("%d calls of %s were lost: %v", s.Lost(), s.Scenario, s.Outcomes)
-					}
-					if flooded {
-						under[i] = append(under[i], s.Latency.P99)
-						ms[i].Note = fmt.Sprintf("sign-ins meanwhile: %v", report.Streams[2].Outcomes)
-					} else {
-						idle[i] = append(idle[i], s.Latency.P99)
-					}
-				}
+			alone, err := r.lightly(ctx, s, light, false)
+			if err != nil {
+				return nil, err
+			}
+			flooded, err := r.lightly(ctx, s, light, true)
+			if err != nil {
+				return nil, err
+			}
+			for i := range light {
+				idle[i] = append(idle[i], alone[i].Latency.P99)
+				under[i] = append(under[i], flooded[i].Latency.P99)
+			}
+			for o, n := range flooded[len(light)].Outcomes {
+				outcomes[o] += n
 			}
 		}
-		for i, l := range light {
-			m := &ms[i]
-			m.Name, m.Unit, m.AtMost = "flood", "ms p99", 3
-			m.What = fmt.Sprintf("p99 of %s at 50/s on %s while 32 clients sign in : idle", l.Scenario, database)
+		var out []Measure
+		for i, scenario := range light {
+			m := Measure{
+				Name: "flood", Unit: "ms p99", AtMost: 3, Ours: median(under[i]), Theirs: median(idle[i]), Note: fmt.Sprintf("sign-ins meanwhile, by status: %v", outcomes),
+				What: fmt.Sprintf("p99 of %s at %d/s on %s while %d clients sign in : idle", scenario, lightRate, s.database, flooders),
+			}
 			for k := range idle[i] {
 				m.Rounds = append(m.Rounds, under[i][k]/idle[i][k])
 			}
-			m.Ours, m.Theirs = median(under[i]), median(idle[i])
 			m.Ratio = m.Ours / m.Theirs
+			out = append(out, m)
 		}
-		out = append(out, ms...)
-		return Measure{}, nil
+		return out, nil
 	})
-	return out, err
+}
+
+// lightly makes light calls, with or without a flood, and returns what came of
+// each kind, and of the flood last. None may be lost.
+func (r *run) lightly(ctx context.Context, s *served, light []bench.Scenario, flooded bool) ([]bench.Stream, error) {
+	var loads []bench.Load
+	for _, scenario := range light {
+		loads = append(loads, bench.Load{Scenario: scenario, Clients: lightClients, Rate: lightRate, Sessions: s.take(lightClients)})
+	}
+	if flooded {
+		loads = append(loads, bench.Load{Scenario: bench.Login, Clients: flooders})
+	}
+	report, err := bench.Run(ctx, bench.Plan{Target: s.url, Loads: loads, Accounts: 2, Warmup: 2 * time.Second, Duration: 3 * r.turn})
+	if err != nil {
+		return nil, err
+	}
+	for i := range light {
+		if st := report.Streams[i]; st.Lost() > 0 {
+			return nil, fmt.Errorf("%d calls of %s were lost: %v", st.Lost(), st.Scenario, st.Outcomes)
+		}
+	}
+	return report.Streams, nil
 }
 
 // footprint is what a server costs that does nothing.
