@@ -113,7 +113,9 @@ func (r *run) grow(ctx context.Context, dialect string, accounts int) (*grown, e
 	if g.process, err = r.startGatehouse(ctx, dbURL, cheap); err != nil {
 		return nil, err
 	}
-	g.db, err = db.Open(ctx, db.Config{URL: dbURL})
+	if g.db, err = db.Open(ctx, db.Config{URL: dbURL}); err != nil {
+		g.stop()
+	}
 	return g, err
 }
 

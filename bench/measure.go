@@ -29,6 +29,9 @@ func (r *run) duel(ctx context.Context, m Measure, ours, theirs side) (Measure, 
 		if err != nil {
 			return m, err
 		}
+		if x <= 0 || y <= 0 {
+			return m, fmt.Errorf("%s: a side did nothing in its turn (%g, %g): the machine is too busy to measure anything", m.What, x, y)
+		}
 		a, b, ratios = append(a, x), append(b, y), append(ratios, x/y)
 	}
 	m.Ours, m.Theirs, m.Ratio, m.Rounds = median(a), median(b), median(ratios), ratios
