@@ -107,6 +107,9 @@ func (r *Results) write(whole bool) error {
 	if err != nil {
 		return err
 	}
+	if err := os.MkdirAll(resultsFolder, 0o755); err != nil { //nolint:gosec // for everybody
+		return err
+	}
 	if err := os.WriteFile(document, []byte(after), 0o644); err != nil { //nolint:gosec // a document for everybody
 		return err
 	}
