@@ -27,7 +27,7 @@ const postgresVariable = "GATEHOUSE_TEST_POSTGRES"
 func main() {
 	bare := flag.Bool("bare", false, "be the bare handler that /v1/me is held against")
 	only := flag.String("only", "", "measure only these, separated by commas: "+strings.Join(names(), ", "))
-	turn := flag.Duration("turn", 4*time.Second, "how long each side's turn is")
+	turn := flag.Duration("turn", 3*time.Second, "how long each side's turn is")
 	rounds := flag.Int("rounds", 5, "how many turns each side has")
 	sizes := flag.String("sizes", "", "accounts of the growth measures, separated by commas (1000,100000; with GATEHOUSE_SOAK=1 also 10000000)")
 	flag.Parse()
