@@ -45,7 +45,12 @@ vet: ## gofmt and go vet alone: quick, and without tools
 	go vet ./...
 
 .PHONY: bench
-bench: ## run the benchmarks against servers that sync every commit
+bench: build ## measure every goal against the machine, into docs/performance.md (BENCH=name,… prints some alone)
+	mkdir -p .cache && go build -o .cache/bench ./bench
+	SERVERS_DURABLE=1 scripts/servers .cache/bench $(BENCHFLAGS) $(if $(BENCH),-only $(BENCH))
+
+.PHONY: micro
+micro: ## run the Go benchmarks of the packages
 	packages=$$(scripts/targets Benchmark | cut -d ' ' -f 1 | sort -u); \
 	SERVERS_DURABLE=1 scripts/servers go test -run '^$$' -bench . -benchmem -timeout 1h $$packages
 

@@ -16,8 +16,10 @@ const module = "github.com/gatehouse-auth/gatehouse/"
 // floor says so. A package that stands here must exist, and one that exists must
 // stand here.
 var floors = map[string]int{
+	"bench":            9,
 	"cmd/gatehouse":    8,
 	"internal/app":     7,
+	"internal/bench":   7,
 	"internal/api":     6,
 	"internal/page":    6,
 	"internal/web":     4,
@@ -34,7 +36,7 @@ var sideways = map[int]bool{0: true, 1: true}
 var readsConfig = map[string]bool{"cmd/gatehouse": true, "internal/app": true}
 
 // seesHTTP may import net/http.
-var seesHTTP = map[string]bool{"internal/app": true, "internal/api": true, "internal/page": true, "internal/web": true}
+var seesHTTP = map[string]bool{"internal/app": true, "internal/api": true, "internal/page": true, "internal/web": true, "internal/bench": true, "bench": true}
 
 type goPackage struct {
 	ImportPath string

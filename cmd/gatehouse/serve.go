@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/app"
@@ -28,6 +30,7 @@ Example:
 
 // Run serves until it is told to stop.
 func (serveCommand) Run(ctx context.Context, t *terminal) error {
+	collectLess()
 	c, log, err := t.settings()
 	if err != nil {
 		return err
@@ -50,6 +53,16 @@ func (serveCommand) Run(ctx context.Context, t *terminal) error {
 	err = s.Run(ctx)
 	log.Info("stopped", slog.Bool("clean", err == nil))
 	return err
+}
+
+// collectLess lets the heap grow to five times what lives in it before garbage
+// is collected; GOGC, where it is set, says otherwise. Go's own twice is meant
+// for large heaps: ours is some 6 MB, so under load it would be collected at
+// every hundredth request, dozens of times a second, for 25 MB of memory.
+func collectLess() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
 }
 
 // welcome prints where to look next.

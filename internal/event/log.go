@@ -77,6 +77,13 @@ func NewLog(out *slog.Logger, random secret.Random, now func() time.Time, count 
 	return &Log{out: out, random: random, now: now, count: count}
 }
 
+// The statements of Append, exported for the benchmark that gives the same to
+// pgbench.
+const (
+	AppendSQL         = `INSERT INTO event (id, time, kind, outcome, hash) VALUES ($1, $2, $3, $4, $5)`
+	AppendPersonalSQL = `INSERT INTO event_personal (event_id, person, salt, data) VALUES ($1, $2, $3, $4)`
+)
+
 // Append writes the event in the transaction. The statements are deferred: a
 // failure shows at the next statement or at the commit.
 func (l *Log) Append(tx *db.Tx, e Event) {
@@ -95,9 +102,9 @@ func (l *Log) Append(tx *db.Tx, e Event) {
 		Commitment: commitment(salt, data),
 	}
 	hash := tlog.RecordHash(encode(r))
-	tx.Defer(`INSERT INTO event (id, time, kind, outcome, hash) VALUES ($1, $2, $3, $4, $5)`,
+	tx.Defer(AppendSQL,
 		r.ID, r.Time, string(r.Kind), string(r.Outcome), hash[:])
-	tx.Defer(`INSERT INTO event_personal (event_id, person, salt, data) VALUES ($1, $2, $3, $4)`,
+	tx.Defer(AppendPersonalSQL,
 		r.ID, e.Account, salt, string(data))
 	tx.OnCommit(func() {
 		l.count(r.Kind, r.Outcome)

@@ -129,8 +129,8 @@ func TestADatabaseThatIsAwayIsToldAndSurvived(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		stop()
-		if len(r.Last()) != 0 {
-			t.Errorf("last %v", r.Last())
+		if diff := cmp.Diff(map[string]job.Last{"seal": {Due: start}}, r.Last()); diff != "" {
+			t.Errorf("it claims to know more than its own start:\n%s", diff)
 		}
 	})
 }
@@ -173,44 +173,33 @@ func TestLastTellsWhatThisReplicaHasSeen(t *testing.T) {
 		j := hourly(func(context.Context) error { c.forward(time.Minute); return result })
 		other := job.Job{Name: "other", Every: time.Hour, Lease: time.Minute, Run: j.Run}
 		a, b := runner(d, "a", &c, &log, j, other), runner(d, "b", &c, &log, j)
-		if len(a.Last()) != 0 {
-			t.Errorf("before anything was looked at: %v", a.Last())
+		check := func(when string, r *job.Runner, want map[string]job.Last) {
+			t.Helper()
+			if diff := cmp.Diff(want, r.Last()); diff != "" {
+				t.Errorf("%s:\n%s", when, diff)
+			}
 		}
+		unseen := job.Last{Due: start}
+		check("before anything was looked at", a, map[string]job.Last{"seal": unseen, "other": unseen})
 		try(t, a, j)
 		try(t, b, j)
 		ran := job.Last{Ran: start, Took: time.Minute, Due: start.Add(61 * time.Minute)}
-		for name, c := range map[string]struct {
-			r    *job.Runner
-			want map[string]job.Last
-		}{
-			"the one that ran it":  {a, map[string]job.Last{"seal": ran}},
-			"the one that did not": {b, map[string]job.Last{"seal": {Due: ran.Due}}},
-		} {
-			if diff := cmp.Diff(c.want, c.r.Last()); diff != "" {
-				t.Errorf("%s:\n%s", name, diff)
-			}
-		}
-		// The next period is the other's; the first learns of it when it looks.
+		check("the one that ran it", a, map[string]job.Last{"seal": ran, "other": unseen})
+		check("the one that did not", b, map[string]job.Last{"seal": {Due: ran.Due}})
+		// The next period is the other's, and fails; the first learns of it when it
+		// looks.
 		c.forward(time.Hour)
 		result = errors.New("failed")
 		try(t, b, j)
-		if diff := cmp.Diff(map[string]job.Last{"seal": ran}, a.Last()); diff != "" {
-			t.Error(diff)
-		}
+		check("before it looks", a, map[string]job.Last{"seal": ran, "other": unseen})
 		try(t, a, j)
-		ran.Due = start.Add(122 * time.Minute)
-		if diff := cmp.Diff(map[string]job.Last{"seal": ran}, a.Last()); diff != "" {
-			t.Error(diff)
-		}
-		if l := b.Last()["seal"]; !l.Failed || !l.Ran.Equal(start.Add(61*time.Minute)) || l.Took != time.Minute {
-			t.Errorf("the failed run is %+v", l)
-		}
+		ran.Due, ran.Failed = start.Add(122*time.Minute), true
+		check("once it has looked", a, map[string]job.Last{"seal": ran, "other": unseen})
+		check("the one that failed", b, map[string]job.Last{"seal": {Due: ran.Due, Failed: true, Ran: start.Add(61 * time.Minute), Took: time.Minute}})
 		// What is returned is the caller's own.
 		l := a.Last()
 		l["seal"] = job.Last{}
-		delete(l, "seal")
-		if diff := cmp.Diff(map[string]job.Last{"seal": ran}, a.Last()); diff != "" {
-			t.Error(diff)
-		}
+		delete(l, "other")
+		check("after the caller changed it", a, map[string]job.Last{"seal": ran, "other": unseen})
 	})
 }

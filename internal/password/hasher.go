@@ -16,10 +16,8 @@ import (
 
 const (
 	defaultWait = 2 * time.Second
-	// nominalHash is what one hash of DefaultCost takes on one core.
-	nominalHash = 250 * time.Millisecond
-	// maxQueue bounds the default for the low costs of development.
-	maxQueue = 1024
+	// defaultQueue is what waiting callers may cost in memory, some 20 KiB each.
+	defaultQueue = 1024
 )
 
 // Config says how much a Hasher works. The zero value is right for production.
@@ -31,10 +29,10 @@ type Config struct {
 	// Workers is how many hashes are made at once; 0 stands for all cores but
 	// one (runtime.GOMAXPROCS), at least one.
 	Workers int
-	// Queue is how many callers may wait behind those; 0 stands for as many as
-	// the workers serve within Wait, so that nobody is let in who would be
-	// turned away later: eight for each worker at cost 12 and 2 seconds. A
-	// negative number stands for none.
+	// Queue is how many callers may wait behind those; 0 stands for 1024, and a
+	// negative number for none. It is far more than are served within Wait: who
+	// waits costs nothing but memory, while clients that are turned away at once
+	// come back at once, and their requests take the cores that the rest needs.
 	Queue int
 	// Wait is how long one caller waits at most; 0 stands for 2 seconds.
 	Wait time.Duration
@@ -58,13 +56,10 @@ func (c Config) withDefaults() Config {
 	if c.Wait == 0 {
 		c.Wait = defaultWait
 	}
-	switch {
-	case c.Queue == 0:
-		one := nominalHash << c.Cost >> DefaultCost
-		c.Queue = int(min(max(time.Duration(c.Workers)*c.Wait/one, 1), maxQueue))
-	case c.Queue < 0:
-		c.Queue = 0
+	if c.Queue == 0 {
+		c.Queue = defaultQueue
 	}
+	c.Queue = max(c.Queue, 0)
 	return c
 }
 
@@ -232,8 +227,9 @@ func (h *Hasher) do(ctx context.Context, work func() error) error {
 	return h.refuse()
 }
 
-// refuse counts and returns the fault for whoever finds no room. A full queue
-// is served within the longest wait, so that is when to come back.
+// refuse counts and returns the fault for whoever finds no room or has waited
+// too long. All who wait now are gone after the longest wait, so that is when to
+// come back.
 func (h *Hasher) refuse() error {
 	h.shed.Add(1)
 	busy := fault.New(fault.Unavailable, "busy", "Too many people are signing in at this moment. Please try again in a few seconds.")

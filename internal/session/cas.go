@@ -3,4 +3,4 @@
 package session
 
 // inForce is the statement that [Store.Rotate] runs: see cas_broken.go.
-const inForce = rotate
+const inForce = RotateSQL

@@ -59,13 +59,15 @@ func (s *Store) Present(token string) (Presented, Turn) {
 	return Presented{token: t}, ""
 }
 
-// rotate is the one statement for whoever comes first, comes at the same time,
+// RotateSQL is the one statement for whoever comes first, comes at the same time,
 // comes again after a lost answer, or comes with a stolen token. It touches no
 // index but the primary key.
 //
+// It is exported for the benchmark that gives the same to pgbench.
+//
 // $1 id $2 presented hash $3 candidate hash $4 candidate salt $5 presented
 // generation $6 now $7 now-grace $8 now-retry $9 now+idle
-const rotate = `UPDATE session SET
+const RotateSQL = `UPDATE session SET
 	gen        = CASE WHEN cur = $2 THEN gen + 1 ELSE gen END,
 	prev       = CASE WHEN cur = $2 THEN cur ELSE prev END,
 	rotated_at = CASE WHEN cur = $2 THEN $6 ELSE rotated_at END,

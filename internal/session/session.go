@@ -83,22 +83,33 @@ type Grant struct {
 	Generation   uint32
 }
 
+// Columns are the columns of a session's row that [Store.Make] fills.
+var Columns = []string{"id", "account_id", "roles", "amr", "user_agent", "address", "auth_at", "max_at", "idle_at",
+	"gen", "cur", "salt", "minted_at", "rotated_at"}
+
 // Begin starts a session in the transaction; the statement is deferred.
 func (s *Store) Begin(tx *db.Tx, b Start, now time.Time) Grant {
+	grant, row := s.Make(b, now)
+	tx.Defer(`INSERT INTO session (id, account_id, roles, amr, user_agent, address, auth_at, max_at, idle_at, gen, cur, salt, minted_at, rotated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`, row...)
+	return grant
+}
+
+// Make returns a session that stands nowhere yet, and its row in the order of
+// Columns: for Begin, and for whoever fills a database with many.
+func (s *Store) Make(b Start, now time.Time) (Grant, []any) {
 	sid := uuid.MustParse(s.random.ID(now))
 	salt := s.random.Bytes(saltSize)
 	t := derived(s.keys, s.epoch, sid, 1, salt)
 	maxAt := now.Add(s.config.Max)
 	idleAt := earlier(now.Add(s.config.Idle), maxAt)
 	at := db.Micros(now)
-	tx.Defer(`INSERT INTO session (id, account_id, roles, amr, user_agent, address, auth_at, max_at, idle_at, gen, cur, salt, minted_at, rotated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
-		sid.String(), b.Account, encodeList(b.Roles), encodeList(b.AMR), b.UserAgent, b.Address,
-		at, db.Micros(maxAt), db.Micros(idleAt), int64(t.generation), t.hash(), salt, at, at)
-	return Grant{
+	grant := Grant{
 		Session: sid.String(), Account: b.Account, Roles: b.Roles, AMR: b.AMR, AuthAt: now,
 		Refresh: t.encode(s.keys), RefreshUntil: idleAt, Generation: t.generation,
 	}
+	return grant, []any{sid.String(), b.Account, encodeList(b.Roles), encodeList(b.AMR), b.UserAgent, b.Address,
+		at, db.Micros(maxAt), db.Micros(idleAt), int64(t.generation), t.hash(), salt, at, at}
 }
 
 // End ends one session and returns its account, or ErrNotFound if it was not

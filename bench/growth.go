@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/account"
+	"github.com/gatehouse-auth/gatehouse/internal/bench"
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+)
+
+// Sessions that a turn of the growth measures goes over, spread over the whole
+// database.
+const (
+	refreshSessions = 3000
+	meSessions      = 300
+)
+
+// grown is a server on a database of one size.
+type grown struct {
+	served
+	accounts int
+	db       *db.DB // beside it, for the look-up
+}
+
+// growth compares the cost of the calls on databases of different sizes.
+func (r *run) growth(ctx context.Context) ([]Measure, error) {
+	var out []Measure
+	for _, dialect := range []string{"SQLite", "PostgreSQL"} {
+		ms, err := r.growthOn(ctx, dialect)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ms...)
+	}
+	return out, nil
+}
+
+func (r *run) growthOn(ctx context.Context, dialect string) (out []Measure, err error) {
+	var all []*grown
+	defer func() {
+		for _, g := range all {
+			g.stop()
+			_ = g.db.Close()
+		}
+	}()
+	for _, n := range r.sizes {
+		g, err := r.grow(ctx, dialect, n)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, g)
+	}
+	for _, call := range []struct {
+		what, unit string
+		do         func(context.Context, *grown) (float64, error)
+	}{
+		{"refresh, 8 clients", "a second", func(ctx context.Context, g *grown) (float64, error) {
+			return r.perSecond(g.process, bench.Load{Scenario: bench.Refresh, Clients: 8, Sessions: g.take(r.perTurn(g, refreshSessions))})(ctx)
+		}},
+		{"GET /v1/me, 8 clients", "a second", func(ctx context.Context, g *grown) (float64, error) {
+			return r.perSecond(g.process, bench.Load{Scenario: bench.Me, Clients: 8, Sessions: g.take(r.perTurn(g, meSessions))})(ctx)
+		}},
+		{"sign-in's look-up", "a second", func(ctx context.Context, g *grown) (float64, error) { return g.lookUps(ctx, r.turn/4) }},
+	} {
+		for _, large := range all[1:] {
+			m, err := r.duel(ctx, Measure{
+				Name: "growth", What: fmt.Sprintf("%s on %s, %d accounts : %d accounts", call.what, dialect, large.accounts, all[0].accounts),
+				Unit: call.unit, AtLeast: 0.8,
+			}, func(ctx context.Context) (float64, error) { return call.do(ctx, large) },
+				func(ctx context.Context) (float64, error) { return call.do(ctx, all[0]) })
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}
+
+// perTurn is how many of a database's tokens one turn uses: as many as wanted,
+// if all turns together leave enough.
+func (r *run) perTurn(g *grown, wanted int) int {
+	turns := r.rounds * max(len(r.sizes)-1, 1)
+	have := g.accounts * sessionsEach * wanted / (refreshSessions + meSessions) / turns
+	return min(wanted, have)
+}
+
+func (r *run) grow(ctx context.Context, dialect string, accounts int) (*grown, error) {
+	began := time.Now()
+	g := &grown{accounts: accounts}
+	keep := min(accounts*sessionsEach, r.rounds*max(len(r.sizes)-1, 1)*(refreshSessions+meSessions))
+	var dbURL string
+	var err error
+	if dialect == "SQLite" {
+		var path string
+		path, g.tokens, err = r.sqlite(ctx, accounts, keep)
+		dbURL = "sqlite:" + path
+	} else {
+		if _, dbURL, err = r.database(ctx, ""); err == nil {
+			g.tokens, err = fill(ctx, dbURL, master, accounts, keep)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	// The sample came in the order of the rows; clients do not.
+	rand.Shuffle(len(g.tokens), func(i, j int) { g.tokens[i], g.tokens[j] = g.tokens[j], g.tokens[i] })
+	fmt.Fprintf(os.Stderr, "   %s with %d accounts, filled in %.0f s\n", dialect, accounts, time.Since(began).Seconds())
+	if g.process, err = r.startGatehouse(ctx, dbURL, cheap); err != nil {
+		return nil, err
+	}
+	if g.db, err = db.Open(ctx, db.Config{URL: dbURL}); err != nil {
+		g.stop()
+	}
+	return g, err
+}
+
+// lookUps returns how many addresses a second can be looked up, one at a time.
+func (g *grown) lookUps(ctx context.Context, d time.Duration) (float64, error) {
+	n, began := 0, time.Now()
+	for time.Since(began) < d {
+		a, err := account.ParseAddress("email", address(rand.IntN(g.accounts))) //nolint:gosec // no secret
+		if err != nil {
+			return 0, err
+		}
+		if err := g.db.Read(ctx, func(tx *db.Tx) error { _, err := account.ByAddress(tx, a); return err }); err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return float64(n) / time.Since(began).Seconds(), nil
+}

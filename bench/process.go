@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// process is a server that was started for the benchmark.
+type process struct {
+	cmd *exec.Cmd
+	url *url.URL
+	// answered is how long it took from the start to the first good answer.
+	answered time.Duration
+}
+
+// master is the JWT_SECRET_KEY of every server here.
+const master = "q7Vx2mZp9LtRw4KcYb8NsHf3GdJ6TaEu"
+
+// startGatehouse starts the binary on a database and waits until it is ready.
+// The settings are NAME=value.
+func (r *run) startGatehouse(ctx context.Context, dbURL string, settings ...string) (*process, error) {
+	public, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	admin, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	r.servers++
+	log, err := os.Create(filepath.Join(r.folder, fmt.Sprintf("gatehouse-%d.log", r.servers)))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.CommandContext(ctx, r.binary, "serve") //nolint:gosec // the binary that we built
+	cmd.Env = append([]string{
+		"PATH=" + os.Getenv("PATH"), "DATABASE_URL=" + dbURL, "JWT_SECRET_KEY=" + master, "LISTEN_ADDR=" + public, "ADMIN_LISTEN_ADDR=" + admin,
+	}, settings...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = r.folder, log, log
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &process{cmd: cmd, url: &url.URL{Scheme: "http", Host: public}}
+	for time.Since(began) < 30*time.Second {
+		if ready(ctx, "http://"+admin+"/readyz") {
+			p.answered = time.Since(began)
+			return p, nil
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	p.stop()
+	text, _ := os.ReadFile(log.Name())
+	return nil, fmt.Errorf("the server did not become ready:\n%s", text)
+}
+
+// startBare starts this program again as the bare handler.
+func startBare(ctx context.Context) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, self, "-bare") //nolint:gosec // ourselves
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		return nil, fmt.Errorf("the bare handler did not start: %w", err)
+	}
+	u, err := url.Parse(strings.TrimSpace(line))
+	return &process{cmd: cmd, url: u}, err
+}
+
+func (p *process) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	_ = p.cmd.Wait()
+}
+
+// memory is the process's resident memory in MB.
+func (p *process) memory() (float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmRSS:" {
+			kb, err := strconv.ParseFloat(f[1], 64)
+			return kb * 1024 / 1e6, err
+		}
+	}
+	return 0, fmt.Errorf("the kernel tells no VmRSS")
+}
+
+func ready(ctx context.Context, address string) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return false
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	res.Body.Close()
+	return res.StatusCode == http.StatusOK
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
