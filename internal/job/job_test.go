@@ -316,3 +316,39 @@ func TestARunEndsBeforeItsLease(t *testing.T) {
 		}
 	})
 }
+
+// A clock that was wrong by years must not put a job off by years: what lies
+// further ahead than any run could put it does not count.
+func TestATimeThatNoRunCouldHaveWrittenDoesNotCount(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		for name, c := range map[string]struct {
+			due, leased time.Duration
+			want        bool
+		}{
+			"due a period on":            {time.Hour, 0, false},
+			"due as late as can be":      {2*time.Hour + 10*time.Minute, 0, false},
+			"due later":                  {2*time.Hour + 10*time.Minute + time.Microsecond, 0, true},
+			"due in a hundred years":     {100 * 365 * 24 * time.Hour, 0, true},
+			"leased as long as can be":   {0, 20 * time.Minute, false},
+			"leased longer":              {0, 20*time.Minute + time.Microsecond, true},
+			"leased for a hundred years": {0, 100 * 365 * 24 * time.Hour, true},
+			"late, but leased":           {100 * 365 * 24 * time.Hour, time.Minute, false},
+		} {
+			var clock clock
+			var log notes
+			j := hourly(func(context.Context) error { return nil })
+			j.Name = name
+			err := d.Write(ctx, func(tx *db.Tx) error {
+				_, err := tx.Exec(`INSERT INTO job (name, holder, leased_to, due_at, error) VALUES ($1, 'wrong', $2, $3, '')`,
+					name, db.Micros(start.Add(c.leased)), db.Micros(start.Add(c.due)))
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ran := try(t, runner(d, "a", &clock, &log, j), j); ran != c.want {
+				t.Errorf("%s: ran %v, want %v", name, ran, c.want)
+			}
+		}
+	})
+}
