@@ -66,8 +66,8 @@ func ParseAddress(field, s string) (Address, error) {
 }
 
 // invisible finds what IDNA drops from a domain without a word, and its like: an
-// address with it looks like another one. The joiners that Persian and some
-// Indic names are written with stay, where IDNA lets them.
+// address or a name with it looks like another one. The joiners that Persian and
+// some Indic names are written with stay, where IDNA lets them.
 func invisible(r rune) bool {
 	return r != '\u200c' && r != '\u200d' &&
 		unicode.In(r, unicode.Cc, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)

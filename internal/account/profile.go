@@ -24,10 +24,7 @@ func CheckName(field, name string) error {
 		return fault.Field(field, "name_too_long", "A name has at most %d characters.", maxName)
 	}
 	for _, r := range name {
-		if r == '\u200c' || r == '\u200d' {
-			continue // the joiners that Persian and some Indic names are written with
-		}
-		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
+		if invisible(r) || unicode.In(r, unicode.Zl, unicode.Zp) {
 			return fault.Field(field, "invalid_name", "A name can't hold control characters or invisible ones.")
 		}
 	}

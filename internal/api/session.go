@@ -1,9 +1,11 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/event"
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
@@ -113,7 +115,8 @@ func (a *API) refresh(w http.ResponseWriter, r *http.Request) error {
 }
 
 // logout takes an access token in the header, a refresh token in the body, or
-// the cookies; with several it ends the sessions of all.
+// the cookies. Any that is good is enough, and with several it ends the sessions
+// of all.
 func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		RefreshToken string `json:"refresh_token"`
@@ -121,25 +124,30 @@ func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
 	if err := web.DecodeOptional(w, r, &in); err != nil {
 		return err
 	}
-	bearer, ok, err := web.Bearer(r)
-	if err != nil {
-		return err
-	}
-	if !ok && in.RefreshToken == "" {
+	bearer, ok, refused := web.Bearer(r)
+	if !ok && refused == nil && in.RefreshToken == "" {
 		return a.logoutCookies(w, r)
 	}
-	if in.RefreshToken != "" {
-		if err := a.SignOut.ByRefresh(r.Context(), in.RefreshToken, web.Origin(r)); err != nil {
+	done := false
+	for _, t := range []struct {
+		token string
+		end   func(context.Context, string, event.Origin) error
+	}{{in.RefreshToken, a.SignOut.ByRefresh}, {bearer, a.SignOut.ByAccess}} {
+		if t.token == "" {
+			continue
+		}
+		err := t.end(r.Context(), t.token, web.Origin(r))
+		switch {
+		case err == nil:
+			done = true
+		case fault.KindOf(err) == fault.Unauthenticated:
+			refused = err
+		default:
 			return err
 		}
 	}
-	if ok {
-		// An access token that has expired beside a good refresh token is what a
-		// client that was idle has: it gets what it wants.
-		err := a.SignOut.ByAccess(r.Context(), bearer, web.Origin(r))
-		if err != nil && (in.RefreshToken == "" || fault.KindOf(err) != fault.Unauthenticated) {
-			return err
-		}
+	if !done {
+		return refused
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

@@ -33,6 +33,7 @@ func TestTheClockIsSetBackAndForth(t *testing.T) {
 				for _, at := range []time.Duration{step, 0} {
 					before := g.access
 					c.set(at)
+					h.ready()
 					// An access token from a clock that was wrong may be refused, as one that
 					// has expired is; the refresh token is good for another.
 					if a := h.do(request{method: "GET", path: "/v1/me", bearer: before}); a.status != 200 && a.str("code") != "invalid_token" {

@@ -228,7 +228,7 @@ func TestTheLoginPage(t *testing.T) {
 			v := url.Values{"email": {"ada@example.org"}, "password": {pass}, "return_to": {returnTo}}
 			return request{method: "POST", path: "/login", body: v.Encode(), contentType: "application/x-www-form-urlencoded"}
 		}
-		if a := b.send(form("wrong password, quite", "")); a.status != 401 || !strings.Contains(a.text, "The e-mail address or the password is wrong.") || strings.Contains(a.text, "wrong password, quite") {
+		if a := b.send(form("wrong password, quite", "")); a.status != 401 || !strings.Contains(a.text, "The e-mail address or the password is wrong,") || strings.Contains(a.text, "wrong password, quite") {
 			h.Errorf("a wrong password: %d\n%s", a.status, a.text)
 		}
 		a := b.send(form(passphrase, "/somewhere?a=b"))

@@ -250,3 +250,43 @@ func (h *house) operator() (*flow.Operator, func() error) {
 }
 
 var originOfTests = event.Origin{RequestID: "test", UserAgent: "test"}
+
+// ready waits until the server says that it is, as it does at most a second after
+// its clock was set.
+func (h *house) ready() {
+	h.Helper()
+	h.eventually("readyz", func() (string, bool) {
+		status, text := h.admin("/readyz")
+		return text, status == 200
+	})
+}
+
+// settled waits until no background job is due, so that whatever goes to the
+// database next is the test's doing.
+func (h *house) settled() {
+	h.Helper()
+	d := h.database()
+	h.eventually("the jobs", func() (string, bool) {
+		var waiting int64
+		err := d.Read(h.Context(), func(tx *db.Tx) error {
+			return tx.QueryRow(`SELECT 2 - COUNT(*) FROM job WHERE finished_at IS NOT NULL AND leased_to = 0`).Scan(&waiting)
+		})
+		return fmt.Sprint(waiting, " still to run, ", err), err == nil && waiting == 0
+	})
+}
+
+// eventually tries until it holds, for half a minute at most.
+func (h *house) eventually(what string, holds func() (said string, ok bool)) {
+	h.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		said, ok := holds()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			h.Fatalf("%s: %s", what, said)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}

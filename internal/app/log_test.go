@@ -135,7 +135,7 @@ func TestWhichOutcomeIsLoggedAtWhichLevel(t *testing.T) {
 		{"a database that went back in time", func() { change(`UPDATE session SET gen = 0, cur = salt`) }, call(refreshing(refresh)),
 			"INFO security event, INFO security event, ERROR A client holds a refresh token newer than the database knows: the database went back in time. If a backup was restored by hand, all sessions from after it are to be ended., INFO request"},
 		{"no database", h.breakDatabase, call(request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase}}), "WARN request"},
-		{"readyz without a database", nil, probe("/readyz"), "WARN readyz: the database does not answer, WARN request"},
+		{"readyz without a database", nil, probe("/readyz"), "WARN readyz: the database does not serve, WARN request"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.before != nil {

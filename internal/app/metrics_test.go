@@ -264,7 +264,7 @@ func TestEachOutcomeOfAFlowIsCounted(t *testing.T) {
 	})
 	each(t, func(h *house) {
 		h.register("ada@example.org")
-		h.expect(403, "email_unverified", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase}})
+		h.expect(401, "invalid_credentials", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase}})
 		want := map[string]string{"register success": "1", "sign_in email_unverified": "1"}
 		if diff := cmp.Diff(want, h.counts()); diff != "" {
 			h.Error(diff)

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/event"
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
@@ -98,17 +99,38 @@ func Operator(ctx context.Context, c *config.Config, log *slog.Logger) (*flow.Op
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &Server{config: c, db: d, log: log}
-	if err := s.prepareSchema(ctx); err != nil {
+	random := secret.Random{}
+	if err := prepareOperator(ctx, c, d, log, random); err != nil {
 		return nil, nil, errors.Join(err, d.Close())
 	}
-	random, hasher := secret.Random{}, newHasher(c)
+	hasher := newHasher(c)
 	o := &flow.Operator{
 		DB: d, Hasher: hasher, Policy: password.Policy{MinLength: c.PasswordMinLength},
 		Revoked: token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
 		Events:  event.NewLog(log, random, time.Now, nil), Random: random, Now: time.Now,
 	}
 	return o, func() error { hasher.Close(); return d.Close() }, nil
+}
+
+func prepareOperator(ctx context.Context, c *config.Config, d *db.DB, log *slog.Logger, random secret.Random) error {
+	if err := firstSchema(ctx, c, d, log); err != nil {
+		return err
+	}
+	if err := d.Serves(ctx); err != nil {
+		return err
+	}
+	return keyring.Install(ctx, d, random, time.Now())
+}
+
+// firstSchema makes the schema of a SQLite database that has none. An existing
+// one is serve's and migrate's to bring up to date: it may be another version's.
+func firstSchema(ctx context.Context, c *config.Config, d *db.DB, log *slog.Logger) error {
+	schema, err := d.Schema(ctx)
+	if err != nil || d.Dialect() != db.SQLite || schema.Current > 0 {
+		return err
+	}
+	_, err = Migrate(ctx, c, log)
+	return err
 }
 
 func newHasher(c *config.Config) *password.Hasher {

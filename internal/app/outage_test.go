@@ -318,6 +318,7 @@ func TestACommitThatIsCutOff(t *testing.T) {
 			// So that the statements travel as text.
 			g := open(t, p.URL()+"&default_query_exec_mode=cache_describe").guest("ada@example.org")
 			other := g.login("ada@example.org")
+			g.settled()
 			for _, c := range []struct {
 				again int
 				request

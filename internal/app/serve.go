@@ -74,32 +74,34 @@ func notClosed(err error) error {
 // sessionKeep is how long an ended session is kept (RET-4).
 const sessionKeep = 30 * 24 * time.Hour
 
-// forgetSessions deletes sessions that ended long ago, a batch a transaction.
+// forgetSessions deletes sessions that ended long ago.
 func forgetSessions(d *db.DB, now func() time.Time) job.Job {
-	const batch = 500
-	return job.Job{
-		Name: "forget-sessions", Every: time.Hour, Lease: 10 * time.Minute,
-		Run: func(ctx context.Context) error {
-			for {
-				var n int64
-				err := d.Write(ctx, func(tx *db.Tx) (err error) {
-					n, err = session.Forget(tx, now().Add(-sessionKeep), batch)
-					return err
-				})
-				if err != nil || n < batch {
-					return err
-				}
-			}
-		},
-	}
+	return inBatches(d, "forget-sessions", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
+		return session.Forget(tx, now().Add(-sessionKeep), limit)
+	})
 }
 
 // forgetRevocations deletes those that no living token can meet.
 func forgetRevocations(d *db.DB, now func() time.Time) job.Job {
-	return job.Job{
-		Name: "forget-revocations", Every: 10 * time.Minute, Lease: 5 * time.Minute,
-		Run: func(ctx context.Context) error {
-			return d.Write(ctx, func(tx *db.Tx) error { return token.Forget(tx, now()) })
-		},
-	}
+	return inBatches(d, "forget-revocations", 10*time.Minute, func(tx *db.Tx, limit int) (int64, error) {
+		return token.Forget(tx, now(), limit)
+	})
+}
+
+// inBatches is a job that deletes a batch in each transaction until there is
+// less than one left, so that nobody waits long for it.
+func inBatches(d *db.DB, name string, every time.Duration, remove func(tx *db.Tx, limit int) (int64, error)) job.Job {
+	const batch = 500
+	return job.Job{Name: name, Every: every, Lease: 10 * time.Minute, Run: func(ctx context.Context) error {
+		for {
+			var n int64
+			err := d.Write(ctx, func(tx *db.Tx) (err error) {
+				n, err = remove(tx, batch)
+				return err
+			})
+			if err != nil || n < batch {
+				return err
+			}
+		}
+	}}
 }

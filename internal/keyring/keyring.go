@@ -90,6 +90,15 @@ func Open(ctx context.Context, d *db.DB, random secret.Random, now time.Time, ma
 	return ring, err
 }
 
+// Install makes the installation's row if there is none, as Open does: an
+// operator's command may come before the first start.
+func Install(ctx context.Context, d *db.DB, random secret.Random, now time.Time) error {
+	return d.Write(ctx, func(tx *db.Tx) error {
+		_, err := openInstall(tx, random, now)
+		return err
+	})
+}
+
 func openInstall(tx *db.Tx, random secret.Random, now time.Time) (*Ring, error) {
 	// A replica that comes second waits here for the first one's commit.
 	if _, err := tx.Exec(`INSERT INTO install (one, id, epoch, created_at) VALUES (1, $1, 1, $2) ON CONFLICT DO NOTHING`,

@@ -323,19 +323,12 @@ func TestFailingWork(t *testing.T) {
 	}
 }
 
-// The queue that a worker has by default is what it serves within the wait,
-// at a quarter of a second for each at cost 12.
+// The wait bounds the queue in time; its length only bounds what it costs.
 func TestDefaults(t *testing.T) {
 	cores := max(runtime.GOMAXPROCS(0)-1, 1)
 	for _, c := range []struct{ in, want Config }{
-		{Config{}, Config{Cost: 12, Workers: cores, Queue: 8 * cores, Wait: 2 * time.Second}},
-		{Config{Workers: 1}, Config{Cost: 12, Workers: 1, Queue: 8, Wait: 2 * time.Second}},
-		{Config{Workers: 7}, Config{Cost: 12, Workers: 7, Queue: 56, Wait: 2 * time.Second}},
-		{Config{Workers: 1, Wait: time.Second}, Config{Cost: 12, Workers: 1, Queue: 4, Wait: time.Second}},
-		{Config{Workers: 1, Cost: 13}, Config{Cost: 13, Workers: 1, Queue: 4, Wait: 2 * time.Second}},
-		{Config{Workers: 1, Cost: 16}, Config{Cost: 16, Workers: 1, Queue: 1, Wait: 2 * time.Second}},
-		{Config{Workers: 3, Cost: 16}, Config{Cost: 16, Workers: 3, Queue: 1, Wait: 2 * time.Second}},
-		{Config{Workers: 1, Cost: 4}, Config{Cost: 4, Workers: 1, Queue: 1024, Wait: 2 * time.Second}},
+		{Config{}, Config{Cost: 12, Workers: cores, Queue: 1024, Wait: 2 * time.Second}},
+		{Config{Workers: 7, Cost: 16, Wait: time.Second}, Config{Cost: 16, Workers: 7, Queue: 1024, Wait: time.Second}},
 		{Config{Workers: 2, Queue: 3}, Config{Cost: 12, Workers: 2, Queue: 3, Wait: 2 * time.Second}},
 		{Config{Workers: 2, Queue: -1}, Config{Cost: 12, Workers: 2, Queue: 0, Wait: 2 * time.Second}},
 	} {

@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -46,7 +47,9 @@ func (r *Revocations) Poll(ctx context.Context) error {
 	f.mu.Lock()
 	mark, loaded := f.mark, f.loadedAt
 	f.mu.Unlock()
-	all := asked.Sub(loaded) >= reloadEvery
+	// A time in the future is one of a clock that was set back since: what was
+	// forgotten by it may matter again.
+	all := asked.Sub(loaded) >= reloadEvery || asked.Before(loaded)
 	var (
 		horizon int64
 		rows    []revocation
@@ -101,16 +104,18 @@ func (r *Revocations) Run(ctx context.Context, complain func(error)) {
 
 // Age is how long ago the last good poll was asked for, by the monotonic clock
 // or the wall clock, whichever says more: a machine that was suspended has only
-// one of them right.
+// one of them right. It is endless before the first poll, and when the clock was
+// set back since.
 func (r *Revocations) Age() time.Duration {
 	r.freshness.mu.Lock()
 	asked := r.freshness.askedAt
 	r.freshness.mu.Unlock()
-	if asked.IsZero() {
-		return 1<<63 - 1
-	}
 	now := r.now()
-	return max(now.Sub(asked), now.Round(0).Sub(asked.Round(0)))
+	wall := now.Round(0).Sub(asked.Round(0))
+	if asked.IsZero() || wall < 0 {
+		return math.MaxInt64
+	}
+	return max(now.Sub(asked), wall)
 }
 
 // Check returns nil for a token that has not been revoked, ErrInvalid for one

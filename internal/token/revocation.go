@@ -168,8 +168,14 @@ func read(rows *db.Rows, err error) ([]revocation, error) {
 	return out, rows.Err()
 }
 
-// Forget deletes the rows that can't matter any more.
-func Forget(tx *db.Tx, now time.Time) error {
-	_, err := tx.Exec(`DELETE FROM revocation WHERE expires_at <= $1`, db.Micros(now))
-	return err
+// keepRows is how much longer a row is kept than it can matter, for a clock that
+// was set forward and is set back again.
+const keepRows = 2 * time.Hour
+
+// Forget deletes up to limit rows that can't matter any more, and returns how
+// many it deleted.
+func Forget(tx *db.Tx, now time.Time, limit int) (int64, error) {
+	return tx.Exec(`DELETE FROM revocation WHERE tx IN (
+		SELECT tx FROM revocation WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2) AND expires_at <= $1`,
+		db.Micros(now.Add(-keepRows)), limit)
 }

@@ -45,9 +45,10 @@ func Decode(w http.ResponseWriter, r *http.Request, into any) error {
 }
 
 // DecodeOptional is Decode for a call whose body may be left out: then into
-// stays as it is. Left out means no content and no Content-Type.
+// stays as it is. A Content-Type without a body is taken for left out too: many
+// clients always send one.
 func DecodeOptional(w http.ResponseWriter, r *http.Request, into any) error {
-	if r.ContentLength == 0 && len(r.Header["Content-Type"]) == 0 {
+	if r.ContentLength == 0 {
 		return nil
 	}
 	return Decode(w, r, into)
