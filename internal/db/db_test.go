@@ -172,6 +172,13 @@ func TestACallerThatHasGivenUpCostsNothing(t *testing.T) {
 		if !errors.Is(err, context.Canceled) || count(t, d) != 0 {
 			t.Errorf("%d rows, error %v", count(t, d), err)
 		}
+		err = d.Read(gone, func(tx *db.Tx) error {
+			var n int64
+			return tx.QueryRow(`SELECT COUNT(*) FROM job`).Scan(&n)
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("a read for nobody: error %v", err)
+		}
 	})
 }
 

@@ -73,9 +73,17 @@ func makePrivate(path string) error {
 	return f.Close()
 }
 
+// read runs its statements under no context of the caller's: database/sql and
+// the driver would each start a goroutine to watch over it, which takes twice
+// as long as a look-up by key. One that has given up is noticed before, and
+// none waits for long: a read needs no lock that a writer holds, and every
+// query of a feature has an index and a limit.
 func (e *sqliteEngine) read(ctx context.Context, fn func(*Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	c := &liteReader{engine: e}
-	if err := fn(&Tx{ctx: ctx, conn: c}); err != nil {
+	if err := fn(&Tx{ctx: context.WithoutCancel(ctx), conn: c}); err != nil {
 		return err
 	}
 	if c.deferred {
