@@ -17,17 +17,17 @@ import (
 type ledger struct {
 	h    *house
 	db   *db.DB
-	last string
+	seen map[string]bool // ids of one millisecond come in no order
 }
 
-func newLedger(h *house) *ledger { return &ledger{h: h, db: h.database()} }
+func newLedger(h *house) *ledger { return &ledger{h: h, db: h.database(), seen: map[string]bool{}} }
 
 func (l *ledger) next() []string {
 	l.h.Helper()
 	out := []string{}
 	err := l.db.Read(context.Background(), func(tx *db.Tx) error {
 		rows, err := tx.Query(`SELECT e.id, e.kind, e.outcome, p.person, p.data FROM event AS e JOIN event_personal AS p ON p.event_id = e.id
-			WHERE e.id > $1 ORDER BY e.tx, e.time, e.id`, l.last)
+			ORDER BY e.tx, e.time, e.id`)
 		if err != nil {
 			return err
 		}
@@ -37,6 +37,10 @@ func (l *ledger) next() []string {
 			if err := rows.Scan(&id, &kind, &outcome, &person, &data); err != nil {
 				return err
 			}
+			if l.seen[id] {
+				continue
+			}
+			l.seen[id] = true
 			var p struct {
 				Account   string
 				RequestID string `json:"request_id"`
@@ -52,7 +56,6 @@ func (l *ledger) next() []string {
 			if p.Account != person || p.RequestID == "" || p.Address != "127.0.0.1" {
 				l.h.Errorf("event %s: person %q, data %s", kind, person, data)
 			}
-			l.last = max(l.last, id)
 			out = append(out, strings.TrimSpace(fmt.Sprint(kind, " ", outcome, " ", p.Detail.Reason)))
 		}
 		return rows.Err()
