@@ -28,7 +28,7 @@ func (l *ledger) next() []string {
 	out := []string{}
 	err := l.db.Read(context.Background(), func(tx *db.Tx) error {
 		rows, err := tx.Query(`SELECT e.id, e.kind, e.outcome, p.person, p.data FROM event AS e JOIN event_personal AS p ON p.event_id = e.id
-			ORDER BY e.tx, e.id`)
+			ORDER BY e.tx, e.time, e.id`)
 		if err != nil {
 			return err
 		}

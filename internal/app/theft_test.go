@@ -173,6 +173,29 @@ func TestJWT5_AnEndedSessionIsRefusedAtOnce(t *testing.T) {
 	})
 }
 
+func TestASessionTooManyEndsTheOldest(t *testing.T) {
+	each(t, func(h *house) {
+		h.register("ada@example.org")
+		first, second := h.login("ada@example.org"), h.login("ada@example.org")
+		var wg sync.WaitGroup
+		for range 16 {
+			wg.Go(func() {
+				if a, err := h.try(request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase}}); err != nil || a.status != 200 {
+					h.Errorf("%d %v", a.status, err)
+				}
+			})
+		}
+		wg.Wait()
+		h.expect(401, "invalid_token", request{method: "GET", path: "/v1/me", bearer: first.str("access_token")})
+		h.expect(401, "invalid_token", request{method: "GET", path: "/v1/me", bearer: second.str("access_token")})
+		last := h.login("ada@example.org")
+		list := h.expect(200, "", request{method: "GET", path: "/v1/sessions", bearer: last.str("access_token")})
+		if n := len(list.fields["sessions"].([]any)); n != 3 {
+			h.Errorf("the account has %d sessions, and may have 3", n)
+		}
+	}, "SESSIONS_PER_ACCOUNT=3")
+}
+
 func TestAnotherAccountsSessionCannotBeEndedOrSeen(t *testing.T) {
 	each(t, func(h *house) {
 		h.register("ada@example.org")

@@ -119,6 +119,8 @@ type Config struct {
 	// SessionMaxLife is how long a session lives at most, used or not: 1 to
 	// 365 days, and never less than RefreshTokenLife.
 	SessionMaxLife time.Duration
+	// SessionsPerAccount is how many sessions an account may have: 1 to 1000.
+	SessionsPerAccount int
 	// RefreshReuseGrace is how long the token before the current one still
 	// gets its very successor: 0 (never) to 60 seconds.
 	RefreshReuseGrace time.Duration

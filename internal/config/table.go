@@ -173,7 +173,11 @@ var table = []setting{
 			}
 		},
 	},
-	{name: "SESSIONS_PER_ACCOUNT"},
+	{
+		name: "SESSIONS_PER_ACCOUNT", initial: "50",
+		meaning: "How many sessions an account may have; one more ends the one that was unused for longest: 1 to 1000.",
+		field:   number(1, 1000, " sessions", func(c *Config) *int { return &c.SessionsPerAccount }),
+	},
 	{
 		name: "REFRESH_REUSE_GRACE_SECONDS", initial: "10",
 		meaning: "For so long after a rotation the old refresh token gets the same new one again, so that racing tabs are harmless: 0 (never) to 60 seconds.",

@@ -158,10 +158,18 @@ func TestReadCannotWriteAndSeesOnlyWhatIsCommitted(t *testing.T) {
 			t.Errorf("%d committed rows can be read, want 1", n)
 		}
 	})
-	d := dbtest.Open(t, dbtest.SQLite(t))
-	if err := d.Read(ctx, func(tx *db.Tx) error { return put(tx, "b") }); err == nil {
-		t.Error("a Read has written")
-	}
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		if err := d.Read(ctx, func(tx *db.Tx) error { return put(tx, "b") }); err == nil || count(t, d) != 0 {
+			t.Errorf("a Read has written: %v", err)
+		}
+		err := d.Read(ctx, func(tx *db.Tx) error {
+			tx.Defer(`INSERT INTO job (name, holder, leased_to, due_at, error) VALUES ($1, '', 0, 0, '')`, "c")
+			return nil
+		})
+		if err == nil || count(t, d) != 0 {
+			t.Errorf("a Read has deferred: %v", err)
+		}
+	})
 }
 
 func TestACallerThatHasGivenUpCostsNothing(t *testing.T) {
@@ -171,6 +179,13 @@ func TestACallerThatHasGivenUpCostsNothing(t *testing.T) {
 		err := d.Write(gone, func(tx *db.Tx) error { return put(tx, "a") })
 		if !errors.Is(err, context.Canceled) || count(t, d) != 0 {
 			t.Errorf("%d rows, error %v", count(t, d), err)
+		}
+		err = d.Read(gone, func(tx *db.Tx) error {
+			var n int64
+			return tx.QueryRow(`SELECT COUNT(*) FROM job`).Scan(&n)
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("a read for nobody: error %v", err)
 		}
 	})
 }
@@ -299,6 +314,32 @@ func TestSQLiteFilesArePrivate(t *testing.T) {
 		if info.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s has mode %v: others can read it", filepath.Base(f), info.Mode())
 		}
+	}
+}
+
+func TestASQLiteFileThatOthersCanReadIsKeptFromThem(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "gatehouse.db")
+	if err := os.WriteFile(file, nil, 0o644); err != nil { //nolint:gosec // that is the fault
+		t.Fatal(err)
+	}
+	d := dbtest.Open(t, "sqlite:"+file)
+	if _, err := d.Migrate(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Write(ctx, func(tx *db.Tx) error { return put(tx, "a") }); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []string{file, file + "-wal", file + "-shm"} {
+		info, err := os.Stat(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v", filepath.Base(f), info.Mode())
+		}
+	}
+	if err := errors.Join(d.Close(), d.Close()); err != nil {
+		t.Errorf("closed twice: %v", err)
 	}
 }
 

@@ -46,9 +46,9 @@ func (p *postgres) read(ctx context.Context, fn func(*Tx) error) error {
 		return err
 	}
 	defer p.release(c)
-	pc := &pgTx{conn: c.Conn(), begun: true}
-	if err = fn(&Tx{ctx: ctx, conn: pc}); err == nil {
-		err = pc.flush(ctx)
+	pc := &pgTx{conn: c.Conn(), begun: true, reading: true}
+	if err = fn(&Tx{ctx: ctx, conn: pc}); err == nil && pc.queued != nil {
+		err = errDeferredInRead
 	}
 	return p.lost(ctx, c, err)
 }
@@ -147,9 +147,10 @@ func (p *postgres) close() error {
 
 // pgTx is one transaction on PostgreSQL.
 type pgTx struct {
-	conn   *pgx.Conn
-	begun  bool // BEGIN was sent, or is not wanted
-	queued []statement
+	conn    *pgx.Conn
+	begun   bool // BEGIN was sent, or is not wanted
+	reading bool // in a Read: nothing may change
+	queued  []statement
 }
 
 type statement struct {
@@ -188,6 +189,9 @@ func (t *pgTx) send(ctx context.Context, last ...statement) (pgx.BatchResults, e
 }
 
 func (t *pgTx) exec(ctx context.Context, query string, args []any) (int64, error) {
+	if t.reading {
+		return 0, errExecInRead
+	}
 	res, err := t.send(ctx, statement{query, args})
 	if err != nil {
 		return 0, err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -36,7 +37,8 @@ type sqliteEngine struct {
 // The wait is for a lock that another process holds.
 func sqliteDSN(path string, wait time.Duration, pragmas ...string) string {
 	q := url.Values{"_pragma": {fmt.Sprintf("busy_timeout(%d)", wait.Milliseconds()),
-		"foreign_keys(1)", "synchronous(FULL)", "journal_mode(WAL)", "wal_autocheckpoint(0)"}}
+		"foreign_keys(1)", "synchronous(FULL)", "journal_mode(WAL)", "wal_autocheckpoint(0)",
+		fmt.Sprintf("journal_size_limit(%d)", checkpointBytes/4)}}
 	q["_pragma"] = append(q["_pragma"], pragmas...)
 	return sqliteFile(path) + "?" + q.Encode()
 }
@@ -80,7 +82,7 @@ func openSQLite(ctx context.Context, path string, readers int, log *slog.Logger)
 	return e, nil
 }
 
-// makePrivate makes the file, so that SQLite finds it with mode 0600 and gives
+// makePrivate makes the file if need be, and keeps it from others, so that SQLite finds it with mode 0600 and gives
 // its log and index the same.
 func makePrivate(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -90,17 +92,32 @@ func makePrivate(path string) error {
 	if err != nil {
 		return openError(path, err)
 	}
+	// A copy or a restore may have left it readable by others. Where it is somebody
+	// else's file, its mode is their matter.
+	if info, err := f.Stat(); err == nil && info.Mode().Perm()&0o077 != 0 {
+		if err := f.Chmod(0o600); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return errors.Join(err, f.Close())
+		}
+	}
 	return f.Close()
 }
 
+// read runs its statements under no context of the caller's: database/sql and
+// the driver would each start a goroutine to watch over it, which takes twice
+// as long as a look-up by key. One that has given up is noticed before, and
+// none waits for long: a read needs no lock that a writer holds, and every
+// query of a feature has an index and a limit.
 func (e *sqliteEngine) read(ctx context.Context, fn func(*Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	c := &liteReader{engine: e}
-	if err := fn(&Tx{ctx: ctx, conn: c}); err != nil {
+	if err := fn(&Tx{ctx: context.WithoutCancel(ctx), conn: c}); err != nil {
 		e.writer.note(err)
 		return err
 	}
 	if c.deferred {
-		return errors.New("a deferred statement in a Read: only Write can change anything")
+		return errDeferredInRead
 	}
 	return nil
 }
@@ -155,7 +172,7 @@ func (r *liteReader) stmt(ctx context.Context, query string) (*sql.Stmt, error) 
 }
 
 func (r *liteReader) exec(context.Context, string, []any) (int64, error) {
-	return 0, errors.New("Exec in a Read: only Write can change anything")
+	return 0, errExecInRead
 }
 
 func (r *liteReader) enqueue(string, []any) { r.deferred = true }
@@ -180,6 +197,7 @@ type checkpointer struct {
 	log    *slog.Logger
 	stop   chan struct{}
 	done   chan struct{}
+	ending sync.Once
 }
 
 const (
@@ -230,7 +248,7 @@ func (k *checkpointer) run() error {
 }
 
 func (k *checkpointer) close() {
-	close(k.stop)
+	k.ending.Do(func() { close(k.stop) })
 	<-k.done
 	_ = k.conn.Close()
 }

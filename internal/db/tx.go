@@ -9,6 +9,12 @@ import (
 // ErrNoRows is what [Row.Scan] returns when there is no row.
 var ErrNoRows = sql.ErrNoRows
 
+// What only Write may do.
+var (
+	errExecInRead     = errors.New("Exec in a Read: only Write can change anything")
+	errDeferredInRead = errors.New("a deferred statement in a Read: only Write can change anything")
+)
+
 // Tx is one transaction, or one connection for reading. It belongs to the
 // function that was given it, and to one goroutine.
 type Tx struct {

@@ -112,12 +112,9 @@ func (l *Log) Append(tx *db.Tx, e Event) {
 	})
 }
 
-// print writes the event as a line of the process's log.
+// print writes the event as a line of the process's log, whatever LOG_LEVEL
+// says: that is for what happens to the server, not to people.
 func (l *Log) print(r record, p personal) {
-	ctx := context.Background()
-	if !l.out.Enabled(ctx, slog.LevelInfo) {
-		return
-	}
 	attrs := make([]slog.Attr, 0, 9)
 	attrs = append(attrs, slog.String("event", string(r.Kind)), slog.String("outcome", string(r.Outcome)), slog.String("event_id", r.ID))
 	for _, a := range [...]slog.Attr{
@@ -131,7 +128,9 @@ func (l *Log) print(r record, p personal) {
 	if detail := encode(p.Detail); string(detail) != "{}" {
 		attrs = append(attrs, slog.Any("detail", json.RawMessage(detail)))
 	}
-	l.out.LogAttrs(ctx, slog.LevelInfo, "security event", attrs...)
+	line := slog.NewRecord(time.Now(), slog.LevelInfo, "security event", 0)
+	line.AddAttrs(attrs...)
+	_ = l.out.Handler().Handle(context.Background(), line) // a log that can't be written has nowhere to say so
 }
 
 // commitment is HMAC-SHA-256(salt, data) in base64: it holds the event to its

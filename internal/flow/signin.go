@@ -25,6 +25,7 @@ type SignIn struct {
 	Hasher    *password.Hasher
 	Sessions  *session.Store
 	Tokens    *token.Issuer
+	Revoked   *token.Revocations
 	Events    *event.Log
 	Pseudonym []byte // the key of the addresses' hashes in events
 	// RequireVerified refuses accounts whose address is not verified.
@@ -146,6 +147,17 @@ func (f *SignIn) begin(ctx context.Context, who account.Credentials, upgraded st
 		roles, err := account.SignedIn(tx, who.ID, who.Hash, upgraded, now)
 		if err != nil {
 			return err
+		}
+		ended, err := f.Sessions.EndOldest(tx, who.ID, now)
+		if err != nil {
+			return err
+		}
+		for _, id := range ended {
+			f.Revoked.EndSession(tx, id)
+			f.Events.Append(tx, event.Event{
+				Kind: event.SessionRevoked, Outcome: event.Success, Account: who.ID, Session: id, Origin: from,
+				Detail: event.Detail{Reason: session.WhyTooMany},
+			})
 		}
 		start := session.Start{Account: who.ID, Roles: roles, AMR: []string{"pwd"}, UserAgent: from.UserAgent}
 		if from.Address.IsValid() {

@@ -21,7 +21,7 @@ import (
 
 var (
 	ctx      = context.Background()
-	standard = session.Config{Idle: 7 * 24 * time.Hour, Max: 30 * 24 * time.Hour, Grace: 10 * time.Second, Retry: 24 * time.Hour}
+	standard = session.Config{Idle: 7 * 24 * time.Hour, Max: 30 * 24 * time.Hour, Grace: 10 * time.Second, Retry: 24 * time.Hour, PerAccount: 50}
 	keys     = session.Keys{MAC: []byte(strings.Repeat("m", 32)), Derive: []byte(strings.Repeat("d", 32))}
 	start    = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 )
@@ -370,6 +370,34 @@ func TestJWT4_TheRolesOfARefreshAreThoseOfTheMoment(t *testing.T) {
 		got, _, err := k.use(g.Refresh, start.Add(time.Minute))
 		if err != nil || fmt.Sprint(got.Roles) != "[reader]" {
 			t.Errorf("roles %v, error %v", got.Roles, err)
+		}
+	})
+}
+
+func TestASessionTooManyEndsTheLongestUnused(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		c := standard
+		c.PerAccount = 3
+		k := newDesk(t, d, c)
+		var grants []session.Grant
+		for i := range 3 {
+			g, err := k.begin(start.Add(time.Duration(i) * time.Minute))
+			if err != nil {
+				t.Fatal(err)
+			}
+			grants = append(grants, g)
+		}
+		// The first is used again: now the second is the longest unused.
+		if _, _, err := k.use(grants[0].Refresh, start.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		var ended []string
+		err := d.Write(ctx, func(tx *db.Tx) (err error) {
+			ended, err = k.store.EndOldest(tx, k.account, start.Add(2*time.Hour))
+			return err
+		})
+		if diff := cmp.Diff([]string{grants[1].Session}, ended); diff != "" || err != nil {
+			t.Errorf("ended (error %v):\n%s", err, diff)
 		}
 	})
 }

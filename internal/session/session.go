@@ -27,6 +27,9 @@ type Config struct {
 	// Grace is how long after a rotation the replaced token still gets the very
 	// same successor: racing tabs and answers lost on the way. Zero turns it off.
 	Grace time.Duration
+	// PerAccount is how many sessions an account may have: one more ends the one
+	// that was unused for longest.
+	PerAccount int
 	// Retry is how long after a rotation the replaced token still gets a fresh
 	// successor, as long as the first one is unused: answers lost for longer.
 	// Zero turns it off.
@@ -54,6 +57,7 @@ const (
 	WhyDisabled = "disabled"
 	WhyReuse    = "reuse"
 	WhyAhead    = "ahead"
+	WhyTooMany  = "too_many_sessions"
 )
 
 // ErrNotFound is for a session that does not exist, has ended, or is another
@@ -112,6 +116,16 @@ func (s *Store) Make(b Start, now time.Time) (Grant, []any) {
 		at, db.Micros(maxAt), db.Micros(idleAt), int64(t.generation), t.hash(), salt, at, at}
 }
 
+// EndOldest ends the living sessions of an account beyond those that it may have
+// beside a new one, the longest unused first, and returns their ids. Whoever
+// calls it holds the account's row.
+func (s *Store) EndOldest(tx *db.Tx, account string, now time.Time) ([]string, error) {
+	return ids(tx.Query(`UPDATE session SET ended_at = $2, ended_why = $3 WHERE id IN (
+		SELECT id FROM session WHERE account_id = $1 AND ended_at IS NULL AND idle_at > $2 AND max_at > $2
+		ORDER BY minted_at DESC, id DESC LIMIT 1000 OFFSET $4) RETURNING id`,
+		account, db.Micros(now), WhyTooMany, s.config.PerAccount-1))
+}
+
 // End ends one session and returns its account, or ErrNotFound if it was not
 // alive. If account is not empty the session must be its.
 func End(tx *db.Tx, id, account, why string, now time.Time) (string, error) {
@@ -128,22 +142,26 @@ func End(tx *db.Tx, id, account, why string, now time.Time) (string, error) {
 // EndAll ends the living sessions of an account, save the one with the id keep
 // if that is not empty, and returns the ids of those that it ended.
 func EndAll(tx *db.Tx, account, keep, why string, now time.Time) ([]string, error) {
-	rows, err := tx.Query(`UPDATE session SET ended_at = $2, ended_why = $3
+	return ids(tx.Query(`UPDATE session SET ended_at = $2, ended_why = $3
 		WHERE account_id = $1 AND ended_at IS NULL AND idle_at > $2 AND max_at > $2 AND id <> $4
-		RETURNING id`, account, db.Micros(now), why, keep)
+		RETURNING id`, account, db.Micros(now), why, keep))
+}
+
+// ids reads one column.
+func ids(rows *db.Rows, err error) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var ids []string
+	var out []string
 	for rows.Next() {
 		var id string
 		if err := rows.Scan(&id); err != nil {
 			return nil, err
 		}
-		ids = append(ids, id)
+		out = append(out, id)
 	}
-	return ids, rows.Err()
+	return out, rows.Err()
 }
 
 // SetRoles writes an account's new roles to its living sessions, and returns

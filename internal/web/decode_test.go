@@ -266,7 +266,7 @@ func TestDecodeOptional(t *testing.T) {
 		{"length of nothing", "Content-Length: 0\r\n\r\n", 200, "default", ""},
 		{"a body", "Content-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"email\":\"x\"}", 200, "x", ""},
 		{"a body without type", "Content-Length: 13\r\n\r\n{\"email\":\"x\"}", 415, "", "unsupported_media_type"},
-		{"a type without body", "Content-Type: application/json\r\n\r\n", 400, "", "empty_body"},
+		{"a type without body", "Content-Type: application/json\r\n\r\n", 200, "default", ""},
 		{"chunks of nothing", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 415, "", "unsupported_media_type"},
 		{"typed chunks of nothing", "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "", "empty_body"},
 	}
