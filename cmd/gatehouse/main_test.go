@@ -26,9 +26,11 @@ func TestSQLite(t *testing.T) {
 
 // TestPostgres runs those again that are about what the database keeps.
 func TestPostgres(t *testing.T) {
-	for _, kind := range []string{"migrate", "user", "session"} {
+	for kind, database := range map[string]func(testing.TB) string{
+		"migrate": dbtest.EmptyPostgres, "user": dbtest.Postgres, "session": dbtest.Postgres,
+	} {
 		for _, file := range scripts("testdata/" + kind + "*.txtar") {
-			testscript.Run(t, params(file, dbtest.EmptyPostgres(t)))
+			testscript.Run(t, params(file, database(t)))
 		}
 	}
 }

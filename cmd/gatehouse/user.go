@@ -42,9 +42,11 @@ func (t *terminal) operator(ctx context.Context, do func(*flow.Operator) error) 
 		return err
 	}
 	t.warn(c)
+	events := log
 	if isTerminal(t.err) {
 		// The command itself tells a person what it did. The events stand in the
 		// database either way.
+		events = slog.New(slog.DiscardHandler)
 		log = t.log(max(c.LogLevel, slog.LevelWarn))
 	}
 	first := false
@@ -52,7 +54,7 @@ func (t *terminal) operator(ctx context.Context, do func(*flow.Operator) error) 
 		_, err := os.Stat(c.Database.Path)
 		first = errors.Is(err, fs.ErrNotExist)
 	}
-	o, closeDB, err := app.Operator(ctx, c, log)
+	o, closeDB, err := app.Operator(ctx, c, log, events)
 	if err != nil {
 		return err
 	}
@@ -121,7 +123,7 @@ func (u userCreate) Run(ctx context.Context, t *terminal) error {
 			if err := u.check(ctx, o); err != nil {
 				return err
 			}
-			pass, err = t.askPassword(ctx, func(p string) error { _, err := o.Policy.Check("password", p); return err })
+			pass, err = t.askPassword(ctx, func(p string) error { _, err := o.Accounts.Policy.Check("password", p); return err })
 			if err != nil {
 				return err
 			}

@@ -26,7 +26,7 @@ func (a *API) register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return web.WriteJSON(w, http.StatusAccepted, map[string]string{
-		"message": "If this address had no account, it has one now, and you can sign in.",
+		"message": a.Register.Welcome(),
 	})
 }
 

@@ -85,10 +85,10 @@ func (s *Server) listen(ctx context.Context, c *config.Config) error {
 		err error
 	)
 	if s.public.Listener, err = lc.Listen(ctx, "tcp", c.ListenAddr); err != nil {
-		return fmt.Errorf("LISTEN_ADDR: %w. Is another gatehouse running?", err)
+		return fmt.Errorf("LISTEN_ADDR: %w. Stop what listens there, or set LISTEN_ADDR to another address", err)
 	}
 	if s.admin.Listener, err = lc.Listen(ctx, "tcp", c.AdminListenAddr); err != nil {
-		return errors.Join(fmt.Errorf("ADMIN_LISTEN_ADDR: %w. Is another gatehouse running?", err), s.public.Close())
+		return errors.Join(fmt.Errorf("ADMIN_LISTEN_ADDR: %w. Stop what listens there, or set ADMIN_LISTEN_ADDR to another address", err), s.public.Close())
 	}
 	s.config = c.Listening(s.public.Addr().String())
 	return nil
@@ -168,14 +168,15 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		Secure: c.CookieSecure, HTTPOnly: c.CookieHTTPOnly, Lax: c.CookieSameSite == config.SameSiteLax,
 		Origin: c.PublicURL, Key: ring.Key(keyring.CSRF),
 	}
-	policy := password.Policy{MinLength: c.PasswordMinLength}
+	verified := c.EmailVerification == config.VerificationRequired
+	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: password.Policy{MinLength: c.PasswordMinLength}, Random: random, Now: o.Now}
 	signIn := &flow.SignIn{
 		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Pseudonym: ring.Key(keyring.Pseudonym),
-		RequireVerified: c.EmailVerification == config.VerificationRequired, Count: count, Now: o.Now,
+		RequireVerified: verified, Count: count, Now: o.Now,
 	}
 	signOut := &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now}
 	doors := &api.API{
-		Register:     &flow.Register{DB: s.db, Hasher: s.hasher, Policy: policy, Events: events, Open: c.Registration == config.RegistrationOpen, Count: count, Random: random, Now: o.Now},
+		Register:     &flow.Register{DB: s.db, Accounts: accounts, Events: events, Open: c.Registration == config.RegistrationOpen, RequireVerified: verified, Count: count},
 		SignIn:       signIn,
 		Refresh:      &flow.Refresh{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Log: s.log, Now: o.Now},
 		SignOut:      signOut,
@@ -188,7 +189,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		tally: tally,
 		api:   doors,
 		pages: &page.Pages{
-			Setup:  &flow.Setup{DB: s.db, Hasher: s.hasher, Policy: policy, Events: events, Count: count, Random: random, Now: o.Now},
+			Setup:  &flow.Setup{DB: s.db, Accounts: accounts, Events: events, Count: count, Random: random, Now: o.Now},
 			SignIn: signIn, Refresh: doors.Refresh, SignOut: signOut, Authenticate: doors.Authenticate, Profile: doors.Profile, Cookies: cookies,
 		},
 	}, nil

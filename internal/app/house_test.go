@@ -242,7 +242,7 @@ func (h *house) operator() (*flow.Operator, func() error) {
 	if err != nil {
 		h.Fatal(err)
 	}
-	o, done, err := app.Operator(h.Context(), c, slog.New(slog.DiscardHandler))
+	o, done, err := app.Operator(h.Context(), c, slog.New(slog.DiscardHandler), slog.New(slog.DiscardHandler))
 	if err != nil {
 		h.Fatal(err)
 	}

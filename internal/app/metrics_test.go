@@ -311,7 +311,7 @@ func TestAJobThatNobodyRunsIsOverdue(t *testing.T) {
 		d, hour := dbtest.Open(t, dbURL), time.Now().Add(-time.Hour)
 		err := d.Write(t.Context(), func(tx *db.Tx) error {
 			_, err := tx.Exec(`INSERT INTO job (name, holder, leased_to, due_at, error) VALUES ('forget-sessions', 'another', $1, $2, 'it broke')`,
-				db.Micros(time.Now().Add(time.Hour)), db.Micros(hour))
+				db.Micros(time.Now().Add(10*time.Minute)), db.Micros(hour))
 			return err
 		})
 		if err != nil {

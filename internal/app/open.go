@@ -93,8 +93,9 @@ func masterSecret(c *config.Config) (string, error) {
 
 // Operator opens the database for one command of the operator's. The schema
 // must be up to date already, save that SQLite's may be made: the first command
-// may come before the first start. Close what it returns.
-func Operator(ctx context.Context, c *config.Config, log *slog.Logger) (*flow.Operator, func() error, error) {
+// may come before the first start. Its events are written to events as well.
+// Close what it returns.
+func Operator(ctx context.Context, c *config.Config, log, events *slog.Logger) (*flow.Operator, func() error, error) {
 	d, err := OpenDatabase(ctx, c, log)
 	if err != nil {
 		return nil, nil, err
@@ -105,9 +106,10 @@ func Operator(ctx context.Context, c *config.Config, log *slog.Logger) (*flow.Op
 	}
 	hasher := newHasher(c)
 	o := &flow.Operator{
-		DB: d, Hasher: hasher, Policy: password.Policy{MinLength: c.PasswordMinLength},
-		Revoked: token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
-		Events:  event.NewLog(log, random, time.Now, nil), Random: random, Now: time.Now,
+		DB:       d,
+		Accounts: &flow.NewAccounts{Hasher: hasher, Policy: password.Policy{MinLength: c.PasswordMinLength}, Random: random, Now: time.Now},
+		Revoked:  token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
+		Events:   event.NewLog(events, random, time.Now, nil), Now: time.Now,
 	}
 	return o, func() error { hasher.Close(); return d.Close() }, nil
 }
@@ -126,7 +128,7 @@ func prepareOperator(ctx context.Context, c *config.Config, d *db.DB, log *slog.
 // one is serve's and migrate's to bring up to date: it may be another version's.
 func firstSchema(ctx context.Context, c *config.Config, d *db.DB, log *slog.Logger) error {
 	schema, err := d.Schema(ctx)
-	if err != nil || d.Dialect() != db.SQLite || schema.Current > 0 {
+	if err != nil || d.Dialect() != db.SQLite || schema.Current > 0 || c.Migrate != config.MigrateAuto {
 		return err
 	}
 	_, err = Migrate(ctx, c, log)

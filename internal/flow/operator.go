@@ -9,8 +9,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/event"
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/password"
-	"github.com/gatehouse-auth/gatehouse/internal/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/session"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
@@ -18,13 +16,11 @@ import (
 // Operator is what those who run the server do to accounts and sessions from
 // the command line. Accounts are named by their id or their address.
 type Operator struct {
-	DB      *db.DB
-	Hasher  *password.Hasher
-	Policy  password.Policy
-	Revoked *token.Revocations
-	Events  *event.Log
-	Random  secret.Random
-	Now     func() time.Time
+	DB       *db.DB
+	Accounts *NewAccounts
+	Revoked  *token.Revocations
+	Events   *event.Log
+	Now      func() time.Time
 }
 
 // operator is the By of an operator's events.
@@ -33,22 +29,15 @@ const operator = "operator"
 // CreateUser makes an account whose address counts as verified, since the
 // operator vouches for it.
 func (f *Operator) CreateUser(ctx context.Context, in Credentials, roles []string, from event.Origin) (account.Account, error) {
-	address, err := account.ParseAddress("email", in.Email)
+	roles, err := account.ParseRoles(roles)
 	if err != nil {
 		return account.Account{}, err
 	}
-	if roles, err = account.ParseRoles(roles); err != nil {
-		return account.Account{}, err
-	}
-	if _, err := f.Policy.Check("password", in.Password); err != nil {
-		return account.Account{}, err
-	}
-	hash, err := f.Hasher.Hash(ctx, in.Password)
+	n, now, err := f.Accounts.prepare(ctx, in)
 	if err != nil {
 		return account.Account{}, err
 	}
-	now := f.Now()
-	n := account.New{ID: f.Random.ID(now), Address: address, Hash: hash, Roles: roles, Verified: true}
+	n.Roles, n.Verified = roles, true
 	var made account.Account
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		_, created, err := account.Create(tx, n, now)
@@ -56,7 +45,7 @@ func (f *Operator) CreateUser(ctx context.Context, in Credentials, roles []strin
 			return err
 		}
 		if !created {
-			return fault.New(fault.Conflict, "address_taken", address.Typed+" has an account already.")
+			return fault.New(fault.Conflict, "address_taken", n.Address.Typed+" has an account already.")
 		}
 		f.Events.Append(tx, event.Event{
 			Kind: event.AccountRegistered, Outcome: event.Success, Account: n.ID, Origin: from, Detail: event.Detail{By: operator},
@@ -150,7 +139,7 @@ func (f *Operator) Verify(ctx context.Context, user string, from event.Origin) e
 }
 
 // SetRoles gives an account these roles and no others. Its living sessions have
-// them from their next request on.
+// them from their next refresh on; the access tokens that say otherwise end.
 func (f *Operator) SetRoles(ctx context.Context, user string, roles []string, from event.Origin) (a account.Account, err error) {
 	if roles, err = account.ParseRoles(roles); err != nil {
 		return a, err

@@ -2,33 +2,37 @@ package flow
 
 import (
 	"context"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/account"
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/event"
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/password"
-	"github.com/gatehouse-auth/gatehouse/internal/secret"
 )
 
 // Register makes an account for whoever asks. It answers the same, after the
 // same work, whether or not the address has an account already.
 type Register struct {
-	DB     *db.DB
-	Hasher *password.Hasher
-	Policy password.Policy
-	Events *event.Log
-	// Open is whether strangers may register at all.
-	Open   bool
-	Count  Count
-	Random secret.Random
-	Now    func() time.Time
+	DB       *db.DB
+	Accounts *NewAccounts
+	Events   *event.Log
+	// Open is whether strangers may register at all, and RequireVerified whether
+	// they have to verify their address before they sign in.
+	Open            bool
+	RequireVerified bool
+	Count           Count
 }
 
 // ErrRegistrationClosed is for a server that takes no strangers.
 var ErrRegistrationClosed = fault.New(fault.Denied, "registration_closed",
 	"This service does not take registrations. Please ask those who run it for an account.")
+
+// Welcome is what whoever registered is told, whoever they are.
+func (f *Register) Welcome() string {
+	if f.RequireVerified {
+		return "If this address had no account, it has one now. You can sign in once the address is verified."
+	}
+	return "If this address had no account, it has one now, and you can sign in."
+}
 
 // Do registers. When it returns nil the account exists.
 func (f *Register) Do(ctx context.Context, in Credentials, from event.Origin) error {
@@ -44,25 +48,10 @@ func (f *Register) do(ctx context.Context, in Credentials, from event.Origin) (c
 	if !f.Open {
 		return false, ErrRegistrationClosed
 	}
-	if in.Email == "" {
-		return false, required("email")
-	}
-	if in.Password == "" {
-		return false, required("password")
-	}
-	address, err := account.ParseAddress("email", in.Email)
+	n, now, err := f.Accounts.prepare(ctx, in)
 	if err != nil {
 		return false, err
 	}
-	if _, err := f.Policy.Check("password", in.Password); err != nil {
-		return false, err
-	}
-	hash, err := f.Hasher.Hash(ctx, in.Password)
-	if err != nil {
-		return false, err
-	}
-	now := f.Now()
-	n := account.New{ID: f.Random.ID(now), Address: address, Hash: hash}
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		var (
 			id  string

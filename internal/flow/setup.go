@@ -8,20 +8,18 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/event"
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
 )
 
 // Setup makes the first administrator, for whoever holds the link that the
 // start of the server printed. There is no default account.
 type Setup struct {
-	DB     *db.DB
-	Hasher *password.Hasher
-	Policy password.Policy
-	Events *event.Log
-	Count  Count
-	Random secret.Random
-	Now    func() time.Time
+	DB       *db.DB
+	Accounts *NewAccounts
+	Events   *event.Log
+	Count    Count
+	Random   secret.Random
+	Now      func() time.Time
 }
 
 const (
@@ -63,19 +61,11 @@ func (f *Setup) do(ctx context.Context, token string, in Credentials, from event
 	if err != nil {
 		return err
 	}
-	address, err := account.ParseAddress("email", in.Email)
+	n, now, err := f.Accounts.prepare(ctx, in)
 	if err != nil {
 		return err
 	}
-	if _, err := f.Policy.Check("password", in.Password); err != nil {
-		return err
-	}
-	hash, err := f.Hasher.Hash(ctx, in.Password)
-	if err != nil {
-		return err
-	}
-	now := f.Now()
-	n := account.New{ID: f.Random.ID(now), Address: address, Hash: hash, Roles: []string{account.Admin}, Verified: true}
+	n.Roles, n.Verified = []string{account.Admin}, true
 	return f.DB.Write(ctx, func(tx *db.Tx) error {
 		if err := f.open(tx, token); err != nil {
 			return err
@@ -93,7 +83,7 @@ func (f *Setup) do(ctx context.Context, token string, in Credentials, from event
 		}
 		if !created {
 			return fault.Field("email", "address_taken",
-				"This address has an account already. Give it the role with: gatehouse user roles %s admin", address.Typed)
+				"This address has an account already. Give it the role with: gatehouse user roles %s admin", n.Address.Typed)
 		}
 		by := event.Detail{By: "setup"}
 		f.Events.Append(tx, event.Event{Kind: event.AccountRegistered, Outcome: event.Success, Account: n.ID, Origin: from, Detail: by})

@@ -21,7 +21,7 @@ type setupPage struct {
 // setup shows the form. The link's token is in the fragment, which no proxy and
 // no log sees; a script moves it into the form, or the person does.
 func (p *Pages) setup(w http.ResponseWriter, _ *http.Request) error {
-	return render(w, http.StatusOK, "setup.html", setupPage{MinLength: p.Setup.Policy.MinLength})
+	return render(w, http.StatusOK, "setup.html", setupPage{MinLength: p.Setup.Accounts.Policy.MinLength})
 }
 
 func (p *Pages) doSetup(w http.ResponseWriter, r *http.Request) error {
@@ -41,7 +41,7 @@ func (p *Pages) doSetup(w http.ResponseWriter, r *http.Request) error {
 // log.
 func (p *Pages) refuse(w http.ResponseWriter, r *http.Request, shown setupPage, err error) error {
 	problem := web.ProblemOf(r, err)
-	shown.Problem, shown.Field, shown.MinLength = problem.Detail, problem.Field, p.Setup.Policy.MinLength
+	shown.Problem, shown.Field, shown.MinLength = problem.Detail, problem.Field, p.Setup.Accounts.Policy.MinLength
 	problem.SetHeaders(w.Header())
 	if fault.KindOf(err) == fault.Internal {
 		shown.Field = ""

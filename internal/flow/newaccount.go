@@ -1,0 +1,43 @@
+package flow
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/account"
+	"github.com/gatehouse-auth/gatehouse/internal/password"
+	"github.com/gatehouse-auth/gatehouse/internal/secret"
+)
+
+// NewAccounts makes accounts ready to be written: it checks the address and the
+// password, and does the slow work, with no transaction open.
+type NewAccounts struct {
+	Hasher *password.Hasher
+	Policy password.Policy
+	Random secret.Random
+	Now    func() time.Time
+}
+
+// prepare returns an account that only has to be written, made at the given
+// time.
+func (n *NewAccounts) prepare(ctx context.Context, in Credentials) (account.New, time.Time, error) {
+	if in.Email == "" {
+		return account.New{}, time.Time{}, required("email")
+	}
+	if in.Password == "" {
+		return account.New{}, time.Time{}, required("password")
+	}
+	address, err := account.ParseAddress("email", in.Email)
+	if err != nil {
+		return account.New{}, time.Time{}, err
+	}
+	if _, err := n.Policy.Check("password", in.Password); err != nil {
+		return account.New{}, time.Time{}, err
+	}
+	hash, err := n.Hasher.Hash(ctx, in.Password)
+	if err != nil {
+		return account.New{}, time.Time{}, err
+	}
+	now := n.Now()
+	return account.New{ID: n.Random.ID(now), Address: address, Hash: hash}, now, nil
+}
