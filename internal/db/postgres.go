@@ -83,9 +83,12 @@ func (p *postgres) write(ctx context.Context, fn func(*Tx) error) error {
 		pc.rollback(ctx)
 		var pg *pgconn.PgError
 		if errors.As(err, &pg) && pg.Code == "25006" {
-			// This server takes no writes any more. The next connection may find one
-			// that does, if the URL names several and asks for target_session_attrs.
+			// This connection takes no writes. A new one may: the server may have been
+			// promoted since, or the URL may name several and ask for one that does
+			// (target_session_attrs). None of the old ones is worth keeping.
 			_ = c.Conn().Close(context.WithoutCancel(ctx))
+			p.pool.Reset()
+			return lostError{err}
 		}
 		return err
 	}

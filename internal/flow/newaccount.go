@@ -21,12 +21,6 @@ type NewAccounts struct {
 // prepare returns an account that only has to be written, made at the given
 // time.
 func (n *NewAccounts) prepare(ctx context.Context, in Credentials) (account.New, time.Time, error) {
-	if in.Email == "" {
-		return account.New{}, time.Time{}, required("email")
-	}
-	if in.Password == "" {
-		return account.New{}, time.Time{}, required("password")
-	}
 	address, err := account.ParseAddress("email", in.Email)
 	if err != nil {
 		return account.New{}, time.Time{}, err

@@ -48,6 +48,12 @@ func (f *Register) do(ctx context.Context, in Credentials, from event.Origin) (c
 	if !f.Open {
 		return false, ErrRegistrationClosed
 	}
+	if in.Email == "" {
+		return false, required("email")
+	}
+	if in.Password == "" {
+		return false, required("password")
+	}
 	n, now, err := f.Accounts.prepare(ctx, in)
 	if err != nil {
 		return false, err
