@@ -233,7 +233,7 @@ func (h *house) database() *db.DB {
 }
 
 // operator opens the server's database beside it, as the command line does.
-func (h *house) operator() (*flow.Operator, func() error) {
+func (h *house) operator() *flow.Operator {
 	h.Helper()
 	c, err := config.Load(config.Source{
 		Environ:  []string{"DATABASE_URL=" + h.dbURL, "BCRYPT_COST=4"},
@@ -246,7 +246,12 @@ func (h *house) operator() (*flow.Operator, func() error) {
 	if err != nil {
 		h.Fatal(err)
 	}
-	return o, done
+	h.Cleanup(func() {
+		if err := done(); err != nil {
+			h.Error(err)
+		}
+	})
+	return o
 }
 
 var originOfTests = event.Origin{RequestID: "test", UserAgent: "test"}

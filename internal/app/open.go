@@ -63,7 +63,7 @@ func (s *Server) prepareSchema(ctx context.Context) error {
 
 // secretFile is where the secret is kept that the first start in development
 // makes.
-const secretFile = "jwt_secret_key"
+const secretFile = "jwt_secret_key" //nolint:gosec // a name
 
 // masterSecret returns JWT_SECRET_KEY, or in development the one that is kept
 // beside the data, which it makes if need be.

@@ -102,8 +102,7 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 	}, "EMAIL_VERIFICATION=required")
 	each(t, func(h *house) {
 		h.register("ada@example.org")
-		o, done := h.operator()
-		defer done()
+		o := h.operator()
 		if _, err := o.Disable(h.Context(), "ada@example.org", originOfTests); err != nil {
 			h.Fatal(err)
 		}

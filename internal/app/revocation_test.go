@@ -90,8 +90,7 @@ func TestJWT5_EveryReplicaRefusesARevokedToken(t *testing.T) {
 // SQLite, as `gatehouse session end` and `user roles` do.
 func TestJWT5_TheCommandLineRevokesToo(t *testing.T) {
 	each(t, func(h *house) {
-		o, done := h.operator()
-		defer done()
+		o := h.operator()
 		from := originOfTests
 		h.register("ada@example.org")
 		s := h.login("ada@example.org")

@@ -244,8 +244,7 @@ func TestUnknownAndWrongAreOneAnswer(t *testing.T) {
 // have an account with a password of the stranger's own, and signs in with it.
 func TestRegisteringTellsNothingToWhoeverSignsInNext(t *testing.T) {
 	each(t, func(h *house) {
-		o, done := h.operator()
-		defer done()
+		o := h.operator()
 		if _, err := o.CreateUser(h.Context(), flow.Credentials{Email: "ada@example.org", Password: passphrase}, nil, originOfTests); err != nil {
 			h.Fatal(err)
 		}

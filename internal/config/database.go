@@ -195,7 +195,7 @@ func (p *postgresURL) decode() string {
 func (p *postgresURL) decodeHosts(plain func(string) string) string {
 	const problem = "It names no host, or one that can't be read."
 	for raw := range strings.SplitSeq(p.rawHosts, ",") {
-		host, port := raw, ""
+		var host, port string
 		if inside, ok := strings.CutPrefix(raw, "["); ok {
 			if host, port, ok = strings.Cut(inside, "]"); !ok || port != "" && port[0] != ':' {
 				return problem

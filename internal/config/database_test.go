@@ -146,7 +146,7 @@ func FuzzDatabaseURL(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value string) {
 		c, err := load("DATABASE_URL=" + value)
 		if err != nil {
-			faultsOf(t, err)
+			_ = faultsOf(t, err)
 			return
 		}
 		if c.Database.Kind != PostgreSQL {

