@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -96,20 +96,15 @@ func checkMediaType(h http.Header) error {
 	if len(values) != 1 {
 		return errMediaType
 	}
-	if values[0] == "application/json" {
-		return nil
-	}
-	kind, params, err := mime.ParseMediaType(values[0])
-	if err != nil || kind != "application/json" {
+	if values[0] != "application/json" && !jsonMediaType.MatchString(values[0]) {
 		return errMediaType
-	}
-	for name, value := range params {
-		if name != "charset" || !strings.EqualFold(value, "utf-8") {
-			return errMediaType
-		}
 	}
 	return nil
 }
+
+// jsonMediaType is JSON in UTF-8, and says so in one of the ways that it can be
+// said. The mime package reads more into a parameter's name than others do.
+var jsonMediaType = regexp.MustCompile(`^(?i)application/json[ \t]*(;[ \t]*charset=("utf-8"|utf-8)[ \t]*)?$`)
 
 // readBody reads the whole body into memory of its own: a pooled buffer would
 // hold one person's password while it serves the next.

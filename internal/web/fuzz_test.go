@@ -80,6 +80,7 @@ func FuzzMediaType(f *testing.F) {
 		f.Add(s, "")
 	}
 	f.Add("application/json", "gzip")
+	f.Add("AppliCAtion/json;*=utf-16", "")
 	f.Fuzz(func(t *testing.T, kind, coding string) {
 		h := http.Header{"Content-Type": {kind}}
 		if coding != "" {
