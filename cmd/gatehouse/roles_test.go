@@ -40,7 +40,9 @@ func TestDB2_MigrateRoles(t *testing.T) {
 	if code != exitDone || !strings.Contains(out, "this would be done") || !strings.Contains(out, plan) || !strings.Contains(out, "Say --yes") {
 		t.Fatalf("the plan: exit %d\n%s%s", code, out, errs)
 	}
-	if code, again, errs := command(t, "migrate", "--roles"); code != exitDone || again != out {
+	// Not the same to the letter: it also names the server's other databases, which
+	// other tests make.
+	if code, again, errs := command(t, "migrate", "--roles"); code != exitDone || !strings.Contains(again, plan) {
 		t.Fatalf("the plan was carried out: exit %d\n%s%s", code, again, errs)
 	}
 	code, out, errs = command(t, "migrate", "--roles", "--yes")

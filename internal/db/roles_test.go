@@ -119,7 +119,8 @@ func TestDB2_MakingTheRoles(t *testing.T) {
 				if err != nil || len(plan.Statements) == 0 {
 					t.Fatalf("plan %v, error %v", plan, err)
 				}
-				if again, err := d.PlanRoles(ctx, r); err != nil || !cmp.Equal(plan, again) {
+				// The plan also names the server's other databases, which other tests make.
+				if again, err := d.PlanRoles(ctx, r); err != nil || !cmp.Equal(plan.Statements, again.Statements) {
 					t.Errorf("planning changed something: %v, then %v (error %v)", plan, again, err)
 				}
 				done, err := d.MakeRoles(ctx, r)
