@@ -39,7 +39,16 @@ func inspect(ctx context.Context, path string) (all bool, err error) {
 		return false, err
 	}
 	defer d.Close()
-	if err := inspectOwner(ctx, d, path); err != nil {
+	err = inspectOwner(ctx, d, path)
+	if isLite(err, sqlite3.SQLITE_READONLY) {
+		// Somebody died within a transaction before the file had its write-ahead
+		// log, as a first start can, and left a rollback journal. Nothing can be
+		// read before that is played back, which is what every reader does.
+		if err = rollBack(ctx, path); err == nil {
+			err = inspectOwner(ctx, d, path)
+		}
+	}
+	if err != nil {
 		return false, err
 	}
 	soon, cancel := context.WithTimeout(ctx, inspectTime)
@@ -58,6 +67,19 @@ func openReadOnly(path string) (*sql.DB, error) {
 	}
 	d.SetMaxOpenConns(1)
 	return d, nil
+}
+
+// rollBack has SQLite play back the journal that lies beside the file.
+func rollBack(ctx context.Context, path string) error {
+	d, err := sql.Open("sqlite", sqliteFile(path)+fmt.Sprintf("?mode=rw&_pragma=busy_timeout(%d)", lockWait.Milliseconds()))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.QueryRowContext(ctx, `SELECT COUNT(*) FROM sqlite_master`).Scan(new(int64)); err != nil {
+		return openError(path, err)
+	}
+	return nil
 }
 
 // inspectHeader looks at the file without SQLite, and reports whether it is

@@ -196,6 +196,40 @@ func TestAGoodFileIsOpenedAfterACrash(t *testing.T) {
 	}
 }
 
+// TestAFirstStartThatDiedInItsFirstTransactionIsRolledBack finds the journal of
+// a process that was killed while it turned the write-ahead log on.
+func TestAFirstStartThatDiedInItsFirstTransactionIsRolledBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "whole.db")
+	d, err := sql.Open("sqlite", "file:"+path+"?_pragma=cache_size(1)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.SetMaxOpenConns(1)
+	defer d.Close()
+	for _, s := range []string{`CREATE TABLE a (b)`, `DROP TABLE a`, `BEGIN IMMEDIATE`, `CREATE TABLE recipes (cake)`,
+		`INSERT INTO recipes SELECT randomblob(100000)`, `INSERT INTO recipes SELECT cake FROM recipes`} {
+		if _, err := d.Exec(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	killed := filepath.Join(t.TempDir(), "killed.db")
+	for _, suffix := range []string{"", "-journal"} {
+		b, err := os.ReadFile(path + suffix)
+		if err != nil || len(b) == 0 {
+			t.Fatalf("%d bytes of %q, %v", len(b), suffix, err)
+		}
+		if err := os.WriteFile(killed+suffix, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var tables int64
+	if err := dbtest.Open(t, "sqlite:"+killed).Read(ctx, func(tx *db.Tx) error {
+		return tx.QueryRow(`SELECT COUNT(*) FROM sqlite_master`).Scan(&tables)
+	}); err != nil || tables != 0 {
+		t.Errorf("%d tables, %v; want an empty database", tables, err)
+	}
+}
+
 // TestDamageFoundWhileServingStopsWriting breaks a page under an open database.
 func TestDamageFoundWhileServingStopsWriting(t *testing.T) {
 	path := filled(t)
