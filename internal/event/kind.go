@@ -21,6 +21,10 @@ const (
 	ProfileChange     Kind = "profile_change"
 	RoleChange        Kind = "role_change"
 	SessionRevoked    Kind = "session_revoked"
+
+	EventsErased  Kind = "events_erased"
+	EventsRetired Kind = "events_retired"
+	LogRestarted  Kind = "event_log_restarted"
 )
 
 // Outcome is how it ended.
@@ -51,6 +55,13 @@ type Detail struct {
 	// Count is how often it happened, for what is counted and recorded once a
 	// minute, or how many things one action touched.
 	Count int64 `json:"count,omitempty"`
+	// Checkpoint is the size and root of the log that an event_log_restarted
+	// leaves behind.
+	Checkpoint string `json:"checkpoint,omitempty"`
+	// From and Until are the first leaf of a range of the log, and the one after its
+	// last.
+	From  int64 `json:"from,omitempty"`
+	Until int64 `json:"until,omitempty"`
 	// Generation is the number of the refresh token at hand.
 	Generation uint32 `json:"generation,omitempty"`
 }

@@ -20,6 +20,19 @@ type Entry struct {
 	Address   string
 	UserAgent string
 	Detail    Detail
+	// Erased is set when all that pointed at a person is gone.
+	Erased bool
+}
+
+// read takes over the part that points at a person.
+func (e *Entry) read(data string) error {
+	var p personal
+	if err := json.Unmarshal([]byte(data), &p); err != nil {
+		return fmt.Errorf("event %s: personal part: %w", e.ID, err)
+	}
+	e.Account, e.Session, e.RequestID = p.Account, p.Session, p.RequestID
+	e.Address, e.UserAgent, e.Detail = p.Address, p.UserAgent, p.Detail
+	return nil
 }
 
 // OfPerson returns the newest events of an account, newest first: at most limit
@@ -43,17 +56,14 @@ func (l *Log) OfPerson(tx *db.Tx, account, before string, limit int) ([]Entry, e
 			e    Entry
 			at   int64
 			data string
-			p    personal
 		)
 		if err := rows.Scan(&e.ID, &at, &e.Kind, &e.Outcome, &data); err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal([]byte(data), &p); err != nil {
-			return nil, fmt.Errorf("event %s: personal part: %w", e.ID, err)
-		}
 		e.Time = db.Time(at)
-		e.Account, e.Session, e.RequestID = p.Account, p.Session, p.RequestID
-		e.Address, e.UserAgent, e.Detail = p.Address, p.UserAgent, p.Detail
+		if err := e.read(data); err != nil {
+			return nil, err
+		}
 		out = append(out, e)
 	}
 	return out, rows.Err()
