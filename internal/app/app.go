@@ -198,7 +198,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 }
 
 func (s *Server) publicHandler(p parts, m *web.Metrics, o Options) http.Handler {
-	stack := &web.Stack{Log: s.log, Metrics: m, Now: o.Now}
+	stack := &web.Stack{Log: s.log, Metrics: m, Now: o.Now, Proxies: s.proxies()}
 	mux := http.NewServeMux()
 	p.api.Routes(stack, mux)
 	p.pages.Routes(stack, mux)

@@ -106,7 +106,6 @@ func (h *house) everyValue() map[string]bool {
 			`SELECT id, account_id FROM session`, `SELECT roles, amr FROM session`, `SELECT user_agent, address FROM session`,
 			`SELECT CAST(auth_at AS TEXT), CAST(minted_at AS TEXT) FROM session`,
 			`SELECT CAST(max_at AS TEXT), CAST(idle_at AS TEXT) FROM session`,
-			`SELECT id, kind FROM outbox`, `SELECT account_id, sent_to FROM outbox`,
 			`SELECT id, kind FROM event`, `SELECT event_id, person FROM event_personal`, `SELECT data, person FROM event_personal`,
 		} {
 			if err := collect[string](tx, query, values); err != nil {
@@ -115,7 +114,7 @@ func (h *house) everyValue() map[string]bool {
 		}
 		for _, query := range []string{
 			`SELECT sealed, sealed FROM ring_wrap`, `SELECT cur, salt FROM session`, `SELECT prev, prev FROM session`,
-			`SELECT sealed, sealed FROM outbox`, `SELECT hash, hash FROM event`, `SELECT salt, salt FROM event_personal`,
+			`SELECT hash, hash FROM event`, `SELECT salt, salt FROM event_personal`,
 		} {
 			if err := collect[[]byte](tx, query, values); err != nil {
 				return fmt.Errorf("%s: %w", query, err)
