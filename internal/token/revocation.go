@@ -35,6 +35,7 @@ type Revocations struct {
 	keys     map[string]int64 // until when to remember it, in microseconds
 	changed  chan struct{}    // closed by the next revocation that is new here
 
+	signals   signals
 	freshness freshness
 	asking    chan struct{} // room for those who ask the database
 	beside    func(tx *db.Tx) error
@@ -173,7 +174,7 @@ func (r *Revocations) apply(row Revocation) (fresh bool) {
 				break
 			}
 		}
-	case RevokedRoles, RevokedKey:
+	case RevokedRoles, RevokedKey, clientsChanged:
 		r.mu.Lock()
 		fresh = r.applyNamed(row)
 		r.mu.Unlock()
@@ -194,6 +195,9 @@ func (r *Revocations) applyNamed(row Revocation) bool {
 		known := r.keys[row.Subject]
 		r.keys[row.Subject] = max(until, known)
 		return known == 0
+	}
+	if row.Kind == clientsChanged {
+		return r.signals.hear(row.Subject, until)
 	}
 	known, ok := r.roles[row.Subject]
 	if ok && row.N <= known.n {
@@ -232,6 +236,7 @@ func (r *Revocations) forget(now time.Time) {
 	r.sessions.forget(now)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.signals.forget(now)
 	for id, is := range r.roles {
 		if is.until <= at {
 			delete(r.roles, id)
