@@ -169,7 +169,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		Origin: c.PublicURL, Key: ring.Key(keyring.CSRF),
 	}
 	verified := c.EmailVerification == config.VerificationRequired
-	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: password.Policy{MinLength: c.PasswordMinLength}, Random: random, Now: o.Now}
+	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: passwordPolicy(c), Random: random, Now: o.Now}
 	signIn := &flow.SignIn{
 		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Pseudonym: ring.Key(keyring.Pseudonym),
 		RequireVerified: verified, Count: count, Now: o.Now,

@@ -23,6 +23,7 @@ var update = flag.Bool("update", false, "rewrite the golden files and docs/confi
 // known to all.
 const (
 	goodKey      = "Vq3-8rTzLk0WnYb5HsXe7JcUoPmD2gAf1iNtR9yQwKE"
+	goodPepper   = "kZ7xw2-HnQ0cVb9LrTd4YmGs6PeJu1oFa8iXqB3tNyR"
 	goodPassword = "h8Kz3pWq9TnXv2Ld"
 )
 
@@ -88,7 +89,7 @@ func TestDefaults(t *testing.T) {
 		AccessTokenLife: 15 * time.Minute, RefreshTokenLife: 7 * 24 * time.Hour, SessionMaxLife: 30 * 24 * time.Hour,
 		RefreshReuseGrace: 10 * time.Second, RefreshRetry: 24 * time.Hour,
 		SessionsPerAccount: 50, CookieHTTPOnly: true, CookieSameSite: SameSiteStrict,
-		PasswordMinLength: 15, PasswordHash: "bcrypt", BcryptCost: 12,
+		PasswordMinLength: 15, PasswordHash: "bcrypt", BcryptCost: 12, Argon2MemoryMiB: 19, Argon2Passes: 2,
 		EmailVerification: VerificationOptional, Registration: RegistrationOpen,
 	}
 	got := mustLoad(t)
@@ -113,7 +114,9 @@ func TestEverySettingIsRead(t *testing.T) {
 		"REVOCATION_STALE_SECONDS=900", "JWT_SECRET_KEY="+goodKey, "JWT_ALGORITHM=es256", "JWT_ISSUER=https://iss.acme.org", "JWT_AUDIENCE=urn:acme:api",
 		"ACCESS_TOKEN_EXPIRE_MINUTES=30", "REFRESH_TOKEN_EXPIRE_DAYS=90", "SESSION_MAX_DAYS=90",
 		"REFRESH_REUSE_GRACE_SECONDS=0", "REFRESH_RETRY_HOURS=72",
-		"SESSIONS_PER_ACCOUNT=1000", "SESSION_COOKIE_SECURE=true", "SESSION_COOKIE_HTTPONLY=TRUE", "SESSION_COOKIE_SAMESITE=Lax", "PASSWORD_MIN_LENGTH=8", "PASSWORD_HASH=bcrypt",
+		"SESSIONS_PER_ACCOUNT=1000", "SESSION_COOKIE_SECURE=true", "SESSION_COOKIE_HTTPONLY=TRUE", "SESSION_COOKIE_SAMESITE=Lax", "PASSWORD_MIN_LENGTH=8", "PASSWORD_HASH=Argon2id",
+		"PASSWORD_REQUIRE_UPPERCASE=true", "PASSWORD_REQUIRE_LOWERCASE=true", "PASSWORD_REQUIRE_DIGIT=true", "PASSWORD_REQUIRE_SYMBOL=true",
+		"ARGON2_MEMORY_MIB=1024", "ARGON2_PASSES=64", "PASSWORD_PEPPER="+goodPepper, "PASSWORD_PEPPER_PREVIOUS="+goodPepper+"1",
 		"BCRYPT_COST=16", "EMAIL_VERIFICATION=required", "REGISTRATION=closed",
 	)
 	want := &Config{
@@ -124,7 +127,9 @@ func TestEverySettingIsRead(t *testing.T) {
 		DatabaseMaxConns: 20, Migrate: MigrateOff, RevocationStale: 15 * time.Minute,
 		JWTSecretKey: goodKey, JWTAlgorithm: "ES256", JWTIssuer: "https://iss.acme.org", JWTAudience: "urn:acme:api",
 		AccessTokenLife: 30 * time.Minute, RefreshTokenLife: 90 * day, SessionMaxLife: 90 * day,
-		RefreshRetry: 72 * time.Hour, SessionsPerAccount: 1000, CookieSecure: true, CookieHTTPOnly: true, CookieSameSite: SameSiteLax, PasswordMinLength: 8, PasswordHash: "bcrypt", BcryptCost: 16,
+		RefreshRetry: 72 * time.Hour, SessionsPerAccount: 1000, CookieSecure: true, CookieHTTPOnly: true, CookieSameSite: SameSiteLax, PasswordMinLength: 8, PasswordHash: "argon2id", BcryptCost: 16,
+		PasswordRequireUppercase: true, PasswordRequireLowercase: true, PasswordRequireDigit: true, PasswordRequireSymbol: true,
+		Argon2MemoryMiB: 1024, Argon2Passes: 64, PasswordPepper: goodPepper, PasswordPepperPrevious: goodPepper + "1",
 		EmailVerification: VerificationRequired, Registration: RegistrationClosed,
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{}), cmpopts.IgnoreFields(Config{}, "Warnings")); diff != "" {

@@ -21,8 +21,8 @@ var refusals = []struct {
 		settings: "ENVIRONMENT LOG_LEVEL ADMIN_PPROF MIGRATE JWT_ALGORITHM PASSWORD_HASH EMAIL_VERIFICATION REGISTRATION"},
 	{name: "a misspelt ENVIRONMENT is judged as production", environ: []string{"ENVIRONMENT=live", "BCRYPT_COST=4"},
 		settings: "ENVIRONMENT PUBLIC_URL JWT_SECRET_KEY BCRYPT_COST"},
-	{name: "words that are planned", environ: []string{"JWT_ALGORITHM=HS256", "PASSWORD_HASH=argon2id", "REGISTRATION=invite"},
-		settings: "JWT_ALGORITHM PASSWORD_HASH REGISTRATION"},
+	{name: "words that are planned", environ: []string{"JWT_ALGORITHM=HS256", "REGISTRATION=invite"},
+		settings: "JWT_ALGORITHM REGISTRATION"},
 	{name: "EdDSA", environ: []string{"JWT_ALGORITHM=EdDSA"}, settings: "JWT_ALGORITHM"},
 	{name: "RS256", environ: []string{"JWT_ALGORITHM=rs256"}, settings: "JWT_ALGORITHM"},
 	{name: "numbers", environ: []string{"DATABASE_MAX_CONNS=0", "ACCESS_TOKEN_EXPIRE_MINUTES=15m", "REFRESH_TOKEN_EXPIRE_DAYS=366", "REFRESH_REUSE_GRACE_SECONDS=61", "REFRESH_RETRY_HOURS=73", "PASSWORD_MIN_LENGTH=7", "BCRYPT_COST=17", "SESSION_MAX_DAYS=-1"},
@@ -68,8 +68,8 @@ var refusals = []struct {
 	{name: "an .env that may not be read", envFile: "forbidden", settings: ".env"},
 	{name: "an .env that is too large", envFile: strings.Repeat("# comment\n", 7000), settings: ".env"},
 
-	{name: "known, not built", environ: []string{"REDIS_URL=redis://127.0.0.1", "PASSWORD_PEPPER_FILE=/run/pepper", "RETENTION_LOGIN_LOGS_DAYS=90", "SMTP_URL="}, envFile: "RETENTION_SESSIONS_DAYS=30\nCORS_ORIGINS=https://acme.org\nTLS_CERT_FILE=/etc/tls/cert.pem",
-		settings: "TLS_CERT_FILE REDIS_URL CORS_ORIGINS PASSWORD_PEPPER_FILE RETENTION_LOGIN_LOGS_DAYS RETENTION_SESSIONS_DAYS"},
+	{name: "known, not built", environ: []string{"REDIS_URL=redis://127.0.0.1", "ALERT_WEBHOOK_URL_FILE=/run/hook", "RETENTION_LOGIN_LOGS_DAYS=90", "SMTP_URL="}, envFile: "RETENTION_SESSIONS_DAYS=30\nCORS_ORIGINS=https://acme.org\nTLS_CERT_FILE=/etc/tls/cert.pem",
+		settings: "TLS_CERT_FILE REDIS_URL CORS_ORIGINS ALERT_WEBHOOK_URL_FILE RETENTION_LOGIN_LOGS_DAYS RETENTION_SESSIONS_DAYS"},
 	{name: "a misspelt name beside what is missing for it", environ: []string{"ENVIRONMENT=production", "PUBLIC_URL=https://auth.acme.org"}, envFile: "JWT_SECRET=" + goodKey, settings: "JWT_SECRET_KEY"},
 }
 
