@@ -166,7 +166,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	s.revoked = token.NewRevocations(s.db, c.AccessTokenLife, c.RevocationStale, o.Now)
 	cookies := &web.Cookies{
 		Secure: c.CookieSecure, HTTPOnly: c.CookieHTTPOnly, Lax: c.CookieSameSite == config.SameSiteLax,
-		Origin: c.PublicURL, Key: ring.Key(keyring.CSRF),
+		Origin: c.PublicURL, Applications: c.CORSOrigins, Key: ring.Key(keyring.CSRF),
 	}
 	verified := c.EmailVerification == config.VerificationRequired
 	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: password.Policy{MinLength: c.PasswordMinLength}, Random: random, Now: o.Now}
@@ -196,7 +196,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 }
 
 func (s *Server) publicHandler(p parts, m *web.Metrics, o Options) http.Handler {
-	stack := &web.Stack{Log: s.log, Metrics: m, Now: o.Now}
+	stack := &web.Stack{Log: s.log, Metrics: m, Now: o.Now, Edge: s.edge()}
 	mux := http.NewServeMux()
 	p.api.Routes(stack, mux)
 	p.pages.Routes(stack, mux)

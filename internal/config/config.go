@@ -84,6 +84,9 @@ type Config struct {
 	AdminListenAddr string
 	// AdminPprof serves Go's profiles on the admin listener.
 	AdminPprof bool
+	// CORSOrigins are the origins whose scripts may read answers of the API: each
+	// as browsers write it.
+	CORSOrigins []string
 	// PublicURL is the address that people use: scheme, host and perhaps port,
 	// in lower case, with no slash at its end.
 	PublicURL string

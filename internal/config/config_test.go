@@ -108,7 +108,7 @@ func TestDefaults(t *testing.T) {
 func TestEverySettingIsRead(t *testing.T) {
 	got := mustLoad(t,
 		"ENVIRONMENT=Production", "LOG_LEVEL=warning", "LISTEN_ADDR=[::1]:08000", "ADMIN_LISTEN_ADDR=localhost:0", "ADMIN_PPROF=True",
-		"PUBLIC_URL=HTTPS://Auth.ACME.org:443/", "DATABASE_URL=postgresql://gate:"+goodPassword+"@db.acme.org/gate",
+		"PUBLIC_URL=HTTPS://Auth.ACME.org:443/", "CORS_ORIGINS= https://App.acme.org:443 ,https://acme.org:8443", "DATABASE_URL=postgresql://gate:"+goodPassword+"@db.acme.org/gate",
 		"DATABASE_MAX_CONNS=20", "MIGRATE=OFF", "MIGRATE_DATABASE_URL=postgres://owner:"+goodPassword+"@db.acme.org/gate?sslmode=verify-full",
 		"REVOCATION_STALE_SECONDS=900", "JWT_SECRET_KEY="+goodKey, "JWT_ALGORITHM=es256", "JWT_ISSUER=https://iss.acme.org", "JWT_AUDIENCE=urn:acme:api",
 		"ACCESS_TOKEN_EXPIRE_MINUTES=30", "REFRESH_TOKEN_EXPIRE_DAYS=90", "SESSION_MAX_DAYS=90",
@@ -119,6 +119,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	want := &Config{
 		Environment: Production, LogLevel: slog.LevelWarn, ListenAddr: "[::1]:8000", AdminListenAddr: "localhost:0", AdminPprof: true,
 		PublicURL:        "https://auth.acme.org",
+		CORSOrigins:      []string{"https://app.acme.org", "https://acme.org:8443"},
 		Database:         Database{Kind: PostgreSQL, URL: "postgresql://gate:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
 		MigrateDatabase:  Database{Kind: PostgreSQL, URL: "postgres://owner:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
 		DatabaseMaxConns: 20, Migrate: MigrateOff, RevocationStale: 15 * time.Minute,
@@ -194,6 +195,21 @@ func TestPublicURLDefault(t *testing.T) {
 		if c := mustLoad(t, "LISTEN_ADDR="+addr); c.PublicURL != want {
 			t.Errorf("%s: %q, want %q", addr, c.PublicURL, want)
 		}
+	}
+}
+
+// ENV-1: in production PUBLIC_URL is the first of CORS_ORIGINS, as the guide's
+// template has no other name for it.
+func TestENV1_PublicURLFromOrigins(t *testing.T) {
+	origins := "CORS_ORIGINS=https://auth.acme.org,https://app.acme.org"
+	if c := mustLoad(t, "ENVIRONMENT=production", "JWT_SECRET_KEY="+goodKey, origins); c.PublicURL != "https://auth.acme.org" || c.JWTIssuer != c.PublicURL {
+		t.Errorf("%q, issuer %q", c.PublicURL, c.JWTIssuer)
+	}
+	if c := mustLoad(t, production("PUBLIC_URL=https://login.acme.org", origins)...); c.PublicURL != "https://login.acme.org" {
+		t.Errorf("PUBLIC_URL counts for less than CORS_ORIGINS: %q", c.PublicURL)
+	}
+	if c := mustLoad(t, origins); c.PublicURL != "http://127.0.0.1:8000" {
+		t.Errorf("in development: %q", c.PublicURL)
 	}
 }
 
