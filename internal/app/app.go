@@ -196,7 +196,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 }
 
 func (s *Server) publicHandler(p parts, m *web.Metrics, o Options) http.Handler {
-	stack := &web.Stack{Log: s.log, Metrics: m, Now: o.Now, Edge: s.edge()}
+	stack := &web.Stack{Log: s.log, Metrics: m, Now: o.Now, Edge: s.edge(), Proxies: s.proxies()}
 	mux := http.NewServeMux()
 	p.api.Routes(stack, mux)
 	p.pages.Routes(stack, mux)

@@ -16,6 +16,7 @@ package config
 
 import (
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"time"
@@ -90,6 +91,11 @@ type Config struct {
 	// PublicURL is the address that people use: scheme, host and perhaps port,
 	// in lower case, with no slash at its end.
 	PublicURL string
+
+	// TrustedProxies are the networks of the proxies whose word about who is
+	// calling is believed; CloudflareProxies adds Cloudflare's.
+	TrustedProxies    []netip.Prefix
+	CloudflareProxies bool
 
 	// Database serves; MigrateDatabase is the same place with a role that may
 	// change the schema, and equals Database unless set.

@@ -64,6 +64,11 @@ var refusals = []struct {
 	{name: "two kinds of database", environ: []string{"DATABASE_URL=postgres://gate@localhost/gate", "MIGRATE_DATABASE_URL=sqlite:./data/gatehouse.db"}, settings: "MIGRATE_DATABASE_URL"},
 	{name: "two SQLite files", environ: []string{"MIGRATE_DATABASE_URL=sqlite:./other.db"}, settings: "MIGRATE_DATABASE_URL"},
 
+	{name: "proxies that are no network", environ: []string{"TRUSTED_PROXIES=10.0.0.0/8, my proxy"}, settings: "TRUSTED_PROXIES"},
+	{name: "proxies with bits too many", environ: []string{"TRUSTED_PROXIES=10.0.0.0/33"}, settings: "TRUSTED_PROXIES"},
+	{name: "everybody a proxy", environ: []string{"TRUSTED_PROXIES=0.0.0.0/0"}, settings: "TRUSTED_PROXIES"},
+	{name: "half of IPv6 a proxy", environ: []string{"TRUSTED_PROXIES=8000::/1"}, settings: "TRUSTED_PROXIES"},
+	{name: "no proxy and one", environ: []string{"TRUSTED_PROXIES=none, 10.0.0.1"}, settings: "TRUSTED_PROXIES"},
 	{name: "name and file at once", environ: []string{"JWT_SECRET_KEY=" + goodKey, "JWT_SECRET_KEY_FILE=/run/key"}, files: files{"/run/key": goodKey}, settings: "JWT_SECRET_KEY"},
 	{name: "name and file at once in .env", envFile: "DATABASE_URL=sqlite:a.db\nDATABASE_URL_FILE=/run/db\n", settings: "DATABASE_URL"},
 	{name: "a secret's file that is missing", environ: production("JWT_SECRET_KEY_FILE=/run/key", "JWT_SECRET_KEY="), settings: "JWT_SECRET_KEY_FILE"},

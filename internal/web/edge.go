@@ -59,7 +59,7 @@ func (e *Edge) enter(w http.ResponseWriter, r *http.Request) (done bool) {
 	if e == nil {
 		return false
 	}
-	if e.hsts && secure(r) {
+	if e.hsts && Secure(r) {
 		w.Header()["Strict-Transport-Security"] = transportSecurity
 	}
 	if e.cors == nil || !forPrograms(r.URL.Path) {

@@ -55,6 +55,3 @@ func setBaseline(h http.Header) {
 // transportSecurity makes browsers use TLS alone for a year, here and in every
 // name below (the guide's value; ASVS 3.4.1, RFC 6797).
 var transportSecurity = []string{"max-age=31536000; includeSubDomains"}
-
-// secure reports whether the request came over TLS.
-func secure(r *http.Request) bool { return r.TLS != nil }
