@@ -30,6 +30,7 @@ var grants = []grant{
 	{"event_personal", []string{"SELECT", "INSERT"}},
 	{"install", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"job", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"outbox", []string{"INSERT"}},
 	{"revocation", []string{"SELECT", "INSERT", "DELETE"}},
 	{"ring_key", []string{"SELECT", "INSERT"}},
 	{"ring_wrap", []string{"SELECT", "INSERT"}},
