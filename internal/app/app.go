@@ -21,6 +21,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 	"github.com/gatehouse-auth/gatehouse/internal/job"
 	"github.com/gatehouse-auth/gatehouse/internal/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/page"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
@@ -166,9 +167,10 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	s.revoked = token.NewRevocations(s.db, c.AccessTokenLife, c.RevocationStale, o.Now)
 	cookies := &web.Cookies{
 		Secure: c.CookieSecure, HTTPOnly: c.CookieHTTPOnly, Lax: c.CookieSameSite == config.SameSiteLax,
-		Origin: c.PublicURL, Key: ring.Key(keyring.CSRF),
+		Origin: c.PublicURL, Applications: c.CORSOrigins, Key: ring.Key(keyring.CSRF),
 	}
 	verified := c.EmailVerification == config.VerificationRequired
+	tell := notices(notice.NewOutbox(ring.Key(keyring.Outbox), random, o.Now), o.Now)
 	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: passwordPolicy(c), Random: random, Now: o.Now}
 	signIn := &flow.SignIn{
 		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Pseudonym: ring.Key(keyring.Pseudonym),
@@ -176,9 +178,9 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	}
 	signOut := &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now}
 	doors := &api.API{
-		Register:     &flow.Register{DB: s.db, Accounts: accounts, Events: events, Open: c.Registration == config.RegistrationOpen, RequireVerified: verified, Count: count},
+		Register:     &flow.Register{DB: s.db, Accounts: accounts, Events: events, Notices: tell, Open: c.Registration == config.RegistrationOpen, RequireVerified: verified, Count: count},
 		SignIn:       signIn,
-		Refresh:      &flow.Refresh{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Log: s.log, Now: o.Now},
+		Refresh:      &flow.Refresh{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Notices: tell, Count: count, Log: s.log, Now: o.Now},
 		SignOut:      signOut,
 		Authenticate: &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Tally: tally, Count: count, Now: o.Now},
 		Profile:      &flow.Profile{DB: s.db, Events: events, Count: count, Now: o.Now},
@@ -196,7 +198,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 }
 
 func (s *Server) publicHandler(p parts, m *web.Metrics, o Options) http.Handler {
-	stack := &web.Stack{Log: s.log, Metrics: m, Now: o.Now}
+	stack := &web.Stack{Log: s.log, Metrics: m, Now: o.Now, Edge: s.edge(), Proxies: s.proxies()}
 	mux := http.NewServeMux()
 	p.api.Routes(stack, mux)
 	p.pages.Routes(stack, mux)

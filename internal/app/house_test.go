@@ -236,7 +236,7 @@ func (h *house) database() *db.DB {
 func (h *house) operator() *flow.Operator {
 	h.Helper()
 	c, err := config.Load(config.Source{
-		Environ:  []string{"DATABASE_URL=" + h.dbURL, "BCRYPT_COST=4"},
+		Environ:  []string{"DATABASE_URL=" + h.dbURL, "BCRYPT_COST=4", "JWT_SECRET_KEY=" + secretKey},
 		ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
 	})
 	if err != nil {

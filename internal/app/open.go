@@ -108,7 +108,9 @@ func Operator(ctx context.Context, c *config.Config, log, events *slog.Logger) (
 		DB:       d,
 		Accounts: &flow.NewAccounts{Hasher: hasher, Policy: passwordPolicy(c), Random: random, Now: time.Now},
 		Revoked:  token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
-		Events:   event.NewLog(events, random, time.Now, nil), Now: time.Now,
+		Events:   event.NewLog(events, random, time.Now, nil),
+		Notices:  func(ctx context.Context) (*flow.Notices, error) { return operatorNotices(ctx, c, d) },
+		Now:      time.Now,
 	}
 	return o, func() error { hasher.Close(); return d.Close() }, nil
 }

@@ -16,6 +16,7 @@ package config
 
 import (
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"time"
@@ -84,9 +85,17 @@ type Config struct {
 	AdminListenAddr string
 	// AdminPprof serves Go's profiles on the admin listener.
 	AdminPprof bool
+	// CORSOrigins are the origins whose scripts may read answers of the API: each
+	// as browsers write it.
+	CORSOrigins []string
 	// PublicURL is the address that people use: scheme, host and perhaps port,
 	// in lower case, with no slash at its end.
 	PublicURL string
+
+	// TrustedProxies are the networks of the proxies whose word about who is
+	// calling is believed; CloudflareProxies adds Cloudflare's.
+	TrustedProxies    []netip.Prefix
+	CloudflareProxies bool
 
 	// Database serves; MigrateDatabase is the same place with a role that may
 	// change the schema, and equals Database unless set.

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,6 +69,16 @@ func mustLoad(t *testing.T, environ ...string) *Config {
 	return c
 }
 
+// sameConfig compares settings by what they say.
+var sameConfig = cmp.Options{cmpopts.IgnoreUnexported(Config{}), cmpopts.EquateComparable(netip.Prefix{})}
+
+func networks(list ...string) (out []netip.Prefix) {
+	for _, s := range list {
+		out = append(out, netip.MustParsePrefix(s))
+	}
+	return out
+}
+
 func faultsOf(t *testing.T, err error) *Faults {
 	t.Helper()
 	var f *Faults
@@ -93,7 +104,7 @@ func TestDefaults(t *testing.T) {
 		EmailVerification: VerificationOptional, Registration: RegistrationOpen,
 	}
 	got := mustLoad(t)
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{})); diff != "" {
+	if diff := cmp.Diff(want, got, sameConfig); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if got.DataDir() != "data" {
@@ -109,7 +120,8 @@ func TestDefaults(t *testing.T) {
 func TestEverySettingIsRead(t *testing.T) {
 	got := mustLoad(t,
 		"ENVIRONMENT=Production", "LOG_LEVEL=warning", "LISTEN_ADDR=[::1]:08000", "ADMIN_LISTEN_ADDR=localhost:0", "ADMIN_PPROF=True",
-		"PUBLIC_URL=HTTPS://Auth.ACME.org:443/", "DATABASE_URL=postgresql://gate:"+goodPassword+"@db.acme.org/gate",
+		"PUBLIC_URL=HTTPS://Auth.ACME.org:443/", "CORS_ORIGINS= https://App.acme.org:443 ,https://acme.org:8443",
+		"TRUSTED_PROXIES=10.0.0.5 , 192.168.7.9/24,Cloudflare,::ffff:10.0.0.5,fd00::/8", "DATABASE_URL=postgresql://gate:"+goodPassword+"@db.acme.org/gate",
 		"DATABASE_MAX_CONNS=20", "MIGRATE=OFF", "MIGRATE_DATABASE_URL=postgres://owner:"+goodPassword+"@db.acme.org/gate?sslmode=verify-full",
 		"REVOCATION_STALE_SECONDS=900", "JWT_SECRET_KEY="+goodKey, "JWT_ALGORITHM=es256", "JWT_ISSUER=https://iss.acme.org", "JWT_AUDIENCE=urn:acme:api",
 		"ACCESS_TOKEN_EXPIRE_MINUTES=30", "REFRESH_TOKEN_EXPIRE_DAYS=90", "SESSION_MAX_DAYS=90",
@@ -121,7 +133,8 @@ func TestEverySettingIsRead(t *testing.T) {
 	)
 	want := &Config{
 		Environment: Production, LogLevel: slog.LevelWarn, ListenAddr: "[::1]:8000", AdminListenAddr: "localhost:0", AdminPprof: true,
-		PublicURL:        "https://auth.acme.org",
+		PublicURL: "https://auth.acme.org", CORSOrigins: []string{"https://app.acme.org", "https://acme.org:8443"},
+		TrustedProxies: networks("10.0.0.5/32", "192.168.7.0/24", "fd00::/8"), CloudflareProxies: true,
 		Database:         Database{Kind: PostgreSQL, URL: "postgresql://gate:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
 		MigrateDatabase:  Database{Kind: PostgreSQL, URL: "postgres://owner:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
 		DatabaseMaxConns: 20, Migrate: MigrateOff, RevocationStale: 15 * time.Minute,
@@ -132,7 +145,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		Argon2MemoryMiB: 1024, Argon2Passes: 64, PasswordPepper: goodPepper, PasswordPepperPrevious: goodPepper + "1",
 		EmailVerification: VerificationRequired, Registration: RegistrationClosed,
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{}), cmpopts.IgnoreFields(Config{}, "Warnings")); diff != "" {
+	if diff := cmp.Diff(want, got, sameConfig, cmpopts.IgnoreFields(Config{}, "Warnings")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if got.DataDir() != "data" {
@@ -199,6 +212,21 @@ func TestPublicURLDefault(t *testing.T) {
 		if c := mustLoad(t, "LISTEN_ADDR="+addr); c.PublicURL != want {
 			t.Errorf("%s: %q, want %q", addr, c.PublicURL, want)
 		}
+	}
+}
+
+// ENV-1: in production PUBLIC_URL is the first of CORS_ORIGINS, as the guide's
+// template has no other name for it.
+func TestENV1_PublicURLFromOrigins(t *testing.T) {
+	origins := "CORS_ORIGINS=https://auth.acme.org,https://app.acme.org"
+	if c := mustLoad(t, "ENVIRONMENT=production", "JWT_SECRET_KEY="+goodKey, origins); c.PublicURL != "https://auth.acme.org" || c.JWTIssuer != c.PublicURL {
+		t.Errorf("%q, issuer %q", c.PublicURL, c.JWTIssuer)
+	}
+	if c := mustLoad(t, production("PUBLIC_URL=https://login.acme.org", origins)...); c.PublicURL != "https://login.acme.org" {
+		t.Errorf("PUBLIC_URL counts for less than CORS_ORIGINS: %q", c.PublicURL)
+	}
+	if c := mustLoad(t, origins); c.PublicURL != "http://127.0.0.1:8000" {
+		t.Errorf("in development: %q", c.PublicURL)
 	}
 }
 

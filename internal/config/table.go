@@ -58,13 +58,27 @@ var table = []setting{
 		},
 	},
 	{
-		name: "PUBLIC_URL", initial: "http://LISTEN_ADDR", derive: listenerURL, followsListener: true,
+		name: "CORS_ORIGINS", unset: "none",
+		meaning: "The origins of web applications whose scripts may call the API and read its answers, with cookies; separated by commas, each in full: " +
+			"`https://app.example.com`. `*`, `null`, wildcards, paths and duplicates are refused everywhere.",
+		production: "https only",
+		field:      field{read: readOrigins, show: func(c *Config) string { return strings.Join(c.CORSOrigins, ",") }},
+		safe:       safeOrigins,
+	},
+	{
+		name: "PUBLIC_URL", initial: "http://LISTEN_ADDR", derive: publicURL, followsListener: true,
 		meaning:    "The address that people use: scheme, host and perhaps port, nothing behind it.",
-		production: "required; https only",
+		production: "the first of CORS_ORIGINS if that is set, else required; https only",
 		field:      field{read: readPublicURL, show: func(c *Config) string { return c.PublicURL }},
 		safe:       safePublicURL,
 	},
-	{name: "TRUSTED_PROXIES"},
+	{
+		name: "TRUSTED_PROXIES", initial: "none",
+		derive:     defaultProxies,
+		meaning:    "The proxies that are believed when they say who is calling (`X-Forwarded-For`, `Forwarded`, `X-Forwarded-Proto`): addresses and networks, with commas between them, `cloudflare` for Cloudflare's, or `none`.",
+		production: "`127.0.0.0/8, ::1` if LISTEN_ADDR is loopback, else `none`",
+		field:      field{read: readProxies, show: showProxies},
+	},
 	{name: "TLS_CERT_FILE"},
 	{name: "TLS_KEY_FILE"},
 	{name: "TLS_ACME_DOMAINS"},
@@ -188,7 +202,6 @@ var table = []setting{
 		meaning: "For so long the old refresh token gets a fresh one if the new one was never used, so that a lost answer is harmless: 0 (never) to 72 hours.",
 		field:   span(0, 72, time.Hour, func(c *Config) *time.Duration { return &c.RefreshRetry }),
 	},
-	{name: "CORS_ORIGINS"},
 	{
 		name: "SESSION_COOKIE_SECURE", initial: "true",
 		derive: func(c *Config) string {

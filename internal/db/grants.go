@@ -25,10 +25,12 @@ type grant struct {
 // serving role and no more, by the owner's default privileges.
 var grants = []grant{
 	{"account", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"client", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"event", []string{"SELECT", "INSERT"}},
 	{"event_personal", []string{"SELECT", "INSERT"}},
 	{"install", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"job", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"outbox", []string{"INSERT"}},
 	{"revocation", []string{"SELECT", "INSERT", "DELETE"}},
 	{"ring_key", []string{"SELECT", "INSERT"}},
 	{"ring_wrap", []string{"SELECT", "INSERT"}},

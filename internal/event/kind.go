@@ -21,6 +21,10 @@ const (
 	ProfileChange     Kind = "profile_change"
 	RoleChange        Kind = "role_change"
 	SessionRevoked    Kind = "session_revoked"
+
+	ClientCreated Kind = "client_created"
+	ClientRotated Kind = "client_rotated"
+	ClientDeleted Kind = "client_deleted"
 )
 
 // Outcome is how it ended.
@@ -39,8 +43,11 @@ type Detail struct {
 	// Reason is a code: why it failed, or what made it happen.
 	Reason string `json:"reason,omitempty"`
 	// By is who did it, where that is not the person of the event: "operator" for
-	// the command line, "setup" for the first administrator's link.
+	// the command line, "setup" for the first administrator's link, "client" for a
+	// registered application.
 	By string `json:"by,omitempty"`
+	// Client is the id of a registered application that did it, or that it happened to.
+	Client string `json:"client,omitempty"`
 	// Address is a keyed hash of an e-mail address that was tried, so that tries
 	// at one address can be told from tries at many without keeping it.
 	Address string `json:"address_hash,omitempty"`

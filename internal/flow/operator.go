@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/event"
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/session"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
@@ -20,7 +21,10 @@ type Operator struct {
 	Accounts *NewAccounts
 	Revoked  *token.Revocations
 	Events   *event.Log
-	Now      func() time.Time
+	// Notices opens what mails are queued with, for the commands that tell somebody
+	// something: it needs JWT_SECRET_KEY.
+	Notices func(context.Context) (*Notices, error)
+	Now     func() time.Time
 }
 
 // operator is the By of an operator's events.
@@ -144,6 +148,10 @@ func (f *Operator) SetRoles(ctx context.Context, user string, roles []string, fr
 	if roles, err = account.ParseRoles(roles); err != nil {
 		return a, err
 	}
+	tell, err := f.Notices(ctx)
+	if err != nil {
+		return a, err
+	}
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		a, err = account.Find(tx, user)
 		if err != nil {
@@ -163,7 +171,12 @@ func (f *Operator) SetRoles(ctx context.Context, user string, roles []string, fr
 			return err
 		}
 		a.Roles = roles
-		return f.gaveRoles(tx, a.ID, roles, f.Now(), from)
+		if err := f.gaveRoles(tx, a.ID, roles, f.Now(), from); err != nil {
+			return err
+		}
+		return tell.Send(tx, notice.Mail{
+			Kind: notice.RolesChanged, Account: a.ID, To: a.Email, Name: a.Name, Locale: a.Locale, Roles: roles, ByOperator: true,
+		}, event.Origin{})
 	})
 	return a, err
 }

@@ -33,6 +33,8 @@ const (
 	CSRF Purpose = "csrf"
 	// Pseudonym hashes the e-mail addresses that stand in events.
 	Pseudonym Purpose = "pseudonym"
+	// Outbox seals the mails that wait to be sent.
+	Outbox Purpose = "outbox"
 )
 
 // generators makes a new key for each purpose.
@@ -42,6 +44,7 @@ var generators = map[Purpose]func(secret.Random) ([]byte, error){
 	AccessSign:    newSigningKey,
 	CSRF:          symmetric,
 	Pseudonym:     symmetric,
+	Outbox:        symmetric,
 }
 
 func symmetric(r secret.Random) ([]byte, error) { return r.Bytes(secret.KeySize), nil }

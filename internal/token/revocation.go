@@ -28,6 +28,7 @@ type Revocations struct {
 	sessions map[string]int64 // until when to remember it, in microseconds
 	roles    map[string]rolesNow
 
+	signals   signals
 	freshness freshness
 	asking    chan struct{} // room for those who ask the database
 }
@@ -101,6 +102,8 @@ func (r *Revocations) apply(rows []revocation) {
 		switch row.kind {
 		case kindSession:
 			r.sessions[row.subject] = max(row.until, r.sessions[row.subject])
+		case kindClients:
+			r.signals.hear(row.subject, row.until)
 		case kindRoles:
 			if known, ok := r.roles[row.subject]; !ok || row.n > known.n {
 				r.roles[row.subject] = rolesNow{roles: row.roles, n: row.n, until: row.until}
@@ -130,6 +133,7 @@ func (r *Revocations) forget(now time.Time) {
 			delete(r.sessions, id)
 		}
 	}
+	r.signals.forget(now)
 	for id, is := range r.roles {
 		if is.until <= at {
 			delete(r.roles, id)

@@ -1,0 +1,33 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/config"
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/secret"
+)
+
+// notices is what every flow that tells somebody something is given.
+func notices(outbox *notice.Outbox, now func() time.Time) *flow.Notices {
+	return &flow.Notices{Outbox: outbox, Now: now}
+}
+
+// operatorNotices opens the keys as well, which few of an operator's commands
+// need.
+func operatorNotices(ctx context.Context, c *config.Config, d *db.DB) (*flow.Notices, error) {
+	master, err := masterSecret(c)
+	if err != nil {
+		return nil, err
+	}
+	random := secret.Random{}
+	ring, err := keyring.Open(ctx, d, random, time.Now(), master)
+	if err != nil {
+		return nil, err
+	}
+	return notices(notice.NewOutbox(ring.Key(keyring.Outbox), random, time.Now), time.Now), nil
+}
