@@ -123,7 +123,7 @@ func (u userCreate) Run(ctx context.Context, t *terminal) error {
 			if err := u.check(ctx, o); err != nil {
 				return err
 			}
-			pass, err = t.askPassword(ctx, func(p string) error { _, err := o.Accounts.Policy.Check("password", p); return err })
+			pass, err = t.askPassword(ctx, func(p string) error { _, err := o.Accounts.Policy.Check(ctx, "password", p, u.Email); return err })
 			if err != nil {
 				return err
 			}

@@ -58,7 +58,7 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) error {
 	}
 	if in.Cookies {
 		// Another site must not sign its visitor in to an account of its own.
-		if err := a.Cookies.CheckOrigin(r); err != nil {
+		if err := a.Cookies.CheckCaller(r); err != nil {
 			return err
 		}
 	}

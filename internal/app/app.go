@@ -167,11 +167,11 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	s.revoked = token.NewRevocations(s.db, c.AccessTokenLife, c.RevocationStale, o.Now)
 	cookies := &web.Cookies{
 		Secure: c.CookieSecure, HTTPOnly: c.CookieHTTPOnly, Lax: c.CookieSameSite == config.SameSiteLax,
-		Origin: c.PublicURL, Key: ring.Key(keyring.CSRF),
+		Origin: c.PublicURL, Applications: c.CORSOrigins, Key: ring.Key(keyring.CSRF),
 	}
 	verified := c.EmailVerification == config.VerificationRequired
 	tell := notices(notice.NewOutbox(ring.Key(keyring.Outbox), random, o.Now), o.Now)
-	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: password.Policy{MinLength: c.PasswordMinLength}, Random: random, Now: o.Now}
+	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: passwordPolicy(c), Random: random, Now: o.Now}
 	signIn := &flow.SignIn{
 		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Pseudonym: ring.Key(keyring.Pseudonym),
 		RequireVerified: verified, Count: count, Now: o.Now,
@@ -198,7 +198,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 }
 
 func (s *Server) publicHandler(p parts, m *web.Metrics, o Options) http.Handler {
-	stack := &web.Stack{Log: s.log, Metrics: m, Now: o.Now, Proxies: s.proxies()}
+	stack := &web.Stack{Log: s.log, Metrics: m, Now: o.Now, Edge: s.edge(), Proxies: s.proxies()}
 	mux := http.NewServeMux()
 	p.api.Routes(stack, mux)
 	p.pages.Routes(stack, mux)

@@ -85,6 +85,9 @@ type Config struct {
 	AdminListenAddr string
 	// AdminPprof serves Go's profiles on the admin listener.
 	AdminPprof bool
+	// CORSOrigins are the origins whose scripts may read answers of the API: each
+	// as browsers write it.
+	CORSOrigins []string
 	// PublicURL is the address that people use: scheme, host and perhaps port,
 	// in lower case, with no slash at its end.
 	PublicURL string
@@ -143,10 +146,18 @@ type Config struct {
 
 	// PasswordMinLength is the shortest password, in code points: 8 to 64.
 	PasswordMinLength int
-	// PasswordHash is how passwords are kept: bcrypt.
+	// PasswordRequire… demand kinds of characters in new passwords.
+	PasswordRequireUppercase, PasswordRequireLowercase, PasswordRequireDigit, PasswordRequireSymbol bool
+	// PasswordHash is how passwords are kept: bcrypt or argon2id.
 	PasswordHash string
 	// BcryptCost is the base-2 logarithm of bcrypt's rounds: 4 to 16.
 	BcryptCost int
+	// Argon2MemoryMiB and Argon2Passes are argon2id's parameters (RFC 9106): 19 to
+	// 1024, and 2 to 64.
+	Argon2MemoryMiB, Argon2Passes int
+	// PasswordPepper seals the stored hashes; it may be empty. What
+	// PasswordPepperPrevious sealed can be opened.
+	PasswordPepper, PasswordPepperPrevious Secret
 
 	// EmailVerification is required in production.
 	EmailVerification Verification

@@ -58,9 +58,17 @@ var table = []setting{
 		},
 	},
 	{
-		name: "PUBLIC_URL", initial: "http://LISTEN_ADDR", derive: listenerURL, followsListener: true,
+		name: "CORS_ORIGINS", unset: "none",
+		meaning: "The origins of web applications whose scripts may call the API and read its answers, with cookies; separated by commas, each in full: " +
+			"`https://app.example.com`. `*`, `null`, wildcards, paths and duplicates are refused everywhere.",
+		production: "https only",
+		field:      field{read: readOrigins, show: func(c *Config) string { return strings.Join(c.CORSOrigins, ",") }},
+		safe:       safeOrigins,
+	},
+	{
+		name: "PUBLIC_URL", initial: "http://LISTEN_ADDR", derive: publicURL, followsListener: true,
 		meaning:    "The address that people use: scheme, host and perhaps port, nothing behind it.",
-		production: "required; https only",
+		production: "the first of CORS_ORIGINS if that is set, else required; https only",
 		field:      field{read: readPublicURL, show: func(c *Config) string { return c.PublicURL }},
 		safe:       safePublicURL,
 	},
@@ -194,7 +202,6 @@ var table = []setting{
 		meaning: "For so long the old refresh token gets a fresh one if the new one was never used, so that a lost answer is harmless: 0 (never) to 72 hours.",
 		field:   span(0, 72, time.Hour, func(c *Config) *time.Duration { return &c.RefreshRetry }),
 	},
-	{name: "CORS_ORIGINS"},
 	{
 		name: "SESSION_COOKIE_SECURE", initial: "true",
 		derive: func(c *Config) string {
@@ -238,14 +245,30 @@ var table = []setting{
 		meaning: "The shortest password, in characters: 8 to 64. 15 is NIST's where the password is all there is (SP 800-63B-4).",
 		field:   number(8, 64, " characters", func(c *Config) *int { return &c.PasswordMinLength }),
 	},
-	{name: "PASSWORD_REQUIRE_UPPERCASE"},
-	{name: "PASSWORD_REQUIRE_LOWERCASE"},
-	{name: "PASSWORD_REQUIRE_DIGIT"},
-	{name: "PASSWORD_REQUIRE_SYMBOL"},
+	{
+		name: "PASSWORD_REQUIRE_UPPERCASE", initial: "false",
+		meaning: "`true` refuses new passwords without a capital letter. NIST advises against such rules; some auditors ask for them.",
+		field:   yesNo(func(c *Config) *bool { return &c.PasswordRequireUppercase }),
+	},
+	{
+		name: "PASSWORD_REQUIRE_LOWERCASE", initial: "false",
+		meaning: "`true` refuses new passwords without a small letter. NIST advises against such rules; some auditors ask for them.",
+		field:   yesNo(func(c *Config) *bool { return &c.PasswordRequireLowercase }),
+	},
+	{
+		name: "PASSWORD_REQUIRE_DIGIT", initial: "false",
+		meaning: "`true` refuses new passwords without a digit. NIST advises against such rules; some auditors ask for them.",
+		field:   yesNo(func(c *Config) *bool { return &c.PasswordRequireDigit }),
+	},
+	{
+		name: "PASSWORD_REQUIRE_SYMBOL", initial: "false",
+		meaning: "`true` refuses new passwords without a character that is no letter, digit or space. NIST advises against such rules; some auditors ask for them.",
+		field:   yesNo(func(c *Config) *bool { return &c.PasswordRequireSymbol }),
+	},
 	{
 		name: "PASSWORD_HASH", initial: "bcrypt",
-		meaning: "How passwords are kept: `bcrypt`. argon2id is not built yet.",
-		field:   choice(func(c *Config) *string { return &c.PasswordHash }, []string{"argon2id"}, "bcrypt"),
+		meaning: "How passwords are kept: `bcrypt` or `argon2id`. Those kept otherwise are changed over, each at its owner's next sign-in.",
+		field:   choice(func(c *Config) *string { return &c.PasswordHash }, nil, "bcrypt", "argon2id"),
 	},
 	{
 		name: "BCRYPT_COST", initial: "12",
@@ -258,7 +281,26 @@ var table = []setting{
 			}
 		},
 	},
-	{name: "PASSWORD_PEPPER", cover: covered},
+	{
+		name: "ARGON2_MEMORY_MIB", initial: "19",
+		meaning: "The memory of one argon2id hash: 19 to 1024 MiB. As many are made at once as there are cores, less one. `gatehouse config calibrate` measures what fits.",
+		field:   number(19, 1024, " MiB", func(c *Config) *int { return &c.Argon2MemoryMiB }),
+	},
+	{
+		name: "ARGON2_PASSES", initial: "2",
+		meaning: "How often argon2id goes over its memory: 2 to 64.",
+		field:   number(2, 64, " passes", func(c *Config) *int { return &c.Argon2Passes }),
+	},
+	{
+		name: "PASSWORD_PEPPER", cover: covered, unset: "none",
+		meaning: "Seals the stored password hashes under a key that is not in the database: 32 random characters or more. Whoever loses it loses every password. See [guides/passwords.md](guides/passwords.md).",
+		field:   pepper(func(c *Config) *Secret { return &c.PasswordPepper }),
+	},
+	{
+		name: "PASSWORD_PEPPER_PREVIOUS", cover: covered, unset: "none",
+		meaning: "The pepper before, until `gatehouse user repepper` has sealed all hashes under the new one.",
+		field:   pepper(func(c *Config) *Secret { return &c.PasswordPepperPrevious }),
+	},
 	{name: "PASSWORD_BREACH"},
 	{name: "PASSWORD_BREACH_FILE"},
 	{

@@ -70,7 +70,7 @@ func (f *SignIn) do(ctx context.Context, in Credentials, from event.Origin) (Tok
 		if why, reason := f.refusal(who, match); why != nil {
 			return Tokens{}, f.fail(ctx, who.ID, address, why, reason, from)
 		}
-		grant, err := f.begin(ctx, who, f.upgrade(ctx, match, in.Password), from, now)
+		grant, err := f.begin(ctx, who, f.upgrade(ctx, who.ID, match, in.Password), from, now)
 		if err == nil {
 			return issue(f.Tokens, grant, now)
 		}
@@ -81,14 +81,14 @@ func (f *SignIn) do(ctx context.Context, in Credentials, from event.Origin) (Tok
 	return Tokens{}, f.fail(ctx, who.ID, address, ErrInvalidCredentials, "changed_meanwhile", from)
 }
 
-// upgrade returns a new hash where the old one is cheaper than today's, or
-// nothing: if there is no room in the pool for it now, there will be another
+// upgrade returns a new hash where the old one is not as it would be made today,
+// or nothing: if there is no room in the pool for it now, there will be another
 // time.
-func (f *SignIn) upgrade(ctx context.Context, match password.Result, pass string) string {
+func (f *SignIn) upgrade(ctx context.Context, accountID string, match password.Result, pass string) string {
 	if !match.Upgrade {
 		return ""
 	}
-	hash, err := f.Hasher.Hash(ctx, pass)
+	hash, err := f.Hasher.Hash(ctx, accountID, pass)
 	if err != nil {
 		return ""
 	}
@@ -108,7 +108,7 @@ func (f *SignIn) compare(ctx context.Context, address account.Address, pass stri
 	if err != nil {
 		return who, match, err
 	}
-	match, err = f.Hasher.Verify(ctx, who.Hash, pass)
+	match, err = f.Hasher.Verify(ctx, who.ID, who.Hash, pass)
 	return who, match, err
 }
 

@@ -38,6 +38,8 @@ type Stack struct {
 	Proxies *Proxies
 	// Quiet logs the requests that go well at DEBUG, where probes make them.
 	Quiet bool
+	// Edge is for the public listener alone.
+	Edge *Edge
 }
 
 // route is a Handler at its place in the mux.
@@ -85,6 +87,9 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 
 	s.Metrics.inFlight.Inc()
 	defer s.finish(x, r)
+	if s.Edge.enter(x, r) {
+		return
+	}
 	x.dispatch(mux, r)
 	if x.err == nil || x.status != 0 {
 		return
