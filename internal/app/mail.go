@@ -20,12 +20,8 @@ func notices(outbox *notice.Outbox, now func() time.Time) *flow.Notices {
 // operatorNotices opens the keys as well, which few of an operator's commands
 // need.
 func operatorNotices(ctx context.Context, c *config.Config, d *db.DB) (*flow.Notices, error) {
-	master, err := masterSecret(c)
-	if err != nil {
-		return nil, err
-	}
 	random := secret.Random{}
-	ring, err := keyring.Open(ctx, d, random, time.Now(), master)
+	ring, err := openRing(ctx, c, d, 0, time.Now())
 	if err != nil {
 		return nil, err
 	}
