@@ -31,6 +31,9 @@ const (
 	AccessSign Purpose = "access-sign"
 	// CSRF makes the tokens against forged requests.
 	CSRF Purpose = "csrf"
+	// Lockout hashes the names under which tries at passwords are counted, and
+	// makes the tokens of known devices.
+	Lockout Purpose = "lockout"
 	// Pseudonym hashes the e-mail addresses that stand in events.
 	Pseudonym Purpose = "pseudonym"
 	// Outbox seals the mails that wait to be sent.
@@ -43,6 +46,7 @@ var generators = map[Purpose]func(secret.Random) ([]byte, error){
 	RefreshDerive: symmetric,
 	AccessSign:    newSigningKey,
 	CSRF:          symmetric,
+	Lockout:       symmetric,
 	Pseudonym:     symmetric,
 	Outbox:        symmetric,
 }
