@@ -8,9 +8,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
 )
 
-// kindClients is a row that ends no token: it tells the replicas that registered
-// applications have changed, by the way on which nothing is missed.
-const kindClients = "clients"
+// clientsChanged is a row that ends no token: it tells the replicas that
+// registered applications have changed, by the way on which nothing is missed.
+const clientsChanged RevocationKind = "clients"
 
 // signals counts the changes that this replica has heard of. The ids are kept
 // for as long as the rows: a change is counted once, however often it is read.
@@ -23,21 +23,24 @@ type signals struct {
 // registered applications have changed.
 func (r *Revocations) ClientsChanged(tx *db.Tx, random secret.Random) {
 	now := r.now()
-	r.insert(tx, revocation{kind: kindClients, subject: random.ID(now), until: db.Micros(now.Add(r.keep))}, "[]")
+	r.insert(tx, Revocation{Kind: clientsChanged, Subject: random.ID(now), Until: now.Add(r.keep)}, "[]")
 }
 
 // ClientChanges is how many such changes are known of here. It only grows.
 func (r *Revocations) ClientChanges() uint64 { return r.signals.count.Load() }
 
-// hear counts a signal that was not heard before. It is called with mu held.
-func (s *signals) hear(id string, until int64) {
+// hear counts a signal that was not heard before, and reports whether it was
+// not. It is called with mu held.
+func (s *signals) hear(id string, until int64) bool {
 	if s.seen == nil {
 		s.seen = map[string]int64{}
 	}
-	if _, heard := s.seen[id]; !heard {
+	_, heard := s.seen[id]
+	if !heard {
 		s.count.Add(1)
 	}
 	s.seen[id] = until
+	return !heard
 }
 
 // forget drops those that can't be read again. It is called with mu held.

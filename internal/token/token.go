@@ -51,6 +51,8 @@ type Claims struct {
 	Roles    []string `json:"roles"`
 	AuthTime int64    `json:"auth_time"`
 	AMR      []string `json:"amr"`
+	// KeyID names the key that signed it; it stands in the header.
+	KeyID string `json:"-"`
 }
 
 // ErrInvalid is for an access token that is not ours, has been tampered with,
@@ -215,6 +217,7 @@ func (i *Issuer) open(token string) (*Claims, error) {
 	if c.Subject == "" || c.Session == "" {
 		return nil, errors.New("it has no subject or session")
 	}
+	c.KeyID = h.KeyID
 	return &c, nil
 }
 

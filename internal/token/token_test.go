@@ -121,6 +121,7 @@ func TestIssueAndVerify(t *testing.T) {
 		want := &token.Claims{
 			Issuer: config.Issuer, Subject: jane.Account, Audience: config.Audience, ID: c.ID, Session: jane.Session,
 			Expires: start.Unix() + 900, IssuedAt: start.Unix(), AuthTime: start.Unix() - 3600, Roles: jane.Roles, AMR: jane.AMR,
+			KeyID: d.kid,
 		}
 		if diff := cmp.Diff(want, c); diff != "" {
 			t.Error(diff)
