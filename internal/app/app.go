@@ -127,7 +127,7 @@ func (s *Server) start(ctx context.Context, o Options) error {
 		return err
 	}
 	s.setup, s.tally = p.pages.Setup, p.tally
-	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, forgetSessions(s.db, o.Now), forgetRevocations(s.db, o.Now), rotateKeys(p.keys))
+	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, forgetSessions(s.db, o.Now), forgetRevocations(s.db, o.Now), forgetGuesses(s.db, o.Now), forgetDevices(s.db, o.Now), rotateKeys(p.keys))
 	s.observe(registry, o)
 	if err := s.adoptKeys(ctx, p.keys); err != nil {
 		return err
@@ -175,7 +175,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	tell := notices(notice.NewOutbox(ring.Key(keyring.Outbox), random, o.Now), o.Now)
 	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: passwordPolicy(c), Random: random, Now: o.Now}
 	signIn := &flow.SignIn{
-		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Pseudonym: ring.Key(keyring.Pseudonym),
+		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Guard: s.guard(ring, events, tally, tell, o.Now),
 		RequireVerified: verified, Count: count, Now: o.Now,
 	}
 	signOut := &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now}

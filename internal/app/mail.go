@@ -17,13 +17,16 @@ func notices(outbox *notice.Outbox, now func() time.Time) *flow.Notices {
 	return &flow.Notices{Outbox: outbox, Now: now}
 }
 
-// operatorNotices opens the keys as well, which few of an operator's commands
-// need.
+// operatorNotices is notices for an operator's command.
 func operatorNotices(ctx context.Context, c *config.Config, d *db.DB) (*flow.Notices, error) {
-	random := secret.Random{}
-	ring, err := openRing(ctx, c, d, 0, time.Now())
+	ring, err := operatorRing(ctx, c, d)
 	if err != nil {
 		return nil, err
 	}
-	return notices(notice.NewOutbox(ring.Key(keyring.Outbox), random, time.Now), time.Now), nil
+	return notices(notice.NewOutbox(ring.Key(keyring.Outbox), secret.Random{}, time.Now), time.Now), nil
+}
+
+// operatorRing opens the keys as well, which few of an operator's commands need.
+func operatorRing(ctx context.Context, c *config.Config, d *db.DB) (*keyring.Ring, error) {
+	return openRing(ctx, c, d, 0, time.Now())
 }

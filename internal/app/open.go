@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 	"github.com/gatehouse-auth/gatehouse/internal/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/lockout"
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
@@ -110,6 +111,7 @@ func Operator(ctx context.Context, c *config.Config, log, events *slog.Logger) (
 		Revoked:  token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
 		Events:   event.NewLog(events, random, time.Now, nil),
 		Notices:  func(ctx context.Context) (*flow.Notices, error) { return operatorNotices(ctx, c, d) },
+		Lockout:  func(ctx context.Context) (*lockout.Store, error) { return operatorLockout(ctx, c, d) },
 		Now:      time.Now,
 	}
 	return o, func() error { hasher.Close(); return d.Close() }, nil

@@ -109,7 +109,10 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 			h.Fatal(err)
 		}
 		h.expect(403, "account_disabled", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase}})
-		h.expect(401, "invalid_credentials", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase + "!"}})
+		for range 4 {
+			h.expect(401, "invalid_credentials", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase + "!"}})
+		}
+		h.expect(429, "too_many_attempts", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase + "!"}})
 	})
 	t.Run("outage", func(t *testing.T) { open(t, dbtest.Postgres(t)).driveOutages() })
 

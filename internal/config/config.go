@@ -149,6 +149,11 @@ type Config struct {
 	CookieHTTPOnly bool
 	CookieSameSite SameSite
 
+	// LockoutAfter is how many wrong passwords in a row a network has at one
+	// account before it waits for LockoutDelay, then twice that, and so on.
+	LockoutAfter int
+	LockoutDelay time.Duration
+
 	// PasswordMinLength is the shortest password, in code points: 8 to 64.
 	PasswordMinLength int
 	// PasswordRequire… demand kinds of characters in new passwords.

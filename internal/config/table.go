@@ -259,8 +259,16 @@ var table = []setting{
 	{name: "PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES"},
 	{name: "API_RATE_LIMIT_REQUESTS"},
 	{name: "API_RATE_LIMIT_WINDOW_SECONDS"},
-	{name: "LOCKOUT_AFTER"},
-	{name: "LOCKOUT_DELAY_SECONDS"},
+	{
+		name: "LOCKOUT_AFTER", initial: "5",
+		meaning: "After so many wrong passwords in a row at one account a network, or a known device, has to wait: 1 to 10. See [guides/passwords.md](guides/passwords.md).",
+		field:   number(1, 10, " tries", func(c *Config) *int { return &c.LockoutAfter }),
+	},
+	{
+		name: "LOCKOUT_DELAY_SECONDS", initial: "30",
+		meaning: "The first wait; each further wrong password doubles it, up to 15 minutes: 1 to 900 seconds.",
+		field:   span(1, 900, time.Second, func(c *Config) *time.Duration { return &c.LockoutDelay }),
+	},
 	{
 		name: "PASSWORD_MIN_LENGTH", initial: "15",
 		meaning: "The shortest password, in characters: 8 to 64. 15 is NIST's where the password is all there is (SP 800-63B-4).",

@@ -18,6 +18,7 @@ const (
 	AccountRegistered Kind = "account_registered"
 	AccountDisabled   Kind = "account_disabled"
 	AccountEnabled    Kind = "account_enabled"
+	AccountUnlocked   Kind = "account_unlocked"
 	ProfileChange     Kind = "profile_change"
 	RoleChange        Kind = "role_change"
 	SessionRevoked    Kind = "session_revoked"

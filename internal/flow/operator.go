@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/event"
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/lockout"
 	"github.com/gatehouse-auth/gatehouse/internal/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/session"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
@@ -24,6 +25,8 @@ type Operator struct {
 	// Notices opens what mails are queued with, for the commands that tell somebody
 	// something: it needs JWT_SECRET_KEY.
 	Notices func(context.Context) (*Notices, error)
+	// Lockout opens what counts tries at passwords.
+	Lockout func(context.Context) (*lockout.Store, error)
 	Now     func() time.Time
 }
 
@@ -122,6 +125,49 @@ func (f *Operator) Enable(ctx context.Context, user string, from event.Origin) e
 			})
 		}
 		return err
+	})
+}
+
+// Tries returns how many wrong passwords are counted for an account.
+func (f *Operator) Tries(ctx context.Context, user string) (a account.Account, st lockout.State, err error) {
+	store, err := f.Lockout(ctx)
+	if err != nil {
+		return a, st, err
+	}
+	err = f.DB.Read(ctx, func(tx *db.Tx) error {
+		if a, err = account.Find(tx, user); err != nil {
+			return err
+		}
+		address, err := account.ParseAddress("email", a.Email)
+		if err != nil {
+			return err
+		}
+		st, err = store.StateOf(tx, address.Key)
+		return err
+	})
+	return a, st, err
+}
+
+// Unlock forgets the wrong passwords that were tried at an account: whoever has
+// to wait, or is locked out, can try again.
+func (f *Operator) Unlock(ctx context.Context, user string, from event.Origin) error {
+	store, err := f.Lockout(ctx)
+	if err != nil {
+		return err
+	}
+	return f.DB.Write(ctx, func(tx *db.Tx) error {
+		a, err := account.Find(tx, user)
+		if err != nil {
+			return err
+		}
+		address, err := account.ParseAddress("email", a.Email)
+		if err != nil {
+			return err
+		}
+		f.Events.Append(tx, event.Event{
+			Kind: event.AccountUnlocked, Outcome: event.Success, Account: a.ID, Origin: from, Detail: event.Detail{By: operator},
+		})
+		return store.Clear(tx, address.Key)
 	})
 }
 

@@ -36,6 +36,9 @@ const (
 	AccessSign Purpose = "access-sign"
 	// CSRF makes the tokens against forged requests.
 	CSRF Purpose = "csrf"
+	// Lockout hashes the names under which tries at passwords are counted, and
+	// makes the tokens of known devices.
+	Lockout Purpose = "lockout"
 	// Pseudonym hashes the e-mail addresses that stand in events.
 	Pseudonym Purpose = "pseudonym"
 	// Outbox seals the mails that wait to be sent.
@@ -49,6 +52,7 @@ var generators = map[Purpose]func(algorithm string, r secret.Random) ([]byte, er
 	RefreshDerive: symmetric,
 	AccessSign:    Generate,
 	CSRF:          symmetric,
+	Lockout:       symmetric,
 	Pseudonym:     symmetric,
 	Outbox:        symmetric,
 }

@@ -251,6 +251,15 @@ func (h *Hasher) Stats() Stats {
 	}
 }
 
+// Room returns the fault of a Hasher that would turn a caller away at once, so
+// that nothing is done for one that will be; nil if there is room now.
+func (h *Hasher) Room() error {
+	if len(h.places) < cap(h.places) {
+		return nil
+	}
+	return h.refuse()
+}
+
 // do has a worker do the work, or returns why none did.
 func (h *Hasher) do(ctx context.Context, work func() error) error {
 	if err := ctx.Err(); err != nil {

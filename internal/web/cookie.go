@@ -107,6 +107,31 @@ func (c *Cookies) Access(r *http.Request) string { return c.get(r, accessCookie)
 // Refresh returns the refresh token in the request's cookie, or nothing.
 func (c *Cookies) Refresh(r *http.Request) string { return c.get(r, refreshCookie) }
 
+// deviceCookie begins the names of the cookies that make a browser a known
+// device of an account. What follows tells which account's.
+const deviceCookie = "gatehouse_dc_"
+
+// devicesMost is how many of them are read: a browser has few, a stranger's
+// request may have many.
+const devicesMost = 8
+
+// Devices returns the request's cookies of known devices, by what stands behind
+// the prefix in their names.
+func (c *Cookies) Devices(r *http.Request) map[string]string {
+	out := map[string]string{}
+	for _, cookie := range r.Cookies() {
+		if name, ok := strings.CutPrefix(cookie.Name, c.name(deviceCookie)); ok && len(out) < devicesMost {
+			out[name] = cookie.Value
+		}
+	}
+	return out
+}
+
+// PutDevice makes the browser a known device of an account.
+func (c *Cookies) PutDevice(w http.ResponseWriter, name, value string, life time.Duration) {
+	c.set(w, deviceCookie+name, value, life, false)
+}
+
 // get returns a cookie's value. Of two with one name none counts: one of them
 // is somebody else's.
 func (c *Cookies) get(r *http.Request, base string) string {
