@@ -16,7 +16,7 @@ const module = "github.com/gatehouse-auth/gatehouse/"
 // floor says so. A package that stands here must exist, and one that exists must
 // stand here.
 var floors = map[string]int{
-	"bench":            9,
+	"bench": 9, "internal/breach/common": 9,
 	"cmd/gatehouse":    8,
 	"internal/app":     7,
 	"internal/bench":   7,
@@ -24,8 +24,10 @@ var floors = map[string]int{
 	"internal/page":    6,
 	"internal/web":     4,
 	"internal/flow":    3,
-	"internal/account": 2, "internal/session": 2, "internal/token": 2, "internal/event": 2, "internal/job": 2,
-	"internal/password": 1, "internal/db": 1, "internal/keyring": 1,
+	"internal/account": 2, "internal/session": 2, "internal/token": 2, "internal/event": 2, "internal/job": 2, "internal/client": 2,
+	"internal/lockout":  2,
+	"internal/notice":   2,
+	"internal/password": 1, "internal/breach": 1, "internal/db": 1, "internal/keyring": 1,
 	"internal/config": 0, "internal/secret": 0, "internal/fault": 0,
 }
 

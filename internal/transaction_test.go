@@ -46,7 +46,7 @@ func TestASecondConnectionInATransactionIsFound(t *testing.T) {
 	for name, body := range map[string]string{
 		"a read":             `return f.DB.Read(ctx, func(*db.Tx) error { return nil })`,
 		"a write":            `return f.DB.Write(context.Background(), other)`,
-		"a hash":             `_, err := f.Hasher.Hash(ctx, password); return err`,
+		"a hash":             `_, err := f.Hasher.Hash(ctx, "", password); return err`,
 		"a context of later": `done := func() { f.again(ctx) }; done(); return nil`,
 	} {
 		source := `package x

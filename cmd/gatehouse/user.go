@@ -25,6 +25,7 @@ type userCommand struct {
 	Disable userDisable `cmd:"" help:"Disable an account and end its sessions."`
 	Enable  userEnable  `cmd:"" help:"Let a disabled account sign in again."`
 	Verify  userVerify  `cmd:"" help:"Mark an account's address as verified."`
+	Unlock  userUnlock  `cmd:"" help:"Forget the wrong passwords that were tried at an account."`
 	Roles   userRoles   `cmd:"" help:"Show or set an account's roles."`
 }
 
@@ -123,7 +124,7 @@ func (u userCreate) Run(ctx context.Context, t *terminal) error {
 			if err := u.check(ctx, o); err != nil {
 				return err
 			}
-			pass, err = t.askPassword(ctx, func(p string) error { _, err := o.Accounts.Policy.Check("password", p); return err })
+			pass, err = t.askPassword(ctx, func(p string) error { _, err := o.Accounts.Policy.Check(ctx, "password", p, u.Email); return err })
 			if err != nil {
 				return err
 			}

@@ -47,8 +47,8 @@ type New struct {
 }
 
 // Create makes an account and reports whether it did: false if the address has
-// one already, in which case that one's id is returned.
-func Create(tx *db.Tx, n New, now time.Time) (id string, created bool, err error) {
+// one already, in which case it returns that one.
+func Create(tx *db.Tx, n New, now time.Time) (a Account, created bool, err error) {
 	var verified *int64
 	if n.Verified {
 		verified = new(db.Micros(now))
@@ -57,13 +57,14 @@ func Create(tx *db.Tx, n New, now time.Time) (id string, created bool, err error
 		VALUES ($1, $2, $3, '', '', $4, $5, $6, $7) ON CONFLICT (email_key) DO NOTHING`,
 		n.ID, n.Address.Typed, n.Address.Key, encodeRoles(n.Roles), n.Hash, db.Micros(now), verified)
 	if err != nil {
-		return "", false, err
+		return Account{}, false, err
 	}
 	if rows == 1 {
-		return n.ID, true, nil
+		return Account{ID: n.ID, Email: n.Address.Typed, Roles: n.Roles, CreatedAt: now, VerifiedAt: db.TimeOrZero(verified)}, true, nil
 	}
-	err = tx.QueryRow(`SELECT id FROM account WHERE email_key = $1`, n.Address.Key).Scan(&id)
-	return id, false, err
+	a, err = scan(tx.QueryRow(`SELECT id, email, name, locale, roles, created_at, verified_at, disabled_at, signed_in_at
+		FROM account WHERE email_key = $1`, n.Address.Key))
+	return a, false, err
 }
 
 // ByAddress returns the credentials behind an address, or ErrNotFound.

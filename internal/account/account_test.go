@@ -39,7 +39,7 @@ func create(t *testing.T, d *db.DB, address string, roles ...string) (id string)
 		if err == nil && !created {
 			t.Errorf("%s has an account already", address)
 		}
-		id = made
+		id = made.ID
 		return err
 	})
 	return id
@@ -93,11 +93,11 @@ func TestSixteenAtOnceMakeOneAccount(t *testing.T) {
 			var mu sync.Mutex
 			made, ids := 0, map[string]bool{}
 			together(func(i int) {
-				var id string
+				var a account.Account
 				var created bool
 				address := parse(t, fmt.Sprintf("r%d", round)+spellings[i%len(spellings)])
 				err := d.Write(ctx, func(tx *db.Tx) (err error) {
-					id, created, err = account.Create(tx, account.New{ID: secret.Random{}.ID(start), Address: address, Hash: fmt.Sprint("hash ", i)}, start)
+					a, created, err = account.Create(tx, account.New{ID: secret.Random{}.ID(start), Address: address, Hash: fmt.Sprint("hash ", i)}, start)
 					return err
 				})
 				mu.Lock()
@@ -108,7 +108,7 @@ func TestSixteenAtOnceMakeOneAccount(t *testing.T) {
 				if created {
 					made++
 				}
-				ids[id] = true
+				ids[a.ID] = true
 			})
 			if made != 1 || len(ids) != 1 {
 				t.Fatalf("%d made it, and %d ids were told: %v", made, len(ids), ids)
@@ -179,10 +179,10 @@ func TestListPages(t *testing.T) {
 		var want []string
 		for i := range 7 {
 			write(t, d, func(tx *db.Tx) error {
-				id, _, err := account.Create(tx, account.New{
+				a, _, err := account.Create(tx, account.New{
 					ID: secret.Random{}.ID(start.Add(time.Duration(i) * time.Second)), Address: parse(t, fmt.Sprintf("p%d@x.org", 9-i)), Hash: "h",
 				}, start)
-				want = append(want, id)
+				want = append(want, a.ID)
 				return err
 			})
 		}

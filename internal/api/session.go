@@ -58,11 +58,15 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) error {
 	}
 	if in.Cookies {
 		// Another site must not sign its visitor in to an account of its own.
-		if err := a.Cookies.CheckOrigin(r); err != nil {
+		if err := a.Cookies.CheckCaller(r); err != nil {
 			return err
 		}
 	}
-	t, err := a.SignIn.Do(r.Context(), flow.Credentials{Email: in.Email, Password: in.Password}, web.Origin(r))
+	var browser *flow.Browser
+	if in.Cookies {
+		browser = &flow.Browser{Devices: a.Cookies.Devices(r)}
+	}
+	t, err := a.SignIn.Do(r.Context(), flow.Credentials{Email: in.Email, Password: in.Password, Browser: browser}, web.Origin(r))
 	if err != nil {
 		return err
 	}
@@ -70,6 +74,7 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) error {
 		return writeTokens(w, t)
 	}
 	a.endReplaced(r)
+	a.Cookies.PutDevice(w, browser.Known.Name, browser.Known.Value, browser.Known.Life)
 	return a.writeCookies(w, t)
 }
 

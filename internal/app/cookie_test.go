@@ -198,9 +198,16 @@ func TestNET2_TheAttributesOfCookies(t *testing.T) {
 		h.register("ada@example.org")
 		a := h.do(request{method: "POST", path: "/v1/login", body: cookieCredentials{credentials{"ada@example.org", passphrase}, true}})
 		cookies := a.header.Values("Set-Cookie")
-		if len(cookies) != 3 {
+		if len(cookies) != 4 || !strings.HasPrefix(cookies[0], c.prefix+"dc_") {
 			t.Fatalf("cookies %v", cookies)
 		}
+		known := cookies[0]
+		for _, attribute := range append(c.want, "; Path=/;") {
+			if !strings.Contains(known, attribute) {
+				t.Errorf("%v: %s lacks %s", c.settings, known, attribute)
+			}
+		}
+		cookies = cookies[1:]
 		for i, name := range []string{"at", "rt", "csrf"} {
 			if !strings.HasPrefix(cookies[i], c.prefix+name+"=") || !strings.Contains(cookies[i], "; Path=/;") || strings.Contains(cookies[i], "Domain") {
 				t.Errorf("%v: %s", c.settings, cookies[i])

@@ -40,6 +40,7 @@ func (s *Server) observe(reg prometheus.Registerer, o Options) {
 	counter("gatehouse_db_waits_total", "Times that a request waited for a database connection.", func() float64 { return float64(s.db.Stats().Waits) })
 	counter("gatehouse_db_wait_seconds_total", "Time that requests waited for a database connection, in seconds.", func() float64 { return s.db.Stats().Waited.Seconds() })
 	gauge("gatehouse_revocations_live", "Revocations of access tokens that this replica holds in memory.", func() float64 { return float64(s.revoked.Live()) })
+	gauge("gatehouse_revocation_slices_collapsed", "Slices of sessions, of 256, whose older revocations this replica holds as one cut-off, since they are too many.", func() float64 { return float64(s.revoked.Collapsed()) })
 	gauge("gatehouse_revocations_age_seconds", "How long ago this replica last asked, and was answered, what has been revoked; over 0.9 it looks each token up.", func() float64 { return s.revoked.Age().Seconds() })
 	reg.MustRegister(jobMetrics{s, o.Now})
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 	"github.com/gatehouse-auth/gatehouse/internal/keyring"
-	"github.com/gatehouse-auth/gatehouse/internal/password"
+	"github.com/gatehouse-auth/gatehouse/internal/lockout"
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
@@ -107,9 +107,12 @@ func Operator(ctx context.Context, c *config.Config, log, events *slog.Logger) (
 	hasher := newHasher(c)
 	o := &flow.Operator{
 		DB:       d,
-		Accounts: &flow.NewAccounts{Hasher: hasher, Policy: password.Policy{MinLength: c.PasswordMinLength}, Random: random, Now: time.Now},
+		Accounts: &flow.NewAccounts{Hasher: hasher, Policy: passwordPolicy(c), Random: random, Now: time.Now},
 		Revoked:  token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
-		Events:   event.NewLog(events, random, time.Now, nil), Now: time.Now,
+		Events:   event.NewLog(events, random, time.Now, nil),
+		Notices:  func(ctx context.Context) (*flow.Notices, error) { return operatorNotices(ctx, c, d) },
+		Lockout:  func(ctx context.Context) (*lockout.Store, error) { return operatorLockout(ctx, c, d) },
+		Now:      time.Now,
 	}
 	return o, func() error { hasher.Close(); return d.Close() }, nil
 }
@@ -133,8 +136,4 @@ func firstSchema(ctx context.Context, c *config.Config, d *db.DB, log *slog.Logg
 	}
 	_, err = Migrate(ctx, c, log)
 	return err
-}
-
-func newHasher(c *config.Config) *password.Hasher {
-	return password.New(password.Config{Cost: c.BcryptCost})
 }

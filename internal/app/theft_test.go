@@ -20,6 +20,7 @@ import (
 func TestJWT3_NothingInAStolenDatabaseOpensAnything(t *testing.T) {
 	each(t, func(h *house) {
 		h.register("ada@example.org")
+		h.register("ada@example.org") // for the mail that tells its owner
 		first := h.login("ada@example.org")
 		second := h.refresh(first.str("refresh_token"))
 		values := h.everyValue()

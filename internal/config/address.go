@@ -3,7 +3,6 @@ package config
 import (
 	"net"
 	"net/netip"
-	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -75,50 +74,30 @@ func listenerURL(c *Config) string {
 // hostname is a name in the DNS (RFC 1123 section 2.1), in lower case.
 var hostname = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
 
-// readPublicURL takes an origin (RFC 6454 section 4). The rules are checked one
-// after the other, because each tells something else.
+// readPublicURL takes an origin (RFC 6454 section 4).
 func readPublicURL(r *reading) {
-	const mend = "Write scheme and host, such as https://auth.example.com, and a port if it is not the scheme's own."
-	u, err := url.Parse(r.value)
-	switch {
-	case err != nil || u.Opaque != "" || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		r.refuse("It is not an http or https URL.", mend)
-		return
-	case u.User != nil:
-		r.refuse("It holds a user name or a password.", mend)
-		return
-	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || strings.Contains(r.value, "#"):
-		r.refuse("It has a path, a query or a fragment behind the host.", mend)
+	origin, problem, mend := anOrigin(r.value)
+	if problem != "" {
+		r.refuse("It "+problem+".", mend)
 		return
 	}
-	host := strings.ToLower(u.Hostname())
-	if ip, err := netip.ParseAddr(host); err == nil && ip.Zone() == "" {
-		host = ip.String()
-		if ip.Is6() {
-			host = "[" + host + "]"
-		}
-	} else if !hostname.MatchString(host) || len(host) > 253 {
-		r.refuse("Its host is not a name or an IP address.", "Write the host in letters, digits and hyphens; a name in another script in its xn-- form.")
-		return
+	r.c.PublicURL = origin
+}
+
+// publicURL is the default of PUBLIC_URL: the listener's address, and in
+// production the first of CORS_ORIGINS.
+func publicURL(c *Config) string {
+	if c.Production() && len(c.CORSOrigins) > 0 {
+		return c.CORSOrigins[0]
 	}
-	port := u.Port()
-	if n, err := strconv.ParseUint(port, 10, 16); port != "" {
-		if err != nil {
-			r.refuse("Its port is not a number up to 65535.", mend)
-			return
-		}
-		port = ":" + strconv.FormatUint(n, 10)
-	}
-	// Browsers leave the scheme's own port out of an origin.
-	if u.Scheme == "http" && port == ":80" || u.Scheme == "https" && port == ":443" {
-		port = ""
-	}
-	r.c.PublicURL = u.Scheme + "://" + host + port
+	return listenerURL(c)
 }
 
 func safePublicURL(r *reading) {
 	const mend = "Write the https address that people use, such as https://auth.example.com."
 	switch {
+	case r.source == FromDefault && r.c.sources["CORS_ORIGINS"] != FromDefault:
+		// It is the first of those, which have been judged.
 	case r.source == FromDefault:
 		r.refuse("It is required in production.", mend)
 	case !strings.HasPrefix(r.c.PublicURL, "https://"):

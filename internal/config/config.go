@@ -16,6 +16,7 @@ package config
 
 import (
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"time"
@@ -84,9 +85,17 @@ type Config struct {
 	AdminListenAddr string
 	// AdminPprof serves Go's profiles on the admin listener.
 	AdminPprof bool
+	// CORSOrigins are the origins whose scripts may read answers of the API: each
+	// as browsers write it.
+	CORSOrigins []string
 	// PublicURL is the address that people use: scheme, host and perhaps port,
 	// in lower case, with no slash at its end.
 	PublicURL string
+
+	// TrustedProxies are the networks of the proxies whose word about who is
+	// calling is believed; CloudflareProxies adds Cloudflare's.
+	TrustedProxies    []netip.Prefix
+	CloudflareProxies bool
 
 	// Database serves; MigrateDatabase is the same place with a role that may
 	// change the schema, and equals Database unless set.
@@ -105,8 +114,13 @@ type Config struct {
 	// development: then one is made at the first start and kept in
 	// [Config.DataDir].
 	JWTSecretKey Secret
-	// JWTAlgorithm signs access tokens: ES256 (RFC 7518 section 3.4).
+	// JWTSecretKeyPrevious is the one before, while it is being changed.
+	JWTSecretKeyPrevious Secret
+	// JWTAlgorithm signs access tokens: ES256, EdDSA, RS256 or HS256.
 	JWTAlgorithm string
+	// JWTKeyRotation is how long a key signs access tokens: 1 to 365 days, or 0:
+	// without end.
+	JWTKeyRotation time.Duration
 	// JWTIssuer and JWTAudience are the claims iss and aud of access tokens
 	// (RFC 7519 section 4.1).
 	JWTIssuer   string
@@ -135,12 +149,25 @@ type Config struct {
 	CookieHTTPOnly bool
 	CookieSameSite SameSite
 
+	// LockoutAfter is how many wrong passwords in a row a network has at one
+	// account before it waits for LockoutDelay, then twice that, and so on.
+	LockoutAfter int
+	LockoutDelay time.Duration
+
 	// PasswordMinLength is the shortest password, in code points: 8 to 64.
 	PasswordMinLength int
-	// PasswordHash is how passwords are kept: bcrypt.
+	// PasswordRequire… demand kinds of characters in new passwords.
+	PasswordRequireUppercase, PasswordRequireLowercase, PasswordRequireDigit, PasswordRequireSymbol bool
+	// PasswordHash is how passwords are kept: bcrypt or argon2id.
 	PasswordHash string
 	// BcryptCost is the base-2 logarithm of bcrypt's rounds: 4 to 16.
 	BcryptCost int
+	// Argon2MemoryMiB and Argon2Passes are argon2id's parameters (RFC 9106): 19 to
+	// 1024, and 2 to 64.
+	Argon2MemoryMiB, Argon2Passes int
+	// PasswordPepper seals the stored hashes; it may be empty. What
+	// PasswordPepperPrevious sealed can be opened.
+	PasswordPepper, PasswordPepperPrevious Secret
 
 	// EmailVerification is required in production.
 	EmailVerification Verification

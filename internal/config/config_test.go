@@ -6,6 +6,7 @@ import (
 	"flag"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +24,7 @@ var update = flag.Bool("update", false, "rewrite the golden files and docs/confi
 // known to all.
 const (
 	goodKey      = "Vq3-8rTzLk0WnYb5HsXe7JcUoPmD2gAf1iNtR9yQwKE"
+	goodPepper   = "kZ7xw2-HnQ0cVb9LrTd4YmGs6PeJu1oFa8iXqB3tNyR"
 	goodPassword = "h8Kz3pWq9TnXv2Ld"
 )
 
@@ -67,6 +69,16 @@ func mustLoad(t *testing.T, environ ...string) *Config {
 	return c
 }
 
+// sameConfig compares settings by what they say.
+var sameConfig = cmp.Options{cmpopts.IgnoreUnexported(Config{}), cmpopts.EquateComparable(netip.Prefix{})}
+
+func networks(list ...string) (out []netip.Prefix) {
+	for _, s := range list {
+		out = append(out, netip.MustParsePrefix(s))
+	}
+	return out
+}
+
 func faultsOf(t *testing.T, err error) *Faults {
 	t.Helper()
 	var f *Faults
@@ -84,15 +96,16 @@ func TestDefaults(t *testing.T) {
 		MigrateDatabase: Database{SQLite, "./data/gatehouse.db", "sqlite:./data/gatehouse.db"},
 
 		DatabaseMaxConns: 8, Migrate: MigrateAuto,
-		JWTAlgorithm: "ES256", JWTIssuer: "http://127.0.0.1:8000", JWTAudience: "http://127.0.0.1:8000",
+		JWTAlgorithm: "ES256", JWTKeyRotation: 90 * day, JWTIssuer: "http://127.0.0.1:8000", JWTAudience: "http://127.0.0.1:8000",
 		AccessTokenLife: 15 * time.Minute, RefreshTokenLife: 7 * 24 * time.Hour, SessionMaxLife: 30 * 24 * time.Hour,
 		RefreshReuseGrace: 10 * time.Second, RefreshRetry: 24 * time.Hour,
 		SessionsPerAccount: 50, CookieHTTPOnly: true, CookieSameSite: SameSiteStrict,
-		PasswordMinLength: 15, PasswordHash: "bcrypt", BcryptCost: 12,
+		LockoutAfter: 5, LockoutDelay: 30 * time.Second,
+		PasswordMinLength: 15, PasswordHash: "bcrypt", BcryptCost: 12, Argon2MemoryMiB: 19, Argon2Passes: 2,
 		EmailVerification: VerificationOptional, Registration: RegistrationOpen,
 	}
 	got := mustLoad(t)
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{})); diff != "" {
+	if diff := cmp.Diff(want, got, sameConfig); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if got.DataDir() != "data" {
@@ -108,26 +121,32 @@ func TestDefaults(t *testing.T) {
 func TestEverySettingIsRead(t *testing.T) {
 	got := mustLoad(t,
 		"ENVIRONMENT=Production", "LOG_LEVEL=warning", "LISTEN_ADDR=[::1]:08000", "ADMIN_LISTEN_ADDR=localhost:0", "ADMIN_PPROF=True",
-		"PUBLIC_URL=HTTPS://Auth.ACME.org:443/", "DATABASE_URL=postgresql://gate:"+goodPassword+"@db.acme.org/gate",
+		"PUBLIC_URL=HTTPS://Auth.ACME.org:443/", "CORS_ORIGINS= https://App.acme.org:443 ,https://acme.org:8443",
+		"TRUSTED_PROXIES=10.0.0.5 , 192.168.7.9/24,Cloudflare,::ffff:10.0.0.5,fd00::/8", "DATABASE_URL=postgresql://gate:"+goodPassword+"@db.acme.org/gate",
 		"DATABASE_MAX_CONNS=20", "MIGRATE=OFF", "MIGRATE_DATABASE_URL=postgres://owner:"+goodPassword+"@db.acme.org/gate?sslmode=verify-full",
-		"REVOCATION_STALE_SECONDS=900", "JWT_SECRET_KEY="+goodKey, "JWT_ALGORITHM=es256", "JWT_ISSUER=https://iss.acme.org", "JWT_AUDIENCE=urn:acme:api",
+		"REVOCATION_STALE_SECONDS=900", "JWT_SECRET_KEY="+goodKey, "JWT_SECRET_KEY_PREVIOUS=the one before", "JWT_ALGORITHM=eddsa", "JWT_KEY_ROTATION_DAYS=365", "JWT_ISSUER=https://iss.acme.org", "JWT_AUDIENCE=urn:acme:api",
 		"ACCESS_TOKEN_EXPIRE_MINUTES=30", "REFRESH_TOKEN_EXPIRE_DAYS=90", "SESSION_MAX_DAYS=90",
 		"REFRESH_REUSE_GRACE_SECONDS=0", "REFRESH_RETRY_HOURS=72",
-		"SESSIONS_PER_ACCOUNT=1000", "SESSION_COOKIE_SECURE=true", "SESSION_COOKIE_HTTPONLY=TRUE", "SESSION_COOKIE_SAMESITE=Lax", "PASSWORD_MIN_LENGTH=8", "PASSWORD_HASH=bcrypt",
+		"SESSIONS_PER_ACCOUNT=1000", "SESSION_COOKIE_SECURE=true", "SESSION_COOKIE_HTTPONLY=TRUE", "SESSION_COOKIE_SAMESITE=Lax", "PASSWORD_MIN_LENGTH=8", "PASSWORD_HASH=Argon2id",
+		"PASSWORD_REQUIRE_UPPERCASE=true", "PASSWORD_REQUIRE_LOWERCASE=true", "PASSWORD_REQUIRE_DIGIT=true", "PASSWORD_REQUIRE_SYMBOL=true",
+		"LOCKOUT_AFTER=10", "LOCKOUT_DELAY_SECONDS=900", "ARGON2_MEMORY_MIB=1024", "ARGON2_PASSES=64", "PASSWORD_PEPPER="+goodPepper, "PASSWORD_PEPPER_PREVIOUS="+goodPepper+"1",
 		"BCRYPT_COST=16", "EMAIL_VERIFICATION=required", "REGISTRATION=closed",
 	)
 	want := &Config{
 		Environment: Production, LogLevel: slog.LevelWarn, ListenAddr: "[::1]:8000", AdminListenAddr: "localhost:0", AdminPprof: true,
-		PublicURL:        "https://auth.acme.org",
+		PublicURL: "https://auth.acme.org", CORSOrigins: []string{"https://app.acme.org", "https://acme.org:8443"},
+		TrustedProxies: networks("10.0.0.5/32", "192.168.7.0/24", "fd00::/8"), CloudflareProxies: true,
 		Database:         Database{Kind: PostgreSQL, URL: "postgresql://gate:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
 		MigrateDatabase:  Database{Kind: PostgreSQL, URL: "postgres://owner:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
 		DatabaseMaxConns: 20, Migrate: MigrateOff, RevocationStale: 15 * time.Minute,
-		JWTSecretKey: goodKey, JWTAlgorithm: "ES256", JWTIssuer: "https://iss.acme.org", JWTAudience: "urn:acme:api",
+		JWTSecretKey: goodKey, JWTSecretKeyPrevious: "the one before", JWTAlgorithm: "EdDSA", JWTKeyRotation: 365 * day, JWTIssuer: "https://iss.acme.org", JWTAudience: "urn:acme:api",
 		AccessTokenLife: 30 * time.Minute, RefreshTokenLife: 90 * day, SessionMaxLife: 90 * day,
-		RefreshRetry: 72 * time.Hour, SessionsPerAccount: 1000, CookieSecure: true, CookieHTTPOnly: true, CookieSameSite: SameSiteLax, PasswordMinLength: 8, PasswordHash: "bcrypt", BcryptCost: 16,
+		RefreshRetry: 72 * time.Hour, SessionsPerAccount: 1000, CookieSecure: true, CookieHTTPOnly: true, CookieSameSite: SameSiteLax, PasswordMinLength: 8, PasswordHash: "argon2id", BcryptCost: 16,
+		PasswordRequireUppercase: true, PasswordRequireLowercase: true, PasswordRequireDigit: true, PasswordRequireSymbol: true,
+		LockoutAfter: 10, LockoutDelay: 15 * time.Minute, Argon2MemoryMiB: 1024, Argon2Passes: 64, PasswordPepper: goodPepper, PasswordPepperPrevious: goodPepper + "1",
 		EmailVerification: VerificationRequired, Registration: RegistrationClosed,
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{}), cmpopts.IgnoreFields(Config{}, "Warnings")); diff != "" {
+	if diff := cmp.Diff(want, got, sameConfig, cmpopts.IgnoreFields(Config{}, "Warnings")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if got.DataDir() != "data" {
@@ -194,6 +213,21 @@ func TestPublicURLDefault(t *testing.T) {
 		if c := mustLoad(t, "LISTEN_ADDR="+addr); c.PublicURL != want {
 			t.Errorf("%s: %q, want %q", addr, c.PublicURL, want)
 		}
+	}
+}
+
+// ENV-1: in production PUBLIC_URL is the first of CORS_ORIGINS, as the guide's
+// template has no other name for it.
+func TestENV1_PublicURLFromOrigins(t *testing.T) {
+	origins := "CORS_ORIGINS=https://auth.acme.org,https://app.acme.org"
+	if c := mustLoad(t, "ENVIRONMENT=production", "JWT_SECRET_KEY="+goodKey, origins); c.PublicURL != "https://auth.acme.org" || c.JWTIssuer != c.PublicURL {
+		t.Errorf("%q, issuer %q", c.PublicURL, c.JWTIssuer)
+	}
+	if c := mustLoad(t, production("PUBLIC_URL=https://login.acme.org", origins)...); c.PublicURL != "https://login.acme.org" {
+		t.Errorf("PUBLIC_URL counts for less than CORS_ORIGINS: %q", c.PublicURL)
+	}
+	if c := mustLoad(t, origins); c.PublicURL != "http://127.0.0.1:8000" {
+		t.Errorf("in development: %q", c.PublicURL)
 	}
 }
 

@@ -38,7 +38,7 @@ func FuzzLoad(f *testing.F) {
 		if err != nil {
 			t.Fatalf("refused at the second time: %v", err)
 		}
-		if diff := cmp.Diff(c, again, cmpopts.IgnoreUnexported(Config{}), cmpopts.IgnoreFields(Config{}, "Warnings")); diff != "" {
+		if diff := cmp.Diff(c, again, sameConfig, cmpopts.IgnoreFields(Config{}, "Warnings")); diff != "" {
 			t.Errorf("-first +second:\n%s", diff)
 		}
 		c.Report()

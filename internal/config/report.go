@@ -21,7 +21,7 @@ func (c *Config) Report() []Row {
 		switch {
 		case s.cover == covered && row.Value != "":
 			row.Value = mask
-		case s.cover == covered:
+		case row.Value == "":
 			row.Value = s.unset
 		case s.cover == passwordCovered:
 			row.Value = maskPassword(row.Value)

@@ -31,7 +31,8 @@ type setting struct {
 	derive  func(*Config) string
 	// followsListener is for a derived default that names the listener's port.
 	followsListener bool
-	// unset is what the report shows for a secret that is not set.
+	// unset is what the report shows for a setting that is not set and has no
+	// default.
 	unset string
 	// meaning and production are for the docs: what the setting does, and what
 	// is different in production.

@@ -45,6 +45,39 @@ func readSecretKey(r *reading) {
 	}
 }
 
+// readSecretKeyPrevious takes any secret: one that was good enough once, and is
+// on its way out.
+func readSecretKeyPrevious(r *reading) {
+	if r.c.JWTSecretKey != "" && Secret(r.value) == r.c.JWTSecretKey {
+		r.refuse("It is the same as JWT_SECRET_KEY.", "Remove it if the change of the secret is done; else put the secret from before there.")
+		return
+	}
+	r.c.JWTSecretKeyPrevious = Secret(r.value)
+}
+
+// pepper is a field that holds a secret as strong as JWT_SECRET_KEY, or none.
+func pepper(at func(*Config) *Secret) field {
+	const mend = "Run `gatehouse secret` and put what it prints there."
+	return field{
+		read: func(r *reading) {
+			switch {
+			case r.placeholder:
+			case strings.TrimSpace(r.value) != r.value:
+				r.refuse("It begins or ends with a space, which copying is apt to lose.", mend)
+			case utf8.RuneCountInString(r.value) < secretKeyLength:
+				r.refuse("It is shorter than 32 characters.", mend)
+			case guessBits(r.value) < secretKeyBits:
+				r.refuse("It is long, but easy to guess: much of it is words, sequences, or the same over again.", mend)
+			case Secret(r.value) == r.c.JWTSecretKey:
+				r.refuse("It is the same as JWT_SECRET_KEY. Each must be replaceable without the other.", mend)
+			default:
+				*at(r.c) = Secret(r.value)
+			}
+		},
+		show: func(c *Config) string { return at(c).Reveal() },
+	}
+}
+
 //go:embed words.txt
 var wordList string
 

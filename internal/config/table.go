@@ -58,13 +58,27 @@ var table = []setting{
 		},
 	},
 	{
-		name: "PUBLIC_URL", initial: "http://LISTEN_ADDR", derive: listenerURL, followsListener: true,
+		name: "CORS_ORIGINS", unset: "none",
+		meaning: "The origins of web applications whose scripts may call the API and read its answers, with cookies; separated by commas, each in full: " +
+			"`https://app.example.com`. `*`, `null`, wildcards, paths and duplicates are refused everywhere.",
+		production: "https only",
+		field:      field{read: readOrigins, show: func(c *Config) string { return strings.Join(c.CORSOrigins, ",") }},
+		safe:       safeOrigins,
+	},
+	{
+		name: "PUBLIC_URL", initial: "http://LISTEN_ADDR", derive: publicURL, followsListener: true,
 		meaning:    "The address that people use: scheme, host and perhaps port, nothing behind it.",
-		production: "required; https only",
+		production: "the first of CORS_ORIGINS if that is set, else required; https only",
 		field:      field{read: readPublicURL, show: func(c *Config) string { return c.PublicURL }},
 		safe:       safePublicURL,
 	},
-	{name: "TRUSTED_PROXIES"},
+	{
+		name: "TRUSTED_PROXIES", initial: "none",
+		derive:     defaultProxies,
+		meaning:    "The proxies that are believed when they say who is calling (`X-Forwarded-For`, `Forwarded`, `X-Forwarded-Proto`): addresses and networks, with commas between them, `cloudflare` for Cloudflare's, or `none`.",
+		production: "`127.0.0.0/8, ::1` if LISTEN_ADDR is loopback, else `none`",
+		field:      field{read: readProxies, show: showProxies},
+	},
 	{name: "TLS_CERT_FILE"},
 	{name: "TLS_KEY_FILE"},
 	{name: "TLS_ACME_DOMAINS"},
@@ -123,11 +137,32 @@ var table = []setting{
 			}
 		},
 	},
-	{name: "JWT_SECRET_KEY_PREVIOUS", cover: covered},
+	{
+		name: "JWT_SECRET_KEY_PREVIOUS", cover: covered, unset: "none",
+		meaning: "The JWT_SECRET_KEY before, while it is being changed: see [keys.md](guides/keys.md).",
+		field:   field{read: readSecretKeyPrevious, show: func(c *Config) string { return c.JWTSecretKeyPrevious.Reveal() }},
+	},
 	{
 		name: "JWT_ALGORITHM", initial: "ES256",
-		meaning: "How access tokens are signed: `ES256`. EdDSA, RS256 and HS256 are not built yet.",
-		field:   choice(func(c *Config) *string { return &c.JWTAlgorithm }, []string{"EdDSA", "RS256", "HS256"}, "ES256"),
+		meaning:    "How access tokens are signed: `ES256`, `EdDSA` (Ed25519), `RS256` (3072 bits) or `HS256`. A change is a rotation: see [keys.md](guides/keys.md).",
+		production: "`HS256` is told",
+		field:      choice(func(c *Config) *string { return &c.JWTAlgorithm }, nil, "ES256", "EdDSA", "RS256", "HS256"),
+		safe: func(r *reading) {
+			if r.c.JWTAlgorithm == "HS256" {
+				r.tell("Applications can't check tokens by the published keys: whoever can check one with HS256 can make one. They have to ask Gatehouse.")
+			}
+		},
+	},
+	{
+		name: "JWT_KEY_ROTATION_DAYS", initial: "90",
+		meaning:    "How long a key signs access tokens until the next one does: 1 to 365 days, or 0 (without end).",
+		production: "0 is told",
+		field:      span(0, 365, day, func(c *Config) *time.Duration { return &c.JWTKeyRotation }),
+		safe: func(r *reading) {
+			if r.c.JWTKeyRotation == 0 {
+				r.tell("The key that signs access tokens is never replaced, unless by `gatehouse key rotate`.")
+			}
+		},
 	},
 	{
 		name: "JWT_ISSUER", initial: "PUBLIC_URL", followsListener: true,
@@ -188,7 +223,6 @@ var table = []setting{
 		meaning: "For so long the old refresh token gets a fresh one if the new one was never used, so that a lost answer is harmless: 0 (never) to 72 hours.",
 		field:   span(0, 72, time.Hour, func(c *Config) *time.Duration { return &c.RefreshRetry }),
 	},
-	{name: "CORS_ORIGINS"},
 	{
 		name: "SESSION_COOKIE_SECURE", initial: "true",
 		derive: func(c *Config) string {
@@ -225,21 +259,45 @@ var table = []setting{
 	{name: "PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES"},
 	{name: "API_RATE_LIMIT_REQUESTS"},
 	{name: "API_RATE_LIMIT_WINDOW_SECONDS"},
-	{name: "LOCKOUT_AFTER"},
-	{name: "LOCKOUT_DELAY_SECONDS"},
+	{
+		name: "LOCKOUT_AFTER", initial: "5",
+		meaning: "After so many wrong passwords in a row at one account a network, or a known device, has to wait: 1 to 10. See [guides/passwords.md](guides/passwords.md).",
+		field:   number(1, 10, " tries", func(c *Config) *int { return &c.LockoutAfter }),
+	},
+	{
+		name: "LOCKOUT_DELAY_SECONDS", initial: "30",
+		meaning: "The first wait; each further wrong password doubles it, up to 15 minutes: 1 to 900 seconds.",
+		field:   span(1, 900, time.Second, func(c *Config) *time.Duration { return &c.LockoutDelay }),
+	},
 	{
 		name: "PASSWORD_MIN_LENGTH", initial: "15",
 		meaning: "The shortest password, in characters: 8 to 64. 15 is NIST's where the password is all there is (SP 800-63B-4).",
 		field:   number(8, 64, " characters", func(c *Config) *int { return &c.PasswordMinLength }),
 	},
-	{name: "PASSWORD_REQUIRE_UPPERCASE"},
-	{name: "PASSWORD_REQUIRE_LOWERCASE"},
-	{name: "PASSWORD_REQUIRE_DIGIT"},
-	{name: "PASSWORD_REQUIRE_SYMBOL"},
+	{
+		name: "PASSWORD_REQUIRE_UPPERCASE", initial: "false",
+		meaning: "`true` refuses new passwords without a capital letter. NIST advises against such rules; some auditors ask for them.",
+		field:   yesNo(func(c *Config) *bool { return &c.PasswordRequireUppercase }),
+	},
+	{
+		name: "PASSWORD_REQUIRE_LOWERCASE", initial: "false",
+		meaning: "`true` refuses new passwords without a small letter. NIST advises against such rules; some auditors ask for them.",
+		field:   yesNo(func(c *Config) *bool { return &c.PasswordRequireLowercase }),
+	},
+	{
+		name: "PASSWORD_REQUIRE_DIGIT", initial: "false",
+		meaning: "`true` refuses new passwords without a digit. NIST advises against such rules; some auditors ask for them.",
+		field:   yesNo(func(c *Config) *bool { return &c.PasswordRequireDigit }),
+	},
+	{
+		name: "PASSWORD_REQUIRE_SYMBOL", initial: "false",
+		meaning: "`true` refuses new passwords without a character that is no letter, digit or space. NIST advises against such rules; some auditors ask for them.",
+		field:   yesNo(func(c *Config) *bool { return &c.PasswordRequireSymbol }),
+	},
 	{
 		name: "PASSWORD_HASH", initial: "bcrypt",
-		meaning: "How passwords are kept: `bcrypt`. argon2id is not built yet.",
-		field:   choice(func(c *Config) *string { return &c.PasswordHash }, []string{"argon2id"}, "bcrypt"),
+		meaning: "How passwords are kept: `bcrypt` or `argon2id`. Those kept otherwise are changed over, each at its owner's next sign-in.",
+		field:   choice(func(c *Config) *string { return &c.PasswordHash }, nil, "bcrypt", "argon2id"),
 	},
 	{
 		name: "BCRYPT_COST", initial: "12",
@@ -252,7 +310,26 @@ var table = []setting{
 			}
 		},
 	},
-	{name: "PASSWORD_PEPPER", cover: covered},
+	{
+		name: "ARGON2_MEMORY_MIB", initial: "19",
+		meaning: "The memory of one argon2id hash: 19 to 1024 MiB. As many are made at once as there are cores, less one. `gatehouse config calibrate` measures what fits.",
+		field:   number(19, 1024, " MiB", func(c *Config) *int { return &c.Argon2MemoryMiB }),
+	},
+	{
+		name: "ARGON2_PASSES", initial: "2",
+		meaning: "How often argon2id goes over its memory: 2 to 64.",
+		field:   number(2, 64, " passes", func(c *Config) *int { return &c.Argon2Passes }),
+	},
+	{
+		name: "PASSWORD_PEPPER", cover: covered, unset: "none",
+		meaning: "Seals the stored password hashes under a key that is not in the database: 32 random characters or more. Whoever loses it loses every password. See [guides/passwords.md](guides/passwords.md).",
+		field:   pepper(func(c *Config) *Secret { return &c.PasswordPepper }),
+	},
+	{
+		name: "PASSWORD_PEPPER_PREVIOUS", cover: covered, unset: "none",
+		meaning: "The pepper before, until `gatehouse user repepper` has sealed all hashes under the new one.",
+		field:   pepper(func(c *Config) *Secret { return &c.PasswordPepperPrevious }),
+	},
 	{name: "PASSWORD_BREACH"},
 	{name: "PASSWORD_BREACH_FILE"},
 	{

@@ -25,13 +25,17 @@ type grant struct {
 // serving role and no more, by the owner's default privileges.
 var grants = []grant{
 	{"account", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"client", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"event", []string{"SELECT", "INSERT"}},
 	{"event_personal", []string{"SELECT", "INSERT"}},
+	{"guess", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"install", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"job", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"known_device", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"outbox", []string{"INSERT"}},
 	{"revocation", []string{"SELECT", "INSERT", "DELETE"}},
-	{"ring_key", []string{"SELECT", "INSERT"}},
-	{"ring_wrap", []string{"SELECT", "INSERT"}},
+	{"ring_key", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"ring_wrap", []string{"SELECT", "INSERT", "DELETE"}},
 	{"schema_lock", nil}, // who migrates holds it
 	{versionTable, []string{"SELECT"}},
 	{"session", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},

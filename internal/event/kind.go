@@ -18,9 +18,15 @@ const (
 	AccountRegistered Kind = "account_registered"
 	AccountDisabled   Kind = "account_disabled"
 	AccountEnabled    Kind = "account_enabled"
+	AccountUnlocked   Kind = "account_unlocked"
 	ProfileChange     Kind = "profile_change"
 	RoleChange        Kind = "role_change"
 	SessionRevoked    Kind = "session_revoked"
+	KeyRotated        Kind = "key_rotated"
+
+	ClientCreated Kind = "client_created"
+	ClientRotated Kind = "client_rotated"
+	ClientDeleted Kind = "client_deleted"
 
 	EventsErased  Kind = "events_erased"
 	EventsRetired Kind = "events_retired"
@@ -43,8 +49,11 @@ type Detail struct {
 	// Reason is a code: why it failed, or what made it happen.
 	Reason string `json:"reason,omitempty"`
 	// By is who did it, where that is not the person of the event: "operator" for
-	// the command line, "setup" for the first administrator's link.
+	// the command line, "setup" for the first administrator's link, "client" for a
+	// registered application.
 	By string `json:"by,omitempty"`
+	// Client is the id of a registered application that did it, or that it happened to.
+	Client string `json:"client,omitempty"`
 	// Address is a keyed hash of an e-mail address that was tried, so that tries
 	// at one address can be told from tries at many without keeping it.
 	Address string `json:"address_hash,omitempty"`
@@ -62,6 +71,10 @@ type Detail struct {
 	// last.
 	From  int64 `json:"from,omitempty"`
 	Until int64 `json:"until,omitempty"`
+	// Key is what a key of the ring is called, and Purpose what it is for; neither
+	// is secret.
+	Key     string `json:"key,omitempty"`
+	Purpose string `json:"purpose,omitempty"`
 	// Generation is the number of the refresh token at hand.
 	Generation uint32 `json:"generation,omitempty"`
 }

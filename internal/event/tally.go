@@ -45,10 +45,13 @@ func NewTally(d *db.DB, l *Log) *Tally {
 }
 
 // Add counts one happening. It costs a map look-up.
-func (t *Tally) Add(kind Kind, reason string, from Origin) {
+func (t *Tally) Add(kind Kind, reason string, from Origin) { t.AddCount(kind, reason, from, 1) }
+
+// AddCount counts several at once.
+func (t *Tally) AddCount(kind Kind, reason string, from Origin, n int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.entry(tallyKey{kind, reason, Network(from.Address)}, from).count++
+	t.entry(tallyKey{kind, reason, Network(from.Address)}, from).count += n
 }
 
 // entry returns what is counted under a key, or under its kind and reason alone

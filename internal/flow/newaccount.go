@@ -25,13 +25,14 @@ func (n *NewAccounts) prepare(ctx context.Context, in Credentials) (account.New,
 	if err != nil {
 		return account.New{}, time.Time{}, err
 	}
-	if _, err := n.Policy.Check("password", in.Password); err != nil {
-		return account.New{}, time.Time{}, err
-	}
-	hash, err := n.Hasher.Hash(ctx, in.Password)
-	if err != nil {
+	if _, err := n.Policy.Check(ctx, "password", in.Password, address.Typed); err != nil {
 		return account.New{}, time.Time{}, err
 	}
 	now := n.Now()
-	return account.New{ID: n.Random.ID(now), Address: address, Hash: hash}, now, nil
+	id := n.Random.ID(now)
+	hash, err := n.Hasher.Hash(ctx, id, in.Password)
+	if err != nil {
+		return account.New{}, time.Time{}, err
+	}
+	return account.New{ID: id, Address: address, Hash: hash}, now, nil
 }

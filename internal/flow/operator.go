@@ -9,6 +9,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/event"
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/lockout"
+	"github.com/gatehouse-auth/gatehouse/internal/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/session"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
@@ -20,7 +22,12 @@ type Operator struct {
 	Accounts *NewAccounts
 	Revoked  *token.Revocations
 	Events   *event.Log
-	Now      func() time.Time
+	// Notices opens what mails are queued with, for the commands that tell somebody
+	// something: it needs JWT_SECRET_KEY.
+	Notices func(context.Context) (*Notices, error)
+	// Lockout opens what counts tries at passwords.
+	Lockout func(context.Context) (*lockout.Store, error)
+	Now     func() time.Time
 }
 
 // operator is the By of an operator's events.
@@ -121,6 +128,49 @@ func (f *Operator) Enable(ctx context.Context, user string, from event.Origin) e
 	})
 }
 
+// Tries returns how many wrong passwords are counted for an account.
+func (f *Operator) Tries(ctx context.Context, user string) (a account.Account, st lockout.State, err error) {
+	store, err := f.Lockout(ctx)
+	if err != nil {
+		return a, st, err
+	}
+	err = f.DB.Read(ctx, func(tx *db.Tx) error {
+		if a, err = account.Find(tx, user); err != nil {
+			return err
+		}
+		address, err := account.ParseAddress("email", a.Email)
+		if err != nil {
+			return err
+		}
+		st, err = store.StateOf(tx, address.Key)
+		return err
+	})
+	return a, st, err
+}
+
+// Unlock forgets the wrong passwords that were tried at an account: whoever has
+// to wait, or is locked out, can try again.
+func (f *Operator) Unlock(ctx context.Context, user string, from event.Origin) error {
+	store, err := f.Lockout(ctx)
+	if err != nil {
+		return err
+	}
+	return f.DB.Write(ctx, func(tx *db.Tx) error {
+		a, err := account.Find(tx, user)
+		if err != nil {
+			return err
+		}
+		address, err := account.ParseAddress("email", a.Email)
+		if err != nil {
+			return err
+		}
+		f.Events.Append(tx, event.Event{
+			Kind: event.AccountUnlocked, Outcome: event.Success, Account: a.ID, Origin: from, Detail: event.Detail{By: operator},
+		})
+		return store.Clear(tx, address.Key)
+	})
+}
+
 // Verify marks an account's address as verified, where the operator knows it is.
 func (f *Operator) Verify(ctx context.Context, user string, from event.Origin) error {
 	return f.DB.Write(ctx, func(tx *db.Tx) error {
@@ -144,6 +194,10 @@ func (f *Operator) SetRoles(ctx context.Context, user string, roles []string, fr
 	if roles, err = account.ParseRoles(roles); err != nil {
 		return a, err
 	}
+	tell, err := f.Notices(ctx)
+	if err != nil {
+		return a, err
+	}
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		a, err = account.Find(tx, user)
 		if err != nil {
@@ -163,7 +217,12 @@ func (f *Operator) SetRoles(ctx context.Context, user string, roles []string, fr
 			return err
 		}
 		a.Roles = roles
-		return f.gaveRoles(tx, a.ID, roles, f.Now(), from)
+		if err := f.gaveRoles(tx, a.ID, roles, f.Now(), from); err != nil {
+			return err
+		}
+		return tell.Send(tx, notice.Mail{
+			Kind: notice.RolesChanged, Account: a.ID, To: a.Email, Name: a.Name, Locale: a.Locale, Roles: roles, ByOperator: true,
+		}, event.Origin{})
 	})
 	return a, err
 }

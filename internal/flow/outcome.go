@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/gatehouse-auth/gatehouse/internal/client"
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/session"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
@@ -29,15 +30,16 @@ func (r reason) Error() string { return string(r) }
 func Outcomes() map[string][]string {
 	out := map[string][]string{
 		"register": {success, "address_taken", "registration_closed"},
-		"sign_in":  {success, "unknown_account", "wrong_password", "account_disabled", "email_unverified", "changed_meanwhile"},
+		"sign_in":  {success, "unknown_account", "wrong_password", "account_disabled", "email_unverified", "changed_meanwhile", "too_many_attempts", "account_locked"},
 		"refresh": {
 			string(session.Rotated), string(session.Raced), string(session.Retried), string(session.Reused),
 			string(session.Ahead), string(session.Refused), string(session.Forged), string(session.Outdated),
 		},
-		"sign_out":     {success, "session_not_found", "expired", "invalid_token", string(session.Forged), string(session.Outdated)},
-		"authenticate": {success, "expired", "invalid_token", "revoked"},
-		"profile":      {success, "account_not_found"},
-		"setup":        {success, "setup_closed"},
+		"sign_out":            {success, "session_not_found", "expired", "invalid_token", string(session.Forged), string(session.Outdated)},
+		"authenticate":        {success, "expired", "invalid_token", "revoked"},
+		"authenticate_client": {string(client.Good), string(client.Old), string(client.WrongSecret), string(client.Unknown)},
+		"profile":             {success, "account_not_found"},
+		"setup":               {success, "setup_closed"},
 	}
 	for name, list := range out {
 		out[name] = slices.Concat(list, []string{"invalid", "busy", "unavailable", "timed_out", "gone", "failed"})

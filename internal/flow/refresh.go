@@ -3,10 +3,13 @@ package flow
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/account"
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/session"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
@@ -21,6 +24,7 @@ type Refresh struct {
 	Revoked  *token.Revocations
 	Events   *event.Log
 	Tally    *event.Tally
+	Notices  *Notices
 	Count    Count
 	Log      *slog.Logger
 	Now      func() time.Time
@@ -49,10 +53,17 @@ func (f *Refresh) do(ctx context.Context, refreshToken string, from event.Origin
 	var grant session.Grant
 	err := f.DB.Write(ctx, func(tx *db.Tx) (err error) {
 		grant, turn, err = f.Sessions.Rotate(tx, presented, now)
-		if err == nil {
-			f.record(tx, grant, turn, presented, from)
+		if err != nil {
+			return err
 		}
-		return err
+		if turn, err = f.cut(tx, grant, turn, now); err != nil {
+			return err
+		}
+		f.record(tx, grant, turn, presented, from)
+		if turn != session.Reused {
+			return nil
+		}
+		return f.tell(tx, grant.Account, now, from)
 	})
 	if err != nil {
 		return Tokens{}, "", err
@@ -68,6 +79,27 @@ func (f *Refresh) do(ctx context.Context, refreshToken string, from event.Origin
 		f.Tally.Add(event.SuspiciousActivity, "refresh_token_refused", from)
 	}
 	return Tokens{}, turn, ErrInvalidRefresh.Because(reason(turn))
+}
+
+// cut ends a session that began before a cut-off: its access tokens are dead
+// already, and a fresh one would be as well.
+func (f *Refresh) cut(tx *db.Tx, g session.Grant, turn session.Turn, now time.Time) (session.Turn, error) {
+	if !slices.Contains([]session.Turn{session.Rotated, session.Raced, session.Retried}, turn) || !f.Revoked.Cut(g.AuthAt) {
+		return turn, nil
+	}
+	_, err := session.End(tx, g.Session, "", session.WhyRevoked, now)
+	return session.Refused, err
+}
+
+// tell queues the mail that tells the owner of a reuse.
+func (f *Refresh) tell(tx *db.Tx, id string, now time.Time, from event.Origin) error {
+	a, err := account.ByID(tx, id)
+	if err != nil {
+		return err
+	}
+	return f.Notices.Send(tx, notice.Mail{
+		Kind: notice.TokenReused, Account: a.ID, To: a.Email, Name: a.Name, Locale: a.Locale, At: now,
+	}, from)
 }
 
 // record appends the events of a turn, and ends the access tokens of a session

@@ -7,6 +7,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/event"
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/notice"
 )
 
 // Register makes an account for whoever asks. It answers the same, after the
@@ -15,6 +16,7 @@ type Register struct {
 	DB       *db.DB
 	Accounts *NewAccounts
 	Events   *event.Log
+	Notices  *Notices
 	// Open is whether strangers may register at all, and RequireVerified whether
 	// they have to verify their address before they sign in.
 	Open            bool
@@ -60,18 +62,23 @@ func (f *Register) do(ctx context.Context, in Credentials, from event.Origin) (c
 	}
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		var (
-			id  string
+			a   account.Account
 			err error
 		)
-		if id, created, err = account.Create(tx, n, now); err != nil {
+		if a, created, err = account.Create(tx, n, now); err != nil {
 			return err
 		}
-		e := event.Event{Kind: event.AccountRegistered, Outcome: event.Success, Account: id, Origin: from}
+		e := event.Event{Kind: event.AccountRegistered, Outcome: event.Success, Account: a.ID, Origin: from}
 		if !created {
 			e.Outcome, e.Detail.Reason = event.Failure, "address_taken"
 		}
 		f.Events.Append(tx, e)
-		return nil
+		if created {
+			return nil
+		}
+		return f.Notices.Send(tx, notice.Mail{
+			Kind: notice.AddressRegistered, Account: a.ID, To: a.Email, Name: a.Name, Locale: a.Locale, At: now,
+		}, from)
 	})
 	return created, err
 }

@@ -3,12 +3,15 @@ package flow
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/account"
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/event"
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/lockout"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/internal/session"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
@@ -19,15 +22,16 @@ import (
 // An unknown address, a wrong password, and an address that has yet to be
 // verified are one answer, and cost the same work: one read, one hash, one
 // event. If an unverified one had an answer of its own, anyone could register
-// an address and learn from signing in whether it had an account before.
+// an address and learn from signing in whether it had an account before. The try
+// is counted before the password is looked at: see package lockout.
 type SignIn struct {
-	DB        *db.DB
-	Hasher    *password.Hasher
-	Sessions  *session.Store
-	Tokens    *token.Issuer
-	Revoked   *token.Revocations
-	Events    *event.Log
-	Pseudonym []byte // the key of the addresses' hashes in events
+	DB       *db.DB
+	Hasher   *password.Hasher
+	Sessions *session.Store
+	Tokens   *token.Issuer
+	Revoked  *token.Revocations
+	Events   *event.Log
+	Guard    *Guard
 	// RequireVerified refuses accounts whose address is not verified.
 	RequireVerified bool
 	Count           Count
@@ -35,7 +39,11 @@ type SignIn struct {
 }
 
 // Credentials is what somebody signs in with.
-type Credentials struct{ Email, Password string }
+type Credentials struct {
+	Email, Password string
+	// Browser is where they sit, if that keeps cookies of ours; nil otherwise.
+	Browser *Browser
+}
 
 // ErrAccountDisabled is told only to whoever knows the password.
 var ErrAccountDisabled = fault.New(fault.Denied, "account_disabled", "This account is disabled. Please ask those who run this service.")
@@ -58,58 +66,113 @@ func (f *SignIn) do(ctx context.Context, in Credentials, from event.Origin) (Tok
 	if err != nil {
 		return Tokens{}, err
 	}
+	if err := f.Hasher.Room(); err != nil {
+		return Tokens{}, err // before the try is counted
+	}
+	client := f.Guard.clientOf(address, in.Browser, from)
+	end, err := f.Guard.turns.begin(ctx, client, f.Guard.Lockout.AtOnce())
+	if err != nil {
+		return Tokens{}, err
+	}
+	defer end()
+	try, who, err := f.tryAndLook(ctx, client, address, from)
+	if err != nil {
+		return Tokens{}, err
+	}
+	return f.signIn(ctx, in, address, try, who, from)
+}
+
+// tryAndLook counts the try and looks the account up, both at once, so that the
+// one costs no more time than the other. An unknown address is no error.
+func (f *SignIn) tryAndLook(ctx context.Context, client lockout.Client, address account.Address, from event.Origin) (lockout.Try, account.Credentials, error) {
+	var (
+		who    account.Credentials
+		failed error
+		done   sync.WaitGroup
+	)
+	done.Go(func() {
+		defer func() {
+			if r := recover(); r != nil { // no request's own guard stands above this one
+				failed = fmt.Errorf("looking an account up panicked: %v", r)
+			}
+		}()
+		who, failed = f.look(ctx, address)
+	})
+	try, err := f.Guard.take(ctx, client, from)
+	done.Wait()
+	if err != nil {
+		return try, who, err
+	}
+	if failed != nil {
+		f.Guard.notLooked(ctx, try)
+	}
+	return try, who, failed
+}
+
+// signIn does the rest, once the try is taken.
+func (f *SignIn) signIn(ctx context.Context, in Credentials, address account.Address, try lockout.Try, who account.Credentials, from event.Origin) (Tokens, error) {
 	now := f.Now()
 	// The account may change while we hash: another sign-in upgrades its hash, or
 	// somebody disables it. Then the second look decides.
-	var who account.Credentials
-	for range 2 {
-		var match password.Result
-		if who, match, err = f.compare(ctx, address, in.Password); err != nil {
+	for again := range 2 {
+		if again > 0 {
+			var err error
+			if who, err = f.look(ctx, address); err != nil {
+				return Tokens{}, err
+			}
+		}
+		match, err := f.compare(ctx, who, in.Password)
+		if err != nil {
+			f.Guard.notLooked(ctx, try)
 			return Tokens{}, err
 		}
 		if why, reason := f.refusal(who, match); why != nil {
-			return Tokens{}, f.fail(ctx, who.ID, address, why, reason, from)
+			return Tokens{}, f.fail(ctx, try, who.ID, address, why, reason, from)
 		}
-		grant, err := f.begin(ctx, who, f.upgrade(ctx, match, in.Password), from, now)
+		grant, device, err := f.begin(ctx, try, who, f.upgrade(ctx, who.ID, match, in.Password), in.Browser != nil, from, now)
 		if err == nil {
+			in.Browser.know(f.Guard.Lockout.CookieName(address.Key), device)
 			return issue(f.Tokens, grant, now)
 		}
 		if !errors.Is(err, account.ErrNotFound) {
 			return Tokens{}, err
 		}
 	}
-	return Tokens{}, f.fail(ctx, who.ID, address, ErrInvalidCredentials, "changed_meanwhile", from)
+	return Tokens{}, f.fail(ctx, try, who.ID, address, ErrInvalidCredentials, "changed_meanwhile", from)
 }
 
-// upgrade returns a new hash where the old one is cheaper than today's, or
-// nothing: if there is no room in the pool for it now, there will be another
+// upgrade returns a new hash where the old one is not as it would be made today,
+// or nothing: if there is no room in the pool for it now, there will be another
 // time.
-func (f *SignIn) upgrade(ctx context.Context, match password.Result, pass string) string {
+func (f *SignIn) upgrade(ctx context.Context, accountID string, match password.Result, pass string) string {
 	if !match.Upgrade {
 		return ""
 	}
-	hash, err := f.Hasher.Hash(ctx, pass)
+	hash, err := f.Hasher.Hash(ctx, accountID, pass)
 	if err != nil {
 		return ""
 	}
 	return hash
 }
 
-// compare looks the account up and does the work of one comparison, whether or
-// not there is one.
-func (f *SignIn) compare(ctx context.Context, address account.Address, pass string) (who account.Credentials, match password.Result, err error) {
+// look looks the account up. With none, the credentials have no id.
+func (f *SignIn) look(ctx context.Context, address account.Address) (who account.Credentials, err error) {
 	err = f.DB.Read(ctx, func(tx *db.Tx) (err error) {
 		who, err = account.ByAddress(tx, address)
 		return err
 	})
 	if errors.Is(err, account.ErrNotFound) {
-		return account.Credentials{}, password.Result{}, f.Hasher.VerifyNobody(ctx, pass)
+		return account.Credentials{}, nil
 	}
-	if err != nil {
-		return who, match, err
+	return who, err
+}
+
+// compare does the work of one comparison, whether or not there is an account.
+func (f *SignIn) compare(ctx context.Context, who account.Credentials, pass string) (match password.Result, err error) {
+	if who.ID == "" {
+		return match, f.Hasher.VerifyNobody(ctx, pass)
 	}
-	match, err = f.Hasher.Verify(ctx, who.Hash, pass)
-	return who, match, err
+	return f.Hasher.Verify(ctx, who.ID, who.Hash, pass)
 }
 
 // refusal is the fault for the client and the reason for the event, or nil.
@@ -128,21 +191,16 @@ func (f *SignIn) refusal(who account.Credentials, match password.Result) (why *f
 }
 
 // fail records the failure and returns the fault.
-func (f *SignIn) fail(ctx context.Context, accountID string, a account.Address, why *fault.Error, because reason, from event.Origin) error {
-	err := f.DB.Write(ctx, func(tx *db.Tx) error {
-		f.Events.Append(tx, event.Event{
-			Kind: event.FailedLogin, Outcome: event.Failure, Account: accountID, Origin: from,
-			Detail: event.Detail{Reason: string(because), Address: addressHash(f.Pseudonym, a.Key)},
-		})
-		return nil
-	})
+func (f *SignIn) fail(ctx context.Context, try lockout.Try, accountID string, a account.Address, why *fault.Error, because reason, from event.Origin) error {
+	err := f.DB.Write(ctx, func(tx *db.Tx) error { return f.Guard.failed(tx, try, accountID, a, because, from) })
 	if err != nil {
 		return err
 	}
 	return why.Because(because)
 }
 
-func (f *SignIn) begin(ctx context.Context, who account.Credentials, upgraded string, from event.Origin, now time.Time) (grant session.Grant, err error) {
+// begin makes the session, and makes the browser known if there is one.
+func (f *SignIn) begin(ctx context.Context, try lockout.Try, who account.Credentials, upgraded string, browser bool, from event.Origin, now time.Time) (grant session.Grant, device string, err error) {
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		roles, err := account.SignedIn(tx, who.ID, who.Hash, upgraded, now)
 		if err != nil {
@@ -164,10 +222,14 @@ func (f *SignIn) begin(ctx context.Context, who account.Credentials, upgraded st
 			start.Address = from.Address.String()
 		}
 		grant = f.Sessions.Begin(tx, start, now)
+		f.Guard.succeeded(tx, try)
+		if browser {
+			device = f.Guard.Lockout.Remember(tx, try, who.ID, now)
+		}
 		f.Events.Append(tx, event.Event{
 			Kind: event.Login, Outcome: event.Success, Account: who.ID, Session: grant.Session, Origin: from,
 		})
 		return nil
 	})
-	return grant, err
+	return grant, device, err
 }

@@ -35,13 +35,15 @@ func (p *Pages) doLogin(w http.ResponseWriter, r *http.Request) error {
 		return p.refuseLogin(w, r, loginPage{ReturnTo: home}, err)
 	}
 	shown := loginPage{ReturnTo: p.Cookies.ReturnTo(in["return_to"], home), Email: strings.TrimSpace(in["email"])}
-	t, err := p.SignIn.Do(r.Context(), flow.Credentials{Email: shown.Email, Password: in["password"]}, web.Origin(r))
+	browser := &flow.Browser{Devices: p.Cookies.Devices(r)}
+	t, err := p.SignIn.Do(r.Context(), flow.Credentials{Email: shown.Email, Password: in["password"], Browser: browser}, web.Origin(r))
 	if err != nil {
 		return p.refuseLogin(w, r, shown, err)
 	}
 	if old := p.Cookies.Refresh(r); old != "" {
 		_ = p.SignOut.ByRefresh(r.Context(), old, web.Origin(r)) // it may be no session's at all
 	}
+	p.Cookies.PutDevice(w, browser.Known.Name, browser.Known.Value, browser.Known.Life)
 	p.Cookies.Put(w, web.SessionTokens(t))
 	return seeOther(w, shown.ReturnTo)
 }

@@ -2,10 +2,8 @@
 package page
 
 import (
-	"bytes"
 	"embed"
 	"errors"
-	"html/template"
 	"io/fs"
 	"mime"
 	"net/http"
@@ -22,7 +20,7 @@ var templateFiles embed.FS
 //go:embed assets
 var assetFiles embed.FS
 
-var templates = template.Must(template.ParseFS(templateFiles, "templates/*.html"))
+var templates = parse()
 
 // Pages is the door and the flows that it opens on.
 type Pages struct {
@@ -44,27 +42,6 @@ func (p *Pages) Routes(s *web.Stack, mux *http.ServeMux) {
 	s.Handle(mux, "GET /setup", p.setup)
 	s.Handle(mux, "POST /setup", p.doSetup)
 	s.Handle(mux, "GET /assets/{file}", asset)
-}
-
-// policy lets a page load what comes from here and nothing else, run no inline
-// script, and stand in no frame (HDR-1).
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-
-// render writes a page. It writes nothing if the template fails.
-func render(w http.ResponseWriter, status int, name string, data any) error {
-	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, name, data); err != nil {
-		return err
-	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", policy)
-	// Under no-referrer browsers would send "Origin: null" with forms, which the
-	// check for requests from other sites could not tell from an attack.
-	h.Set("Referrer-Policy", "same-origin")
-	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes())
-	return nil
 }
 
 // asset serves a style sheet or a script that came with the program.

@@ -25,7 +25,7 @@ func FuzzCheck(f *testing.F) {
 	f.Add("\xc3\x28\x00\ufffd", 9)
 	f.Fuzz(func(t *testing.T, password string, least int) {
 		p := Policy{MinLength: least}
-		got, err := p.Check("password", password)
+		got, err := p.Check(t.Context(), "password", password)
 		if err != nil {
 			fa := fault.As(err)
 			if fa == nil || fa.Kind != fault.Invalid || fa.Code == "" || fa.Field != "password" || fa.Message == "" || got != "" {
@@ -43,7 +43,7 @@ func FuzzCheck(f *testing.F) {
 		if !norm.NFC.IsNormalString(got) || !utf8.ValidString(got) || strings.ContainsRune(got, 0) {
 			t.Errorf("accepted %+q", got)
 		}
-		if again, err := p.Check("password", got); err != nil || again != got {
+		if again, err := p.Check(t.Context(), "password", got); err != nil || again != got {
 			t.Errorf("the second time %+q, %v; the first %+q", again, err, got)
 		}
 		if s := Normalize(password); s != got {

@@ -21,12 +21,14 @@ const (
 	MaxCost = 16
 )
 
-// What is stored is the name of what was done before bcrypt, and bcrypt's own
-// 60 characters behind it. The name tells our hashes from raw bcrypt ones of
-// another system, over which nothing was done.
+// What is stored is the name of what was done before the slow hash, and behind
+// it bcrypt's own 60 characters, or argon2id's text in PHC's form. The name
+// tells our hashes from raw ones of another system, over which nothing was
+// done. With a pepper all of it is sealed: see [Pepper].
 const (
 	formHMAC     = "h1:"
 	bcryptPrefix = "$2a$"
+	argon2Prefix = "$argon2id$"
 	bcryptLength = 60
 	bcryptDigits = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 )
@@ -52,15 +54,26 @@ func preHash(normalized string) []byte {
 	return base64.StdEncoding.AppendEncode(nil, h.Sum(nil))
 }
 
-// storedHash is a stored form that has been read.
+// storedHash is a stored form that has been read: of bcrypt or of argon2id.
 type storedHash struct {
 	cost   int
 	bcrypt []byte
+	argon2 *argon2Hash
 }
 
-// parseStored reads a stored form to the letter. The bcrypt package would let
-// signs in the cost and anything behind the 60th character pass.
+// parseStored reads a stored form.
 func parseStored(stored string) (storedHash, error) {
+	hash, ok := strings.CutPrefix(stored, formHMAC)
+	if ok && strings.HasPrefix(hash, argon2Prefix) {
+		a, err := parseArgon2(hash)
+		return storedHash{argon2: a}, err
+	}
+	return parseBcrypt(stored)
+}
+
+// parseBcrypt reads a stored form to the letter. The bcrypt package would let
+// signs in the cost and anything behind the 60th character pass.
+func parseBcrypt(stored string) (storedHash, error) {
 	hash, ok := strings.CutPrefix(stored, formHMAC)
 	if !ok || len(hash) != bcryptLength || !strings.HasPrefix(hash, bcryptPrefix) || hash[6] != '$' {
 		return storedHash{}, ErrUnknownForm

@@ -37,7 +37,7 @@ func open(t testing.TB, c Config, b blowfish) *Hasher {
 
 func mustHash(t testing.TB, h *Hasher, password string) string {
 	t.Helper()
-	stored, err := h.Hash(t.Context(), password)
+	stored, err := h.Hash(t.Context(), "", password)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func mustHash(t testing.TB, h *Hasher, password string) string {
 
 func mustVerify(t testing.TB, h *Hasher, stored, password string) Result {
 	t.Helper()
-	r, err := h.Verify(t.Context(), stored, password)
+	r, err := h.Verify(t.Context(), "", stored, password)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestPW2_OverTheMaximum(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, password := range []string{"", over, strings.Repeat("a", maxBytes+1)} {
-		if stored, err := h.Hash(t.Context(), password); err == nil || stored != "" {
+		if stored, err := h.Hash(t.Context(), "", password); err == nil || stored != "" {
 			t.Errorf("%d bytes: hashed as %q", len(password), stored)
 		}
 		if mustVerify(t, h, empty, password).OK {
@@ -178,7 +178,7 @@ func TestPW2_SameWork(t *testing.T) {
 			t.Errorf("%s: %d rounds, want %d", what, got, want)
 		}
 	}
-	work("hash", 1<<cost, func() error { _, err := h.Hash(t.Context(), right); return err })
+	work("hash", 1<<cost, func() error { _, err := h.Hash(t.Context(), "", right); return err })
 	for _, p := range []string{right, over, ""} {
 		work("nobody", 1<<cost, func() error { return h.VerifyNobody(t.Context(), p) })
 	}
@@ -189,7 +189,7 @@ func TestPW2_SameWork(t *testing.T) {
 		}
 		for p, want := range map[string]Result{right: {OK: true, Upgrade: c < cost}, "wrong": {}, over: {}, "": {}} {
 			work("verify", 1<<max(c, cost), func() error {
-				r, err := h.Verify(t.Context(), stored, p)
+				r, err := h.Verify(t.Context(), "", stored, p)
 				if diff := cmp.Diff(want, r); diff != "" {
 					t.Errorf("stored at cost %d: -want +got:\n%s", c, diff)
 				}
@@ -247,7 +247,7 @@ func TestUnknownForms(t *testing.T) {
 		"argon2id":                "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$aGFzaA",
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := h.Verify(t.Context(), stored, "correct horse battery staple")
+			r, err := h.Verify(t.Context(), "", stored, "correct horse battery staple")
 			if !errors.Is(err, ErrUnknownForm) || r.OK || r.Upgrade {
 				t.Fatalf("got %+v, %v", r, err)
 			}

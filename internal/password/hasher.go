@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/secret"
 )
 
 const (
@@ -22,6 +23,10 @@ const (
 
 // Config says how much a Hasher works. The zero value is right for production.
 type Config struct {
+	// Argon2 makes new hashes with argon2id; nil stands for bcrypt.
+	Argon2 *Argon2
+	// Pepper seals what is stored; nil leaves it as it is.
+	Pepper *Pepper
 	// Cost of new hashes, MinCost to MaxCost; 0 stands for DefaultCost. Where it
 	// is lowered, accounts whose hash is dearer answer later than an unknown
 	// one until they change their password: work can be added, not taken away.
@@ -67,9 +72,9 @@ func (c Config) withDefaults() Config {
 type Result struct {
 	// OK says that it is the password.
 	OK bool
-	// Upgrade says that it is, and that its hash is cheaper than today's: the
-	// caller makes a new one with Hash and stores it where the old one still
-	// stands.
+	// Upgrade says that it is, and that its hash is cheaper than today's, of
+	// another algorithm, or sealed under another pepper: the caller makes a new
+	// one with Hash and stores it where the old one still stands.
 	Upgrade bool
 }
 
@@ -86,12 +91,15 @@ type Stats struct {
 // served. Its methods may be called at once by many; they block for as long as
 // the work and the wait for it take, so never call them in a transaction.
 //
-// All three of Hash, Verify and VerifyNobody do the same work, 2^Cost rounds.
-// They return a fault of kind Unavailable and code busy, with RetryAfter, when
+// All three of Hash, Verify and VerifyNobody do the same work: 2^Cost rounds, or
+// that of Argon2. The one exception is a stored hash of the other algorithm,
+// which is compared by its own, until the next sign-in replaces it. They return a fault of kind Unavailable and code busy, with RetryAfter, when
 // too many wait already or the wait grew too long, and the context's error if
 // it ended first. Work that has begun is finished.
 type Hasher struct {
 	cost     int
+	argon2   *Argon2
+	pepper   *Pepper
 	wait     time.Duration
 	blowfish blowfish
 
@@ -125,6 +133,8 @@ func start(c Config, b blowfish) *Hasher {
 	c = c.withDefaults()
 	h := &Hasher{
 		cost:     c.Cost,
+		argon2:   c.Argon2,
+		pepper:   c.Pepper,
 		wait:     c.Wait,
 		blowfish: b,
 		places:   make(chan struct{}, c.Workers+c.Queue),
@@ -145,46 +155,86 @@ func (h *Hasher) Close() {
 	h.workers.Wait()
 }
 
-// Hash returns the stored form of a password that Policy.Check has accepted.
-func (h *Hasher) Hash(ctx context.Context, password string) (stored string, err error) {
+// Hash returns the stored form of an account's password, which Policy.Check has
+// accepted. With a pepper it is good for that account alone.
+func (h *Hasher) Hash(ctx context.Context, account, password string) (stored string, err error) {
 	err = h.do(ctx, func() (err error) {
 		normalized := Normalize(password)
 		if normalized == "" {
 			return errEmpty
 		}
-		stored, err = h.blowfish.hash(normalized, h.cost)
+		stored, err = h.hash(normalized)
 		return err
 	})
 	if err != nil {
 		return "", err
 	}
-	return stored, nil
+	return h.pepper.seal(account, stored), nil
 }
 
-// Verify compares a password with the stored form of one. A wrong password is
-// a Result, no error. The error is ErrUnknownForm if the stored form can't be
-// read.
-func (h *Hasher) Verify(ctx context.Context, stored, password string) (Result, error) {
-	s, err := parseStored(stored)
+// hash returns the finished hash of a normalised password.
+func (h *Hasher) hash(normalized string) (string, error) {
+	if h.argon2 != nil {
+		return formHMAC + h.argon2.make(secret.Random{}, preHash(normalized)), nil
+	}
+	return h.blowfish.hash(normalized, h.cost)
+}
+
+// Verify compares a password with the stored form of an account's. A wrong
+// password is a Result, no error. The error is ErrUnknownForm if the stored form
+// can't be read, and ErrPepper if it is sealed under a pepper that isn't there,
+// or for another account.
+func (h *Hasher) Verify(ctx context.Context, account, stored, password string) (Result, error) {
+	finished, resealed, err := h.pepper.open(account, stored)
+	if err != nil {
+		return Result{}, err
+	}
+	s, err := parseStored(finished)
 	if err != nil {
 		return Result{}, err
 	}
 	ok := false
 	err = h.do(ctx, func() (err error) {
-		ok, err = h.blowfish.verify(s, Normalize(password), h.cost)
+		ok, err = h.verify(s, Normalize(password))
 		return err
 	})
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{OK: ok, Upgrade: ok && s.cost < h.cost}, nil
+	return Result{OK: ok, Upgrade: ok && (resealed || h.outdated(s))}, nil
+}
+
+func (h *Hasher) verify(s storedHash, normalized string) (bool, error) {
+	if s.argon2 == nil {
+		least := h.cost
+		if h.argon2 != nil {
+			least = MinCost
+		}
+		return h.blowfish.verify(s, normalized, least)
+	}
+	pre := preHash(normalized)
+	ok := s.argon2.matches(pre)
+	if h.argon2 != nil {
+		for _, a := range s.argon2.missing(*h.argon2) {
+			a.derive(pre, s.argon2.salt)
+		}
+	}
+	return ok && normalized != "", nil
+}
+
+// outdated reports whether a hash is cheaper than today's, or another.
+func (h *Hasher) outdated(s storedHash) bool {
+	if s.argon2 == nil {
+		return h.argon2 != nil || s.cost < h.cost
+	}
+	return h.argon2 == nil || s.argon2.weakerThan(*h.argon2)
 }
 
 // VerifyNobody does the work of Verify for an account that does not exist, so
 // that the time of the answer does not tell. The password matches nothing.
 func (h *Hasher) VerifyNobody(ctx context.Context, password string) error {
 	return h.do(ctx, func() error {
-		_, err := h.blowfish.hash(Normalize(password), h.cost)
+		_, err := h.hash(Normalize(password))
 		return err
 	})
 }
@@ -199,6 +249,15 @@ func (h *Hasher) Stats() Stats {
 		Shed:    h.shed.Load(),
 		Done:    h.done.Load(),
 	}
+}
+
+// Room returns the fault of a Hasher that would turn a caller away at once, so
+// that nothing is done for one that will be; nil if there is room now.
+func (h *Hasher) Room() error {
+	if len(h.places) < cap(h.places) {
+		return nil
+	}
+	return h.refuse()
 }
 
 // do has a worker do the work, or returns why none did.

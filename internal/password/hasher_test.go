@@ -70,7 +70,7 @@ func TestPoolIsBounded(t *testing.T) {
 						errs <- h.VerifyNobody(t.Context(), "correct horse battery")
 						return
 					}
-					_, err := h.Hash(t.Context(), "correct horse battery")
+					_, err := h.Hash(t.Context(), "", "correct horse battery")
 					errs <- err
 				}()
 			}
@@ -181,7 +181,7 @@ func TestFirstComeFirstServed(t *testing.T) {
 		come := func(i int) {
 			ctx, cancel := context.WithCancel(t.Context())
 			leave[i] = cancel
-			go func() { _, errs[i] = h.Hash(ctx, name(i)) }()
+			go func() { _, errs[i] = h.Hash(ctx, "", name(i)) }()
 			synctest.Wait()
 		}
 		for i := range callers {
@@ -284,7 +284,7 @@ func TestPanicIsKept(t *testing.T) {
 		h := start(Config{Cost: 4, Workers: 1, Queue: -1}, b)
 		defer h.Close()
 		for range 3 {
-			stored, err := h.Hash(t.Context(), "correct horse battery")
+			stored, err := h.Hash(t.Context(), "", "correct horse battery")
 			if stored != "" || err == nil || !strings.Contains(err.Error(), "broken") || fault.KindOf(err) != fault.Internal {
 				t.Fatalf("got %q, %v", stored, err)
 			}
@@ -294,7 +294,7 @@ func TestPanicIsKept(t *testing.T) {
 		}
 		wantStats(t, h, Stats{Workers: 1, Done: 3})
 		broken = false
-		if _, err := h.Hash(t.Context(), "correct horse battery"); err != nil {
+		if _, err := h.Hash(t.Context(), "", "correct horse battery"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -311,10 +311,10 @@ func TestFailingWork(t *testing.T) {
 	topUpFails := blowfish{generate: fails.generate, compare: func([]byte, []byte) error { return nil }}
 	for _, b := range []blowfish{fails, topUpFails} {
 		h := open(t, Config{Cost: 5}, b)
-		if r, err := h.Verify(t.Context(), stored, "correct horse battery"); !errors.Is(err, failed) || r.OK || r.Upgrade {
+		if r, err := h.Verify(t.Context(), "", stored, "correct horse battery"); !errors.Is(err, failed) || r.OK || r.Upgrade {
 			t.Errorf("Verify: %+v, %v", r, err)
 		}
-		if s, err := h.Hash(t.Context(), "correct horse battery"); !errors.Is(err, failed) || s != "" {
+		if s, err := h.Hash(t.Context(), "", "correct horse battery"); !errors.Is(err, failed) || s != "" {
 			t.Errorf("Hash: %q, %v", s, err)
 		}
 		if err := h.VerifyNobody(t.Context(), "correct horse battery"); !errors.Is(err, failed) {

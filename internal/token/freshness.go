@@ -19,6 +19,8 @@ const (
 	FreshFor = 900 * time.Millisecond
 	// reloadEvery is how often everything is read again, in case of a mistake.
 	reloadEvery = 5 * time.Minute
+	// reloadTime is how long that may take. Polls go on meanwhile.
+	reloadTime = 2 * time.Minute
 	// askers is how many tokens may be looked up in the database at once, while
 	// the memory is stale.
 	askers = 4
@@ -27,9 +29,12 @@ const (
 // freshness is how far a replica has read, and when it last asked.
 type freshness struct {
 	mu       sync.Mutex
-	askedAt  time.Time // of the last good poll
-	mark     int64     // every row with a smaller tx has been read
-	loadedAt time.Time // of the last good poll that read everything
+	askedAt  time.Time     // of the last good poll
+	mark     int64         // every row with a smaller tx has been read
+	loadedAt time.Time     // of the last good reading of everything
+	begun    int64         // polls that began
+	done     int64         // the number of the last good one
+	good     chan struct{} // closed by the next good one
 }
 
 // ErrUnknown is for a moment in which nobody can tell whether a token has been
@@ -39,67 +44,151 @@ var ErrUnknown = &fault.Error{
 	Message: "It can't be told for the moment whether this token has been revoked. Please try again shortly.",
 }
 
-// Poll reads what has been revoked since the last poll. The horizon comes
-// first: what commits late stands behind it, and is read next time.
+// Poll reads what has been revoked since the last poll; at the first one, and
+// when the database went back in time, that is everything.
 func (r *Revocations) Poll(ctx context.Context) error {
 	asked := r.now()
 	f := &r.freshness
 	f.mu.Lock()
-	mark, loaded := f.mark, f.loadedAt
+	f.begun++
+	number := f.begun
+	if asked.Before(f.loadedAt) {
+		// It was read by a clock that was set back since: what was forgotten by that
+		// may matter again.
+		f.mark = 0
+	}
+	mark := f.mark
 	f.mu.Unlock()
-	// A time in the future is one of a clock that was set back since: what was
-	// forgotten by it may matter again.
-	all := asked.Sub(loaded) >= reloadEvery || asked.Before(loaded)
-	var (
-		horizon int64
-		rows    []revocation
-	)
-	err := r.db.Read(ctx, func(tx *db.Tx) (err error) {
-		if horizon, err = tx.Horizon("revocation"); err != nil {
-			return err
-		}
-		if all || horizon < mark { // or the database went back in time
-			all, mark = true, 0
-		}
-		rows, err = read(tx.Query(`SELECT kind, subject, roles, n, expires_at FROM revocation WHERE tx >= $1 AND expires_at > $2`,
-			mark, db.Micros(asked)))
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	r.apply(rows)
-	if all {
-		r.forget(asked)
-	}
+	next, all, err := r.read(ctx, mark, asked)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.mark, f.askedAt = horizon, asked
+	if err != nil {
+		if all {
+			f.mark = 0 // it takes longer, so the next poll may
+		}
+		return err
+	}
+	f.mark, f.askedAt, f.done = next, asked, number
 	if all {
 		f.loadedAt = asked
+	}
+	if f.good != nil {
+		close(f.good)
+		f.good = nil
 	}
 	return nil
 }
 
+// Reload reads everything again, and forgets what can't matter any more.
+func (r *Revocations) Reload(ctx context.Context) error {
+	asked := r.now()
+	if _, _, err := r.read(ctx, 0, asked); err != nil {
+		return err
+	}
+	r.forget(asked)
+	r.freshness.mu.Lock()
+	defer r.freshness.mu.Unlock()
+	r.freshness.loadedAt = asked
+	return nil
+}
+
+// read takes in what was written since the mark. It reports the next mark, and
+// whether it has read everything.
+func (r *Revocations) read(ctx context.Context, mark int64, asked time.Time) (next int64, all bool, err error) {
+	fresh := false
+	err = r.db.Read(ctx, func(tx *db.Tx) error {
+		next, all, err = Since(tx, mark, asked, func(row Revocation) { fresh = r.apply(row) || fresh })
+		if err != nil {
+			return err
+		}
+		return r.beside(tx)
+	})
+	if fresh {
+		r.announce()
+	}
+	return next, all || mark == 0, err
+}
+
+// Await returns once a poll has succeeded that began after this call, so that
+// what was committed before it is known here.
+func (r *Revocations) Await(ctx context.Context) error {
+	f := &r.freshness
+	f.mu.Lock()
+	begun := f.begun
+	f.mu.Unlock()
+	for {
+		f.mu.Lock()
+		if f.done > begun {
+			f.mu.Unlock()
+			return nil
+		}
+		if f.good == nil {
+			f.good = make(chan struct{})
+		}
+		good := f.good
+		f.mu.Unlock()
+		select {
+		case <-good:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // Run polls until the context ends. complain is told when polls begin to fail.
 func (r *Revocations) Run(ctx context.Context, complain func(error)) {
+	var reloads sync.WaitGroup
+	defer reloads.Wait()
 	tick := time.NewTicker(PollEvery)
 	defer tick.Stop()
 	failing := false
+	reloading := make(chan struct{}, 1)
 	for {
-		poll, cancel := context.WithTimeout(ctx, FreshFor)
-		err := r.Poll(poll)
-		cancel()
+		err := r.poll(ctx)
 		if err != nil && ctx.Err() == nil && !failing {
 			complain(err)
 		}
 		failing = err != nil
+		if !failing && r.reloadDue() {
+			select {
+			case reloading <- struct{}{}:
+				reloads.Go(func() {
+					defer func() { <-reloading }()
+					load, cancel := context.WithTimeout(ctx, reloadTime)
+					defer cancel()
+					if err := r.Reload(load); err != nil && ctx.Err() == nil {
+						complain(err)
+					}
+				})
+			default: // one is under way
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
 	}
+}
+
+// poll is Poll with the time that it may take: little, save for everything.
+func (r *Revocations) poll(ctx context.Context) error {
+	limit := FreshFor
+	r.freshness.mu.Lock()
+	if r.freshness.mark == 0 || r.now().Before(r.freshness.loadedAt) {
+		limit = reloadTime
+	}
+	r.freshness.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return r.Poll(ctx)
+}
+
+// reloadDue reports whether it is time to read everything again.
+func (r *Revocations) reloadDue() bool {
+	r.freshness.mu.Lock()
+	defer r.freshness.mu.Unlock()
+	return r.now().Sub(r.freshness.loadedAt) >= reloadEvery
 }
 
 // Age is how long ago the last good poll was asked for, by the monotonic clock
@@ -149,16 +238,14 @@ func (r *Revocations) ask(ctx context.Context, c *Claims) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	var rows []revocation
-	err := r.db.Read(ctx, func(tx *db.Tx) (err error) {
-		rows, err = read(tx.Query(`SELECT kind, subject, roles, n, expires_at FROM revocation
-			WHERE (kind = 'session' AND subject = $1) OR (kind = 'roles' AND subject = $2)`, c.Session, c.Subject))
-		return err
+	err := r.db.Read(ctx, func(tx *db.Tx) error {
+		return read(func(row Revocation) { r.apply(row) })(tx.Query(`SELECT kind, subject, roles, n, expires_at FROM revocation
+			WHERE (kind = 'session' AND subject = $1) OR (kind = 'roles' AND subject = $2) OR (kind = 'key' AND subject = $3) OR (kind = 'before' AND subject = '')`,
+			c.Session, c.Subject, c.KeyID))
 	})
 	if err != nil {
 		return err
 	}
-	r.apply(rows)
 	if r.dead(c) {
 		return errRevoked
 	}

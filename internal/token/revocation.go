@@ -5,31 +5,40 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 )
 
 // Revocations is what ends access tokens before their time: sessions that have
-// ended, and accounts whose roles have changed. Access tokens live minutes, so
-// those that matter are few, and every replica holds them in memory: to check a
-// token asks nobody.
+// ended, accounts whose roles have changed, keys that may be in the wrong hands,
+// and everything that began before a moment. Access tokens live minutes, so those
+// that matter are few, and every replica holds them in memory: to check a token
+// asks nobody.
 //
-// It names sessions, and roles, rather than times: so it needs no two clocks to
-// agree. A session's end ends all its tokens; a change of roles ends the tokens
-// that carry others than the account has now.
+// It names sessions, roles and keys, rather than times: so it needs no two
+// clocks to agree. A session's end ends all its tokens; a change of roles ends
+// the tokens that carry others than the account has now; a key's end ends what
+// it has signed. The cut-off alone goes by time, and by that of the sign-in,
+// which a session's tokens share: no refresh gets round it.
 type Revocations struct {
 	db    *db.DB
 	keep  time.Duration // how long a token that was issued just now can be good
 	stale time.Duration // how long to go on when the database can't be asked
 	now   func() time.Time
 
-	mu       sync.RWMutex
-	sessions map[string]int64 // until when to remember it, in microseconds
+	sessions endedSessions
+	cutOff   atomic.Int64 // sessions that began before are dead, in microseconds
+	mu       sync.RWMutex // of the maps
 	roles    map[string]rolesNow
+	keys     map[string]int64 // until when to remember it, in microseconds
+	changed  chan struct{}    // closed by the next revocation that is new here
 
+	signals   signals
 	freshness freshness
 	asking    chan struct{} // room for those who ask the database
+	beside    func(tx *db.Tx) error
 }
 
 // rolesNow is the only roles that an account's tokens may carry.
@@ -39,8 +48,19 @@ type rolesNow struct {
 	until int64
 }
 
-// leeway is what is added to a token's life, for clocks that differ.
-const leeway = 2 * time.Minute
+const (
+	// leeway is what is added to a token's life, for clocks that differ.
+	leeway = 2 * time.Minute
+	// longestLife is the longest life of an access token that any replica may have
+	// been set to.
+	longestLife = 24 * time.Hour
+	// longestSession is how long a cut-off is kept: longer than any session lives
+	// that began before it.
+	longestSession = 366 * 24 * time.Hour
+	// cutOffMargin is added to a cut-off that means now: for clocks that differ,
+	// and for sign-ins that are under way.
+	cutOffMargin = 2 * time.Second
+)
 
 // NewRevocations returns a set that knows nothing yet: see [Revocations.Run].
 // life is how long access tokens live. stale is for how long tokens are taken
@@ -49,21 +69,49 @@ const leeway = 2 * time.Minute
 func NewRevocations(d *db.DB, life, stale time.Duration, now func() time.Time) *Revocations {
 	return &Revocations{
 		db: d, keep: max(life, 30*time.Minute) + leeway, stale: stale, now: now,
-		sessions: map[string]int64{}, roles: map[string]rolesNow{}, asking: make(chan struct{}, askers),
+		sessions: endedSessions{most: mostSessions, keep: max(life, 30*time.Minute) + leeway},
+		roles:    map[string]rolesNow{}, keys: map[string]int64{}, changed: make(chan struct{}),
+		asking: make(chan struct{}, askers), beside: func(*db.Tx) error { return nil },
 	}
 }
 
-// The kinds of rows.
+// Beside has every poll do this as well, on the same connection: what else a
+// replica has to know within the second. Its error is the poll's. It must be
+// called before [Revocations.Run].
+func (r *Revocations) Beside(read func(tx *db.Tx) error) { r.beside = read }
+
+// RevocationKind is what a revocation names.
+type RevocationKind string
+
+// The kinds.
 const (
-	kindSession = "session"
-	kindRoles   = "roles"
+	// RevokedSession ends the tokens of the session Subject.
+	RevokedSession RevocationKind = "session"
+	// RevokedRoles ends the tokens of the account Subject that carry other roles
+	// than Roles. Of two, the one with the higher N is in force.
+	RevokedRoles RevocationKind = "roles"
+	// RevokedKey ends the tokens signed by the key with the kid Subject.
+	RevokedKey RevocationKind = "key"
+	// RevokedBefore ends the tokens of all sessions that began before N, in
+	// microseconds since 1970: those with a smaller auth_time.
+	RevokedBefore RevocationKind = "before"
 )
+
+// Revocation is one thing that ends access tokens before their time. To learn of
+// it twice, or of an older one after a younger, changes nothing.
+type Revocation struct {
+	Kind    RevocationKind
+	Subject string
+	Roles   []string
+	N       int64
+	// Until is when no token that it ends can be alive, and it can be forgotten.
+	Until time.Time
+}
 
 // EndSession ends the access tokens of a session that ends in this transaction.
 // This replica knows once it is committed, the others within a second.
 func (r *Revocations) EndSession(tx *db.Tx, id string) {
-	row := revocation{kind: kindSession, subject: id, until: db.Micros(r.now().Add(r.keep))}
-	r.insert(tx, row, "[]")
+	r.insert(tx, Revocation{Kind: RevokedSession, Subject: id, Until: r.now().Add(r.keep)}, "[]")
 }
 
 // ChangeRoles ends the access tokens of an account that carry other roles than
@@ -73,66 +121,131 @@ func (r *Revocations) ChangeRoles(tx *db.Tx, account string, roles []string, n i
 	if err != nil {
 		return err
 	}
-	row := revocation{kind: kindRoles, subject: account, roles: roles, n: n, until: db.Micros(r.now().Add(r.keep))}
-	r.insert(tx, row, string(list))
+	r.insert(tx, Revocation{Kind: RevokedRoles, Subject: account, Roles: roles, N: n, Until: r.now().Add(r.keep)}, string(list))
 	return nil
 }
 
-func (r *Revocations) insert(tx *db.Tx, row revocation, roles string) {
+// EndKey ends the access tokens that a key has signed.
+func (r *Revocations) EndKey(tx *db.Tx, kid string) {
+	r.insert(tx, Revocation{Kind: RevokedKey, Subject: kid, Until: r.now().Add(longestLife + leeway)}, "[]")
+}
+
+// EndBefore ends all sessions that began before the given moment, with their
+// access tokens and their refresh tokens: whoever uses one of these asks
+// [Revocations.Cut]. A moment that lies behind us by less than two seconds, or
+// ahead, stands for two seconds from now. It returns the cut-off.
+func (r *Revocations) EndBefore(tx *db.Tx, at time.Time) time.Time {
+	now := r.now()
+	if at.After(now.Add(-cutOffMargin)) {
+		at = now.Add(cutOffMargin)
+	}
+	// Tokens tell whole seconds.
+	if whole := at.Truncate(time.Second); whole.Before(at) {
+		at = whole.Add(time.Second)
+	}
+	r.insert(tx, Revocation{Kind: RevokedBefore, N: db.Micros(at), Until: now.Add(longestSession)}, "[]")
+	return at
+}
+
+// Cut reports whether a session that began then has ended by a cut-off that this
+// replica knows of.
+func (r *Revocations) Cut(began time.Time) bool {
+	return db.Micros(began.Truncate(time.Second)) < r.cutOff.Load()
+}
+
+func (r *Revocations) insert(tx *db.Tx, row Revocation, roles string) {
 	tx.Defer(`INSERT INTO revocation (kind, subject, roles, n, expires_at) VALUES ($1, $2, $3, $4, $5)`,
-		row.kind, row.subject, roles, row.n, row.until)
-	tx.OnCommit(func() { r.apply([]revocation{row}) })
+		string(row.Kind), row.Subject, roles, row.N, db.Micros(row.Until))
+	tx.OnCommit(func() {
+		if r.apply(row) {
+			r.announce()
+		}
+	})
 }
 
-// revocation is one row.
-type revocation struct {
-	kind, subject string
-	roles         []string
-	n             int64
-	until         int64
-}
-
-// apply adds rows; to add one twice, or an older one after a younger, changes
-// nothing.
-func (r *Revocations) apply(rows []revocation) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, row := range rows {
-		switch row.kind {
-		case kindSession:
-			r.sessions[row.subject] = max(row.until, r.sessions[row.subject])
-		case kindRoles:
-			if known, ok := r.roles[row.subject]; !ok || row.n > known.n {
-				r.roles[row.subject] = rolesNow{roles: row.roles, n: row.n, until: row.until}
+// apply takes a revocation in, and reports whether it is new here.
+func (r *Revocations) apply(row Revocation) (fresh bool) {
+	switch row.Kind {
+	case RevokedSession:
+		fresh = r.sessions.add(row.Subject, row.Until, r.now)
+	case RevokedBefore:
+		for {
+			known := r.cutOff.Load()
+			if fresh = row.N > known; !fresh || r.cutOff.CompareAndSwap(known, row.N) {
+				break
 			}
 		}
+	case RevokedRoles, RevokedKey, clientsChanged:
+		r.mu.Lock()
+		fresh = r.applyNamed(row)
+		r.mu.Unlock()
 	}
+	return fresh
+}
+
+func (r *Revocations) announce() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+func (r *Revocations) applyNamed(row Revocation) bool {
+	until := db.Micros(row.Until)
+	if row.Kind == RevokedKey {
+		known := r.keys[row.Subject]
+		r.keys[row.Subject] = max(until, known)
+		return known == 0
+	}
+	if row.Kind == clientsChanged {
+		return r.signals.hear(row.Subject, until)
+	}
+	known, ok := r.roles[row.Subject]
+	if ok && row.N <= known.n {
+		return false
+	}
+	r.roles[row.Subject] = rolesNow{roles: row.Roles, n: row.N, until: until}
+	return true
+}
+
+// Changed returns a channel that is closed when this replica next learns of a
+// revocation that it did not know. Then [Since] has it.
+func (r *Revocations) Changed() <-chan struct{} {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.changed
 }
 
 // dead reports whether what is known here ends the token.
 func (r *Revocations) dead(c *Claims) bool {
+	if c.AuthTime*int64(time.Second/time.Microsecond) < r.cutOff.Load() || r.sessions.ended(c) {
+		return true
+	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if _, ended := r.sessions[c.Session]; ended {
+	if _, ended := r.keys[c.KeyID]; ended {
 		return true
 	}
 	is, changed := r.roles[c.Subject]
 	return changed && !slices.Equal(is.roles, c.Roles)
 }
 
-// forget drops what can't matter any more.
+// forget drops what can't matter any more. The cut-off stays: it is one number,
+// and the older it is the less it says.
 func (r *Revocations) forget(now time.Time) {
 	at := db.Micros(now)
+	r.sessions.forget(now)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for id, until := range r.sessions {
-		if until <= at {
-			delete(r.sessions, id)
-		}
-	}
+	r.signals.forget(now)
 	for id, is := range r.roles {
 		if is.until <= at {
 			delete(r.roles, id)
+		}
+	}
+	for id, until := range r.keys {
+		if until <= at {
+			delete(r.keys, id)
 		}
 	}
 }
@@ -141,31 +254,58 @@ func (r *Revocations) forget(now time.Time) {
 func (r *Revocations) Live() int {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return len(r.sessions) + len(r.roles)
+	return int(r.sessions.live.Load()) + len(r.roles) + len(r.keys)
 }
 
-// read returns the rows of a query on the columns kind, subject, roles, n and
+// Collapsed is how many of the 256 slices of sessions have a cut-off in place of
+// their older revocations: see [endedSessions].
+func (r *Revocations) Collapsed() int { return r.sessions.collapsed() }
+
+// Since hands each living revocation to take that was written since the mark,
+// some of them perhaps for the second time, and returns the mark to go on from.
+// From a mark of zero it is all of them; so it is with restarted set, when the
+// mark is ahead of the database: that went back in time, or is another one.
+//
+// The horizon comes first: what commits late stands behind it, and is read next
+// time.
+func Since(tx *db.Tx, mark int64, now time.Time, take func(Revocation)) (next int64, restarted bool, err error) {
+	if next, err = tx.Horizon("revocation"); err != nil {
+		return 0, false, err
+	}
+	if restarted = next < mark; restarted {
+		mark = 0
+	}
+	return next, restarted, read(take)(tx.Query(`SELECT kind, subject, roles, n, expires_at FROM revocation WHERE tx >= $1 AND expires_at > $2`,
+		mark, db.Micros(now)))
+}
+
+// read hands on the rows of a query on the columns kind, subject, roles, n and
 // expires_at.
-func read(rows *db.Rows, err error) ([]revocation, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var out []revocation
-	for rows.Next() {
-		var (
-			row   revocation
-			roles string
-		)
-		if err := rows.Scan(&row.kind, &row.subject, &roles, &row.n, &row.until); err != nil {
-			return nil, err
+func read(take func(Revocation)) func(*db.Rows, error) error {
+	return func(rows *db.Rows, err error) error {
+		if err != nil {
+			return err
 		}
-		if err := json.Unmarshal([]byte(roles), &row.roles); err != nil {
-			return nil, fmt.Errorf("the roles of a revocation are no JSON list: %w", err)
+		defer rows.Close()
+		for rows.Next() {
+			var (
+				row         Revocation
+				kind, roles string
+				until       int64
+			)
+			if err := rows.Scan(&kind, &row.Subject, &roles, &row.N, &until); err != nil {
+				return err
+			}
+			row.Kind, row.Until = RevocationKind(kind), db.Time(until)
+			if roles != "[]" {
+				if err := json.Unmarshal([]byte(roles), &row.Roles); err != nil {
+					return fmt.Errorf("the roles of a revocation are no JSON list: %w", err)
+				}
+			}
+			take(row)
 		}
-		out = append(out, row)
+		return rows.Err()
 	}
-	return out, rows.Err()
 }
 
 // keepRows is how much longer a row is kept than it can matter, for a clock that

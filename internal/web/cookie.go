@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,8 +29,11 @@ type Cookies struct {
 	Lax bool
 	// Origin is that of PUBLIC_URL: what requests that change something come from.
 	Origin string
-	// Key makes the tokens against forged requests.
-	Key []byte
+	// Applications are the other origins whose scripts may use the cookies: those
+	// of CORS_ORIGINS.
+	Applications []string
+	// Key returns the key of the tokens against forged requests.
+	Key func() []byte
 }
 
 // The cookies, without their prefix.
@@ -103,6 +107,31 @@ func (c *Cookies) Access(r *http.Request) string { return c.get(r, accessCookie)
 // Refresh returns the refresh token in the request's cookie, or nothing.
 func (c *Cookies) Refresh(r *http.Request) string { return c.get(r, refreshCookie) }
 
+// deviceCookie begins the names of the cookies that make a browser a known
+// device of an account. What follows tells which account's.
+const deviceCookie = "gatehouse_dc_"
+
+// devicesMost is how many of them are read: a browser has few, a stranger's
+// request may have many.
+const devicesMost = 8
+
+// Devices returns the request's cookies of known devices, by what stands behind
+// the prefix in their names.
+func (c *Cookies) Devices(r *http.Request) map[string]string {
+	out := map[string]string{}
+	for _, cookie := range r.Cookies() {
+		if name, ok := strings.CutPrefix(cookie.Name, c.name(deviceCookie)); ok && len(out) < devicesMost {
+			out[name] = cookie.Value
+		}
+	}
+	return out
+}
+
+// PutDevice makes the browser a known device of an account.
+func (c *Cookies) PutDevice(w http.ResponseWriter, name, value string, life time.Duration) {
+	c.set(w, deviceCookie+name, value, life, false)
+}
+
 // get returns a cookie's value. Of two with one name none counts: one of them
 // is somebody else's.
 func (c *Cookies) get(r *http.Request, base string) string {
@@ -117,7 +146,7 @@ func (c *Cookies) get(r *http.Request, base string) string {
 // it fits no other session, and nobody can make one for a session of theirs and
 // plant it.
 func (c *Cookies) CSRF(session string) string {
-	return base64.RawURLEncoding.EncodeToString(secret.MAC(c.Key, []byte("csrf"), []byte(session)))
+	return base64.RawURLEncoding.EncodeToString(secret.MAC(c.Key(), []byte("csrf"), []byte(session)))
 }
 
 // CheckOrigin refuses a request that changes something and was made by another
@@ -141,14 +170,24 @@ func (c *Cookies) CheckOrigin(r *http.Request) error {
 	return ErrCrossOrigin
 }
 
+// CheckCaller is CheckOrigin for the API, which the scripts of applications call
+// too. Their origin must stand there to the letter: without one, a request from
+// another site is nobody's.
+func (c *Cookies) CheckCaller(r *http.Request) error {
+	if origins := r.Header["Origin"]; len(origins) == 1 && slices.Contains(c.Applications, origins[0]) {
+		return nil
+	}
+	return c.CheckOrigin(r)
+}
+
 // CheckCSRF refuses a request that changes something, comes with the cookies of
-// the session, and was not made by a page of ours: by its origin, and by its
-// token. A form brings the token as the given value, a script in the header.
+// the session, and was not made by a page of ours or an application's: by its
+// origin, and by its token. A form brings the token as the given value, a script in the header.
 func (c *Cookies) CheckCSRF(r *http.Request, session, formValue string) error {
 	if safeMethod(r.Method) {
 		return nil
 	}
-	if err := c.CheckOrigin(r); err != nil {
+	if err := c.CheckCaller(r); err != nil {
 		return err
 	}
 	got := r.Header.Get(CSRFHeader)

@@ -20,6 +20,7 @@ type exchange struct {
 	http.ResponseWriter
 	id      string
 	started time.Time
+	caller  caller
 	route   *route // nil if none matched
 	status  int    // 0 until the header is written
 	bytes   int64
@@ -143,7 +144,7 @@ func (s *Stack) log(x *exchange, r *http.Request, route string, status int, take
 		slog.Int64("bytes", x.bytes),
 		slog.Int64("duration_us", taken.Microseconds()),
 	)
-	if a := clientAddress(r); a.IsValid() {
+	if a := x.caller.address; a.IsValid() {
 		attrs = append(attrs, slog.String("client", a.String()))
 	}
 	if id := clientRequestID(r); id != "" {

@@ -2,7 +2,6 @@ package web
 
 import (
 	"net/http"
-	"net/netip"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -13,25 +12,14 @@ import (
 // maxUserAgent is the size in bytes of the longest user agent that is kept.
 const maxUserAgent = 256
 
-// Origin returns where the request came from. The address is that of the
-// connection's other end; no header is believed.
+// Origin returns where the request came from: the connection's other end, or
+// whom the trusted proxies there name.
 func Origin(r *http.Request) event.Origin {
-	o := event.Origin{Address: clientAddress(r), UserAgent: printable(r.UserAgent(), maxUserAgent)}
+	o := event.Origin{Address: callerOf(r).address, UserAgent: printable(r.UserAgent(), maxUserAgent)}
 	if x := exchangeOf(r.Context()); x != nil {
 		o.RequestID = x.id
 	}
 	return o
-}
-
-// clientAddress returns the address of the connection's other end: IPv4 as
-// IPv4 even where it came in over an IPv6 socket, and without a zone, which
-// means something on this machine only. It is invalid if there is none.
-func clientAddress(r *http.Request) netip.Addr {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return ap.Addr().Unmap().WithZone("")
 }
 
 // printable returns text of a stranger's in a form that can be stored, logged

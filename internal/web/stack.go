@@ -34,8 +34,12 @@ type Stack struct {
 	// Timeout is the life of a request's context; DefaultTimeout if zero. A
 	// handler that gives up because of it is answered 503 timed_out.
 	Timeout time.Duration
+	// Proxies are the peers that tell who is calling; nil for none.
+	Proxies *Proxies
 	// Quiet logs the requests that go well at DEBUG, where probes make them.
 	Quiet bool
+	// Edge is for the public listener alone.
+	Edge *Edge
 }
 
 // route is a Handler at its place in the mux.
@@ -68,7 +72,7 @@ func (s *Stack) Wrap(mux *http.ServeMux) http.Handler {
 }
 
 func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
-	x := &exchange{ResponseWriter: w, started: s.Now()}
+	x := &exchange{ResponseWriter: w, started: s.Now(), caller: s.Proxies.caller(r)}
 	x.id = s.Random.ID(x.started)
 	setBaseline(w.Header())
 	w.Header()["X-Request-Id"] = []string{x.id}
@@ -83,6 +87,9 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 
 	s.Metrics.inFlight.Inc()
 	defer s.finish(x, r)
+	if s.Edge.enter(x, r) {
+		return
+	}
 	x.dispatch(mux, r)
 	if x.err == nil || x.status != 0 {
 		return

@@ -172,8 +172,11 @@ func TestHDR1_Baseline(t *testing.T) {
 	want := http.Header{
 		"Cache-Control":                {"no-store"},
 		"Content-Security-Policy":      {"default-src 'none'; frame-ancestors 'none'"},
+		"Cross-Origin-Opener-Policy":   {"same-origin"},
 		"Cross-Origin-Resource-Policy": {"same-origin"},
+		"Permissions-Policy":           {permissions},
 		"Referrer-Policy":              {"no-referrer"},
+		"X-Xss-Protection":             {"0"},
 		"X-Content-Type-Options":       {"nosniff"},
 		"X-Frame-Options":              {"DENY"},
 	}

@@ -1,0 +1,51 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/config"
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/job"
+	"github.com/gatehouse-auth/gatehouse/internal/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/lockout"
+	"github.com/gatehouse-auth/gatehouse/internal/secret"
+)
+
+// guard returns what stands before every look at a password.
+func (s *Server) guard(ring *keyring.Ring, events *event.Log, tally *event.Tally, tell *flow.Notices, now func() time.Time) *flow.Guard {
+	return &flow.Guard{
+		DB: s.db, Lockout: newLockout(s.config, ring),
+		Spray: &lockout.Spray{}, Events: events, Tally: tally, Notices: tell, Pseudonym: ring.Key(keyring.Pseudonym), Now: now,
+	}
+}
+
+func newLockout(c *config.Config, ring *keyring.Ring) *lockout.Store {
+	return lockout.NewStore(lockout.Config{After: c.LockoutAfter, Delay: c.LockoutDelay}, ring.Key(keyring.Lockout), secret.Random{})
+}
+
+// operatorLockout is newLockout for an operator's command.
+func operatorLockout(ctx context.Context, c *config.Config, d *db.DB) (*lockout.Store, error) {
+	ring, err := operatorRing(ctx, c, d)
+	if err != nil {
+		return nil, err
+	}
+	return newLockout(c, ring), nil
+}
+
+// forgetGuesses deletes the counts of addresses at which nobody has tried for
+// long.
+func forgetGuesses(d *db.DB, now func() time.Time) job.Job {
+	return inBatches(d, "forget-guesses", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
+		return lockout.Forget(tx, now().Add(-lockout.Keep), limit)
+	})
+}
+
+// forgetDevices deletes browsers that were not used for long.
+func forgetDevices(d *db.DB, now func() time.Time) job.Job {
+	return inBatches(d, "forget-devices", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
+		return lockout.ForgetUnused(tx, now().Add(-lockout.DeviceLife), limit)
+	})
+}

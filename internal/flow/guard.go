@@ -1,0 +1,150 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/account"
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/lockout"
+	"github.com/gatehouse-auth/gatehouse/internal/notice"
+)
+
+// Guard stands before every look at a password, at sign-in and where a person
+// who is signed in is asked once more: all count in the same buckets.
+type Guard struct {
+	DB      *db.DB
+	Lockout *lockout.Store
+	Spray   *lockout.Spray
+	Events  *event.Log
+	Tally   *event.Tally
+	Notices *Notices
+	// Pseudonym is the key of the addresses' hashes in events.
+	Pseudonym []byte
+	// UnlockLink makes the link of the mail about a lockout, which lets the
+	// owner's browser in. It may be nil: then the mail has none.
+	UnlockLink func(tx *db.Tx, accountID string, now time.Time) (link string, life time.Duration, err error)
+	Now        func() time.Time
+
+	turns turns
+}
+
+// clientOf names who tries.
+func (g *Guard) clientOf(address account.Address, b *Browser, from event.Origin) lockout.Client {
+	return lockout.Client{AddressKey: address.Key, Network: event.Network(from.Address), Device: b.devices()[g.Lockout.CookieName(address.Key)]}
+}
+
+// take counts a try, before anything is done with the password, or returns the
+// fault of one that is refused.
+func (g *Guard) take(ctx context.Context, client lockout.Client, from event.Origin) (try lockout.Try, err error) {
+	now := g.Now()
+	err = g.DB.Write(ctx, func(tx *db.Tx) error {
+		try, err = g.Lockout.Take(tx, client, now)
+		return err
+	})
+	if f := fault.As(err); f != nil && f.Kind == fault.Limited {
+		g.Tally.Add(event.FailedLogin, f.Code, from)
+	}
+	return try, err
+}
+
+// notLooked takes back a try whose password was never looked at, whatever
+// becomes of the request.
+func (g *Guard) notLooked(ctx context.Context, try lockout.Try) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	// It stays counted if this fails, which is the safe side.
+	_ = g.DB.Write(ctx, func(tx *db.Tx) error {
+		g.Lockout.GiveBack(tx, try)
+		return nil
+	})
+}
+
+// failed records a try that was wrong, in the transaction, with what it led to.
+// accountID is empty if there is no such account; then nobody is told, after the
+// same work.
+func (g *Guard) failed(tx *db.Tx, try lockout.Try, accountID string, address account.Address, why reason, from event.Origin) error {
+	hash := addressHash(g.Pseudonym, address.Key)
+	g.Events.Append(tx, event.Event{
+		Kind: event.FailedLogin, Outcome: event.Failure, Account: accountID, Origin: from,
+		Detail: event.Detail{Reason: string(why), Address: hash},
+	})
+	if try.First || try.Last {
+		locked := event.Event{
+			Kind: event.AccountLockout, Outcome: event.Success, Account: accountID, Origin: from,
+			Detail: event.Detail{Reason: "network_delayed", Address: hash},
+		}
+		if try.Device != "" {
+			locked.Detail.Reason = "device_delayed"
+		}
+		if try.Last {
+			locked.Detail.Reason = "account_locked"
+		}
+		g.Events.Append(tx, locked)
+	}
+	tx.OnCommit(func() {
+		if n := g.Spray.Failed(address.Key, event.Network(from.Address), g.Now()); n > 0 {
+			g.Tally.AddCount(event.SuspiciousActivity, "guessing_across_accounts", event.Origin{}, int64(n))
+		}
+	})
+	if !try.Last {
+		return nil
+	}
+	return g.tell(tx, accountID, from)
+}
+
+// tell sends the owner the mail about the lockout. An address is locked out once
+// until it is cleared, so it is sent once.
+func (g *Guard) tell(tx *db.Tx, accountID string, from event.Origin) error {
+	a, err := account.ByID(tx, accountID)
+	if errors.Is(err, account.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	m := notice.Mail{Kind: notice.LockedOut, Account: a.ID, To: a.Email, Name: a.Name, Locale: a.Locale}
+	if g.UnlockLink != nil {
+		if m.Link, m.LinkLife, err = g.UnlockLink(tx, a.ID, g.Now()); err != nil {
+			return err
+		}
+	}
+	return g.Notices.Send(tx, m, from)
+}
+
+// succeeded clears the buckets of a try that was right, in the transaction.
+func (g *Guard) succeeded(tx *db.Tx, try lockout.Try) {
+	g.Lockout.Succeeded(tx, try)
+	tx.OnCommit(func() { g.Spray.Succeeded(g.Now()) })
+}
+
+// Browser is where a person sits who is about to show a password.
+type Browser struct {
+	// Devices are the cookies of known devices that it sent, by their names.
+	Devices map[string]string
+	// Known is the one that it is to keep, once a sign-in has succeeded: nobody's
+	// guesses keep it out.
+	Known DeviceCookie
+}
+
+// DeviceCookie makes a browser a known device.
+type DeviceCookie struct {
+	Name, Value string
+	Life        time.Duration
+}
+
+func (b *Browser) devices() map[string]string {
+	if b == nil {
+		return nil
+	}
+	return b.Devices
+}
+
+func (b *Browser) know(name, value string) {
+	if b != nil {
+		b.Known = DeviceCookie{Name: name, Value: value, Life: lockout.DeviceLife}
+	}
+}

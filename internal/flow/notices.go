@@ -1,0 +1,36 @@
+package flow
+
+import (
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/notice"
+)
+
+// Notices queues the mails of the flows: each in the transaction of what it
+// tells of.
+type Notices struct {
+	Outbox *notice.Outbox
+	// NotMe makes the link of "this wasn't me" for an account, in the transaction.
+	// While it is nil mails go without one, and say what else to do.
+	NotMe func(tx *db.Tx, account string, now time.Time) (link string, err error)
+	Now   func() time.Time
+}
+
+// Send queues the mail, with when and from where, and with "this wasn't me"
+// where its kind has that and the flow has made none itself.
+func (n *Notices) Send(tx *db.Tx, m notice.Mail, from event.Origin) error {
+	if m.At.IsZero() {
+		m.At = n.Now()
+	}
+	m.Address, m.UserAgent = from.Address, from.UserAgent
+	if m.NotMe == "" && m.Account != "" && n.NotMe != nil && m.Kind.Takes(notice.NotMe) {
+		link, err := n.NotMe(tx, m.Account, m.At)
+		if err != nil {
+			return err
+		}
+		m.NotMe = link
+	}
+	return n.Outbox.Queue(tx, m)
+}

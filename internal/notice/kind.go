@@ -1,0 +1,191 @@
+package notice
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Kind is what a mail is about.
+type Kind string
+
+// The kinds of mails. What each says stands in texts/, one file a kind and
+// language.
+const (
+	// VerifyAddress asks whoever registered to show that the address is theirs.
+	VerifyAddress Kind = "verify_address"
+	// AddressRegistered tells an owner that somebody registered their address.
+	AddressRegistered Kind = "address_registered"
+	// ResetPassword is the way to a new password for whoever forgot theirs.
+	ResetPassword Kind = "reset_password"
+	// PasswordChanged tells that the password was changed or reset.
+	PasswordChanged Kind = "password_changed"
+	// ConfirmAddress asks at the new address whether it is to be the account's.
+	ConfirmAddress Kind = "confirm_address"
+	// AddressChanged tells the old address of the new one, with a way back.
+	AddressChanged Kind = "address_changed"
+	// NewSignIn tells of a sign-in from a device or a network never seen before.
+	NewSignIn Kind = "new_sign_in"
+	// RolesChanged tells what the account may do from now on.
+	RolesChanged Kind = "roles_changed"
+	// LockedOut tells that somebody guesses passwords; its link lets the owner's
+	// browser in.
+	LockedOut Kind = "locked_out"
+	// TokenReused tells that a session was ended because a retired token was used.
+	TokenReused Kind = "token_reused"
+	// AccountDeleted tells that the account is gone.
+	AccountDeleted Kind = "account_deleted"
+	// AdminReset tells that those who run the service have reset the account.
+	AdminReset Kind = "admin_reset"
+	// DataExported tells that a copy of the account's data was fetched.
+	DataExported Kind = "data_exported"
+)
+
+// Mail is what a flow has to say to somebody. Which of its facts a kind needs,
+// and which others it can tell, stands in Facts.
+type Mail struct {
+	Kind Kind
+	// Account is the id of the account it is about; empty if there is none.
+	Account string
+	// To is the address as its owner typed it, Name the account's name, and Locale
+	// its language (BCP 47). The last two may be empty.
+	To, Name, Locale string
+
+	// At is when it happened; the time of the queueing if zero. Address and
+	// UserAgent are from where; they may be empty. A mail shows what browser and
+	// system a user agent names and never its words, which may be a stranger's.
+	At        time.Time
+	Address   netip.Addr
+	UserAgent string
+
+	// Link is the one thing to do, and LinkLife how long it can be done. Code is
+	// the same for typing, with its own life. Both are secrets.
+	Link     string
+	LinkLife time.Duration
+	Code     string
+	CodeLife time.Duration
+	// NotMe is the link of "this wasn't me", Undo the one that takes a change back.
+	// Both are secrets. UndoLife is how long the latter works.
+	NotMe    string
+	Undo     string
+	UndoLife time.Duration
+
+	// NewAddress is the account's new e-mail address. A mail shows its domain and
+	// the first letter.
+	NewAddress string
+	// Roles are the account's roles from now on; none is a fact too.
+	Roles []string
+	// ByOperator is set where those who run the service did it.
+	ByOperator bool
+}
+
+// Fact is a piece of a mail that not every kind has.
+type Fact string
+
+// The facts.
+const (
+	Link       Fact = "link"
+	Code       Fact = "code"
+	NotMe      Fact = "not_me"
+	Undo       Fact = "undo"
+	NewAddress Fact = "new_address"
+	Roles      Fact = "roles"
+)
+
+// Needs is what a kind must be given, and what else it can tell.
+type Needs struct{ Must, May []Fact }
+
+// Facts is the table of the kinds.
+var Facts = map[Kind]Needs{
+	VerifyAddress:     {Must: []Fact{Link, Code}},
+	AddressRegistered: {May: []Fact{NotMe}},
+	ResetPassword:     {Must: []Fact{Link, Code}, May: []Fact{NotMe}},
+	PasswordChanged:   {May: []Fact{NotMe}},
+	ConfirmAddress:    {Must: []Fact{Link, Code}},
+	AddressChanged:    {Must: []Fact{Undo, NewAddress}, May: []Fact{NotMe}},
+	NewSignIn:         {May: []Fact{NotMe}},
+	RolesChanged:      {May: []Fact{NotMe, Roles}},
+	LockedOut:         {May: []Fact{Link, NotMe}},
+	TokenReused:       {May: []Fact{NotMe}},
+	AccountDeleted:    {},
+	AdminReset:        {May: []Fact{Link, Code, NotMe}},
+	DataExported:      {May: []Fact{NotMe}},
+}
+
+// Kinds returns all kinds, sorted.
+func Kinds() []Kind {
+	var list []Kind
+	for k := range Facts {
+		list = append(list, k)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// Takes reports whether a mail of the kind can tell the fact.
+func (k Kind) Takes(f Fact) bool {
+	n := Facts[k]
+	return slices.Contains(n.Must, f) || slices.Contains(n.May, f)
+}
+
+// facts returns those that the mail has.
+func (m Mail) facts() (has []Fact) {
+	for _, f := range []struct {
+		fact Fact
+		here bool
+	}{
+		{Link, m.Link != ""}, {Code, m.Code != ""}, {NotMe, m.NotMe != ""}, {Undo, m.Undo != ""},
+		{NewAddress, m.NewAddress != ""}, {Roles, len(m.Roles) > 0},
+	} {
+		if f.here {
+			has = append(has, f.fact)
+		}
+	}
+	return has
+}
+
+// check refuses a mail that its kind can't be made of: a mistake in a flow, and
+// never a person's.
+func (m Mail) check() error {
+	needs, known := Facts[m.Kind]
+	if !known {
+		return fmt.Errorf("notice: %q is no kind of mail", m.Kind)
+	}
+	var wrong []error
+	has := m.facts()
+	for _, f := range needs.Must {
+		if !slices.Contains(has, f) {
+			wrong = append(wrong, fmt.Errorf("notice: a mail of kind %s lacks the fact %s", m.Kind, f))
+		}
+	}
+	for _, f := range has {
+		if !m.Kind.Takes(f) {
+			wrong = append(wrong, fmt.Errorf("notice: a mail of kind %s can't tell the fact %s", m.Kind, f))
+		}
+	}
+	for _, l := range []struct {
+		fact Fact
+		here bool
+		life time.Duration
+	}{{Link, m.Link != "", m.LinkLife}, {Code, m.Code != "", m.CodeLife}, {Undo, m.Undo != "", m.UndoLife}} {
+		if l.here && l.life <= 0 {
+			wrong = append(wrong, fmt.Errorf("notice: a mail of kind %s does not say how long its %s works", m.Kind, l.fact))
+		}
+	}
+	if m.To == "" || strings.ContainsAny(m.To, "\r\n\x00") {
+		wrong = append(wrong, fmt.Errorf("notice: a mail of kind %s has no address that it can go to", m.Kind))
+	}
+	return errors.Join(wrong...)
+}
+
+// expires is when the mail is of no use any more: its only purpose is a link, or
+// a code, and both are over. It is zero if it tells something anyway.
+func (m Mail) expires() time.Time {
+	if !slices.Contains(Facts[m.Kind].Must, Link) {
+		return time.Time{}
+	}
+	return m.At.Add(max(m.LinkLife, m.CodeLife))
+}
