@@ -26,6 +26,11 @@ type edge struct {
 
 func (e *edge) clone() *edge { return &edge{size: e.size, hashes: slices.Clone(e.hashes)} }
 
+// lost is a stand-in for the edge of a tree of which something is missing.
+func lost(size int64) *edge {
+	return &edge{size: size, hashes: make([]tlog.Hash, bits.OnesCount64(uint64(size)))} //nolint:gosec // never negative
+}
+
 // append adds a leaf. done is told of each subtree that it completes, the leaf
 // included.
 func (e *edge) append(leaf tlog.Hash, done func(level int, n int64, h tlog.Hash)) {

@@ -102,7 +102,7 @@ func (v *verifier) check(r row) {
 		if r.n > v.tree.size {
 			v.find(v.tree.size, "", "removed", "the leaves %d to %d were removed from the log", v.tree.size, r.n-1)
 		}
-		v.tree.size = r.n // the tree is lost; the rows can still be looked at
+		v.tree = lost(r.n) // the rows can still be looked at
 	}
 	if len(r.leaf) != tlog.HashSize {
 		v.find(r.n, r.id, "changed", "the leaf's hash was changed")
@@ -334,8 +334,7 @@ func (w *walk) leaves(ctx context.Context) error {
 			}
 			if len(rows) == 0 {
 				w.v.find(from, "", "removed", "the leaves from %d on were removed from the log, which should have %d", from, w.head.Size)
-				w.v.tree.size = w.head.Size
-				w.forked = true
+				w.v.tree, w.forked = lost(w.head.Size), true
 			}
 			return w.nodes(tx)
 		})
