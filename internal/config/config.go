@@ -169,6 +169,13 @@ type Config struct {
 	// PasswordPepperPrevious sealed can be opened.
 	PasswordPepper, PasswordPepperPrevious Secret
 
+	// EventKey signs the event log's checkpoints; if empty, one is made and kept in
+	// [Config.DataDir]. EventAnchor is where they are sent and EventForward where
+	// the events are: what outbound.Open takes, or empty.
+	EventKey     Secret
+	EventAnchor  Secret
+	EventForward Secret
+
 	// EmailVerification is required in production.
 	EmailVerification Verification
 	// Registration says who may open an account.

@@ -358,7 +358,21 @@ var table = []setting{
 	{name: "MAIL_FROM"},
 	{name: "ALERT_WEBHOOK_URL", cover: covered},
 	{name: "ALERT_MAIL_TO"},
-	{name: "EVENT_ANCHOR"},
+	{
+		name: "EVENT_KEY", cover: covered, unset: "made at the first start, and kept beside the database",
+		meaning: "What signs the checkpoints of the event log: 32 random characters or more, the same on every replica. `gatehouse secret` prints one. See [guides/events.md](guides/events.md).",
+		field:   pepper(func(c *Config) *Secret { return &c.EventKey }),
+	},
+	{
+		name: "EVENT_ANCHOR", cover: covered, unset: "none",
+		meaning: "Where each checkpoint of the event log is sent, so that nobody can rewrite the log unseen: `file:PATH`, `https://…`, or `syslog+tls://HOST:PORT`; `?ca=PATH` names an authority of your own.",
+		field:   place(func(c *Config) *Secret { return &c.EventAnchor }),
+	},
+	{
+		name: "EVENT_FORWARD", cover: covered, unset: "none",
+		meaning: "Where each event is sent, at least once, as a line of JSON: as EVENT_ANCHOR.",
+		field:   place(func(c *Config) *Secret { return &c.EventForward }),
+	},
 	{name: "BACKUP_DIR"},
 	{name: "BACKUP_RECIPIENTS"},
 	{name: "BACKUP_EVERY_HOURS"},

@@ -27,7 +27,15 @@ var grants = []grant{
 	{"account", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"client", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"event", []string{"SELECT", "INSERT"}},
+	{"event_checkpoint", []string{"SELECT", "INSERT", "DELETE"}},
+	{"event_erased", []string{"SELECT", "INSERT"}},
+	{"event_forward", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"event_head", []string{"SELECT", "UPDATE"}},
+	{"event_leaf", []string{"SELECT", "INSERT"}},
+	{"event_node", []string{"SELECT", "INSERT", "DELETE"}},
+	{"event_origin", []string{"SELECT", "INSERT"}},
 	{"event_personal", []string{"SELECT", "INSERT"}},
+	{"event_retired", []string{"SELECT", "INSERT"}},
 	{"guess", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"install", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"job", []string{"SELECT", "INSERT", "UPDATE"}},
@@ -43,7 +51,7 @@ var grants = []grant{
 }
 
 // functions are the schema's: triggers', which nobody calls.
-var functions = []string{"event_append_only"}
+var functions = []string{"event_append_only", "event_erase", "event_retire"}
 
 func grantedTables() []string {
 	names := make([]string, 0, len(grants))

@@ -75,6 +75,18 @@ func ParseCheckpoint(text, verifier string) (Checkpoint, error) {
 	return Checkpoint{Head: h, Note: text}, err
 }
 
+// LastCheckpoint returns the last of several checkpoints that were written one
+// after another, as an anchor's file has them.
+func LastCheckpoint(text string) string {
+	const mark = "\n\n\u2014 " // before the signature, which is the last line
+	at := strings.LastIndex(text, mark)
+	if at < 0 {
+		return text
+	}
+	lines := strings.Split(text[:at], "\n")
+	return strings.Join(lines[max(0, len(lines)-3):], "\n") + text[at:]
+}
+
 // parseHead reads what a checkpoint says.
 func parseHead(text, origin string) (Head, error) {
 	var (

@@ -61,6 +61,12 @@ CREATE TABLE event_retired (
   time     BIGINT NOT NULL
 );
 
+-- How far the events have been sent to each place: the next leaf.
+CREATE TABLE event_forward (
+  name TEXT   PRIMARY KEY,
+  n    BIGINT NOT NULL
+);
+
 INSERT INTO event_head (one, size, root, from_tx)
   VALUES (1, 0, decode('e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 'hex'), 0);
 

@@ -61,6 +61,12 @@ CREATE TABLE event_retired (
   time     INTEGER NOT NULL
 ) STRICT;
 
+-- How far the events have been sent to each place: the next leaf.
+CREATE TABLE event_forward (
+  name TEXT    PRIMARY KEY,
+  n    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 INSERT INTO event_head (one, size, root, from_tx)
   VALUES (1, 0, x'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', 0);
 

@@ -1,0 +1,188 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatehouse-auth/gatehouse/internal/config"
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/job"
+	"github.com/gatehouse-auth/gatehouse/internal/outbound"
+)
+
+// eventKeyFile is where the key is kept that the first start makes.
+const eventKeyFile = "event_key"
+
+// EventKey returns EVENT_KEY, or the one that is kept beside the data, which it
+// makes if need be.
+func EventKey(c *config.Config) (string, error) {
+	if c.EventKey != "" {
+		return c.EventKey.Reveal(), nil
+	}
+	return keptSecret(c, eventKeyFile)
+}
+
+// sealing keeps the event log sealed, signed, anchored and forwarded.
+type sealing struct {
+	s       *Server
+	sealer  *event.Sealer
+	events  *event.Log
+	anchor  *outbound.Sink // nil: none
+	forward *outbound.Sink // nil: none
+
+	mu       sync.Mutex
+	unsent  error // why the last checkpoint is not with the anchor
+	printed time.Time
+}
+
+// newSealing returns the sealing of a server. A key that can't be kept is told,
+// and no reason not to serve: then nothing is signed here.
+func (s *Server) newSealing(events *event.Log, now func() time.Time) (*sealing, error) {
+	key, err := EventKey(s.config)
+	if err != nil {
+		s.log.Warn("The event log is sealed and not signed: its key can't be kept. Set EVENT_KEY, or make the folder writable.", "error", err.Error())
+		key = ""
+	}
+	g := &sealing{s: s, sealer: event.NewSealer(s.db, key, now), events: events}
+	if a := s.config.EventAnchor.Reveal(); a != "" {
+		if g.anchor, err = outbound.Open(a); err != nil {
+			return nil, fmt.Errorf("EVENT_ANCHOR: %w", err)
+		}
+	}
+	if f := s.config.EventForward.Reveal(); f != "" {
+		if g.forward, err = outbound.Open(f); err != nil {
+			return nil, fmt.Errorf("EVENT_FORWARD: %w", err)
+		}
+	}
+	return g, nil
+}
+
+// sealLease is how long one replica seals before another may; it works through
+// most of it, a second at a time, so that the timetable costs little.
+const sealLease = 20 * time.Second
+
+func (g *sealing) jobs() []job.Job {
+	list := []job.Job{
+		{Name: "seal-events", Every: time.Second, Lease: sealLease, Run: g.seal},
+		inBatches(g.s.db, "thin-checkpoints", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
+			return event.ThinCheckpoints(tx, time.Now(), 24*time.Hour, limit)
+		}),
+	}
+	if g.forward != nil {
+		list = append(list, job.Job{Name: "forward-events", Every: time.Second, Lease: time.Minute, Run: g.sendEvents})
+	}
+	return list
+}
+
+// seal seals each second until the lease is nearly over.
+func (g *sealing) seal(ctx context.Context) error {
+	if err := g.recall(ctx); err != nil {
+		return err
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for end := time.Now().Add(sealLease * 3 / 4); time.Now().Before(end); {
+		c, err := g.sealer.Seal(ctx)
+		if err != nil {
+			return err
+		}
+		if c.Note != "" {
+			g.publish(ctx, c)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// recall tells the sealer what the anchor has, if that can be read.
+func (g *sealing) recall(ctx context.Context) error {
+	if g.anchor == nil {
+		return nil
+	}
+	text, ok, err := g.anchor.Content()
+	if err != nil || !ok || text == "" {
+		return err
+	}
+	err = g.sealer.Know(ctx, event.LastCheckpoint(text))
+	if f := fault.As(err); f != nil && f.Kind == fault.Invalid {
+		return nil // of an earlier origin, or another log's
+	}
+	return err
+}
+
+// publish prints a checkpoint, once a minute, and sends it to the anchor. One
+// that can't be sent is made up for by the next, which holds all it held.
+func (g *sealing) publish(ctx context.Context, c event.Checkpoint) {
+	g.mu.Lock()
+	print := c.Time.Sub(g.printed) >= time.Minute
+	if print {
+		g.printed = c.Time
+	}
+	g.mu.Unlock()
+	if print {
+		g.s.log.Info("The event log is sealed and signed.", "size", c.Size, "checkpoint", c.Note)
+	}
+	if g.anchor == nil {
+		return
+	}
+	err := g.anchor.Send(ctx, []outbound.Line{{Time: c.Time, Text: c.Note}})
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err != nil && g.unsent == nil {
+		g.s.log.Error("The checkpoint of the event log can't be sent to EVENT_ANCHOR; the next one will be.", "error", err.Error())
+	}
+	g.unsent = err
+}
+
+func (g *sealing) sendEvents(ctx context.Context) error {
+	return g.events.Forward(ctx, g.s.db, "EVENT_FORWARD", func(ctx context.Context, page []event.Sealed, lines []string) error {
+		out := make([]outbound.Line, len(lines))
+		for i, l := range lines {
+			out[i] = outbound.Line{Time: page[i].Time, Text: l}
+		}
+		return g.forward.Send(ctx, out)
+	})
+}
+
+func (g *sealing) close() error {
+	var err error
+	for _, s := range []*outbound.Sink{g.anchor, g.forward} {
+		if s != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}
+	return err
+}
+
+func (g *sealing) observe(reg prometheus.Registerer) {
+	gauge := func(name, help string, value func() float64) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	}
+	yes := func(b bool) float64 {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	gauge("gatehouse_event_log_size", "Events in the sealed log, as far as this replica has seen.", func() float64 { return float64(g.sealer.State().Size) })
+	gauge("gatehouse_event_log_signed_size", "Events in the newest checkpoint that this replica signed.", func() float64 { return float64(g.sealer.State().Signed.Size) })
+	gauge("gatehouse_event_log_contradicted", "1 if this replica stopped sealing because the log is not the one that it was: gatehouse events verify tells more.", func() float64 {
+		return yes(g.sealer.State().Contradicted != nil)
+	})
+	gauge("gatehouse_event_anchor_failing", "1 if the last checkpoint could not be sent to EVENT_ANCHOR.", func() float64 {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return yes(g.unsent != nil)
+	})
+}

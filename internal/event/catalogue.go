@@ -1,0 +1,36 @@
+package event
+
+// About says what a kind of event tells.
+type About struct {
+	Kind Kind
+	// Meaning is a sentence or two; docs/events.md is made from it.
+	Meaning string
+}
+
+// Catalogue has every kind of event there is, in the order of the docs. A test
+// holds it against kind.go and against docs/events.md.
+var Catalogue = []About{
+	{FailedLogin, "Somebody could not sign in: a wrong password, an unknown address, a disabled account, or a lock. `reason` says which, `address_hash` at which address, without keeping it."},
+	{Login, "Somebody signed in."},
+	{PasswordChange, "A password was changed or reset."},
+	{EmailVerification, "An address was shown to be its account's own, or somebody failed to show it."},
+	{PasswordReset, "A reset of a password was asked for."},
+	{AccountLockout, "So many wrong passwords were tried at an account that strangers have to wait. Sessions and known devices are not touched."},
+	{SuspiciousActivity, "Something that honest clients do not do: `reason` says what, such as `reuse` of a refresh token, or a token that was tampered with. What anybody can cause is recorded once a network and minute, with its `count`."},
+	{TokenRefresh, "A session was continued with its refresh token."},
+	{Logout, "Somebody signed out."},
+	{AccountRegistered, "An account was opened."},
+	{AccountDisabled, "An account was disabled; its sessions ended."},
+	{AccountEnabled, "A disabled account was enabled."},
+	{AccountUnlocked, "The counts of wrong passwords of an account were cleared."},
+	{ProfileChange, "The name or the locale of an account changed; `fields` says which."},
+	{RoleChange, "An account has other roles: `roles` has all it has now."},
+	{SessionRevoked, "Sessions were ended by somebody else than by signing out: `reason` says why."},
+	{KeyRotated, "A key of the installation was replaced."},
+	{ClientCreated, "An application was registered."},
+	{ClientRotated, "An application got a new secret."},
+	{ClientDeleted, "An application was taken away."},
+	{EventsErased, "What pointed at a person was deleted from that person's events, `count` of them."},
+	{EventsRetired, "All events before the leaf `until` were deleted for their age."},
+	{LogRestarted, "An operator began a new origin of this log. `checkpoint` is the last one before it."},
+}
