@@ -39,6 +39,7 @@ type commands struct {
 	User    userCommand    `cmd:"" help:"Create, list, show, disable, enable and verify accounts, and give them roles."`
 	Session sessionCommand `cmd:"" help:"List and end sessions."`
 	Client  clientCommand  `cmd:"" help:"Register applications, list them, rotate their secrets and delete them."`
+	Breach  breachCommand  `cmd:"" help:"Build the filter of breached passwords, and ask it."`
 	Bench   benchCommand   `cmd:"" help:"Put a load on a server and measure its answers."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
