@@ -26,7 +26,7 @@ func TestTheGeneratorsSessionsAreReal(t *testing.T) {
 				t.Fatalf("%d tokens, error %v", len(kept), err)
 			}
 			d := dbtest.Open(t, dbURL)
-			ring, err := keyring.Open(ctx, d, secret.Random{}, time.Now(), master)
+			ring, err := keyring.Open(ctx, d, secret.Random{}, time.Now(), keyring.Config{Secret: master})
 			if err != nil {
 				t.Fatal(err)
 			}

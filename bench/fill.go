@@ -36,7 +36,7 @@ func fill(ctx context.Context, dbURL, master string, accounts, keep int) ([]stri
 	if _, err := d.Migrate(ctx); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	ring, err := keyring.Open(ctx, d, secret.Random{}, time.Now(), master)
+	ring, err := keyring.Open(ctx, d, secret.Random{}, time.Now(), keyring.Config{Secret: master})
 	if err = errors.Join(err, d.Close()); err != nil {
 		return nil, err
 	}

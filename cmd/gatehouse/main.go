@@ -38,6 +38,7 @@ type commands struct {
 	Config  configCommand  `cmd:"" help:"Show the settings in force and where each came from."`
 	User    userCommand    `cmd:"" help:"Create, list, show, disable, enable and verify accounts, and give them roles."`
 	Session sessionCommand `cmd:"" help:"List and end sessions."`
+	Key     keyCommand     `cmd:"" help:"List, rotate and revoke the keys of the installation."`
 	Client  clientCommand  `cmd:"" help:"Register applications, list them, rotate their secrets and delete them."`
 	Breach  breachCommand  `cmd:"" help:"Build the filter of breached passwords, and ask it."`
 	Bench   benchCommand   `cmd:"" help:"Put a load on a server and measure its answers."`

@@ -12,6 +12,8 @@ import (
 type sessionCommand struct {
 	List sessionList `cmd:"" help:"List an account's living sessions, the latest used first."`
 	End  sessionEnd  `cmd:"" help:"End one session, or all of an account's."`
+
+	Revoke sessionRevoke `cmd:"" help:"End all sessions that began before a time, came from a network, or are at all."`
 }
 
 func (sessionCommand) Help() string {

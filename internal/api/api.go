@@ -33,6 +33,7 @@ type API struct {
 	Strength     *flow.Strength
 	Tokens       *token.Issuer
 	Cookies      *web.Cookies
+	Now          func() time.Time
 }
 
 // Routes registers every operation.
@@ -96,16 +97,6 @@ func (a *API) signedIn(next identified) web.Handler {
 		}
 		return next(w, r, who)
 	}
-}
-
-// jwks answers with the published keys. Applications may keep them for as long
-// as a retired key stays published.
-func (a *API) jwks(w http.ResponseWriter, _ *http.Request) error {
-	h := w.Header()
-	h.Set("Content-Type", "application/jwk-set+json")
-	h.Set("Cache-Control", "public, max-age=300")
-	_, _ = w.Write(a.Tokens.JWKS())
-	return nil
 }
 
 // document is openapi.yaml as JSON, made when it is first asked for.

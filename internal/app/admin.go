@@ -67,7 +67,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 	answer := struct {
 		Status string            `json:"status"`
 		Checks map[string]string `json:"checks"`
-	}{"ready", map[string]string{"server": "ok", "database": "ok", "revocations": "ok"}}
+	}{"ready", map[string]string{"server": "ok", "database": "ok", "revocations": "ok", "keys": "ok"}}
 	select {
 	case <-s.draining:
 		answer.Checks["server"] = "stopping"
@@ -75,6 +75,9 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 	}
 	if s.revoked.Age() > token.FreshFor {
 		answer.Checks["revocations"] = "stale"
+	}
+	if s.ring.Behind() {
+		answer.Checks["keys"] = "unreadable"
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyCheck)
 	defer cancel()

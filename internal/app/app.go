@@ -54,6 +54,7 @@ type Server struct {
 	jobs       *job.Runner
 	tally      *event.Tally
 	revoked    *token.Revocations
+	ring       *keyring.Ring
 	running    sync.WaitGroup // background work
 
 	closeBreaches func() error
@@ -121,11 +122,7 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	if err := s.prepareSchema(ctx); err != nil {
 		return err
 	}
-	master, err := masterSecret(s.config)
-	if err != nil {
-		return err
-	}
-	ring, err := keyring.Open(ctx, s.db, secret.Random{}, o.Now(), master)
+	ring, err := s.openKeys(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -139,8 +136,11 @@ func (s *Server) start(ctx context.Context, o Options) error {
 		return err
 	}
 	s.setup, s.tally = p.pages.Setup, p.tally
-	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, forgetSessions(s.db, o.Now), forgetRevocations(s.db, o.Now), forgetGuesses(s.db, o.Now), forgetDevices(s.db, o.Now))
+	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, forgetSessions(s.db, o.Now), forgetRevocations(s.db, o.Now), forgetGuesses(s.db, o.Now), forgetDevices(s.db, o.Now), rotateKeys(p.keys))
 	s.observe(registry, o)
+	if err := s.adoptKeys(ctx, p.keys); err != nil {
+		return err
+	}
 	// What was revoked before this start is known before the first request.
 	if err := s.revoked.Poll(ctx); err != nil {
 		return err
@@ -155,6 +155,7 @@ func (s *Server) start(ctx context.Context, o Options) error {
 // parts is what the doors are made of.
 type parts struct {
 	tally *event.Tally
+	keys  *flow.Keys
 	api   *api.API
 	pages *page.Pages
 }
@@ -163,20 +164,21 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	c := s.config
 	random := secret.Random{}
 	issuer, err := token.NewIssuer(token.Config{Issuer: c.JWTIssuer, Audience: c.JWTAudience, Life: c.AccessTokenLife},
-		ring.Key(keyring.AccessSign), random)
+		signingKeys(ring), random)
 	if err != nil {
 		return parts{}, err
 	}
 	sessions := session.NewStore(
 		session.Config{Idle: c.RefreshTokenLife, Max: c.SessionMaxLife, Grace: c.RefreshReuseGrace, Retry: c.RefreshRetry, PerAccount: c.SessionsPerAccount},
-		session.Keys{MAC: ring.Key(keyring.RefreshMAC), Derive: ring.Key(keyring.RefreshDerive)}, ring.Epoch, random)
+		refreshKeys(ring), ring.Epoch, random)
 	events := event.NewLog(s.log, random, o.Now, eventCounter(registry))
 	tally := event.NewTally(s.db, events)
 	count := flowCounter(registry)
 	s.revoked = token.NewRevocations(s.db, c.AccessTokenLife, c.RevocationStale, o.Now)
+	s.followRing(ring, issuer, sessions)
 	cookies := &web.Cookies{
 		Secure: c.CookieSecure, HTTPOnly: c.CookieHTTPOnly, Lax: c.CookieSameSite == config.SameSiteLax,
-		Origin: c.PublicURL, Applications: c.CORSOrigins, Key: ring.Key(keyring.CSRF),
+		Origin: c.PublicURL, Applications: c.CORSOrigins, Key: func() []byte { return ring.Key(keyring.CSRF) },
 	}
 	verified := c.EmailVerification == config.VerificationRequired
 	tell := notices(notice.NewOutbox(ring.Key(keyring.Outbox), random, o.Now), o.Now)
@@ -196,9 +198,11 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		Profile:      &flow.Profile{DB: s.db, Events: events, Count: count, Now: o.Now},
 		Tokens:       issuer,
 		Cookies:      cookies,
+		Now:          o.Now,
 	}
 	return parts{
 		tally: tally,
+		keys:  &flow.Keys{DB: s.db, Ring: ring, Revoked: s.revoked, Events: events, Period: c.JWTKeyRotation, Now: o.Now},
 		api:   doors,
 		pages: &page.Pages{
 			Setup:  &flow.Setup{DB: s.db, Accounts: accounts, Events: events, Count: count, Random: random, Now: o.Now},

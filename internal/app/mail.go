@@ -28,9 +28,5 @@ func operatorNotices(ctx context.Context, c *config.Config, d *db.DB) (*flow.Not
 
 // operatorRing opens the keys as well, which few of an operator's commands need.
 func operatorRing(ctx context.Context, c *config.Config, d *db.DB) (*keyring.Ring, error) {
-	master, err := masterSecret(c)
-	if err != nil {
-		return nil, err
-	}
-	return keyring.Open(ctx, d, secret.Random{}, time.Now(), master)
+	return openRing(ctx, c, d, 0, time.Now())
 }

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -71,7 +72,8 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 		h.expect(204, "", request{method: "DELETE", path: "/v1/sessions/" + second.str("session_id"), bearer: access})
 		h.expect(401, "invalid_token", request{method: "GET", path: "/v1/me", bearer: second.str("access_token")})
 
-		h.expect(200, "", request{method: "GET", path: "/.well-known/jwks.json"})
+		jwks := h.expect(200, "", request{method: "GET", path: "/.well-known/jwks.json"})
+		h.expect(304, "", request{method: "GET", path: "/.well-known/jwks.json", header: http.Header{"If-None-Match": {`"other", W/` + jwks.header.Get("ETag")}}})
 		h.expect(200, "", request{method: "GET", path: "/openapi.json"})
 
 		me = h.expect(200, "", refreshing(me.str("refresh_token")))

@@ -135,8 +135,13 @@ type Config struct {
 	// development: then one is made at the first start and kept in
 	// [Config.DataDir].
 	JWTSecretKey Secret
-	// JWTAlgorithm signs access tokens: ES256 (RFC 7518 section 3.4).
+	// JWTSecretKeyPrevious is the one before, while it is being changed.
+	JWTSecretKeyPrevious Secret
+	// JWTAlgorithm signs access tokens: ES256, EdDSA, RS256 or HS256.
 	JWTAlgorithm string
+	// JWTKeyRotation is how long a key signs access tokens: 1 to 365 days, or 0:
+	// without end.
+	JWTKeyRotation time.Duration
 	// JWTIssuer and JWTAudience are the claims iss and aud of access tokens
 	// (RFC 7519 section 4.1).
 	JWTIssuer   string

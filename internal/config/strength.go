@@ -46,6 +46,16 @@ func readSecretKey(r *reading) {
 	}
 }
 
+// readSecretKeyPrevious takes any secret: one that was good enough once, and is
+// on its way out.
+func readSecretKeyPrevious(r *reading) {
+	if r.c.JWTSecretKey != "" && Secret(r.value) == r.c.JWTSecretKey {
+		r.refuse("It is the same as JWT_SECRET_KEY.", "Remove it if the change of the secret is done; else put the secret from before there.")
+		return
+	}
+	r.c.JWTSecretKeyPrevious = Secret(r.value)
+}
+
 // pepper is a field that holds a secret as strong as JWT_SECRET_KEY, or none.
 func pepper(at func(*Config) *Secret) field {
 	const mend = "Run `gatehouse secret` and put what it prints there."

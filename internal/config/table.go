@@ -137,11 +137,32 @@ var table = []setting{
 			}
 		},
 	},
-	{name: "JWT_SECRET_KEY_PREVIOUS", cover: covered},
+	{
+		name: "JWT_SECRET_KEY_PREVIOUS", cover: covered, unset: "none",
+		meaning: "The JWT_SECRET_KEY before, while it is being changed: see [keys.md](guides/keys.md).",
+		field:   field{read: readSecretKeyPrevious, show: func(c *Config) string { return c.JWTSecretKeyPrevious.Reveal() }},
+	},
 	{
 		name: "JWT_ALGORITHM", initial: "ES256",
-		meaning: "How access tokens are signed: `ES256`. EdDSA, RS256 and HS256 are not built yet.",
-		field:   choice(func(c *Config) *string { return &c.JWTAlgorithm }, []string{"EdDSA", "RS256", "HS256"}, "ES256"),
+		meaning:    "How access tokens are signed: `ES256`, `EdDSA` (Ed25519), `RS256` (3072 bits) or `HS256`. A change is a rotation: see [keys.md](guides/keys.md).",
+		production: "`HS256` is told",
+		field:      choice(func(c *Config) *string { return &c.JWTAlgorithm }, nil, "ES256", "EdDSA", "RS256", "HS256"),
+		safe: func(r *reading) {
+			if r.c.JWTAlgorithm == "HS256" {
+				r.tell("Applications can't check tokens by the published keys: whoever can check one with HS256 can make one. They have to ask Gatehouse.")
+			}
+		},
+	},
+	{
+		name: "JWT_KEY_ROTATION_DAYS", initial: "90",
+		meaning:    "How long a key signs access tokens until the next one does: 1 to 365 days, or 0 (without end).",
+		production: "0 is told",
+		field:      span(0, 365, day, func(c *Config) *time.Duration { return &c.JWTKeyRotation }),
+		safe: func(r *reading) {
+			if r.c.JWTKeyRotation == 0 {
+				r.tell("The key that signs access tokens is never replaced, unless by `gatehouse key rotate`.")
+			}
+		},
 	},
 	{
 		name: "JWT_ISSUER", initial: "PUBLIC_URL", followsListener: true,

@@ -38,7 +38,7 @@ var attacks = []string{
 	`CREATE EXTENSION file_fdw`, `CREATE POLICY mine ON account USING (TRUE)`, `CREATE PUBLICATION mine FOR TABLE account`, `COMMENT ON TABLE event IS 'mine'`,
 	`INSERT INTO schema_version (version_id, is_applied) VALUES (9999, TRUE)`, `UPDATE schema_version SET version_id = 0`, `SELECT * FROM schema_lock`,
 	// What serving never does.
-	`DELETE FROM account`, `DELETE FROM install`, `DELETE FROM job`, `UPDATE ring_key SET purpose = 'x'`, `DELETE FROM ring_key`, `UPDATE ring_wrap SET sealed = ''`, `DELETE FROM ring_wrap`,
+	`DELETE FROM account`, `DELETE FROM install`, `DELETE FROM job`, `UPDATE ring_wrap SET sealed = ''`,
 	`UPDATE setup_link SET expires_at = 9999999999999999`, `TRUNCATE session`,
 	// Becoming somebody else.
 	`SET ROLE {owner}`, `SET ROLE {admin}`, `SET SESSION AUTHORIZATION {admin}`, `GRANT {owner} TO {serving}`, `ALTER ROLE {serving} SUPERUSER`, `ALTER ROLE {serving} CREATEROLE`,

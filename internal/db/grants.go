@@ -34,8 +34,8 @@ var grants = []grant{
 	{"known_device", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"outbox", []string{"INSERT"}},
 	{"revocation", []string{"SELECT", "INSERT", "DELETE"}},
-	{"ring_key", []string{"SELECT", "INSERT"}},
-	{"ring_wrap", []string{"SELECT", "INSERT"}},
+	{"ring_key", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"ring_wrap", []string{"SELECT", "INSERT", "DELETE"}},
 	{"schema_lock", nil}, // who migrates holds it
 	{versionTable, []string{"SELECT"}},
 	{"session", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},

@@ -23,6 +23,7 @@ const (
 	ProfileChange     Kind = "profile_change"
 	RoleChange        Kind = "role_change"
 	SessionRevoked    Kind = "session_revoked"
+	KeyRotated        Kind = "key_rotated"
 
 	ClientCreated Kind = "client_created"
 	ClientRotated Kind = "client_rotated"
@@ -60,6 +61,10 @@ type Detail struct {
 	// Count is how often it happened, for what is counted and recorded once a
 	// minute, or how many things one action touched.
 	Count int64 `json:"count,omitempty"`
+	// Key is what a key of the ring is called, and Purpose what it is for; neither
+	// is secret.
+	Key     string `json:"key,omitempty"`
+	Purpose string `json:"purpose,omitempty"`
 	// Generation is the number of the refresh token at hand.
 	Generation uint32 `json:"generation,omitempty"`
 }

@@ -26,10 +26,29 @@ func (f *Authenticate) Do(ctx context.Context, access string, from event.Origin)
 	return who, f.Count.end("authenticate", err)
 }
 
+// knowsKeys is how long a token waits whose key is not known here.
+const knowsKeys = time.Second
+
+// verify is the issuer's Verify. A token of a key that this replica does not know
+// may be of one that another made a moment ago: it waits for the next poll, a
+// quarter of a second at most, which reads the keys too.
+func verify(ctx context.Context, tokens *token.Issuer, revoked *token.Revocations, access string, now func() time.Time) (*token.Claims, error) {
+	c, err := tokens.Verify(access, now())
+	if !errors.Is(err, token.ErrUnknownKey) {
+		return c, err
+	}
+	wait, cancel := context.WithTimeout(ctx, knowsKeys)
+	defer cancel()
+	if waited := revoked.Await(wait); waited != nil {
+		return nil, token.ErrUnknown.Because(waited)
+	}
+	return tokens.Verify(access, now())
+}
+
 func (f *Authenticate) do(ctx context.Context, access string, from event.Origin) (Identity, error) {
-	c, err := f.Tokens.Verify(access, f.Now())
+	c, err := verify(ctx, f.Tokens, f.Revocations, access, f.Now)
 	if err != nil {
-		if !errors.Is(err, token.ErrExpired) {
+		if !errors.Is(err, token.ErrExpired) && !errors.Is(err, token.ErrUnknown) {
 			f.Tally.Add(event.SuspiciousActivity, "access_token_invalid", from)
 		}
 		return Identity{}, err

@@ -17,7 +17,7 @@ import (
 // one that does not is refused before any work is done: there is no hasher here.
 func FuzzSetupToken(f *testing.F) {
 	d := dbtest.Open(f, dbtest.SQLite(f))
-	if _, err := keyring.Open(context.Background(), d, secret.Random{}, time.Now(), strings.Repeat("k", 32)); err != nil {
+	if _, err := keyring.Open(context.Background(), d, secret.Random{}, time.Now(), keyring.Config{Secret: strings.Repeat("k", 32)}); err != nil {
 		f.Fatal(err) // it makes the installation's row
 	}
 	setup := &Setup{DB: d, Random: secret.Random{}, Now: time.Now}

@@ -39,7 +39,7 @@ func Outcomes() map[string][]string {
 		"authenticate":        {success, "expired", "invalid_token", "revoked"},
 		"authenticate_client": {string(client.Good), string(client.Old), string(client.WrongSecret), string(client.Unknown)},
 		"profile":             {success, "account_not_found"},
-		"strength":     {success},
+		"strength":            {success},
 		"setup":               {success, "setup_closed"},
 	}
 	for name, list := range out {

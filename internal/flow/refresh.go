@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/account"
@@ -55,6 +56,9 @@ func (f *Refresh) do(ctx context.Context, refreshToken string, from event.Origin
 		if err != nil {
 			return err
 		}
+		if turn, err = f.cut(tx, grant, turn, now); err != nil {
+			return err
+		}
 		f.record(tx, grant, turn, presented, from)
 		if turn != session.Reused {
 			return nil
@@ -75,6 +79,16 @@ func (f *Refresh) do(ctx context.Context, refreshToken string, from event.Origin
 		f.Tally.Add(event.SuspiciousActivity, "refresh_token_refused", from)
 	}
 	return Tokens{}, turn, ErrInvalidRefresh.Because(reason(turn))
+}
+
+// cut ends a session that began before a cut-off: its access tokens are dead
+// already, and a fresh one would be as well.
+func (f *Refresh) cut(tx *db.Tx, g session.Grant, turn session.Turn, now time.Time) (session.Turn, error) {
+	if !slices.Contains([]session.Turn{session.Rotated, session.Raced, session.Retried}, turn) || !f.Revoked.Cut(g.AuthAt) {
+		return turn, nil
+	}
+	_, err := session.End(tx, g.Session, "", session.WhyRevoked, now)
+	return session.Refused, err
 }
 
 // tell queues the mail that tells the owner of a reuse.

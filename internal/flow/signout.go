@@ -28,9 +28,9 @@ type SignOut struct {
 // ByAccess ends the session of an access token. It is no fault if that has
 // ended already: whoever asks twice has what they wanted.
 func (f *SignOut) ByAccess(ctx context.Context, access string, from event.Origin) error {
-	c, err := f.Tokens.Verify(access, f.Now())
+	c, err := verify(ctx, f.Tokens, f.Revoked, access, f.Now)
 	if err != nil {
-		if !errors.Is(err, token.ErrExpired) {
+		if !errors.Is(err, token.ErrExpired) && !errors.Is(err, token.ErrUnknown) {
 			f.Tally.Add(event.SuspiciousActivity, "access_token_invalid", from)
 		}
 		return f.Count.end("sign_out", err)

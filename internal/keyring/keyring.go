@@ -4,16 +4,21 @@
 //
 // The setting alone forges nothing, and neither does a copy of the database;
 // both together do, so after a leak of both the keys must be replaced as well.
+//
+// Keys come and go while replicas serve: each replica compares one number four
+// times a second ([Ring.Poll]), and opens the ring again when it has changed.
+// Whoever changes the ring takes [Lock] first.
 package keyring
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
 )
 
@@ -40,160 +45,263 @@ const (
 	Outbox Purpose = "outbox"
 )
 
-// generators makes a new key for each purpose.
-var generators = map[Purpose]func(secret.Random) ([]byte, error){
+// generators makes a new key for each purpose. Only that of AccessSign is for an
+// algorithm.
+var generators = map[Purpose]func(algorithm string, r secret.Random) ([]byte, error){
 	RefreshMAC:    symmetric,
 	RefreshDerive: symmetric,
-	AccessSign:    newSigningKey,
+	AccessSign:    Generate,
 	CSRF:          symmetric,
 	Lockout:       symmetric,
 	Pseudonym:     symmetric,
 	Outbox:        symmetric,
 }
 
-func symmetric(r secret.Random) ([]byte, error) { return r.Bytes(secret.KeySize), nil }
+// Purposes returns all purposes, in the order of their names.
+func Purposes() []Purpose { return slices.Sorted(maps.Keys(generators)) }
 
-// Ring is the installation's keys, opened.
+func symmetric(_ string, r secret.Random) ([]byte, error) { return r.Bytes(secret.KeySize), nil }
+
+// Config is what the ring needs to know of the settings.
+type Config struct {
+	// Secret is JWT_SECRET_KEY, Previous the one before or nothing.
+	Secret, Previous string
+	// Algorithm is what the first key for access tokens is for: see [Algorithms].
+	Algorithm string
+	// Life is how long access tokens live by this replica's settings; zero for one
+	// that issues none.
+	Life time.Duration
+}
+
+// Key is one key, opened.
+type Key struct {
+	ID      string
+	Purpose Purpose
+	N       int64
+	// Algorithm is that of access tokens; empty for the other purposes.
+	Algorithm string
+	// Material is a private key in PKCS #8, or 32 random bytes.
+	Material []byte
+	// Name is the kid of access tokens, and ID for the other purposes.
+	Name      string
+	CreatedAt time.Time
+	// From is when it takes over. It is zero for one that stands by.
+	From time.Time
+	// RevokedAt is zero for one that is not.
+	RevokedAt time.Time
+	// Life is the longest life of a token that it has signed.
+	Life time.Duration
+	// Secrets are the fingerprints of the JWT_SECRET_KEYs that it is sealed under.
+	Secrets []string
+}
+
+// Ring is the installation's keys, opened. It is safe for use by many
+// goroutines.
 type Ring struct {
 	// InstallID names the installation; Epoch is how often it has been restored
 	// from a backup.
 	InstallID string
 	Epoch     uint32
 
-	keys map[Purpose][]byte
+	random   secret.Random
+	keks     []kek // JWT_SECRET_KEY's first, then _PREVIOUS's if that opens anything
+	state    atomic.Pointer[state]
+	complain func(error)
+	changed  func()
 }
 
-// Key returns the key in force for a purpose.
-func (r *Ring) Key(p Purpose) []byte { return r.keys[p] }
+// state is the ring as it was read once.
+type state struct {
+	n      int64 // how often it had changed
+	keys   map[Purpose][]Key
+	behind bool // it could not be opened, and the keys are those from before
+}
+
+// Keys returns the keys for a purpose, the oldest first, those included that
+// were retired or revoked and those that are yet to come.
+func (r *Ring) Keys(p Purpose) []Key { return r.state.Load().keys[p] }
+
+// Key returns the key in force for a purpose that has one at a time.
+func (r *Ring) Key(p Purpose) []byte {
+	keys := r.Keys(p)
+	return keys[len(keys)-1].Material
+}
+
+// Behind reports whether the ring has changed and could not be opened, as when
+// this replica's JWT_SECRET_KEY is an old one.
+func (r *Ring) Behind() bool { return r.state.Load().behind }
+
+// OnChange has fn called, from [Ring.Poll], each time that the ring has changed,
+// and complain when it has and can't be opened. They must be set before the
+// first poll.
+func (r *Ring) OnChange(fn func(), complain func(error)) { r.changed, r.complain = fn, complain }
+
+// Poll looks whether the ring has changed, and opens it again if it has. A ring
+// that can't be opened is no error, which would be the database's: this replica
+// goes on with the keys that it has, and complains once.
+func (r *Ring) Poll(tx *db.Tx) error {
+	var n int64
+	if err := tx.QueryRow(`SELECT ring_n FROM install`).Scan(&n); err != nil {
+		return err
+	}
+	known := r.state.Load()
+	if n == known.n {
+		return nil
+	}
+	rows, err := readRows(tx)
+	if err != nil {
+		return err
+	}
+	keys, err := r.open(rows)
+	if err != nil {
+		// Not again until it changes again.
+		r.state.Store(&state{n: n, keys: known.keys, behind: true})
+		r.complain(err)
+		return nil
+	}
+	r.state.Store(&state{n: n, keys: keys})
+	r.changed()
+	return nil
+}
 
 // Open opens the keys with the master secret (JWT_SECRET_KEY). What is missing
 // it makes: all of it at the first start. Of several replicas that start at
 // once one makes them and all open the same. If the keys were sealed under
 // another secret the error is a fault of kind Invalid that says so.
-func Open(ctx context.Context, d *db.DB, random secret.Random, now time.Time, master string) (*Ring, error) {
-	fresh := make(map[Purpose][]byte, len(generators))
+//
+// With a previous secret that opens keys it seals them under the new one as
+// well, and whatever is made from then on is sealed under both: replicas that
+// know one or the other go on side by side.
+func Open(ctx context.Context, d *db.DB, random secret.Random, now time.Time, c Config) (*Ring, error) {
+	r := &Ring{random: random, changed: func() {}, complain: func(error) {}}
+	if c.Algorithm == "" {
+		c.Algorithm = ES256
+	}
+	if err := Install(ctx, d, random, now); err != nil {
+		return nil, err
+	}
+	// A key for RSA takes seconds to find: only where one is missing, and before
+	// the transaction.
+	var rows []row
+	err := d.Read(ctx, func(tx *db.Tx) (err error) {
+		if r.InstallID, r.Epoch, err = install(tx); err != nil {
+			return err
+		}
+		rows, err = readRows(tx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := r.useSecrets(rows, c); err != nil {
+		return nil, err
+	}
+	fresh, err := r.generateMissing(rows, c.Algorithm)
+	if err != nil {
+		return nil, err
+	}
+	return r, d.Write(ctx, func(tx *db.Tx) error { return r.openLocked(tx, fresh, c, now) })
+}
+
+// openLocked fills what is missing with the fresh keys and opens the ring.
+func (r *Ring) openLocked(tx *db.Tx, fresh map[Purpose][]byte, c Config, now time.Time) error {
+	n, changed, err := lock(tx)
+	if err != nil {
+		return err
+	}
+	rows, err := readRows(tx)
+	if err != nil {
+		return err
+	}
+	if rows, err = r.sealAnew(tx, rows, now, changed); err != nil {
+		return err
+	}
+	keys, err := r.open(rows)
+	if err != nil {
+		return err
+	}
+	for p, material := range fresh {
+		if len(keys[p]) > 0 {
+			continue // another replica was faster
+		}
+		k := Key{Purpose: p, N: 1, Material: material, From: now}
+		if p == AccessSign {
+			k.Algorithm, k.Life = c.Algorithm, c.Life
+		}
+		if k, err = r.add(tx, k, now); err != nil {
+			return err
+		}
+		keys[p], *changed = []Key{k}, true
+	}
+	if err := lengthen(tx, keys[AccessSign], c.Life, now, changed); err != nil {
+		return err
+	}
+	if *changed {
+		n++
+		if err := bump(tx); err != nil {
+			return err
+		}
+	}
+	r.state.Store(&state{n: n, keys: keys})
+	return nil
+}
+
+// lengthen notes that the tokens which keys sign, or will, live longer than
+// those until now.
+func lengthen(tx *db.Tx, keys []Key, life time.Duration, now time.Time, changed *bool) error {
+	signs, _ := InForce(keys, now)
+	for i := range keys {
+		if k := &keys[i]; k.Life < life && k.N >= signs.N {
+			if _, err := tx.Exec(`UPDATE ring_key SET life = $2 WHERE id = $1`, k.ID, life.Microseconds()); err != nil {
+				return err
+			}
+			k.Life, *changed = life, true
+		}
+	}
+	return nil
+}
+
+// generateMissing makes a key for each purpose that has none.
+func (r *Ring) generateMissing(rows []row, algorithm string) (map[Purpose][]byte, error) {
+	fresh := map[Purpose][]byte{}
 	for p, generate := range generators {
-		k, err := generate(random)
+		if slices.ContainsFunc(rows, func(w row) bool { return w.key.Purpose == p }) {
+			continue
+		}
+		material, err := generate(algorithm, r.random)
 		if err != nil {
 			return nil, fmt.Errorf("making the key for %s: %w", p, err)
 		}
-		fresh[p] = k
+		fresh[p] = material
 	}
-	var ring *Ring
-	err := d.Write(ctx, func(tx *db.Tx) error {
-		r, err := openInstall(tx, random, now)
-		if err != nil {
-			return err
-		}
-		kek := newKEK(master, r.InstallID)
-		for p, k := range fresh {
-			if err := addMissing(tx, random, now, kek, p, k); err != nil {
-				return err
-			}
-		}
-		ring = r
-		return ring.load(tx, kek)
-	})
-	return ring, err
+	return fresh, nil
 }
 
 // Install makes the installation's row if there is none, as Open does: an
 // operator's command may come before the first start.
 func Install(ctx context.Context, d *db.DB, random secret.Random, now time.Time) error {
 	return d.Write(ctx, func(tx *db.Tx) error {
-		_, err := openInstall(tx, random, now)
+		// A replica that comes second waits here for the first one's commit.
+		_, err := tx.Exec(`INSERT INTO install (one, id, epoch, created_at) VALUES (1, $1, 1, $2) ON CONFLICT DO NOTHING`,
+			random.ID(now), db.Micros(now))
 		return err
 	})
 }
 
-func openInstall(tx *db.Tx, random secret.Random, now time.Time) (*Ring, error) {
-	// A replica that comes second waits here for the first one's commit.
-	if _, err := tx.Exec(`INSERT INTO install (one, id, epoch, created_at) VALUES (1, $1, 1, $2) ON CONFLICT DO NOTHING`,
-		random.ID(now), db.Micros(now)); err != nil {
-		return nil, err
-	}
-	var (
-		r     Ring
-		epoch int64
-	)
-	if err := tx.QueryRow(`SELECT id, epoch FROM install`).Scan(&r.InstallID, &epoch); err != nil {
-		return nil, err
-	}
-	r.Epoch = uint32(epoch) //nolint:gosec // counts restores
-	r.keys = map[Purpose][]byte{}
-	return &r, nil
+func install(tx *db.Tx) (id string, epoch uint32, err error) {
+	var n int64
+	err = tx.QueryRow(`SELECT id, epoch FROM install`).Scan(&id, &n)
+	return id, uint32(n), err //nolint:gosec // counts restores
 }
 
-func addMissing(tx *db.Tx, random secret.Random, now time.Time, kek kek, p Purpose, key []byte) error {
-	id := random.ID(now)
-	n, err := tx.Exec(`INSERT INTO ring_key (id, purpose, n, created_at) VALUES ($1, $2, 1, $3) ON CONFLICT (purpose, n) DO NOTHING`,
-		id, string(p), db.Micros(now))
-	if err != nil || n == 0 {
-		return err
-	}
-	_, err = tx.Exec(`INSERT INTO ring_wrap (key_id, kek, sealed) VALUES ($1, $2, $3)`,
-		id, kek.id, secret.Seal(random, kek.key, key, wrapContext(id, p)))
+// lock takes the ring's lock until the end of the transaction, and returns how
+// often it has changed. Whoever changes it sets changed, and says bump.
+func lock(tx *db.Tx) (n int64, changed *bool, err error) {
+	err = tx.QueryRow(`UPDATE install SET ring_n = ring_n RETURNING ring_n`).Scan(&n)
+	return n, new(bool), err
+}
+
+func bump(tx *db.Tx) error {
+	_, err := tx.Exec(`UPDATE install SET ring_n = ring_n + 1`)
 	return err
-}
-
-// load opens every key that is sealed under the kek.
-func (r *Ring) load(tx *db.Tx, kek kek) error {
-	rows, err := tx.Query(`SELECT k.id, k.purpose, w.kek, w.sealed FROM ring_key AS k JOIN ring_wrap AS w ON w.key_id = k.id
-		ORDER BY k.purpose, k.n`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	other := ""
-	for rows.Next() {
-		var (
-			id, under string
-			purpose   Purpose
-			sealed    []byte
-		)
-		if err := rows.Scan(&id, &purpose, &under, &sealed); err != nil {
-			return err
-		}
-		if under != kek.id {
-			other = under
-			continue
-		}
-		key, err := secret.Open(kek.key, sealed, wrapContext(id, purpose))
-		if err != nil {
-			return fmt.Errorf("key %s (%s) in the database is damaged: %w", id, purpose, err)
-		}
-		r.keys[purpose] = key
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	for p := range generators {
-		if r.keys[p] == nil {
-			return wrongSecret(kek.id, other)
-		}
-	}
-	return nil
-}
-
-func wrongSecret(have, want string) error {
-	return fault.New(fault.Invalid, "wrong_secret", fmt.Sprintf(
-		"JWT_SECRET_KEY is not the one that this database's keys are sealed under: it has the fingerprint %s, and they want %s. "+
-			"Set JWT_SECRET_KEY to the secret this installation was started with.", have, want))
-}
-
-// wrapContext binds a sealed key to its row.
-func wrapContext(id string, p Purpose) string { return "gatehouse/ring/1 " + string(p) + " " + id }
-
-// kek is the key-encrypting key. Its id tells it from another without telling
-// anything about it.
-type kek struct {
-	key []byte
-	id  string
-}
-
-func newKEK(master, installID string) kek {
-	return kek{
-		key: secret.Derive([]byte(master), []byte(installID), "gatehouse/kek/1"),
-		id:  hex.EncodeToString(secret.Derive([]byte(master), []byte(installID), "gatehouse/kek-id/1")[:8]),
-	}
 }

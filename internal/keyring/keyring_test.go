@@ -21,13 +21,13 @@ const master = "9fJq3xQz0Vb7nL2kTgYw5sRp8uHc1mEd"
 var purposes = []keyring.Purpose{keyring.RefreshMAC, keyring.RefreshDerive, keyring.AccessSign, keyring.CSRF, keyring.Lockout, keyring.Pseudonym, keyring.Outbox}
 
 func open(d *db.DB, master string) (*keyring.Ring, error) {
-	return keyring.Open(context.Background(), d, secret.Random{}, time.Now(), master)
+	return keyring.Open(context.Background(), d, secret.Random{}, time.Now(), keyring.Config{Secret: master})
 }
 
 func keys(r *keyring.Ring) map[keyring.Purpose]string {
 	m := map[keyring.Purpose]string{}
 	for _, p := range purposes {
-		m[p] = string(r.Key(p))
+		m[p] = string(r.Keys(p)[0].Material)
 	}
 	return m
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/db"
@@ -21,9 +22,12 @@ type Info struct {
 
 // List returns the living sessions of an account, the latest used first.
 func List(tx *db.Tx, account string, now time.Time) ([]Info, error) {
-	rows, err := tx.Query(`SELECT id, account_id, user_agent, address, auth_at, minted_at, idle_at, max_at FROM session
+	return infos(tx.Query(`SELECT id, account_id, user_agent, address, auth_at, minted_at, idle_at, max_at FROM session
 		WHERE account_id = $1 AND ended_at IS NULL AND idle_at > $2 AND max_at > $2
-		ORDER BY minted_at DESC, id DESC`, account, db.Micros(now))
+		ORDER BY minted_at DESC, id DESC`, account, db.Micros(now)))
+}
+
+func infos(rows *db.Rows, err error) ([]Info, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -41,6 +45,19 @@ func List(tx *db.Tx, account string, now time.Time) ([]Info, error) {
 		out = append(out, i)
 	}
 	return out, rows.Err()
+}
+
+// Living returns up to limit living sessions of all accounts whose sign-in was
+// before the given time, if that is not zero, in the order of their ids from the
+// one after the given id on.
+func Living(tx *db.Tx, after string, before, now time.Time, limit int) ([]Info, error) {
+	began := int64(math.MaxInt64)
+	if !before.IsZero() {
+		began = db.Micros(before)
+	}
+	return infos(tx.Query(`SELECT id, account_id, user_agent, address, auth_at, minted_at, idle_at, max_at FROM session
+		WHERE id > $1 AND ended_at IS NULL AND idle_at > $2 AND max_at > $2 AND auth_at < $3 ORDER BY id LIMIT $4`,
+		after, db.Micros(now), began, limit))
 }
 
 // Owner returns the account of a living session, or ErrNotFound.

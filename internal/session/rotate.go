@@ -38,7 +38,10 @@ const (
 )
 
 // Presented is a refresh token that a client has sent and whose MAC is right.
-type Presented struct{ token refreshToken }
+type Presented struct {
+	token refreshToken
+	keys  Keys // under which it was right, and its successor is made
+}
 
 // SessionID names the session that the token is of.
 func (p Presented) SessionID() string { return p.token.session.String() }
@@ -49,14 +52,15 @@ func (p Presented) Generation() uint32 { return p.token.generation }
 // Present checks a token's form, MAC and epoch, which needs no database. The
 // turn is Forged or Outdated if they are wrong, else empty.
 func (s *Store) Present(token string) (Presented, Turn) {
-	t, ok := parseToken(s.keys, token)
+	keys := *s.keys.Load()
+	t, ok := parseToken(keys, token)
 	if !ok {
 		return Presented{}, Forged
 	}
 	if t.epoch != s.epoch {
 		return Presented{token: t}, Outdated
 	}
-	return Presented{token: t}, ""
+	return Presented{token: t, keys: keys}, ""
 }
 
 // RotateSQL is the one statement for whoever comes first, comes at the same time,
@@ -86,7 +90,7 @@ RETURNING account_id, roles, amr, auth_at, max_at, idle_at, gen, cur, salt, rota
 func (s *Store) Rotate(tx *db.Tx, p Presented, now time.Time) (Grant, Turn, error) {
 	old := p.token
 	salt := s.random.Bytes(saltSize)
-	candidate := derived(s.keys, s.epoch, old.session, old.generation+1, salt)
+	candidate := derived(p.keys, s.epoch, old.session, old.generation+1, salt)
 	candidateHash := candidate.hash()
 	at := db.Micros(now)
 	var row rotated
@@ -112,7 +116,7 @@ func (s *Store) Rotate(tx *db.Tx, p Presented, now time.Time) (Grant, Turn, erro
 	turn, next := Raced, candidate
 	switch {
 	case !secret.Equal(row.cur, candidateHash):
-		next = derived(s.keys, s.epoch, old.session, g.Generation, row.salt)
+		next = derived(p.keys, s.epoch, old.session, g.Generation, row.salt)
 		if !secret.Equal(row.cur, next.hash()) {
 			return Grant{}, "", fmt.Errorf("session %s: the current refresh token can't be derived again", g.Session)
 		}
@@ -121,7 +125,7 @@ func (s *Store) Rotate(tx *db.Tx, p Presented, now time.Time) (Grant, Turn, erro
 	default:
 		turn = Retried
 	}
-	g.Refresh = next.encode(s.keys)
+	g.Refresh = next.encode(p.keys)
 	return g, turn, nil
 }
 

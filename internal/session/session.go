@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -39,7 +40,7 @@ type Config struct {
 // Store keeps sessions.
 type Store struct {
 	config Config
-	keys   Keys
+	keys   atomic.Pointer[Keys]
 	epoch  uint32
 	random secret.Random
 }
@@ -47,8 +48,14 @@ type Store struct {
 // NewStore returns a store whose tokens are of the given epoch: the count of
 // restores from a backup, of which those from before are refused.
 func NewStore(c Config, k Keys, epoch uint32, random secret.Random) *Store {
-	return &Store{config: c, keys: k, epoch: epoch, random: random}
+	s := &Store{config: c, epoch: epoch, random: random}
+	s.Use(k)
+	return s
 }
+
+// Use has the store make and take refresh tokens under other keys from now on.
+// Those from before are forged by them.
+func (s *Store) Use(k Keys) { s.keys.Store(&k) }
 
 // Why a session ended.
 const (
@@ -104,13 +111,14 @@ func (s *Store) Begin(tx *db.Tx, b Start, now time.Time) Grant {
 func (s *Store) Make(b Start, now time.Time) (Grant, []any) {
 	sid := uuid.MustParse(s.random.ID(now))
 	salt := s.random.Bytes(saltSize)
-	t := derived(s.keys, s.epoch, sid, 1, salt)
+	keys := *s.keys.Load()
+	t := derived(keys, s.epoch, sid, 1, salt)
 	maxAt := now.Add(s.config.Max)
 	idleAt := earlier(now.Add(s.config.Idle), maxAt)
 	at := db.Micros(now)
 	grant := Grant{
 		Session: sid.String(), Account: b.Account, Roles: b.Roles, AMR: b.AMR, AuthAt: now,
-		Refresh: t.encode(s.keys), RefreshUntil: idleAt, Generation: t.generation,
+		Refresh: t.encode(keys), RefreshUntil: idleAt, Generation: t.generation,
 	}
 	return grant, []any{sid.String(), b.Account, encodeList(b.Roles), encodeList(b.AMR), b.UserAgent, b.Address,
 		at, db.Micros(maxAt), db.Micros(idleAt), int64(t.generation), t.hash(), salt, at, at}

@@ -90,7 +90,7 @@ func TestOtherAlgorithmsAreRefused(t *testing.T) {
 	}
 	for name, key := range map[string][]byte{
 		"DER": der, "PEM": block, "PEM without its last line break": []byte(strings.TrimSpace(string(block))),
-		"JWK": fmt.Appendf(nil, `{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}`, x, y), "JWKS": d.JWKS(), "point": point, "x": []byte(x), "nothing": {},
+		"JWK": fmt.Appendf(nil, `{"crv":"P-256","kty":"EC","x":"%s","y":"%s"}`, x, y), "JWKS": d.JWKS(start).JSON, "point": point, "x": []byte(x), "nothing": {},
 	} {
 		header := strings.Replace(d.header(), "ES256", "HS256", 1)
 		mac := hmac.New(sha256.New, key)

@@ -30,7 +30,8 @@ func newIssuer(t testing.TB) *Issuer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := NewIssuer(Config{Issuer: "https://id.example.org", Audience: "https://api.example.org", Life: 15 * time.Minute}, der, secret.Random{})
+	keys := []Key{{ID: base64.RawURLEncoding.EncodeToString(make([]byte, 32)), Algorithm: "ES256", Material: der, From: start}}
+	i, err := NewIssuer(Config{Issuer: "https://id.example.org", Audience: "https://api.example.org", Life: 15 * time.Minute}, keys, secret.Random{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,13 +115,13 @@ func TestTheCacheHoldsNoRefusedTokenAndNoTokenItself(t *testing.T) {
 			t.Errorf("%.20q was accepted", s)
 		}
 	}
-	if n := i.known.count(); n != 0 {
+	if n := i.keys.Load().seen.count(); n != 0 {
 		t.Errorf("%d refused tokens are remembered", n)
 	}
 	if _, err := i.Verify(issued, start); err != nil {
 		t.Fatal(err)
 	}
-	i.known.young.Load().Range(func(key, claims any) bool {
+	i.keys.Load().seen.young.Load().Range(func(key, claims any) bool {
 		if held := fmt.Sprint(key, claims); strings.Contains(held, issued) || key != sha256.Sum256([]byte(issued)) {
 			t.Errorf("the cache holds %s", held)
 		}
@@ -134,7 +135,7 @@ func TestSixteenVerifyAtOnce(t *testing.T) {
 	want := map[string]string{}
 	for n := range tokens {
 		tokens[n] = issue(t, i)
-		c, err := i.open(tokens[n])
+		c, err := i.open(i.keys.Load(), tokens[n])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +155,7 @@ func TestSixteenVerifyAtOnce(t *testing.T) {
 				if _, err := i.Verify(s, start.Add(15*time.Minute)); err == nil {
 					t.Error("an expired token was accepted")
 				}
-				i.known.put(fmt.Sprint(w, n), &Claims{}) // others come meanwhile
+				i.keys.Load().seen.put(fmt.Sprint(w, n), &Claims{}) // others come meanwhile
 			}
 		})
 	}
@@ -177,7 +178,7 @@ func BenchmarkVerify(b *testing.B) {
 	b.Run("first time", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			i.known.young.Store(nil)
+			i.keys.Load().seen.young.Store(nil)
 			if _, err := i.Verify(issued, start); err != nil {
 				b.Fatal(err)
 			}
@@ -196,7 +197,7 @@ func BenchmarkVerify(b *testing.B) {
 		}
 		for b.Loop() {
 			sum := sha256.Sum256([]byte(issued[:dot]))
-			if !ecdsa.VerifyASN1(i.public, sum[:], der) {
+			if !ecdsa.VerifyASN1(i.keys.Load().ordered[0].verifier.(*ecdsa.PublicKey), sum[:], der) {
 				b.Fatal("wrong")
 			}
 		}

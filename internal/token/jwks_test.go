@@ -35,7 +35,7 @@ func TestJWKSHoldsThePublicKeyAndNothingElse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t, k, config)
 			var got map[string][]map[string]any
-			if err := json.Unmarshal(d.JWKS(), &got); err != nil {
+			if err := json.Unmarshal(d.JWKS(start).JSON, &got); err != nil {
 				t.Fatal(err)
 			}
 			x, y := coordinates(k)
@@ -49,7 +49,7 @@ func TestJWKSHoldsThePublicKeyAndNothingElse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if strings.Contains(string(d.JWKS()), b64.EncodeToString(private)) {
+			if strings.Contains(string(d.JWKS(start).JSON), b64.EncodeToString(private)) {
 				t.Error("the private key is published")
 			}
 		})
@@ -63,7 +63,7 @@ func TestAnyoneCanCheckATokenWithTheJWKS(t *testing.T) {
 	issued := d.issue(t)
 	header, body, signature := parts(t, issued)
 	var set jose.JSONWebKeySet
-	if err := json.Unmarshal(d.JWKS(), &set); err != nil {
+	if err := json.Unmarshal(d.JWKS(start).JSON, &set); err != nil {
 		t.Fatal(err)
 	}
 	var h struct{ Kid string }
@@ -72,7 +72,7 @@ func TestAnyoneCanCheckATokenWithTheJWKS(t *testing.T) {
 	}
 	found := set.Key(h.Kid)
 	if len(found) != 1 || !found[0].IsPublic() || !found[0].Valid() {
-		t.Fatalf("the key %s is not in %s", h.Kid, d.JWKS())
+		t.Fatalf("the key %s is not in %s", h.Kid, d.JWKS(start).JSON)
 	}
 	jws, err := jose.ParseSignedCompact(issued, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
@@ -83,7 +83,7 @@ func TestAnyoneCanCheckATokenWithTheJWKS(t *testing.T) {
 	}
 
 	var own struct{ Keys []struct{ X, Y string } }
-	if err := json.Unmarshal(d.JWKS(), &own); err != nil {
+	if err := json.Unmarshal(d.JWKS(start).JSON, &own); err != nil {
 		t.Fatal(err)
 	}
 	point := []byte{4}
@@ -107,13 +107,13 @@ func TestAnyoneCanCheckATokenWithTheJWKS(t *testing.T) {
 func TestTheKeysNameStaysTheSame(t *testing.T) {
 	k := newKey(t)
 	a, b := newDesk(t, k, config), newDesk(t, k, config)
-	if string(a.JWKS()) != string(b.JWKS()) {
-		t.Errorf("one key, twice: %s and %s", a.JWKS(), b.JWKS())
+	if string(a.JWKS(start).JSON) != string(b.JWKS(start).JSON) {
+		t.Errorf("one key, twice: %s and %s", a.JWKS(start).JSON, b.JWKS(start).JSON)
 	}
 	if _, err := b.Verify(a.issue(t), start); err != nil {
 		t.Errorf("a replica refuses the other's token: %v", err)
 	}
-	if c := open(t); string(c.JWKS()) == string(a.JWKS()) {
+	if c := open(t); string(c.JWKS(start).JSON) == string(a.JWKS(start).JSON) {
 		t.Error("another key has the same JWKS")
 	}
 }

@@ -133,8 +133,8 @@ func (r *Revocations) EndKey(tx *db.Tx, kid string) {
 // EndBefore ends all sessions that began before the given moment, with their
 // access tokens and their refresh tokens: whoever uses one of these asks
 // [Revocations.Cut]. A moment that lies behind us by less than two seconds, or
-// ahead, stands for two seconds from now.
-func (r *Revocations) EndBefore(tx *db.Tx, at time.Time) {
+// ahead, stands for two seconds from now. It returns the cut-off.
+func (r *Revocations) EndBefore(tx *db.Tx, at time.Time) time.Time {
 	now := r.now()
 	if at.After(now.Add(-cutOffMargin)) {
 		at = now.Add(cutOffMargin)
@@ -144,6 +144,7 @@ func (r *Revocations) EndBefore(tx *db.Tx, at time.Time) {
 		at = whole.Add(time.Second)
 	}
 	r.insert(tx, Revocation{Kind: RevokedBefore, N: db.Micros(at), Until: now.Add(longestSession)}, "[]")
+	return at
 }
 
 // Cut reports whether a session that began then has ended by a cut-off that this

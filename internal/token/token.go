@@ -4,15 +4,12 @@ package token
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -31,6 +28,10 @@ const maxSize = 8 << 10
 
 // ErrExpired is the cause of an ErrInvalid for a token that was good once.
 var ErrExpired = errors.New("it has expired")
+
+// ErrUnknownKey is the cause of an ErrInvalid for a token of a key that this
+// issuer does not have. It may be too new for this replica to know of.
+var ErrUnknownKey = errors.New("its key is not known here")
 
 // Config is what the tokens say and how long they live.
 type Config struct {
@@ -60,48 +61,19 @@ type Claims struct {
 var ErrInvalid = fault.New(fault.Unauthenticated, "invalid_token",
 	"The access token is not valid, or no longer. Get a new one with the refresh token, or sign in again.")
 
-// Issuer signs access tokens and checks them.
+// Issuer signs access tokens and checks them. It is safe for use by many
+// goroutines, while its keys are changed.
 type Issuer struct {
 	config Config
 	random secret.Random
-	signer jose.Signer
-	kid    string
-	public *ecdsa.PublicKey
-	jwks   []byte
-	known  cache
+	keys   atomic.Pointer[keySet]
 }
 
-// NewIssuer returns an issuer that signs with a PKCS #8 key on P-256 (ES256).
-func NewIssuer(c Config, key []byte, random secret.Random) (*Issuer, error) {
-	parsed, err := x509.ParsePKCS8PrivateKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("the signing key can't be read: %w", err)
-	}
-	private, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok || private.Curve != elliptic.P256() {
-		return nil, fmt.Errorf("the signing key is a %T, not one for ES256", parsed)
-	}
-	public := jose.JSONWebKey{Key: &private.PublicKey, Algorithm: string(jose.ES256), Use: "sig"}
-	kid, err := thumbprint(public)
-	if err != nil {
-		return nil, err
-	}
-	public.KeyID = kid
-	jwks, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{public}})
-	if err != nil {
-		return nil, err
-	}
-	signer, err := jose.NewSigner(
-		jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: private, KeyID: kid}},
-		(&jose.SignerOptions{}).WithType(Type))
-	if err != nil {
-		return nil, err
-	}
-	return &Issuer{config: c, random: random, signer: signer, kid: kid, public: &private.PublicKey, jwks: jwks}, nil
+// NewIssuer returns an issuer with these keys: see [Issuer.Use].
+func NewIssuer(c Config, keys []Key, random secret.Random) (*Issuer, error) {
+	i := &Issuer{config: c, random: random}
+	return i, i.Use(keys)
 }
-
-// JWKS returns the published keys (RFC 7517), as JSON.
-func (i *Issuer) JWKS() []byte { return i.jwks }
 
 // Life is how long a token lives.
 func (i *Issuer) Life() time.Duration { return i.config.Life }
@@ -126,7 +98,7 @@ func (i *Issuer) Issue(s Subject, now time.Time) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	signed, err := i.signer.Sign(payload)
+	signed, err := i.keys.Load().signs(now).signer.Sign(payload)
 	if err != nil {
 		return "", fmt.Errorf("signing an access token: %w", err)
 	}
@@ -143,13 +115,17 @@ func (i *Issuer) Verify(token string, now time.Time) (*Claims, error) {
 	if len(token) > maxSize {
 		return nil, ErrInvalid.Because(errors.New("it is over 8 KiB"))
 	}
-	c := i.known.get(token)
+	keys := i.keys.Load()
+	c := keys.seen.get(token)
 	if c == nil {
 		var err error
-		if c, err = i.open(token); err != nil {
+		if c, err = i.open(keys, token); err != nil {
 			return nil, ErrInvalid.Because(err)
 		}
-		i.known.put(token, c)
+		keys.seen.put(token, c)
+	}
+	if keys.gone(c.KeyID, now) {
+		return nil, ErrInvalid.Because(errors.New("its key has been retired for longer than its tokens live"))
 	}
 	if err := i.timely(c, now); err != nil {
 		return nil, ErrInvalid.Because(err)
@@ -178,7 +154,7 @@ type header struct {
 	Type      string `json:"typ"`
 }
 
-func (i *Issuer) open(token string) (*Claims, error) {
+func (i *Issuer) open(keys *keySet, token string) (*Claims, error) {
 	first, _, ok := strings.Cut(token, ".")
 	if !ok {
 		return nil, errors.New("it is no JWT")
@@ -191,14 +167,24 @@ func (i *Issuer) open(token string) (*Claims, error) {
 	if err := strictJSON(raw, &h); err != nil {
 		return nil, fmt.Errorf("its header: %w", err)
 	}
-	if h.Algorithm != string(jose.ES256) || h.Type != Type || h.KeyID != i.kid {
-		return nil, errors.New("its header names another algorithm, type or key")
+	if h.Type != Type {
+		return nil, errors.New("its header names another type")
 	}
-	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256})
+	key, ok := keys.named[h.KeyID]
+	switch {
+	case !ok && isKeyID(h.KeyID):
+		return nil, ErrUnknownKey
+	case !ok:
+		return nil, errors.New("its header names no key of ours")
+	case h.Algorithm != string(key.algorithm):
+		// One key, one algorithm (RFC 8725 section 3.1).
+		return nil, errors.New("its header names another algorithm than its key's")
+	}
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{key.algorithm})
 	if err != nil {
 		return nil, err
 	}
-	payload, err := jws.Verify(i.public)
+	payload, err := jws.Verify(key.verifier)
 	if err != nil {
 		return nil, err
 	}
@@ -232,13 +218,4 @@ func strictJSON(b []byte, into any) error {
 		return errors.New("it is not written as ours are")
 	}
 	return nil
-}
-
-// thumbprint names a key by its content (RFC 7638).
-func thumbprint(k jose.JSONWebKey) (string, error) {
-	sum, err := k.Thumbprint(crypto.SHA256)
-	if err != nil {
-		return "", err
-	}
-	return base64.RawURLEncoding.EncodeToString(sum), nil
 }

@@ -47,7 +47,7 @@ func newDesk(t testing.TB, private *ecdsa.PrivateKey, c token.Config) desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i, err := token.NewIssuer(c, der, secret.Random{})
+	i, err := token.NewIssuer(c, []token.Key{{ID: thumbprint(private), Algorithm: "ES256", Material: der, From: start}}, secret.Random{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,8 +283,14 @@ func TestNewIssuerTakesNoOtherKeys(t *testing.T) {
 		"none": nil, "noise": bytes.Repeat([]byte{7}, 138), "P-384": pkcs8(p384), "RSA": pkcs8(rsaKey), "Ed25519": pkcs8(edKey), "SEC 1": sec1,
 		"cut": good[:len(good)-1],
 	} {
-		if i, err := token.NewIssuer(config, der, secret.Random{}); err == nil || i != nil {
-			t.Errorf("%s was taken for a key", name)
+		for _, algorithm := range []string{"ES256", "EdDSA", "RS256", "HS256", "none", ""} {
+			if algorithm == "EdDSA" && name == "Ed25519" || algorithm == "HS256" && len(der) >= 32 {
+				continue // which it is good for: any 32 bytes are a key for HS256
+			}
+			keys := []token.Key{{ID: thumbprint(newKey(t)), Algorithm: algorithm, Material: der, From: start}}
+			if _, err := token.NewIssuer(config, keys, secret.Random{}); err == nil {
+				t.Errorf("%s was taken for a key for %s", name, algorithm)
+			}
 		}
 	}
 }

@@ -32,8 +32,8 @@ type Cookies struct {
 	// Applications are the other origins whose scripts may use the cookies: those
 	// of CORS_ORIGINS.
 	Applications []string
-	// Key makes the tokens against forged requests.
-	Key []byte
+	// Key returns the key of the tokens against forged requests.
+	Key func() []byte
 }
 
 // The cookies, without their prefix.
@@ -146,7 +146,7 @@ func (c *Cookies) get(r *http.Request, base string) string {
 // it fits no other session, and nobody can make one for a session of theirs and
 // plant it.
 func (c *Cookies) CSRF(session string) string {
-	return base64.RawURLEncoding.EncodeToString(secret.MAC(c.Key, []byte("csrf"), []byte(session)))
+	return base64.RawURLEncoding.EncodeToString(secret.MAC(c.Key(), []byte("csrf"), []byte(session)))
 }
 
 // CheckOrigin refuses a request that changes something and was made by another

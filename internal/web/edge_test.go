@@ -127,7 +127,7 @@ func preflightWithoutOrigins(t *testing.T) answer {
 // NET-2, NET-3: an application's scripts may use the cookies, with the token;
 // nobody else's may, token or not, and forms of an application may not.
 func TestNET3_CookiesOfApplications(t *testing.T) {
-	c := &Cookies{Secure: true, Origin: "https://login.example.org", Applications: []string{application}, Key: []byte("k")}
+	c := &Cookies{Secure: true, Origin: "https://login.example.org", Applications: []string{application}, Key: func() []byte { return []byte("k") }}
 	for name, test := range map[string]struct {
 		origin []string
 		site   string

@@ -1,0 +1,130 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/config"
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/job"
+	"github.com/gatehouse-auth/gatehouse/internal/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/session"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+)
+
+// openRing opens the keys. The life of access tokens is zero for a command, which
+// issues none.
+func openRing(ctx context.Context, c *config.Config, d *db.DB, life time.Duration, now time.Time) (*keyring.Ring, error) {
+	master, err := masterSecret(c)
+	if err != nil {
+		return nil, err
+	}
+	return keyring.Open(ctx, d, secret.Random{}, now, keyring.Config{
+		Secret: master, Previous: c.JWTSecretKeyPrevious.Reveal(), Algorithm: c.JWTAlgorithm, Life: life,
+	})
+}
+
+// openKeys opens the keys for serving, and does what the settings ask of them.
+func (s *Server) openKeys(ctx context.Context, o Options) (*keyring.Ring, error) {
+	c := s.config
+	ring, err := openRing(ctx, c, s.db, c.AccessTokenLife, o.Now())
+	if err != nil {
+		return nil, err
+	}
+	ids := ring.Secrets()
+	switch {
+	case c.JWTSecretKeyPrevious == "":
+	case len(ids) == 1:
+		s.log.Warn("JWT_SECRET_KEY_PREVIOUS opens nothing here. If the change of the secret is done, remove it; if not, it is not the secret before.", "fingerprint", ids[0])
+	default:
+		s.log.Info("the keys are sealed under JWT_SECRET_KEY and JWT_SECRET_KEY_PREVIOUS; once all replicas have the new one, remove the previous", "fingerprints", strings.Join(ids, " "))
+	}
+	return ring, nil
+}
+
+// signingKeys are the keys for access tokens as the issuer wants them.
+func signingKeys(ring *keyring.Ring) []token.Key {
+	var out []token.Key
+	all := ring.Keys(keyring.AccessSign)
+	for _, k := range all {
+		if k.RevokedAt.IsZero() {
+			to, until := keyring.Replaced(all, k)
+			out = append(out, token.Key{ID: k.Name, Algorithm: k.Algorithm, Material: k.Material, From: k.From, To: to, Until: until})
+		}
+	}
+	return out
+}
+
+func refreshKeys(ring *keyring.Ring) session.Keys {
+	return session.Keys{MAC: ring.Key(keyring.RefreshMAC), Derive: ring.Key(keyring.RefreshDerive)}
+}
+
+// followRing has those who use keys use the new ones when the ring changes, which
+// is looked at beside every poll of the revocations.
+func (s *Server) followRing(ring *keyring.Ring, issuer *token.Issuer, sessions *session.Store) {
+	s.ring = ring
+	ring.OnChange(func() {
+		if err := issuer.Use(signingKeys(ring)); err != nil {
+			s.log.Error("The keys for access tokens have changed and can't be used; this replica goes on with those that it has.", "error", err.Error())
+			return
+		}
+		sessions.Use(refreshKeys(ring))
+		s.log.Info("the keys have changed")
+	}, func(err error) {
+		s.log.Error("The keys have changed and can't be opened; this replica goes on with those that it has, and refuses tokens made with others. See docs/guides/keys.md.", "error", err.Error())
+	})
+	s.revoked.Beside(ring.Poll)
+}
+
+// adoptKeys does what JWT_ALGORITHM and the secrets ask for.
+func (s *Server) adoptKeys(ctx context.Context, k *flow.Keys) error {
+	next, old, err := k.Adopt(ctx, s.config.JWTAlgorithm)
+	if err != nil {
+		return err
+	}
+	if next.ID != "" {
+		s.log.Info("JWT_ALGORITHM has changed: a key for it is published, and signs once applications may know it", "algorithm", next.Algorithm, "key", next.Name, "from", next.From.UTC())
+	}
+	if len(old) > 0 {
+		s.log.Info("the change of JWT_SECRET_KEY is done: the one before opens nothing any more", "fingerprints", strings.Join(old, " "))
+	}
+	return nil
+}
+
+// rotateKeys replaces the key for access tokens when it is due.
+func rotateKeys(k *flow.Keys) job.Job {
+	return job.Job{Name: "rotate-keys", Every: time.Hour, Lease: 5 * time.Minute, Run: k.Due}
+}
+
+// OperatorKeys opens the keys for one command of the operator's: see [Operator].
+func OperatorKeys(ctx context.Context, c *config.Config, log, events *slog.Logger) (*flow.Keys, func() error, error) {
+	d, err := OpenDatabase(ctx, c, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	k, err := operatorKeys(ctx, c, d, log, events)
+	if err != nil {
+		return nil, nil, errors.Join(err, d.Close())
+	}
+	return k, d.Close, nil
+}
+
+func operatorKeys(ctx context.Context, c *config.Config, d *db.DB, log, events *slog.Logger) (*flow.Keys, error) {
+	if err := prepareOperator(ctx, c, d, log, secret.Random{}); err != nil {
+		return nil, err
+	}
+	ring, err := openRing(ctx, c, d, 0, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &flow.Keys{
+		DB: d, Ring: ring, Revoked: token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
+		Events: event.NewLog(events, secret.Random{}, time.Now, nil), Now: time.Now,
+	}, nil
+}

@@ -1,0 +1,185 @@
+package flow
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+)
+
+// Keys changes the ring: by the clock, by the settings at a start, and by the
+// operator. What it does all replicas know within a second.
+type Keys struct {
+	DB      *db.DB
+	Ring    *keyring.Ring
+	Revoked *token.Revocations
+	Events  *event.Log
+	// Period is how long a key signs access tokens; zero is without end.
+	Period time.Duration
+	Now    func() time.Time
+}
+
+// Why a key was rotated, in its event.
+const (
+	whyAge       = "age"
+	whyAlgorithm = "algorithm"
+	whySecret    = "secret"
+	whyAsked     = "asked"
+	whyRevoked   = "revoked"
+)
+
+// Forgeable are the purposes whose keys let somebody in who has them: those that
+// [Keys.RevokeForgeable] replaces.
+var Forgeable = []keyring.Purpose{keyring.AccessSign, keyring.RefreshMAC, keyring.RefreshDerive, keyring.CSRF}
+
+// Revocable are the purposes whose keys can be revoked one by one while servers
+// run, with what that costs.
+var Revocable = map[keyring.Purpose]string{
+	keyring.AccessSign: "every access token that it has signed is refused; applications get new ones with their refresh tokens",
+	keyring.RefreshMAC: "every refresh token is refused, so everybody is signed out when their access token expires",
+	keyring.CSRF:       "who is signed in with cookies has to load the page again",
+}
+
+// ErrNotRevocable is for a key that is of use to servers that run only together
+// with others.
+var ErrNotRevocable = fault.New(fault.Invalid, "key_not_revocable",
+	"This key can't be revoked by itself: see docs/guides/keys.md. After a leak, `gatehouse key revoke --everything` replaces what lets somebody in.")
+
+// Adopt does what the settings ask for when a server starts: where JWT_ALGORITHM
+// is another than the newest key's, a key for it is published, and signs once all
+// may know it. It returns that key, if it is so; and the fingerprints of older
+// secrets under which nothing is sealed any more.
+func (f *Keys) Adopt(ctx context.Context, algorithm string) (next keyring.Key, old []string, err error) {
+	keys := f.Ring.Keys(keyring.AccessSign)
+	other := keys[len(keys)-1].Algorithm != algorithm
+	_, standsBy := keyring.InForce(keys, f.Now())
+	if other || standsBy.ID == "" {
+		err = f.change(ctx, algorithm, func(tx *db.Tx, c *keyring.Change) error {
+			if c.NextAlgorithm() == algorithm {
+				// Another replica was faster, or there is nothing to do but to stand by.
+				_, _, err := c.Due(0)
+				return err
+			}
+			if next, err = c.Rotate(false); err == nil {
+				f.rotated(tx, next, whyAlgorithm, "", event.Origin{})
+			}
+			return err
+		})
+		if err != nil {
+			return next, nil, err
+		}
+	}
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+		if old, err = f.Ring.Unseal(tx); err == nil && len(old) > 0 {
+			f.Events.Append(tx, event.Event{Kind: event.KeyRotated, Outcome: event.Success, Detail: event.Detail{Reason: whySecret}})
+		}
+		return err
+	})
+	return next, old, err
+}
+
+// Due is the job: it replaces a key that has signed for the period, and deletes
+// those that have long been good for nothing.
+func (f *Keys) Due(ctx context.Context) error {
+	return f.change(ctx, "", func(tx *db.Tx, c *keyring.Change) error {
+		next, rotated, err := c.Due(f.Period)
+		if err == nil && rotated {
+			f.rotated(tx, next, whyAge, "", event.Origin{})
+		}
+		return err
+	})
+}
+
+// List returns all keys of the ring.
+func (f *Keys) List() []keyring.Key {
+	var out []keyring.Key
+	for _, p := range keyring.Purposes() {
+		out = append(out, f.Ring.Keys(p)...)
+	}
+	return out
+}
+
+// Rotate has the next key sign access tokens, and returns it with the time from
+// which it does: see [keyring.Change.Rotate]. Nobody notices.
+func (f *Keys) Rotate(ctx context.Context, atOnce bool, from event.Origin) (next keyring.Key, err error) {
+	err = f.change(ctx, "", func(tx *db.Tx, c *keyring.Change) error {
+		if next, err = c.Rotate(atOnce); err == nil {
+			f.rotated(tx, next, whyAsked, operator, from)
+		}
+		return err
+	})
+	return next, err
+}
+
+// Revoke ends keys by their names: what they signed is refused at once, and
+// another key takes over. It returns those that were not revoked before.
+func (f *Keys) Revoke(ctx context.Context, names []string, from event.Origin) (revoked []keyring.Key, err error) {
+	err = f.change(ctx, "", func(tx *db.Tx, c *keyring.Change) error {
+		if revoked, err = f.revoke(tx, c, names, from); err != nil {
+			return err
+		}
+		for _, k := range revoked {
+			if _, ok := Revocable[k.Purpose]; !ok {
+				return ErrNotRevocable
+			}
+		}
+		return nil
+	})
+	return revoked, err
+}
+
+// RevokeForgeable ends every key that lets somebody in, as after a leak of
+// JWT_SECRET_KEY together with the database or a backup: everybody is signed out.
+func (f *Keys) RevokeForgeable(ctx context.Context, from event.Origin) (revoked []keyring.Key, err error) {
+	err = f.change(ctx, "", func(tx *db.Tx, c *keyring.Change) error {
+		var names []string
+		for _, p := range Forgeable {
+			for _, k := range c.Keys[p] {
+				names = append(names, k.Name)
+			}
+		}
+		if revoked, err = f.revoke(tx, c, names, from); err == nil {
+			f.Revoked.EndBefore(tx, f.Now())
+		}
+		return err
+	})
+	return revoked, err
+}
+
+func (f *Keys) revoke(tx *db.Tx, c *keyring.Change, names []string, from event.Origin) ([]keyring.Key, error) {
+	revoked, err := c.Revoke(names...)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range revoked {
+		if k.Purpose == keyring.AccessSign {
+			f.Revoked.EndKey(tx, k.Name)
+		}
+		f.rotated(tx, k, whyRevoked, operator, from)
+	}
+	return revoked, nil
+}
+
+// rotated records what happened to a key.
+func (f *Keys) rotated(tx *db.Tx, k keyring.Key, why, by string, from event.Origin) {
+	f.Events.Append(tx, event.Event{
+		Kind: event.KeyRotated, Outcome: event.Success, Origin: from,
+		Detail: event.Detail{Reason: why, By: by, Key: k.Name, Purpose: string(k.Purpose)},
+	})
+}
+
+// change makes the keys that may be needed, which can take seconds, and then
+// changes the ring in one transaction.
+func (f *Keys) change(ctx context.Context, algorithm string, fn func(tx *db.Tx, c *keyring.Change) error) error {
+	fresh, err := f.Ring.Generate(algorithm)
+	if err != nil {
+		return err
+	}
+	return f.DB.Write(ctx, func(tx *db.Tx) error {
+		return f.Ring.Change(tx, fresh, f.Now(), func(c *keyring.Change) error { return fn(tx, c) })
+	})
+}
