@@ -46,7 +46,7 @@ func (r *run) startGatehouse(ctx context.Context, dbURL string, settings ...stri
 	defer log.Close()
 	cmd := exec.CommandContext(ctx, r.binary, "serve") //nolint:gosec // the binary that we built
 	cmd.Env = append([]string{
-		"PATH=" + os.Getenv("PATH"), "DATABASE_URL=" + dbURL, "JWT_SECRET_KEY=" + master, "LISTEN_ADDR=" + public, "ADMIN_LISTEN_ADDR=" + admin,
+		"PATH=" + os.Getenv("PATH"), "DATABASE_URL=" + dbURL, "JWT_SECRET_KEY=" + master, "EVENT_KEY=" + eventKey, "LISTEN_ADDR=" + public, "ADMIN_LISTEN_ADDR=" + admin,
 	}, settings...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = r.folder, log, log
 	began := time.Now()

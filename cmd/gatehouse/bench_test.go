@@ -52,7 +52,7 @@ func TestBenchMeasuresAServer(t *testing.T) {
 	c, err := config.Load(config.Source{
 		Environ: []string{
 			"DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "x.db"), "LISTEN_ADDR=127.0.0.1:0", "ADMIN_LISTEN_ADDR=127.0.0.1:0",
-			"JWT_SECRET_KEY=q7Vx2mZp9LtRw4KcYb8NsHf3GdJ6TaEu", "BCRYPT_COST=4",
+			"EVENT_KEY=Hs4kPz8vWd2Qx7LmTn5RbYc9JgFa3EuK", "JWT_SECRET_KEY=q7Vx2mZp9LtRw4KcYb8NsHf3GdJ6TaEu", "BCRYPT_COST=4",
 		},
 		ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
 	})

@@ -68,7 +68,7 @@ func gatehouse(t *testing.T, database string, args ...string) *exec.Cmd {
 	c := exec.Command(args[0], args[1:]...)
 	c.Dir = t.TempDir()
 	c.Env = []string{asGatehouse + "=1", "PATH=" + os.Getenv("PATH"), "DATABASE_URL=sqlite:" + database, "LISTEN_ADDR=127.0.0.1:0",
-		"ADMIN_LISTEN_ADDR=127.0.0.1:0", "BCRYPT_COST=4", "JWT_SECRET_KEY=q7Vx2mZp9LtRw4KcYb8NsHf3GdJ6TaEu"}
+		"ADMIN_LISTEN_ADDR=127.0.0.1:0", "BCRYPT_COST=4", "EVENT_KEY=Hs4kPz8vWd2Qx7LmTn5RbYc9JgFa3EuK", "JWT_SECRET_KEY=q7Vx2mZp9LtRw4KcYb8NsHf3GdJ6TaEu"}
 	return c
 }
 

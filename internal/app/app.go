@@ -44,6 +44,7 @@ type Server struct {
 	log      *slog.Logger
 	db       *db.DB
 	hasher   *password.Hasher
+	breaches password.Breaches
 	setup    *flow.Setup
 	public   listener
 	admin    listener
@@ -51,10 +52,13 @@ type Server struct {
 
 	background context.CancelFunc
 	jobs       *job.Runner
+	sealing    *sealing
 	tally      *event.Tally
 	revoked    *token.Revocations
 	ring       *keyring.Ring
 	running    sync.WaitGroup // background work
+
+	closeBreaches func() error
 }
 
 // listener is one of the two ports.
@@ -102,6 +106,9 @@ func (s *Server) abandon() error {
 	if s.hasher != nil {
 		s.hasher.Close()
 	}
+	if s.closeBreaches != nil {
+		err = errors.Join(err, s.closeBreaches())
+	}
 	if s.db != nil {
 		err = errors.Join(err, s.db.Close())
 	}
@@ -122,12 +129,20 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	}
 	registry := prometheus.NewRegistry()
 	s.hasher = newHasher(s.config)
+	if s.breaches, s.closeBreaches, err = OpenBreaches(s.config, s.log, o.Now); err != nil {
+		return err
+	}
 	p, err := s.parts(o, ring, registry)
 	if err != nil {
 		return err
 	}
 	s.setup, s.tally = p.pages.Setup, p.tally
-	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, forgetSessions(s.db, o.Now), forgetRevocations(s.db, o.Now), forgetGuesses(s.db, o.Now), forgetDevices(s.db, o.Now), rotateKeys(p.keys))
+	if s.sealing, err = s.newSealing(p.events, o.Now); err != nil {
+		return err
+	}
+	jobs := append(s.sealing.jobs(), forgetSessions(s.db, o.Now), forgetRevocations(s.db, o.Now), forgetGuesses(s.db, o.Now), forgetDevices(s.db, o.Now), rotateKeys(p.keys))
+	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, jobs...)
+	s.sealing.observe(registry)
 	s.observe(registry, o)
 	if err := s.adoptKeys(ctx, p.keys); err != nil {
 		return err
@@ -145,10 +160,11 @@ func (s *Server) start(ctx context.Context, o Options) error {
 
 // parts is what the doors are made of.
 type parts struct {
-	tally *event.Tally
-	keys  *flow.Keys
-	api   *api.API
-	pages *page.Pages
+	tally  *event.Tally
+	keys   *flow.Keys
+	events *event.Log
+	api    *api.API
+	pages  *page.Pages
 }
 
 func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Registerer) (parts, error) {
@@ -173,9 +189,9 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	}
 	verified := c.EmailVerification == config.VerificationRequired
 	tell := notices(notice.NewOutbox(ring.Key(keyring.Outbox), random, o.Now), o.Now)
-	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: passwordPolicy(c), Random: random, Now: o.Now}
+	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: passwordPolicy(c, s.breaches), Random: random, Now: o.Now}
 	signIn := &flow.SignIn{
-		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Guard: s.guard(ring, events, tally, tell, o.Now),
+		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Guard: s.guard(ring, events, tally, tell, o.Now), Breaches: s.breachesAtSignIn(),
 		RequireVerified: verified, Count: count, Now: o.Now,
 	}
 	signOut := &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now}
@@ -184,6 +200,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		SignIn:       signIn,
 		Refresh:      &flow.Refresh{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Notices: tell, Count: count, Log: s.log, Now: o.Now},
 		SignOut:      signOut,
+		Strength:     &flow.Strength{Policy: s.strengthPolicy(), Count: count},
 		Authenticate: &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Tally: tally, Count: count, Now: o.Now},
 		Profile:      &flow.Profile{DB: s.db, Events: events, Count: count, Now: o.Now},
 		Tokens:       issuer,
@@ -191,9 +208,10 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		Now:          o.Now,
 	}
 	return parts{
-		tally: tally,
-		keys:  &flow.Keys{DB: s.db, Ring: ring, Revoked: s.revoked, Events: events, Period: c.JWTKeyRotation, Now: o.Now},
-		api:   doors,
+		tally:  tally,
+		events: events,
+		keys:   &flow.Keys{DB: s.db, Ring: ring, Revoked: s.revoked, Events: events, Period: c.JWTKeyRotation, Now: o.Now},
+		api:    doors,
 		pages: &page.Pages{
 			Setup:  &flow.Setup{DB: s.db, Accounts: accounts, Events: events, Count: count, Random: random, Now: o.Now},
 			SignIn: signIn, Refresh: doors.Refresh, SignOut: signOut, Authenticate: doors.Authenticate, Profile: doors.Profile, Cookies: cookies,

@@ -46,6 +46,9 @@ func each(t *testing.T, test func(h *house), settings ...string) {
 // secretKey is the JWT_SECRET_KEY of the tests' servers.
 const secretKey = "q7Vx2mZp9LtRw4KcYb8NsHf3GdJ6TaEu"
 
+// eventKey is their EVENT_KEY.
+const eventKey = "Hs4kPz8vWd2Qx7LmTn5RbYc9JgFa3EuK"
+
 // open starts a server as `gatehouse serve` does. It is quick at hashing unless
 // the settings say otherwise.
 func open(t *testing.T, dbURL string, settings ...string) *house {
@@ -58,7 +61,7 @@ func openAt(t *testing.T, dbURL string, now func() time.Time, settings ...string
 	t.Helper()
 	environ := append([]string{
 		"DATABASE_URL=" + dbURL, "LISTEN_ADDR=127.0.0.1:0", "ADMIN_LISTEN_ADDR=127.0.0.1:0",
-		"JWT_SECRET_KEY=" + secretKey, "BCRYPT_COST=4", "LOG_LEVEL=DEBUG",
+		"JWT_SECRET_KEY=" + secretKey, "EVENT_KEY=" + eventKey, "BCRYPT_COST=4", "LOG_LEVEL=DEBUG",
 	}, settings...)
 	last := map[string]string{}
 	for _, e := range environ {

@@ -71,10 +71,16 @@ func masterSecret(c *config.Config) (string, error) {
 	if c.JWTSecretKey != "" {
 		return c.JWTSecretKey.Reveal(), nil
 	}
+	return keptSecret(c, secretFile)
+}
+
+// keptSecret returns the secret that is kept beside the data under this name,
+// which it makes if need be.
+func keptSecret(c *config.Config, name string) (string, error) {
 	if err := os.MkdirAll(c.DataDir(), 0o700); err != nil {
 		return "", fmt.Errorf("the folder for generated secrets can't be made: %w", err)
 	}
-	path := filepath.Join(c.DataDir(), secretFile)
+	path := filepath.Join(c.DataDir(), name)
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // beside the data
 	if errors.Is(err, fs.ErrExist) {
 		b, err := os.ReadFile(path) //nolint:gosec // beside the data
@@ -104,17 +110,21 @@ func Operator(ctx context.Context, c *config.Config, log, events *slog.Logger) (
 	if err := prepareOperator(ctx, c, d, log, random); err != nil {
 		return nil, nil, errors.Join(err, d.Close())
 	}
+	breaches, closeBreaches, err := OpenBreaches(c, log, time.Now)
+	if err != nil {
+		return nil, nil, errors.Join(err, d.Close())
+	}
 	hasher := newHasher(c)
 	o := &flow.Operator{
 		DB:       d,
-		Accounts: &flow.NewAccounts{Hasher: hasher, Policy: passwordPolicy(c), Random: random, Now: time.Now},
+		Accounts: &flow.NewAccounts{Hasher: hasher, Policy: passwordPolicy(c, breaches), Random: random, Now: time.Now},
 		Revoked:  token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
 		Events:   event.NewLog(events, random, time.Now, nil),
 		Notices:  func(ctx context.Context) (*flow.Notices, error) { return operatorNotices(ctx, c, d) },
 		Lockout:  func(ctx context.Context) (*lockout.Store, error) { return operatorLockout(ctx, c, d) },
 		Now:      time.Now,
 	}
-	return o, func() error { hasher.Close(); return d.Close() }, nil
+	return o, func() error { hasher.Close(); return errors.Join(closeBreaches(), d.Close()) }, nil
 }
 
 func prepareOperator(ctx context.Context, c *config.Config, d *db.DB, log *slog.Logger, random secret.Random) error {

@@ -37,7 +37,7 @@ type sealing struct {
 	anchor  *outbound.Sink // nil: none
 	forward *outbound.Sink // nil: none
 
-	mu       sync.Mutex
+	mu      sync.Mutex
 	unsent  error // why the last checkpoint is not with the anchor
 	printed time.Time
 }

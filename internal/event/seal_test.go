@@ -23,7 +23,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
 )
 
-const logKey = "a key for the tests of the event log, long enough" //gitleaks:allow
+const logKey = "a key for the tests of the event log, long enough"
 
 // sealed is a desk whose log is sealed.
 type sealed struct {
@@ -464,7 +464,7 @@ func TestLOG1_OnlyTheLogsKeySigns(t *testing.T) {
 		if _, err := event.ParseCheckpoint(first.Note, s.State().Origin.Verifier); err != nil {
 			t.Error(err)
 		}
-		stranger := event.NewSealer(d, "another key, which is long enough as well, and wrong", s.now) //gitleaks:allow
+		stranger := event.NewSealer(d, "another key, which is long enough as well, and wrong", s.now)
 		s.many(t, 2)
 		c, err := stranger.Seal(ctx)
 		if state := stranger.State(); err != nil || c.Note != "" || state.Signs || state.Size != 4 {

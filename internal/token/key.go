@@ -112,9 +112,9 @@ func newKey(k Key) (*key, error) {
 			return nil, err
 		}
 	}
-	out.signer, err = jose.NewSigner(
-		jose.SigningKey{Algorithm: out.algorithm, Key: jose.JSONWebKey{Key: private, KeyID: k.ID}},
-		(&jose.SignerOptions{}).WithType(Type))
+	// go-jose leaves the kid of a symmetric key out, so it is set for all.
+	out.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: out.algorithm, Key: private},
+		(&jose.SignerOptions{}).WithType(Type).WithHeader("kid", k.ID))
 	return out, err
 }
 
