@@ -27,6 +27,9 @@ type process struct {
 // master is the JWT_SECRET_KEY of every server here.
 const master = "q7Vx2mZp9LtRw4KcYb8NsHf3GdJ6TaEu"
 
+// eventKey is the EVENT_KEY of every server here.
+const eventKey = "Hs4kPz8vWd2Qx7LmTn5RbYc9JgFa3EuK" //gitleaks:allow
+
 // startGatehouse starts the binary on a database and waits until it is ready.
 // The settings are NAME=value.
 func (r *run) startGatehouse(ctx context.Context, dbURL string, settings ...string) (*process, error) {

@@ -132,6 +132,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		"PASSWORD_REQUIRE_UPPERCASE=true", "PASSWORD_REQUIRE_LOWERCASE=true", "PASSWORD_REQUIRE_DIGIT=true", "PASSWORD_REQUIRE_SYMBOL=true",
 		"PASSWORD_BREACH=File", "PASSWORD_BREACH_FILE=/var/lib/pwned", "PASSWORD_BREACH_API_URL=https://pwned.acme.org/v3/", "PASSWORD_BREACH_AWAY=REFUSE", "PASSWORD_BREACH_AT_SIGN_IN=false",
 		"LOCKOUT_AFTER=10", "LOCKOUT_DELAY_SECONDS=900", "ARGON2_MEMORY_MIB=1024", "ARGON2_PASSES=64", "PASSWORD_PEPPER="+goodPepper, "PASSWORD_PEPPER_PREVIOUS="+goodPepper+"1",
+		"EVENT_KEY="+goodPepper+"2", "EVENT_ANCHOR=file:/mnt/anchor", "EVENT_FORWARD=syslog+tls://logs.acme.org:6514?ca=/etc/ca.pem",
 		"BCRYPT_COST=16", "EMAIL_VERIFICATION=required", "REGISTRATION=closed",
 	)
 	want := &Config{
@@ -147,6 +148,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		PasswordRequireUppercase: true, PasswordRequireLowercase: true, PasswordRequireDigit: true, PasswordRequireSymbol: true,
 		PasswordBreach: BreachFile, PasswordBreachFile: "/var/lib/pwned", PasswordBreachAPIURL: "https://pwned.acme.org/v3", PasswordBreachAway: BreachAwayRefuse,
 		LockoutAfter: 10, LockoutDelay: 15 * time.Minute, Argon2MemoryMiB: 1024, Argon2Passes: 64, PasswordPepper: goodPepper, PasswordPepperPrevious: goodPepper + "1",
+		EventKey: goodPepper + "2", EventAnchor: "file:/mnt/anchor", EventForward: "syslog+tls://logs.acme.org:6514?ca=/etc/ca.pem",
 		EmailVerification: VerificationRequired, Registration: RegistrationClosed,
 	}
 	if diff := cmp.Diff(want, got, sameConfig, cmpopts.IgnoreFields(Config{}, "Warnings")); diff != "" {

@@ -1,10 +1,3 @@
-// Package outbound carries lines out of the server to where an operator wants
-// them: to a file, to an HTTP collector, or to a syslog server.
-//
-// What is promised: Send returns nil only once the lines are where they were to
-// go, as far as the protocol tells: on disk, or accepted with 2xx. Syslog
-// acknowledges nothing; there, they were handed to the connection. It never
-// hangs longer than its context or ten seconds.
 package outbound
 
 import (
@@ -27,7 +20,11 @@ import (
 // sendTime bounds one Send.
 const sendTime = 10 * time.Second
 
-// Sink is a place for lines.
+// Sink is a place for lines: a file, an HTTP collector, or a syslog server.
+//
+// Send returns nil only once the lines are where they were to go, as far as the
+// protocol tells: on disk, or accepted with 2xx. Syslog acknowledges nothing;
+// there, they were handed to the connection.
 type Sink struct {
 	target *url.URL
 	send   func(ctx context.Context, lines []Line) error

@@ -73,9 +73,10 @@ INSERT INTO event_head (one, size, root, from_tx)
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION event_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF TG_TABLE_NAME = 'event' AND TG_OP = 'DELETE' AND EXISTS (SELECT 1 FROM event_leaf AS l
-    JOIN event_retired AS r ON l.n >= r.n AND l.n < r.until WHERE l.event_id = OLD.id) THEN
-    RETURN OLD;
+  IF TG_TABLE_NAME = 'event' AND TG_OP = 'DELETE' THEN
+    IF EXISTS (SELECT 1 FROM event_leaf AS l JOIN event_retired AS r ON l.n >= r.n AND l.n < r.until WHERE l.event_id = OLD.id) THEN
+      RETURN OLD;
+    END IF;
   END IF;
   RAISE EXCEPTION 'events are append-only';
 END $$;
