@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
 )
 
 // Job is one entry of the timetable.
@@ -106,7 +107,11 @@ func (r *Runner) Try(ctx context.Context, j Job) (ran bool, err error) {
 		l.Due, l.Failed = began, false
 	case failure != nil:
 		text = storable(failure.Error())
-		r.log.Error("A background job failed; it will be tried again when it is due.", "job", j.Name, "error", text)
+		level := slog.LevelError
+		if fault.KindOf(failure) == fault.Unavailable {
+			level = slog.LevelWarn // the database is away, which others tell of
+		}
+		r.log.Log(ctx, level, "A background job failed; it will be tried again when it is due.", "job", j.Name, "error", text)
 	}
 	r.note(j.Name, l)
 	// The row is given back even if the context has ended meanwhile, so that the
