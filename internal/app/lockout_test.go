@@ -165,6 +165,27 @@ func TestPW4_TheOwnerIsNotLockedOut(t *testing.T) {
 	}, behindProxy)
 }
 
+// After signing out everywhere no browser is known any more.
+func TestPW4_LogoutAllForgetsDevices(t *testing.T) {
+	each(t, func(h *house) {
+		h.register("ada@example.org")
+		b := h.browser()
+		b.signIn("ada@example.org")
+		if err := h.operator().Unlock(h.Context(), "ada@example.org", originOfTests); err != nil {
+			h.Fatal(err)
+		}
+		if a := b.send(request{method: "POST", path: "/v1/logout-all", header: b.csrf()}); a.status != 204 {
+			h.Fatalf("%d %s", a.status, a.text)
+		}
+		for i := range 80 {
+			h.expect(401, "invalid_credentials", wrong("ada@example.org", i))
+		}
+		if a := b.send(request{method: "POST", path: "/v1/login", body: cookieCredentials{credentials{"ada@example.org", passphrase}, true}}); a.str("code") != "account_locked" {
+			h.Errorf("a forgotten device: %d %s", a.status, a.text)
+		}
+	}, behindProxy)
+}
+
 // A program that signs in many times at once with the right password is let in
 // each time.
 func TestPW4_TheRightPasswordManyTimesAtOnce(t *testing.T) {
