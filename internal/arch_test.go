@@ -28,7 +28,7 @@ var floors = map[string]int{
 	"internal/lockout":  2,
 	"internal/notice":   2,
 	"internal/password": 1, "internal/breach": 1, "internal/db": 1, "internal/keyring": 1,
-	"internal/config": 0, "internal/secret": 0, "internal/fault": 0,
+	"internal/config": 0, "internal/secret": 0, "internal/fault": 0, "internal/outbound": 0,
 }
 
 // sideways are the floors whose rooms may import one another.
@@ -38,7 +38,7 @@ var sideways = map[int]bool{0: true, 1: true}
 var readsConfig = map[string]bool{"cmd/gatehouse": true, "internal/app": true}
 
 // seesHTTP may import net/http.
-var seesHTTP = map[string]bool{"internal/app": true, "internal/api": true, "internal/page": true, "internal/web": true, "internal/bench": true, "bench": true}
+var seesHTTP = map[string]bool{"internal/app": true, "internal/api": true, "internal/page": true, "internal/web": true, "internal/bench": true, "bench": true, "internal/outbound": true}
 
 type goPackage struct {
 	ImportPath string

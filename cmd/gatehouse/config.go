@@ -7,18 +7,29 @@ import (
 )
 
 type configCommand struct {
-	JSON bool `name:"json" help:"Print JSON."`
+	Show      configShow      `cmd:"" default:"withargs" help:"Show the settings in force and where each came from."`
+	Calibrate configCalibrate `cmd:"" help:"Measure how long hashing a password takes here, and print the settings that fit."`
 }
 
 func (configCommand) Help() string {
+	return `Examples:
+  gatehouse config --env-file /etc/gatehouse/env
+  gatehouse config calibrate`
+}
+
+type configShow struct {
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+func (configShow) Help() string {
 	return `Secrets are shown as asterisks. If the settings would not start the server it says so, all at once, and exits 78.
 
 Example:
-  gatehouse config --env-file /etc/gatehouse/env`
+  gatehouse config show --env-file /etc/gatehouse/env`
 }
 
 // Run prints the settings.
-func (c configCommand) Run(t *terminal) error {
+func (c configShow) Run(t *terminal) error {
 	settings, _, err := t.settings()
 	if err != nil {
 		return c.refused(t, err)
@@ -36,7 +47,7 @@ func (c configCommand) Run(t *terminal) error {
 }
 
 // refused prints the faults for programs; the error itself is for people.
-func (c configCommand) refused(t *terminal, err error) error {
+func (c configShow) refused(t *terminal, err error) error {
 	var faults *config.Faults
 	if c.JSON && errors.As(err, &faults) {
 		return errors.Join(err, t.json(faults))

@@ -40,6 +40,7 @@ type commands struct {
 	Session sessionCommand `cmd:"" help:"List and end sessions."`
 	Key     keyCommand     `cmd:"" help:"List, rotate and revoke the keys of the installation."`
 	Client  clientCommand  `cmd:"" help:"Register applications, list them, rotate their secrets and delete them."`
+	Breach  breachCommand  `cmd:"" help:"Build the filter of breached passwords, and ask it."`
 	Bench   benchCommand   `cmd:"" help:"Put a load on a server and measure its answers."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -19,14 +19,15 @@ import (
 )
 
 type userCommand struct {
-	Create  userCreate  `cmd:"" help:"Create an account."`
-	List    userList    `cmd:"" help:"List accounts, the oldest first."`
-	Show    userShow    `cmd:"" help:"Show one account and its sessions."`
-	Disable userDisable `cmd:"" help:"Disable an account and end its sessions."`
-	Enable  userEnable  `cmd:"" help:"Let a disabled account sign in again."`
-	Verify  userVerify  `cmd:"" help:"Mark an account's address as verified."`
-	Unlock  userUnlock  `cmd:"" help:"Forget the wrong passwords that were tried at an account."`
-	Roles   userRoles   `cmd:"" help:"Show or set an account's roles."`
+	Create   userCreate   `cmd:"" help:"Create an account."`
+	List     userList     `cmd:"" help:"List accounts, the oldest first."`
+	Show     userShow     `cmd:"" help:"Show one account and its sessions."`
+	Disable  userDisable  `cmd:"" help:"Disable an account and end its sessions."`
+	Enable   userEnable   `cmd:"" help:"Let a disabled account sign in again."`
+	Verify   userVerify   `cmd:"" help:"Mark an account's address as verified."`
+	Repepper userRepepper `cmd:"" help:"Seal all password hashes under the pepper in force."`
+	Unlock   userUnlock   `cmd:"" help:"Forget the wrong passwords that were tried at an account."`
+	Roles    userRoles    `cmd:"" help:"Show or set an account's roles."`
 }
 
 func (userCommand) Help() string {

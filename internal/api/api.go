@@ -30,6 +30,7 @@ type API struct {
 	SignOut      *flow.SignOut
 	Authenticate *flow.Authenticate
 	Profile      *flow.Profile
+	Strength     *flow.Strength
 	Tokens       *token.Issuer
 	Cookies      *web.Cookies
 	Now          func() time.Time
@@ -48,6 +49,7 @@ func (a *API) operations() map[string]web.Handler {
 	return map[string]web.Handler{
 		"POST /v1/register":          a.register,
 		"POST /v1/login":             a.login,
+		"POST /v1/password/strength": a.strength,
 		"POST /v1/token/refresh":     a.refresh,
 		"POST /v1/logout":            a.logout,
 		"POST /v1/logout-all":        a.signedIn(a.logoutAll),

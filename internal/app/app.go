@@ -44,6 +44,7 @@ type Server struct {
 	log      *slog.Logger
 	db       *db.DB
 	hasher   *password.Hasher
+	breaches password.Breaches
 	setup    *flow.Setup
 	public   listener
 	admin    listener
@@ -55,6 +56,8 @@ type Server struct {
 	revoked    *token.Revocations
 	ring       *keyring.Ring
 	running    sync.WaitGroup // background work
+
+	closeBreaches func() error
 }
 
 // listener is one of the two ports.
@@ -102,6 +105,9 @@ func (s *Server) abandon() error {
 	if s.hasher != nil {
 		s.hasher.Close()
 	}
+	if s.closeBreaches != nil {
+		err = errors.Join(err, s.closeBreaches())
+	}
 	if s.db != nil {
 		err = errors.Join(err, s.db.Close())
 	}
@@ -122,6 +128,9 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	}
 	registry := prometheus.NewRegistry()
 	s.hasher = newHasher(s.config)
+	if s.breaches, s.closeBreaches, err = OpenBreaches(s.config, s.log, o.Now); err != nil {
+		return err
+	}
 	p, err := s.parts(o, ring, registry)
 	if err != nil {
 		return err
@@ -173,9 +182,9 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	}
 	verified := c.EmailVerification == config.VerificationRequired
 	tell := notices(notice.NewOutbox(ring.Key(keyring.Outbox), random, o.Now), o.Now)
-	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: passwordPolicy(c), Random: random, Now: o.Now}
+	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: passwordPolicy(c, s.breaches), Random: random, Now: o.Now}
 	signIn := &flow.SignIn{
-		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Guard: s.guard(ring, events, tally, tell, o.Now),
+		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Guard: s.guard(ring, events, tally, tell, o.Now), Breaches: s.breachesAtSignIn(),
 		RequireVerified: verified, Count: count, Now: o.Now,
 	}
 	signOut := &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now}
@@ -184,6 +193,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		SignIn:       signIn,
 		Refresh:      &flow.Refresh{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Notices: tell, Count: count, Log: s.log, Now: o.Now},
 		SignOut:      signOut,
+		Strength:     &flow.Strength{Policy: s.strengthPolicy(), Count: count},
 		Authenticate: &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Tally: tally, Count: count, Now: o.Now},
 		Profile:      &flow.Profile{DB: s.db, Events: events, Count: count, Now: o.Now},
 		Tokens:       issuer,

@@ -104,17 +104,21 @@ func Operator(ctx context.Context, c *config.Config, log, events *slog.Logger) (
 	if err := prepareOperator(ctx, c, d, log, random); err != nil {
 		return nil, nil, errors.Join(err, d.Close())
 	}
+	breaches, closeBreaches, err := OpenBreaches(c, log, time.Now)
+	if err != nil {
+		return nil, nil, errors.Join(err, d.Close())
+	}
 	hasher := newHasher(c)
 	o := &flow.Operator{
 		DB:       d,
-		Accounts: &flow.NewAccounts{Hasher: hasher, Policy: passwordPolicy(c), Random: random, Now: time.Now},
+		Accounts: &flow.NewAccounts{Hasher: hasher, Policy: passwordPolicy(c, breaches), Random: random, Now: time.Now},
 		Revoked:  token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
 		Events:   event.NewLog(events, random, time.Now, nil),
 		Notices:  func(ctx context.Context) (*flow.Notices, error) { return operatorNotices(ctx, c, d) },
 		Lockout:  func(ctx context.Context) (*lockout.Store, error) { return operatorLockout(ctx, c, d) },
 		Now:      time.Now,
 	}
-	return o, func() error { hasher.Close(); return d.Close() }, nil
+	return o, func() error { hasher.Close(); return errors.Join(closeBreaches(), d.Close()) }, nil
 }
 
 func prepareOperator(ctx context.Context, c *config.Config, d *db.DB, log *slog.Logger, random secret.Random) error {

@@ -27,6 +27,7 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 		h.expect(400, "password_too_short", request{method: "POST", path: "/v1/register", body: credentials{"b@example.org", "short"}})
 		h.expect(401, "invalid_credentials", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", "wrong password, quite"}})
 		h.expect(400, "required", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", ""}})
+		h.expect(200, "", request{method: "POST", path: "/v1/password/strength", body: map[string]string{"password": passphrase}})
 		h.expect(401, "invalid_refresh_token", refreshing("gatehouse_rt_nonsense"))
 		h.expect(400, "required", refreshing(""))
 

@@ -1,10 +1,17 @@
 package app
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
+	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/breach"
 	"github.com/gatehouse-auth/gatehouse/internal/config"
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/outbound"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 )
 
@@ -17,9 +24,48 @@ func newHasher(c *config.Config) *password.Hasher {
 	return password.New(p)
 }
 
+// OpenBreaches returns what knows the passwords that attackers try first, and
+// what closes it. Nothing is asked of a server yet.
+func OpenBreaches(c *config.Config, log *slog.Logger, now func() time.Time) (password.Breaches, func() error, error) {
+	none := func() error { return nil }
+	switch c.PasswordBreach {
+	case config.BreachOff:
+		return breach.None{}, none, nil
+	case config.BreachFile:
+		f, err := breach.OpenFile(c.PasswordBreachFile, now, func(err error) {
+			log.Warn("PASSWORD_BREACH_FILE was replaced by a file that can't be used; the one before is kept.", "error", err.Error())
+		})
+		if err != nil {
+			return nil, nil, fault.New(fault.Invalid, "breach_filter_unusable",
+				"PASSWORD_BREACH_FILE can't be used. Name a file that `gatehouse breach build` made, or set PASSWORD_BREACH=embedded.").Because(err)
+		}
+		return f, f.Close, nil
+	case config.BreachAPI:
+		site, err := outbound.NewSite(outbound.Config{
+			URL: c.PasswordBreachAPIURL, Timeout: breachTimeout, MostBytes: 1 << 20, Header: map[string]string{"Add-Padding": "true"},
+		})
+		if err != nil {
+			return nil, nil, fmt.Errorf("PASSWORD_BREACH_API_URL: %w", err)
+		}
+		return &breach.API{
+			Fetch:  func(ctx context.Context, prefix string) ([]byte, error) { return site.Get(ctx, "range", prefix) },
+			Refuse: c.PasswordBreachAway == config.BreachAwayRefuse, Now: now,
+			Away: func(err error) {
+				log.Warn("PASSWORD_BREACH_API_URL can't be asked whether passwords have been in a breach; PASSWORD_BREACH_AWAY says what becomes of them.", "error", err.Error())
+			},
+		}, none, nil
+	default:
+		return breach.List{}, none, nil
+	}
+}
+
+// breachTimeout is how long a new password waits for the server.
+const breachTimeout = 2 * time.Second
+
 // passwordPolicy returns what new passwords must be.
-func passwordPolicy(c *config.Config) password.Policy {
+func passwordPolicy(c *config.Config, breaches password.Breaches) password.Policy {
 	return password.Policy{
+		Breaches:  breaches,
 		MinLength: c.PasswordMinLength,
 		Require: password.Require{
 			Uppercase: c.PasswordRequireUppercase, Lowercase: c.PasswordRequireLowercase,
@@ -42,4 +88,23 @@ func siteNames(publicURL string) []string {
 		host = host[:i]
 	}
 	return append(names, host)
+}
+
+// breachesAtSignIn is what passwords in use are held against, or nil.
+func (s *Server) breachesAtSignIn() password.Breaches {
+	if !s.config.PasswordBreachAtSignIn {
+		return nil
+	}
+	return s.breaches
+}
+
+// strengthPolicy is the policy for passwords that are being typed. It asks no
+// other server: from the hashes of a password's beginnings, one after another,
+// that could tell more than from the whole one's.
+func (s *Server) strengthPolicy() password.Policy {
+	known := s.breaches
+	if s.config.PasswordBreach == config.BreachAPI {
+		known = breach.List{}
+	}
+	return passwordPolicy(s.config, known)
 }

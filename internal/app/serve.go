@@ -61,7 +61,7 @@ func (s *Server) Stop() error {
 	s.background()
 	s.running.Wait()
 	s.hasher.Close()
-	return errors.Join(err, notClosed(s.admin.http.Close()), s.db.Close())
+	return errors.Join(err, notClosed(s.admin.http.Close()), s.closeBreaches(), s.db.Close())
 }
 
 func notClosed(err error) error {

@@ -61,6 +61,27 @@ const (
 	RegistrationClosed Registration = "closed"
 )
 
+// Breach says which passwords are refused as known to attackers.
+type Breach string
+
+// The list in the program, a filter file beside it, a server beside it, or
+// nothing at all.
+const (
+	BreachEmbedded Breach = "embedded"
+	BreachFile     Breach = "file"
+	BreachAPI      Breach = "api"
+	BreachOff      Breach = "off"
+)
+
+// BreachAway says what becomes of passwords while that server is away.
+type BreachAway string
+
+// The two ways.
+const (
+	BreachAwayAllow  BreachAway = "allow"
+	BreachAwayRefuse BreachAway = "refuse"
+)
+
 // SameSite is what requests from other sites bring cookies.
 type SameSite string
 
@@ -165,6 +186,14 @@ type Config struct {
 	// Argon2MemoryMiB and Argon2Passes are argon2id's parameters (RFC 9106): 19 to
 	// 1024, and 2 to 64.
 	Argon2MemoryMiB, Argon2Passes int
+	// PasswordBreach says which passwords are refused as known to attackers;
+	// PasswordBreachFile is a path and PasswordBreachAPIURL a URL for two of its
+	// ways, and PasswordBreachAtSignIn asks it about passwords in use as well.
+	PasswordBreach         Breach
+	PasswordBreachFile     string
+	PasswordBreachAPIURL   string
+	PasswordBreachAway     BreachAway
+	PasswordBreachAtSignIn bool
 	// PasswordPepper seals the stored hashes; it may be empty. What
 	// PasswordPepperPrevious sealed can be opened.
 	PasswordPepper, PasswordPepperPrevious Secret

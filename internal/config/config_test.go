@@ -101,6 +101,7 @@ func TestDefaults(t *testing.T) {
 		RefreshReuseGrace: 10 * time.Second, RefreshRetry: 24 * time.Hour,
 		SessionsPerAccount: 50, CookieHTTPOnly: true, CookieSameSite: SameSiteStrict,
 		LockoutAfter: 5, LockoutDelay: 30 * time.Second,
+		PasswordBreach: BreachEmbedded, PasswordBreachAPIURL: "https://api.pwnedpasswords.com", PasswordBreachAway: BreachAwayAllow, PasswordBreachAtSignIn: true,
 		PasswordMinLength: 15, PasswordHash: "bcrypt", BcryptCost: 12, Argon2MemoryMiB: 19, Argon2Passes: 2,
 		EmailVerification: VerificationOptional, Registration: RegistrationOpen,
 	}
@@ -129,6 +130,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		"REFRESH_REUSE_GRACE_SECONDS=0", "REFRESH_RETRY_HOURS=72",
 		"SESSIONS_PER_ACCOUNT=1000", "SESSION_COOKIE_SECURE=true", "SESSION_COOKIE_HTTPONLY=TRUE", "SESSION_COOKIE_SAMESITE=Lax", "PASSWORD_MIN_LENGTH=8", "PASSWORD_HASH=Argon2id",
 		"PASSWORD_REQUIRE_UPPERCASE=true", "PASSWORD_REQUIRE_LOWERCASE=true", "PASSWORD_REQUIRE_DIGIT=true", "PASSWORD_REQUIRE_SYMBOL=true",
+		"PASSWORD_BREACH=File", "PASSWORD_BREACH_FILE=/var/lib/pwned", "PASSWORD_BREACH_API_URL=https://pwned.acme.org/v3/", "PASSWORD_BREACH_AWAY=REFUSE", "PASSWORD_BREACH_AT_SIGN_IN=false",
 		"LOCKOUT_AFTER=10", "LOCKOUT_DELAY_SECONDS=900", "ARGON2_MEMORY_MIB=1024", "ARGON2_PASSES=64", "PASSWORD_PEPPER="+goodPepper, "PASSWORD_PEPPER_PREVIOUS="+goodPepper+"1",
 		"BCRYPT_COST=16", "EMAIL_VERIFICATION=required", "REGISTRATION=closed",
 	)
@@ -143,6 +145,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		AccessTokenLife: 30 * time.Minute, RefreshTokenLife: 90 * day, SessionMaxLife: 90 * day,
 		RefreshRetry: 72 * time.Hour, SessionsPerAccount: 1000, CookieSecure: true, CookieHTTPOnly: true, CookieSameSite: SameSiteLax, PasswordMinLength: 8, PasswordHash: "argon2id", BcryptCost: 16,
 		PasswordRequireUppercase: true, PasswordRequireLowercase: true, PasswordRequireDigit: true, PasswordRequireSymbol: true,
+		PasswordBreach: BreachFile, PasswordBreachFile: "/var/lib/pwned", PasswordBreachAPIURL: "https://pwned.acme.org/v3", PasswordBreachAway: BreachAwayRefuse,
 		LockoutAfter: 10, LockoutDelay: 15 * time.Minute, Argon2MemoryMiB: 1024, Argon2Passes: 64, PasswordPepper: goodPepper, PasswordPepperPrevious: goodPepper + "1",
 		EmailVerification: VerificationRequired, Registration: RegistrationClosed,
 	}

@@ -92,7 +92,7 @@ func TestDB3_NothingLeaks(t *testing.T) {
 // shown reports whether the setting is one whose accepted value is public.
 func shown(name string) bool {
 	switch name {
-	case "PUBLIC_URL", "JWT_ISSUER", "JWT_AUDIENCE", "DATABASE_URL", "MIGRATE_DATABASE_URL":
+	case "PUBLIC_URL", "JWT_ISSUER", "JWT_AUDIENCE", "DATABASE_URL", "MIGRATE_DATABASE_URL", "PASSWORD_BREACH_FILE", "PASSWORD_BREACH_API_URL":
 		// The databases' hosts and users are shown; TestReport and
 		// FuzzDatabaseURL see to their passwords.
 		return true

@@ -19,6 +19,12 @@ var refusals = []struct {
 }{
 	{name: "ENV-1 words that are none", environ: []string{"ENVIRONMENT=prod", "LOG_LEVEL=verbose", "MIGRATE=yes", "PUBLIC_URL=https://auth.acme.org", "JWT_SECRET_KEY=" + goodKey, "EMAIL_VERIFICATION=on", "REGISTRATION=no", "ADMIN_PPROF=1", "JWT_ALGORITHM=none", "PASSWORD_HASH=md5"},
 		settings: "ENVIRONMENT LOG_LEVEL ADMIN_PPROF MIGRATE JWT_ALGORITHM PASSWORD_HASH EMAIL_VERIFICATION REGISTRATION"},
+	{name: "PW-3 breaches", environ: []string{"PASSWORD_BREACH=file", "PASSWORD_BREACH_API_URL=https://u:p@x.example", "PASSWORD_BREACH_AWAY=wait", "PASSWORD_BREACH_AT_SIGN_IN=1"},
+		settings: "PASSWORD_BREACH_FILE PASSWORD_BREACH_API_URL PASSWORD_BREACH_AWAY PASSWORD_BREACH_AT_SIGN_IN"},
+	{name: "PW-3 breaches in production", environ: production("PASSWORD_BREACH=api", "PASSWORD_BREACH_API_URL=http://pwned.acme.org"),
+		settings: "PASSWORD_BREACH_API_URL"},
+	{name: "PW-2 a pepper", environ: []string{"PASSWORD_PEPPER=short", "PASSWORD_PEPPER_PREVIOUS=" + strings.Repeat("password", 6)},
+		settings: "PASSWORD_PEPPER PASSWORD_PEPPER_PREVIOUS"},
 	{name: "a misspelt ENVIRONMENT is judged as production", environ: []string{"ENVIRONMENT=live", "BCRYPT_COST=4"},
 		settings: "ENVIRONMENT PUBLIC_URL JWT_SECRET_KEY BCRYPT_COST"},
 	{name: "words that are planned", environ: []string{"REGISTRATION=invite"}, settings: "REGISTRATION"},

@@ -3,6 +3,7 @@ package config
 import (
 	_ "embed"
 	"math"
+	"net/url"
 	"strings"
 	"unicode/utf8"
 )
@@ -76,6 +77,16 @@ func pepper(at func(*Config) *Secret) field {
 		},
 		show: func(c *Config) string { return at(c).Reveal() },
 	}
+}
+
+// readBreachURL takes an http or https URL without a name, a query or a fragment.
+func readBreachURL(r *reading) {
+	u, err := url.Parse(r.value)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		r.refuse("It is not the URL of a server: https://HOST and perhaps a path.", "Write it like https://api.pwnedpasswords.com, or remove it.")
+		return
+	}
+	r.c.PasswordBreachAPIURL = strings.TrimSuffix(r.value, "/")
 }
 
 //go:embed words.txt

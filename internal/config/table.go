@@ -330,8 +330,52 @@ var table = []setting{
 		meaning: "The pepper before, until `gatehouse user repepper` has sealed all hashes under the new one.",
 		field:   pepper(func(c *Config) *Secret { return &c.PasswordPepperPrevious }),
 	},
-	{name: "PASSWORD_BREACH"},
-	{name: "PASSWORD_BREACH_FILE"},
+	{
+		name: "PASSWORD_BREACH", initial: "embedded",
+		meaning: "Which passwords are refused because attackers try them first: `embedded`, the common ones in the program; `file`, those and the ones in PASSWORD_BREACH_FILE; " +
+			"`api`, those and the ones that PASSWORD_BREACH_API_URL knows; or `off`. See [guides/passwords.md](guides/passwords.md).",
+		production: "`off` is told",
+		field:      choice(func(c *Config) *Breach { return &c.PasswordBreach }, nil, BreachEmbedded, BreachFile, BreachAPI, BreachOff),
+		safe: func(r *reading) {
+			if r.c.PasswordBreach == BreachOff {
+				r.tell("Passwords that attackers try first are taken.")
+			}
+		},
+	},
+	{
+		name: "PASSWORD_BREACH_FILE", initial: "none", derive: func(*Config) string { return "" },
+		meaning: "The filter that `gatehouse breach build` made of the Pwned Passwords. It is read again when it is replaced.",
+		field:   field{read: func(r *reading) { r.c.PasswordBreachFile = r.value }, show: func(c *Config) string { return c.PasswordBreachFile }},
+		check: func(r *reading) {
+			switch {
+			case r.c.PasswordBreach == BreachFile && r.c.PasswordBreachFile == "":
+				r.refuse("It is not set, and PASSWORD_BREACH is file.", "Write the path of a file that `gatehouse breach build` made.")
+			case r.c.PasswordBreach != BreachFile && r.c.PasswordBreachFile != "":
+				r.tell("It is not read, since PASSWORD_BREACH is not file.")
+			}
+		},
+	},
+	{
+		name: "PASSWORD_BREACH_API_URL", initial: "https://api.pwnedpasswords.com",
+		meaning:    "The server that PASSWORD_BREACH=api asks, by the range protocol: it is told five of the 40 digits of a hash.",
+		production: "https only",
+		field:      field{read: readBreachURL, show: func(c *Config) string { return c.PasswordBreachAPIURL }},
+		safe: func(r *reading) {
+			if !strings.HasPrefix(r.c.PasswordBreachAPIURL, "https://") {
+				r.refuse("It is not https: others could read along, and say that a password is fine.", "Write an https URL, or remove it.")
+			}
+		},
+	},
+	{
+		name: "PASSWORD_BREACH_AWAY", initial: "allow",
+		meaning: "What becomes of a new password while that server can't be reached: `allow` takes it if it is not common, `refuse` answers 503.",
+		field:   choice(func(c *Config) *BreachAway { return &c.PasswordBreachAway }, nil, BreachAwayAllow, BreachAwayRefuse),
+	},
+	{
+		name: "PASSWORD_BREACH_AT_SIGN_IN", initial: "true",
+		meaning: "Whether a sign-in with the right password is refused if that has been breached since: its owner sets a new one.",
+		field:   yesNo(func(c *Config) *bool { return &c.PasswordBreachAtSignIn }),
+	},
 	{
 		name: "EMAIL_VERIFICATION", initial: "optional",
 		derive: func(c *Config) string {

@@ -19,6 +19,7 @@ const (
 	AccountDisabled   Kind = "account_disabled"
 	AccountEnabled    Kind = "account_enabled"
 	AccountUnlocked   Kind = "account_unlocked"
+	PepperRotated     Kind = "pepper_rotated"
 	ProfileChange     Kind = "profile_change"
 	RoleChange        Kind = "role_change"
 	SessionRevoked    Kind = "session_revoked"

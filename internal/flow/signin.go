@@ -32,6 +32,9 @@ type SignIn struct {
 	Revoked  *token.Revocations
 	Events   *event.Log
 	Guard    *Guard
+	// Breaches knows passwords that are refused although they are right, since they
+	// have been in a breach; nil refuses none.
+	Breaches password.Breaches
 	// RequireVerified refuses accounts whose address is not verified.
 	RequireVerified bool
 	Count           Count
@@ -47,6 +50,10 @@ type Credentials struct {
 
 // ErrAccountDisabled is told only to whoever knows the password.
 var ErrAccountDisabled = fault.New(fault.Denied, "account_disabled", "This account is disabled. Please ask those who run this service.")
+
+// ErrPasswordBreached is told only to whoever knows the password.
+var ErrPasswordBreached = fault.New(fault.Denied, "password_breached",
+	"This is the right password, but it has become known: it is common, or has been in a breach of another service, so others can try it. Please set a new one by \"Forgot password\" before you sign in.")
 
 // Do signs in. The faults are ErrInvalidCredentials, ErrAccountDisabled, invalid
 // input, and those of a server that has too much to do.
@@ -129,6 +136,9 @@ func (f *SignIn) signIn(ctx context.Context, in Credentials, address account.Add
 		if why, reason := f.refusal(who, match); why != nil {
 			return Tokens{}, f.fail(ctx, try, who.ID, address, why, reason, from)
 		}
+		if f.breached(ctx, in.Password) {
+			return Tokens{}, f.refuseBreached(ctx, try, who.ID, address, from)
+		}
 		grant, device, err := f.begin(ctx, try, who, f.upgrade(ctx, who.ID, match, in.Password), in.Browser != nil, from, now)
 		if err == nil {
 			in.Browser.know(f.Guard.Lockout.CookieName(address.Key), device)
@@ -188,6 +198,33 @@ func (f *SignIn) refusal(who account.Credentials, match password.Result) (why *f
 		return ErrInvalidCredentials, "email_unverified"
 	}
 	return nil, ""
+}
+
+// breached reports whether the password has become known. If that can't be found
+// out now it counts as not: nobody is locked out by another server's outage.
+func (f *SignIn) breached(ctx context.Context, pass string) bool {
+	if f.Breaches == nil {
+		return false
+	}
+	known, err := f.Breaches.Breached(ctx, password.Normalize(pass))
+	return err == nil && known
+}
+
+// refuseBreached records a sign-in with the right password that nobody should
+// have any more. It is no guess.
+func (f *SignIn) refuseBreached(ctx context.Context, try lockout.Try, accountID string, a account.Address, from event.Origin) error {
+	err := f.DB.Write(ctx, func(tx *db.Tx) error {
+		f.Guard.succeeded(tx, try)
+		f.Events.Append(tx, event.Event{
+			Kind: event.FailedLogin, Outcome: event.Failure, Account: accountID, Origin: from,
+			Detail: event.Detail{Reason: ErrPasswordBreached.Code, Address: addressHash(f.Guard.Pseudonym, a.Key)},
+		})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return ErrPasswordBreached
 }
 
 // fail records the failure and returns the fault.

@@ -67,14 +67,6 @@ type Breaches interface {
 	Breached(ctx context.Context, normalized string) (bool, error)
 }
 
-// Common is the list in the binary alone: see [breach.Common].
-type Common struct{}
-
-// Breached reports whether the password is in the list.
-func (Common) Breached(_ context.Context, normalized string) (bool, error) {
-	return breach.Common(normalized), nil
-}
-
 // Check returns the normal form of a new password, or the first fault about the
 // field: see [Policy.Findings]. about are the person's address and name, as far
 // as they are known. It may ask another server, so never call it in a
@@ -107,7 +99,7 @@ func ErrBreached(field string) *fault.Error {
 
 func (p Policy) breaches() Breaches {
 	if p.Breaches == nil {
-		return Common{}
+		return breach.List{}
 	}
 	return p.Breaches
 }
