@@ -85,6 +85,9 @@ func (f *Keys) Adopt(ctx context.Context, algorithm string) (next keyring.Key, o
 // Due is the job: it replaces a key that has signed for the period, and deletes
 // those that have long been good for nothing.
 func (f *Keys) Due(ctx context.Context) error {
+	if !f.Ring.Due(f.Now(), f.Period) {
+		return nil
+	}
 	return f.change(ctx, "", func(tx *db.Tx, c *keyring.Change) error {
 		next, rotated, err := c.Due(f.Period)
 		if err == nil && rotated {
@@ -143,7 +146,7 @@ func (f *Keys) RevokeForgeable(ctx context.Context, from event.Origin) (revoked 
 			}
 		}
 		if revoked, err = f.revoke(tx, c, names, from); err == nil {
-			f.Revoked.EndBefore(tx, f.Now())
+			f.Revoked.EndBefore(tx, time.Time{})
 		}
 		return err
 	})

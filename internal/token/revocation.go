@@ -132,11 +132,11 @@ func (r *Revocations) EndKey(tx *db.Tx, kid string) {
 
 // EndBefore ends all sessions that began before the given moment, with their
 // access tokens and their refresh tokens: whoever uses one of these asks
-// [Revocations.Cut]. A moment that lies behind us by less than two seconds, or
-// ahead, stands for two seconds from now. It returns the cut-off.
+// [Revocations.Cut]. The zero time, and any that lies ahead, stands for two seconds
+// from now. It returns the cut-off.
 func (r *Revocations) EndBefore(tx *db.Tx, at time.Time) time.Time {
 	now := r.now()
-	if at.After(now.Add(-cutOffMargin)) {
+	if at.IsZero() || !at.Before(now) {
 		at = now.Add(cutOffMargin)
 	}
 	// Tokens tell whole seconds.
