@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/breach"
 	"github.com/gatehouse-auth/gatehouse/internal/db"
@@ -98,6 +99,19 @@ func TestPW2_AlgorithmAndPepper(t *testing.T) {
 	})
 }
 
+// A pepper that is lost is told at the start, before anybody's sign-in fails.
+func TestPW2_NoStartWithoutThePepper(t *testing.T) {
+	const pepper = "kZ7xw2-HnQ0cVb9LrTd4YmGs6PeJu1oFa8iXqB3tNyR"
+	h := open(t, dbtest.SQLite(t), "PASSWORD_PEPPER="+pepper)
+	h.register("ada@example.org")
+	for _, setting := range []string{"", pepper[1:] + "x"} {
+		if f := refusedStart(t, "DATABASE_URL="+h.dbURL, "PASSWORD_PEPPER="+setting); f.Code != "wrong_pepper" {
+			t.Errorf("%q: %v", setting, f)
+		}
+	}
+	open(t, h.dbURL, "PASSWORD_PEPPER="+pepper[1:]+"x", "PASSWORD_PEPPER_PREVIOUS="+pepper).login("ada@example.org")
+}
+
 // leaked is known to the corpora of these tests.
 const leaked = "a leaked secret, number 17"
 
@@ -133,6 +147,22 @@ func TestPW3_BreachedSince(t *testing.T) {
 		open(h.T, h.dbURL, "PASSWORD_BREACH=file", "PASSWORD_BREACH_FILE="+breached, "PASSWORD_BREACH_AT_SIGN_IN=false").
 			expect(200, "", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", leaked}})
 	}, "PASSWORD_BREACH=file", "PASSWORD_BREACH_FILE="+path)
+}
+
+// Passwords expire only where a setting says so, and then for those alone who
+// know them.
+func TestPW1_Expiry(t *testing.T) {
+	c := &clock{}
+	h := openAt(t, dbtest.SQLite(t), c.now, "PASSWORD_EXPIRE_DAYS=90")
+	h.register("ada@example.org")
+	c.shift(89 * 24 * time.Hour)
+	h.login("ada@example.org")
+	c.shift(2 * 24 * time.Hour)
+	h.expect(403, "password_expired", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase}})
+	h.expect(401, "invalid_credentials", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase + "!"}})
+	never := openAt(t, h.dbURL, c.now)
+	c.shift(9000 * 24 * time.Hour)
+	never.login("ada@example.org")
 }
 
 // PW-3: the range API, and what happens while it is away.

@@ -70,6 +70,9 @@ func TestPW2_PepperRotates(t *testing.T) {
 			t.Errorf("taken off: %q, %v, %v", plain, changed, err)
 		}
 	}
+	if !one.Opens(sealed) || !both.Opens(sealed) || two.Opens(sealed) || (*Pepper)(nil).Opens(sealed) || !one.Opens(known) || !(*Pepper)(nil).Opens(known) {
+		t.Error("what can be opened is told wrongly")
+	}
 	if _, _, err := one.Reseal("ada", again); !errors.Is(err, ErrPepper) {
 		t.Errorf("under a pepper that is not there: %v", err)
 	}
