@@ -47,3 +47,7 @@ func guarded[T any](do func() (T, error)) (out T, err error) {
 	}()
 	return do()
 }
+
+// dropPages takes a mapped file's pages out of this process's memory. They come
+// back as they are needed.
+func dropPages(data []byte) { _ = unix.Madvise(data, unix.MADV_DONTNEED) }

@@ -40,6 +40,7 @@ func Outcomes() map[string][]string {
 		"authenticate_client": {string(client.Good), string(client.Old), string(client.WrongSecret), string(client.Unknown)},
 		"profile":             {success, "account_not_found"},
 		"strength":            {success},
+		"unlock":              {success, "invalid_link"},
 		"setup":               {success, "setup_closed"},
 	}
 	for name, list := range out {

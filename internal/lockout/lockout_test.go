@@ -450,3 +450,43 @@ func TestPW4_Forget(t *testing.T) {
 		}
 	})
 }
+
+// A link works for a day, and once, and makes one device known to its account.
+func TestPW4_Links(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		s := store(usual)
+		id := account(t, d, ada)
+		var old, late, good string
+		write(t, d, func(tx *db.Tx) error {
+			old, late, good = s.AddLink(tx, id, ada, start.Add(-lockout.LinkLife)), s.AddLink(tx, id, ada, start.Add(time.Second-lockout.LinkLife)), s.AddLink(tx, id, ada, start)
+			return nil
+		})
+		use := func(token string) (of, cookie, value string, err error) {
+			err = d.Write(ctx, func(tx *db.Tx) error { of, cookie, value, err = s.UseLink(tx, token, start); return err })
+			return of, cookie, value, err
+		}
+		for _, bad := range []string{"", old, good + "x", "gatehouse_mt_"} {
+			if _, _, _, err := use(bad); !errors.Is(err, lockout.ErrLink) {
+				t.Errorf("%q: %v", bad, err)
+			}
+		}
+		for _, token := range []string{late, good} {
+			of, cookie, value, err := use(token)
+			if err != nil || of != id || cookie != s.CookieName(ada) || !s.Recognises(value, ada) {
+				t.Errorf("%q %q, %v", of, cookie, err)
+			}
+			if try, err := take(d, s, lockout.Client{AddressKey: ada, Network: network(1), Device: value}, start); err != nil || try.Device == "" {
+				t.Errorf("%+v, %v", try, err)
+			}
+			if _, _, _, err := use(token); !errors.Is(err, lockout.ErrLink) {
+				t.Errorf("a second time: %v", err)
+			}
+		}
+		write(t, d, func(tx *db.Tx) error {
+			if n, err := lockout.ForgetLinks(tx, start.Add(2*time.Second), 10); n != 2 || err != nil {
+				t.Errorf("forgot %d, %v", n, err)
+			}
+			return nil
+		})
+	})
+}
