@@ -275,37 +275,38 @@ func Since(tx *db.Tx, mark int64, now time.Time, take func(Revocation)) (next in
 	if restarted = next < mark; restarted {
 		mark = 0
 	}
-	return next, restarted, read(take)(tx.Query(`SELECT kind, subject, roles, n, expires_at FROM revocation WHERE tx >= $1 AND expires_at > $2`,
+	return next, restarted, taker(take).read(tx.Query(`SELECT kind, subject, roles, n, expires_at FROM revocation WHERE tx >= $1 AND expires_at > $2`,
 		mark, db.Micros(now)))
 }
 
+// taker is handed revocations.
+type taker func(Revocation)
+
 // read hands on the rows of a query on the columns kind, subject, roles, n and
 // expires_at.
-func read(take func(Revocation)) func(*db.Rows, error) error {
-	return func(rows *db.Rows, err error) error {
-		if err != nil {
+func (take taker) read(rows *db.Rows, err error) error {
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			row         Revocation
+			kind, roles string
+			until       int64
+		)
+		if err := rows.Scan(&kind, &row.Subject, &roles, &row.N, &until); err != nil {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var (
-				row         Revocation
-				kind, roles string
-				until       int64
-			)
-			if err := rows.Scan(&kind, &row.Subject, &roles, &row.N, &until); err != nil {
-				return err
+		row.Kind, row.Until = RevocationKind(kind), db.Time(until)
+		if roles != "[]" {
+			if err := json.Unmarshal([]byte(roles), &row.Roles); err != nil {
+				return fmt.Errorf("the roles of a revocation are no JSON list: %w", err)
 			}
-			row.Kind, row.Until = RevocationKind(kind), db.Time(until)
-			if roles != "[]" {
-				if err := json.Unmarshal([]byte(roles), &row.Roles); err != nil {
-					return fmt.Errorf("the roles of a revocation are no JSON list: %w", err)
-				}
-			}
-			take(row)
 		}
-		return rows.Err()
+		take(row)
 	}
+	return rows.Err()
 }
 
 // keepRows is how much longer a row is kept than it can matter, for a clock that
