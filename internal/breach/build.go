@@ -164,7 +164,7 @@ func buildShard[T xorfilter.Unsigned](b *Builder, head *shardHead) ([]byte, erro
 	out := b.buffer[:0]
 	for _, n := range f.Fingerprints {
 		for j := 0; j < b.bits; j += 8 {
-			out = append(out, byte(uint32(n)>>j))
+			out = append(out, byte(uint32(n)>>j)) //nolint:gosec // its lowest byte
 		}
 	}
 	head.bytes = padded(uint64(len(out)))

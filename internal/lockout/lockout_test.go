@@ -3,8 +3,8 @@ package lockout_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -163,7 +163,7 @@ func TestPW4_ManyAtOnce(t *testing.T) {
 			}, 128, 80},
 			"one device": {patient, func(s *lockout.Store) func(int) lockout.Client {
 				token := device(t, d, s, id, ada)
-				return func(i int) lockout.Client { return lockout.Client{AddressKey: ada, Network: network(0), Device: token} }
+				return func(int) lockout.Client { return lockout.Client{AddressKey: ada, Network: network(0), Device: token} }
 			}, 200, 10 + 80},
 			"five devices": {patient, func(s *lockout.Store) func(int) lockout.Client {
 				var tokens []string
@@ -295,7 +295,7 @@ func TestPW4_StrangersDoNotLockTheOwnerOut(t *testing.T) {
 			t.Errorf("%+v: the owner's success clears the owner's own and nobody else's", st)
 		}
 		// A stolen or made-up cookie is worth nothing to other addresses.
-		for _, bad := range []string{"", "x", ".", token + "x", token[:len(token)-1], "AAAAAAAAAAAAAAAAAAAAAA." + token[23:], token[:22], fmt.Sprint(make([]byte, 9999))} {
+		for _, bad := range []string{"", "x", ".", token + "x", token[:len(token)-1], "AAAAAAAAAAAAAAAAAAAAAA." + token[23:], token[:22], strings.Repeat("x", 9999)} {
 			if _, err := take(d, s, lockout.Client{AddressKey: ada, Network: network(500), Device: bad}, start); !errors.Is(err, lockout.ErrLocked) {
 				t.Errorf("%.30q: %v", bad, err)
 			}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-const known = "h1:$2a$04$abcdefghijklmnopqrstuu/ftPC/VKVMUq1QliQw4aIVbd74XOhd2" //nolint:gosec // of "correct horse battery staple"
+const known = "h1:$2a$04$abcdefghijklmnopqrstuu/ftPC/VKVMUq1QliQw4aIVbd74XOhd2" // of "correct horse battery staple"
 
 // PW-2: what stands in the column is sealed, opens for its own account alone,
 // and tells nothing of the hash.
