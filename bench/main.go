@@ -73,6 +73,7 @@ var measures = []struct {
 	{"me", (*run).me},
 	{"login", (*run).login},
 	{"footprint", (*run).footprint},
+	{"breach", (*run).breach},
 	{"growth", (*run).growth},
 }
 

@@ -143,13 +143,14 @@ func (k keyRotate) Run(ctx context.Context, t *terminal) error {
 
 type keyRevoke struct {
 	IDs        []string `arg:"" optional:"" name:"id" help:"What key list calls it."`
-	Everything bool     `help:"Every key that lets somebody in, as after a leak of JWT_SECRET_KEY together with the database or a backup."`
+	Everything bool     `help:"Every key but the outbox's, as after a leak of JWT_SECRET_KEY together with the database or a backup."`
 	Yes        bool     `help:"Do it. Without this it only says what it would do."`
 }
 
 func (keyRevoke) Help() string {
 	return `Every access token that the key has signed is refused within a second, by every replica; the next key signs. People stay signed in: their
-applications get new tokens with the refresh token. --everything signs everybody out. Change JWT_SECRET_KEY first, if that has leaked.
+applications get new tokens with the refresh token. --everything signs everybody out. Change JWT_SECRET_KEY first, if that has leaked, and restart the
+servers afterwards.
 
 Examples:
   gatehouse key revoke 3q2-7wFvZ0m1kQx9uYtRnLsPdHcJbGeAiKoMzXvWq5E
@@ -170,7 +171,7 @@ func (k keyRevoke) Run(ctx context.Context, t *terminal) error {
 			err     error
 		)
 		if k.Everything {
-			revoked, err = f.RevokeForgeable(ctx, t.origin())
+			revoked, err = f.RevokeLeaked(ctx, t.origin())
 		} else {
 			revoked, err = f.Revoke(ctx, k.IDs, t.origin())
 		}
@@ -179,6 +180,9 @@ func (k keyRevoke) Run(ctx context.Context, t *terminal) error {
 		}
 		for _, one := range revoked {
 			fmt.Fprintf(t.out, "Revoked %s (%s).\n", one.Name, one.Purpose)
+		}
+		if k.Everything {
+			fmt.Fprintln(t.out, "Everybody is signed out. Now restart the servers, one after another, and end the sessions in the lists: gatehouse session revoke --all")
 		}
 		if len(revoked) == 0 {
 			fmt.Fprintln(t.out, "Revoked already.")
@@ -191,7 +195,7 @@ func (k keyRevoke) Run(ctx context.Context, t *terminal) error {
 func (k keyRevoke) tell(t *terminal, f *flow.Keys) error {
 	names := k.IDs
 	if k.Everything {
-		for _, p := range flow.Forgeable {
+		for _, p := range flow.Leaked() {
 			for _, one := range f.Ring.Keys(p) {
 				names = append(names, one.Name)
 			}
@@ -212,7 +216,7 @@ func (k keyRevoke) tell(t *terminal, f *flow.Keys) error {
 		case !ok && !k.Everything:
 			return flow.ErrNotRevocable
 		case !ok:
-			cost = "refresh tokens are derived from it"
+			cost = "servers need it together with the others"
 		case state == "next" || state == "scheduled":
 			cost = "it has signed nothing yet; another takes its place"
 		case state == "expired":

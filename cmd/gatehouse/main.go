@@ -121,7 +121,7 @@ func (t *terminal) report(err error) int {
 	if f.Err != nil {
 		fmt.Fprintf(t.err, "cause: %v\n", f.Err)
 	}
-	if f.Code == "wrong_secret" {
+	if f.Code == "wrong_secret" || f.Code == "wrong_pepper" {
 		return exitConfig
 	}
 	return exitFailed

@@ -32,6 +32,8 @@ type Credentials struct {
 	Hash     string
 	Verified bool
 	Disabled bool
+	// PasswordAt is when the password was set.
+	PasswordAt time.Time
 }
 
 // ErrNotFound is for an account that does not exist.
@@ -72,13 +74,14 @@ func ByAddress(tx *db.Tx, a Address) (Credentials, error) {
 	var (
 		c                  Credentials
 		verified, disabled *int64
+		since              int64
 	)
-	err := tx.QueryRow(`SELECT id, hash, verified_at, disabled_at FROM account WHERE email_key = $1`, a.Key).
-		Scan(&c.ID, &c.Hash, &verified, &disabled)
+	err := tx.QueryRow(`SELECT id, hash, verified_at, disabled_at, COALESCE(password_at, created_at) FROM account WHERE email_key = $1`, a.Key).
+		Scan(&c.ID, &c.Hash, &verified, &disabled, &since)
 	if errors.Is(err, db.ErrNoRows) {
 		return Credentials{}, ErrNotFound
 	}
-	c.Verified, c.Disabled = verified != nil, disabled != nil
+	c.Verified, c.Disabled, c.PasswordAt = verified != nil, disabled != nil, db.Time(since)
 	return c, err
 }
 

@@ -128,7 +128,7 @@ func TestByAddressTellsWhatTheSignInNeeds(t *testing.T) {
 			err = d.Read(ctx, func(tx *db.Tx) (err error) { c, err = account.ByAddress(tx, parse(t, address)); return err })
 			return c, err
 		}
-		want := account.Credentials{ID: id, Hash: "hash of jane@example.org"}
+		want := account.Credentials{ID: id, Hash: "hash of jane@example.org", PasswordAt: start}
 		if c, err := look("JANE@EXAMPLE.ORG"); err != nil || c != want {
 			t.Errorf("%+v, error %v, want %+v", c, err, want)
 		}

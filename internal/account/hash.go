@@ -9,6 +9,16 @@ type Stored struct{ ID, Hash string }
 // the given id on.
 func Hashes(tx *db.Tx, after string, limit int) ([]Stored, error) {
 	rows, err := tx.Query(`SELECT id, hash FROM account WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
+	return scanHashes(rows, err)
+}
+
+// NewestHashes returns the stored hashes of the newest accounts.
+func NewestHashes(tx *db.Tx, limit int) ([]Stored, error) {
+	rows, err := tx.Query(`SELECT id, hash FROM account ORDER BY id DESC LIMIT $1`, limit)
+	return scanHashes(rows, err)
+}
+
+func scanHashes(rows *db.Rows, err error) ([]Stored, error) {
 	if err != nil {
 		return nil, err
 	}

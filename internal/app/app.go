@@ -128,6 +128,9 @@ func (s *Server) start(ctx context.Context, o Options) error {
 		return err
 	}
 	registry := prometheus.NewRegistry()
+	if err := s.checkPepper(ctx); err != nil {
+		return err
+	}
 	s.hasher = newHasher(s.config)
 	if s.breaches, s.closeBreaches, err = OpenBreaches(s.config, s.log, o.Now); err != nil {
 		return err
@@ -191,7 +194,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	tell := notices(notice.NewOutbox(ring.Key(keyring.Outbox), random, o.Now), o.Now)
 	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: passwordPolicy(c, s.breaches), Random: random, Now: o.Now}
 	signIn := &flow.SignIn{
-		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Guard: s.guard(ring, events, tally, tell, o.Now), Breaches: s.breachesAtSignIn(),
+		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Guard: s.guard(ring, events, tally, tell, o.Now), Breaches: s.breachesAtSignIn(), PasswordLife: c.PasswordLife,
 		RequireVerified: verified, Count: count, Now: o.Now,
 	}
 	signOut := &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now}
@@ -215,6 +218,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		pages: &page.Pages{
 			Setup:  &flow.Setup{DB: s.db, Accounts: accounts, Events: events, Count: count, Random: random, Now: o.Now},
 			SignIn: signIn, Refresh: doors.Refresh, SignOut: signOut, Authenticate: doors.Authenticate, Profile: doors.Profile, Cookies: cookies,
+			Unlock: s.unlock(signIn.Guard, count),
 		},
 	}, nil
 }

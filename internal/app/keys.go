@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,11 +66,25 @@ func refreshKeys(ring *keyring.Ring) session.Keys {
 	return session.Keys{MAC: ring.Key(keyring.RefreshMAC), Derive: ring.Key(keyring.RefreshDerive)}
 }
 
+// followed are the purposes whose keys are taken up while the server runs.
+var followed = []keyring.Purpose{keyring.AccessSign, keyring.RefreshMAC, keyring.RefreshDerive, keyring.CSRF}
+
 // followRing has those who use keys use the new ones when the ring changes, which
 // is looked at beside every poll of the revocations.
 func (s *Server) followRing(ring *keyring.Ring, issuer *token.Issuer, sessions *session.Store) {
 	s.ring = ring
+	atStart := map[keyring.Purpose]string{}
+	for _, p := range flow.Leaked() {
+		if !slices.Contains(followed, p) {
+			atStart[p] = string(ring.Key(p))
+		}
+	}
 	ring.OnChange(func() {
+		for p, key := range atStart {
+			if string(ring.Key(p)) != key {
+				s.log.Warn("A key was replaced that is taken up at a start: restart this replica.", "purpose", string(p))
+			}
+		}
 		if err := issuer.Use(signingKeys(ring)); err != nil {
 			s.log.Error("The keys for access tokens have changed and can't be used; this replica goes on with those that it has.", "error", err.Error())
 			return

@@ -22,6 +22,14 @@ func (s *Server) guard(ring *keyring.Ring, events *event.Log, tally *event.Tally
 	}
 }
 
+// unlock lets a browser in whose owner could read the mail about a lockout.
+func (s *Server) unlock(g *flow.Guard, count flow.Count) *flow.Unlock {
+	g.UnlockLink = func(tx *db.Tx, accountID, addressKey string, now time.Time) (string, time.Duration) {
+		return s.config.PublicURL + "/unlock#" + g.Lockout.AddLink(tx, accountID, addressKey, now), lockout.LinkLife
+	}
+	return &flow.Unlock{DB: s.db, Lockout: g.Lockout, Events: g.Events, Count: count, Now: g.Now}
+}
+
 func newLockout(c *config.Config, ring *keyring.Ring) *lockout.Store {
 	return lockout.NewStore(lockout.Config{After: c.LockoutAfter, Delay: c.LockoutDelay}, ring.Key(keyring.Lockout), secret.Random{})
 }
@@ -43,9 +51,15 @@ func forgetGuesses(d *db.DB, now func() time.Time) job.Job {
 	})
 }
 
-// forgetDevices deletes browsers that were not used for long.
+// forgetDevices deletes browsers that were not used for long, and links to make
+// others known that have expired.
 func forgetDevices(d *db.DB, now func() time.Time) job.Job {
 	return inBatches(d, "forget-devices", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
-		return lockout.ForgetUnused(tx, now().Add(-lockout.DeviceLife), limit)
+		links, err := lockout.ForgetLinks(tx, now().Add(-lockout.LinkLife), limit)
+		if err != nil {
+			return 0, err
+		}
+		devices, err := lockout.ForgetUnused(tx, now().Add(-lockout.DeviceLife), limit)
+		return max(links, devices), err
 	})
 }

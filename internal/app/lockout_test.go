@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
@@ -162,6 +164,118 @@ func TestPW4_TheOwnerIsNotLockedOut(t *testing.T) {
 			h.Fatal(err)
 		}
 		h.expect(200, "", right("ada@example.org", 300))
+	}, behindProxy)
+}
+
+// unlockLink makes the token of a lockout mail's link, as the mail has it.
+func (h *house) unlockLink(email string) (token string) {
+	h.Helper()
+	o := h.operator()
+	store, err := o.Lockout(h.Context())
+	if err != nil {
+		h.Fatal(err)
+	}
+	a, err := o.User(h.Context(), email)
+	if err != nil {
+		h.Fatal(err)
+	}
+	if err := o.DB.Write(h.Context(), func(tx *db.Tx) error { token = store.AddLink(tx, a.ID, email, time.Now()); return nil }); err != nil {
+		h.Fatal(err)
+	}
+	return token
+}
+
+// PW-4: the lockout mail's link lets the owner's browser in, once, at the press
+// of a button; the password is still needed, and strangers stay out.
+func TestPW4_TheMailsLinkLetsTheOwnerIn(t *testing.T) {
+	each(t, func(h *house) {
+		h.register("ada@example.org")
+		for i := range 80 {
+			h.expect(401, "invalid_credentials", wrong("ada@example.org", i))
+		}
+		b := h.browser()
+		signIn := func(password string) answer {
+			return b.send(request{method: "POST", path: "/v1/login", body: cookieCredentials{credentials{"ada@example.org", password}, true}})
+		}
+		if a := signIn(passphrase); a.str("code") != "account_locked" {
+			h.Fatalf("%d %s", a.status, a.text)
+		}
+		token := h.unlockLink("ada@example.org")
+		press := func(token string) request {
+			return request{method: "POST", path: "/unlock", body: "token=" + token, contentType: "application/x-www-form-urlencoded"}
+		}
+		// A scanner that opens the link changes nothing, nor does another site.
+		if a := b.send(request{method: "GET", path: "/unlock"}); a.status != 200 || a.header.Get("Set-Cookie") != "" {
+			h.Errorf("%d %s", a.status, a.text)
+		}
+		foreign := press(token)
+		foreign.header = http.Header{"Sec-Fetch-Site": {"cross-site"}}
+		if a := h.browser().send(foreign); a.status != 403 {
+			h.Errorf("from another site: %d", a.status)
+		}
+		for _, bad := range []string{"", "x", token + "x", token[:len(token)-1]} {
+			if a := h.browser().send(press(bad)); a.status != 400 || a.header.Get("Set-Cookie") != "" {
+				h.Errorf("%q: %d", bad, a.status)
+			}
+		}
+		var (
+			wg  sync.WaitGroup
+			won atomic.Int64
+			mu  sync.Mutex
+		)
+		for range 16 {
+			wg.Go(func() {
+				a, err := h.try(press(token))
+				if err != nil {
+					h.Error(err)
+				}
+				if a.status != 200 {
+					return
+				}
+				won.Add(1)
+				mu.Lock()
+				defer mu.Unlock()
+				b.jar.SetCookies(b.url(), (&http.Response{Header: a.header}).Cookies())
+			})
+		}
+		wg.Wait()
+		if won.Load() != 1 {
+			h.Fatalf("%d browsers were let in by one link", won.Load())
+		}
+		if a := signIn("a wrong password"); a.status != 401 {
+			h.Errorf("with a wrong password: %d %s", a.status, a.text)
+		}
+		if a := signIn(passphrase); a.status != 200 {
+			h.Errorf("with the right one: %d %s", a.status, a.text)
+		}
+		h.expect(429, "account_locked", right("ada@example.org", 300))
+		if n := strings.Count(h.log.String(), `"event":"device_known"`); n != 1 {
+			h.Errorf("%d events", n)
+		}
+		if strings.Contains(h.log.String(), token) {
+			h.Error("the link's token stands in the log")
+		}
+	}, behindProxy)
+}
+
+// After signing out everywhere no browser is known any more.
+func TestPW4_LogoutAllForgetsDevices(t *testing.T) {
+	each(t, func(h *house) {
+		h.register("ada@example.org")
+		b := h.browser()
+		b.signIn("ada@example.org")
+		if err := h.operator().Unlock(h.Context(), "ada@example.org", originOfTests); err != nil {
+			h.Fatal(err)
+		}
+		if a := b.send(request{method: "POST", path: "/v1/logout-all", header: b.csrf()}); a.status != 204 {
+			h.Fatalf("%d %s", a.status, a.text)
+		}
+		for i := range 80 {
+			h.expect(401, "invalid_credentials", wrong("ada@example.org", i))
+		}
+		if a := b.send(request{method: "POST", path: "/v1/login", body: cookieCredentials{credentials{"ada@example.org", passphrase}, true}}); a.str("code") != "account_locked" {
+			h.Errorf("a forgotten device: %d %s", a.status, a.text)
+		}
 	}, behindProxy)
 }
 

@@ -377,6 +377,12 @@ func TestBehindPgbouncer(t *testing.T) {
 	}
 	wg.Wait()
 	g.works()
+	next, err := h.keys().Rotate(t.Context(), true, originOfTests)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.until(next.Name, "busy@example.org")
+	g.works()
 	b.Stop()
 	g.refused("bouncer", 3*time.Second)
 	g.unready("unreachable")

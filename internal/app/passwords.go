@@ -8,8 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/account"
 	"github.com/gatehouse-auth/gatehouse/internal/breach"
 	"github.com/gatehouse-auth/gatehouse/internal/config"
+	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/outbound"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
@@ -17,11 +19,35 @@ import (
 
 // newHasher returns what hashes passwords as the settings say.
 func newHasher(c *config.Config) *password.Hasher {
-	p := password.Config{Cost: c.BcryptCost, Pepper: password.NewPepper(c.PasswordPepper.Reveal(), c.PasswordPepperPrevious.Reveal())}
+	p := password.Config{Cost: c.BcryptCost, Pepper: newPepper(c)}
 	if c.PasswordHash == "argon2id" {
 		p.Argon2 = &password.Argon2{MemoryKiB: uint32(c.Argon2MemoryMiB) << 10, Passes: uint32(c.Argon2Passes), Lanes: 1} //nolint:gosec // within 1024 and 64
 	}
 	return password.New(p)
+}
+
+func newPepper(c *config.Config) *password.Pepper {
+	return password.NewPepper(c.PasswordPepper.Reveal(), c.PasswordPepperPrevious.Reveal())
+}
+
+// checkPepper refuses a start with a pepper that the newest accounts' hashes are
+// not sealed under: each of their sign-ins would fail.
+func (s *Server) checkPepper(ctx context.Context) error {
+	const sample = 20
+	pepper := newPepper(s.config)
+	return s.db.Read(ctx, func(tx *db.Tx) error {
+		list, err := account.NewestHashes(tx, sample)
+		if err != nil {
+			return err
+		}
+		for _, h := range list {
+			if !pepper.Opens(h.Hash) {
+				return fault.New(fault.Invalid, "wrong_pepper",
+					"Stored password hashes are sealed under a pepper that is not set. Set PASSWORD_PEPPER to the value they were sealed with, or set that as PASSWORD_PEPPER_PREVIOUS beside the new one.")
+			}
+		}
+		return nil
+	})
 }
 
 // OpenBreaches returns what knows the passwords that attackers try first, and

@@ -1,7 +1,7 @@
 package app_test
 
 import (
-	"crypto/sha1" //nolint:gosec // the corpus is one of SHA-1 hashes
+	"crypto/sha1" // the corpus is one of SHA-1 hashes
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/breach"
 	"github.com/gatehouse-auth/gatehouse/internal/db"
@@ -98,13 +99,26 @@ func TestPW2_AlgorithmAndPepper(t *testing.T) {
 	})
 }
 
+// A pepper that is lost is told at the start, before anybody's sign-in fails.
+func TestPW2_NoStartWithoutThePepper(t *testing.T) {
+	const pepper = "kZ7xw2-HnQ0cVb9LrTd4YmGs6PeJu1oFa8iXqB3tNyR"
+	h := open(t, dbtest.SQLite(t), "PASSWORD_PEPPER="+pepper)
+	h.register("ada@example.org")
+	for _, setting := range []string{"", pepper[1:] + "x"} {
+		if f := refusedStart(t, "DATABASE_URL="+h.dbURL, "PASSWORD_PEPPER="+setting); f.Code != "wrong_pepper" {
+			t.Errorf("%q: %v", setting, f)
+		}
+	}
+	open(t, h.dbURL, "PASSWORD_PEPPER="+pepper[1:]+"x", "PASSWORD_PEPPER_PREVIOUS="+pepper).login("ada@example.org")
+}
+
 // leaked is known to the corpora of these tests.
 const leaked = "a leaked secret, number 17"
 
 // filter makes a filter file of the passwords.
 func filter(t *testing.T, path string, password string) {
 	t.Helper()
-	corpus := fmt.Sprintf("%X:3\n", sha1.Sum([]byte(password))) //nolint:gosec // see above
+	corpus := fmt.Sprintf("%X:3\n", sha1.Sum([]byte(password)))
 	if _, err := breach.Build(t.Context(), breach.Plan{Corpus: breach.Corpus{In: strings.NewReader(corpus)}, Path: path, Bits: 32}); err != nil {
 		t.Fatal(err)
 	}
@@ -135,10 +149,26 @@ func TestPW3_BreachedSince(t *testing.T) {
 	}, "PASSWORD_BREACH=file", "PASSWORD_BREACH_FILE="+path)
 }
 
+// Passwords expire only where a setting says so, and then for those alone who
+// know them.
+func TestPW1_Expiry(t *testing.T) {
+	c := &clock{}
+	h := openAt(t, dbtest.SQLite(t), c.now, "PASSWORD_EXPIRE_DAYS=90")
+	h.register("ada@example.org")
+	c.shift(89 * 24 * time.Hour)
+	h.login("ada@example.org")
+	c.shift(2 * 24 * time.Hour)
+	h.expect(403, "password_expired", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase}})
+	h.expect(401, "invalid_credentials", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase + "!"}})
+	never := openAt(t, h.dbURL, c.now)
+	c.shift(9000 * 24 * time.Hour)
+	never.login("ada@example.org")
+}
+
 // PW-3: the range API, and what happens while it is away.
 func TestPW3_TheAPI(t *testing.T) {
 	var asked, down atomic.Int64
-	digits := fmt.Sprintf("%X", sha1.Sum([]byte(leaked))) //nolint:gosec // see above
+	digits := fmt.Sprintf("%X", sha1.Sum([]byte(leaked)))
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
 		if down.Load() > 0 {

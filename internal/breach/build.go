@@ -57,7 +57,9 @@ func newBuilder(out io.Writer, bits int) (*Builder, error) {
 	if bits != 8 && bits != 16 && bits != 32 {
 		return nil, fmt.Errorf("a filter's fingerprints have 8, 16 or 32 bits, not %d", bits)
 	}
-	return &Builder{out: bufio.NewWriterSize(out, 1<<20), bits: bits, limit: shardEntries}, nil
+	// Room for a shard and the rest of its last range.
+	keys := make([]uint64, 0, shardEntries+1<<14)
+	return &Builder{out: bufio.NewWriterSize(out, 1<<20), bits: bits, limit: shardEntries, keys: keys}, nil
 }
 
 // ErrUnsorted is for hashes that don't come in order.
@@ -162,7 +164,7 @@ func buildShard[T xorfilter.Unsigned](b *Builder, head *shardHead) ([]byte, erro
 	out := b.buffer[:0]
 	for _, n := range f.Fingerprints {
 		for j := 0; j < b.bits; j += 8 {
-			out = append(out, byte(uint32(n)>>j))
+			out = append(out, byte(uint32(n)>>j)) //nolint:gosec // its lowest byte
 		}
 	}
 	head.bytes = padded(uint64(len(out)))

@@ -30,7 +30,7 @@ type Plan struct {
 // progressEvery is how many hashes are read between two looks at the context.
 const progressEvery = 1 << 12
 
-// Build builds the file, in some 50 MB of memory however large the corpus is,
+// Build builds the file, in under 100 MB of memory however large the corpus is,
 // and returns how many hashes it has. What a build before it left behind is
 // gone on with: the corpus must be the same.
 func Build(ctx context.Context, p Plan) (entries uint64, err error) {
@@ -137,5 +137,6 @@ func Open(path string) (*Filter, error) {
 		return nil, fmt.Errorf("%s: %w", path, errors.Join(err, unmap()))
 	}
 	f.close = unmap
+	dropPages(data) // each was read; few will be asked for
 	return f, nil
 }

@@ -124,7 +124,7 @@ func parseShard(data []byte, bits int) (h shardHead, body []byte, err error) {
 		first: le.Uint32(data[4:]), last: le.Uint32(data[8:]), entries: le.Uint32(data[12:]), seed: le.Uint64(data[16:]),
 		segmentLength: le.Uint32(data[24:]), segments: le.Uint32(data[28:]), bytes: le.Uint64(data[32:]),
 	}
-	if h.bytes > uint64(len(data)-shardHeader) || h.bytes%8 != 0 {
+	if h.bytes > uint64(len(data)-shardHeader) || h.bytes%8 != 0 { //nolint:gosec // it is as long as that, at least
 		return h, nil, damaged("a shard is cut off")
 	}
 	body = data[shardHeader : shardHeader+int(h.bytes)] //nolint:gosec // it is within data
@@ -165,9 +165,9 @@ func openShard[T xorfilter.Unsigned](h shardHead, body []byte) *xorfilter.Binary
 // where the machine can read them as they lie, and a copy elsewhere.
 func numbers[T xorfilter.Unsigned](b []byte) []T {
 	size := int(unsafe.Sizeof(T(0)))
-	at := unsafe.Pointer(unsafe.SliceData(b))
-	if littleEndian && uintptr(at)%uintptr(size) == 0 { //nolint:gosec // the size of a number
-		return unsafe.Slice((*T)(at), len(b)/size)
+	at := unsafe.Pointer(unsafe.SliceData(b)) //nolint:gosec // the bytes are looked at as numbers, no further than they go
+	if littleEndian && uintptr(at)%uintptr(size) == 0 {
+		return unsafe.Slice((*T)(at), len(b)/size) //nolint:gosec // the same
 	}
 	out := make([]T, len(b)/size)
 	for i := range out {

@@ -26,7 +26,7 @@ func mapFile(path string) (data []byte, unmap func() error, err error) {
 	if !info.Mode().IsRegular() || size == 0 || int64(int(size)) != size {
 		return nil, nil, fmt.Errorf("%s: %w", path, damaged("it is empty, or no file"))
 	}
-	data, err = unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED) //nolint:gosec // a descriptor
+	data, err = unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s can't be mapped into memory: %w", path, err)
 	}
@@ -47,3 +47,7 @@ func guarded[T any](do func() (T, error)) (out T, err error) {
 	}()
 	return do()
 }
+
+// dropPages takes a mapped file's pages out of this process's memory. They come
+// back as they are needed.
+func dropPages(data []byte) { _ = unix.Madvise(data, unix.MADV_DONTNEED) }

@@ -177,6 +177,9 @@ type Config struct {
 
 	// PasswordMinLength is the shortest password, in code points: 8 to 64.
 	PasswordMinLength int
+	// PasswordLife is after how long a new password must be set: 0 (never) to ten
+	// years.
+	PasswordLife time.Duration
 	// PasswordRequire… demand kinds of characters in new passwords.
 	PasswordRequireUppercase, PasswordRequireLowercase, PasswordRequireDigit, PasswordRequireSymbol bool
 	// PasswordHash is how passwords are kept: bcrypt or argon2id.

@@ -275,6 +275,11 @@ var table = []setting{
 		field:   number(8, 64, " characters", func(c *Config) *int { return &c.PasswordMinLength }),
 	},
 	{
+		name: "PASSWORD_EXPIRE_DAYS", initial: "0",
+		meaning: "After so many days a password is good for nothing but setting a new one: 0 (never) to 3650. NIST advises against it; some auditors ask for it.",
+		field:   span(0, 3650, day, func(c *Config) *time.Duration { return &c.PasswordLife }),
+	},
+	{
 		name: "PASSWORD_REQUIRE_UPPERCASE", initial: "false",
 		meaning: "`true` refuses new passwords without a capital letter. NIST advises against such rules; some auditors ask for them.",
 		field:   yesNo(func(c *Config) *bool { return &c.PasswordRequireUppercase }),

@@ -48,6 +48,7 @@ var grants = []grant{
 	{versionTable, []string{"SELECT"}},
 	{"session", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"setup_link", []string{"SELECT", "INSERT", "DELETE"}},
+	{"unlock_link", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 }
 
 // functions are the schema's: triggers', which nobody calls.

@@ -20,6 +20,7 @@ const (
 	AccountEnabled    Kind = "account_enabled"
 	AccountUnlocked   Kind = "account_unlocked"
 	PepperRotated     Kind = "pepper_rotated"
+	DeviceKnown       Kind = "device_known"
 	ProfileChange     Kind = "profile_change"
 	RoleChange        Kind = "role_change"
 	SessionRevoked    Kind = "session_revoked"

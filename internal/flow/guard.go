@@ -25,8 +25,8 @@ type Guard struct {
 	// Pseudonym is the key of the addresses' hashes in events.
 	Pseudonym []byte
 	// UnlockLink makes the link of the mail about a lockout, which lets the
-	// owner's browser in. It may be nil: then the mail has none.
-	UnlockLink func(tx *db.Tx, accountID string, now time.Time) (link string, life time.Duration, err error)
+	// owner's browser in.
+	UnlockLink func(tx *db.Tx, accountID, addressKey string, now time.Time) (link string, life time.Duration)
 	Now        func() time.Time
 
 	turns turns
@@ -93,12 +93,12 @@ func (g *Guard) failed(tx *db.Tx, try lockout.Try, accountID string, address acc
 	if !try.Last {
 		return nil
 	}
-	return g.tell(tx, accountID, from)
+	return g.tell(tx, accountID, address.Key, from)
 }
 
 // tell sends the owner the mail about the lockout. An address is locked out once
 // until it is cleared, so it is sent once.
-func (g *Guard) tell(tx *db.Tx, accountID string, from event.Origin) error {
+func (g *Guard) tell(tx *db.Tx, accountID, addressKey string, from event.Origin) error {
 	a, err := account.ByID(tx, accountID)
 	if errors.Is(err, account.ErrNotFound) {
 		return nil
@@ -107,11 +107,7 @@ func (g *Guard) tell(tx *db.Tx, accountID string, from event.Origin) error {
 		return err
 	}
 	m := notice.Mail{Kind: notice.LockedOut, Account: a.ID, To: a.Email, Name: a.Name, Locale: a.Locale}
-	if g.UnlockLink != nil {
-		if m.Link, m.LinkLife, err = g.UnlockLink(tx, a.ID, g.Now()); err != nil {
-			return err
-		}
-	}
+	m.Link, m.LinkLife = g.UnlockLink(tx, a.ID, addressKey, g.Now())
 	return g.Notices.Send(tx, m, from)
 }
 

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/db"
@@ -32,9 +33,11 @@ const (
 	whyRevoked   = "revoked"
 )
 
-// Forgeable are the purposes whose keys let somebody in who has them: those that
-// [Keys.RevokeForgeable] replaces.
-var Forgeable = []keyring.Purpose{keyring.AccessSign, keyring.RefreshMAC, keyring.RefreshDerive, keyring.CSRF}
+// Leaked returns the purposes whose keys [Keys.RevokeLeaked] replaces: all but the
+// outbox's, without which the mails that wait could not be read.
+func Leaked() []keyring.Purpose {
+	return slices.DeleteFunc(keyring.Purposes(), func(p keyring.Purpose) bool { return p == keyring.Outbox })
+}
 
 // Revocable are the purposes whose keys can be revoked one by one while servers
 // run, with what that costs.
@@ -85,6 +88,9 @@ func (f *Keys) Adopt(ctx context.Context, algorithm string) (next keyring.Key, o
 // Due is the job: it replaces a key that has signed for the period, and deletes
 // those that have long been good for nothing.
 func (f *Keys) Due(ctx context.Context) error {
+	if !f.Ring.Due(f.Now(), f.Period) {
+		return nil
+	}
 	return f.change(ctx, "", func(tx *db.Tx, c *keyring.Change) error {
 		next, rotated, err := c.Due(f.Period)
 		if err == nil && rotated {
@@ -132,18 +138,20 @@ func (f *Keys) Revoke(ctx context.Context, names []string, from event.Origin) (r
 	return revoked, err
 }
 
-// RevokeForgeable ends every key that lets somebody in, as after a leak of
-// JWT_SECRET_KEY together with the database or a backup: everybody is signed out.
-func (f *Keys) RevokeForgeable(ctx context.Context, from event.Origin) (revoked []keyring.Key, err error) {
+// RevokeLeaked ends every key that is of use to somebody who has it, as after a
+// leak of JWT_SECRET_KEY together with the database or a backup: everybody is
+// signed out. What tells people apart who guess passwords, and the like, servers
+// that run take up when they are restarted.
+func (f *Keys) RevokeLeaked(ctx context.Context, from event.Origin) (revoked []keyring.Key, err error) {
 	err = f.change(ctx, "", func(tx *db.Tx, c *keyring.Change) error {
 		var names []string
-		for _, p := range Forgeable {
+		for _, p := range Leaked() {
 			for _, k := range c.Keys[p] {
 				names = append(names, k.Name)
 			}
 		}
 		if revoked, err = f.revoke(tx, c, names, from); err == nil {
-			f.Revoked.EndBefore(tx, f.Now())
+			f.Revoked.EndBefore(tx, time.Time{})
 		}
 		return err
 	})

@@ -30,7 +30,7 @@ func (r reason) Error() string { return string(r) }
 func Outcomes() map[string][]string {
 	out := map[string][]string{
 		"register": {success, "address_taken", "registration_closed"},
-		"sign_in":  {success, "unknown_account", "wrong_password", "account_disabled", "email_unverified", "changed_meanwhile", "too_many_attempts", "account_locked", "password_breached"},
+		"sign_in":  {success, "unknown_account", "wrong_password", "account_disabled", "email_unverified", "changed_meanwhile", "too_many_attempts", "account_locked", "password_breached", "password_expired"},
 		"refresh": {
 			string(session.Rotated), string(session.Raced), string(session.Retried), string(session.Reused),
 			string(session.Ahead), string(session.Refused), string(session.Forged), string(session.Outdated),
@@ -40,6 +40,7 @@ func Outcomes() map[string][]string {
 		"authenticate_client": {string(client.Good), string(client.Old), string(client.WrongSecret), string(client.Unknown)},
 		"profile":             {success, "account_not_found"},
 		"strength":            {success},
+		"unlock":              {success, "invalid_link"},
 		"setup":               {success, "setup_closed"},
 	}
 	for name, list := range out {

@@ -90,78 +90,79 @@ func (f *Operator) RevokeSessions(ctx context.Context, w Which, from event.Origi
 	if err != nil {
 		return 0, err
 	}
+	batch := f.revokeSome
 	if w.everybody() {
-		if err := f.cutOff(ctx, &w, from); err != nil {
+		if w.Before, err = f.cutOff(ctx, w, from); err != nil {
 			return 0, err
 		}
+		batch = f.tidy
 	}
 	for after := ""; ; {
 		var (
-			list  []session.Info
+			last  string
 			ended int
 		)
 		err := f.DB.Write(ctx, func(tx *db.Tx) error {
-			ended = 0
-			if list, err = session.Living(tx, after, w.Before, f.Now(), revokeBatch); err != nil {
-				return err
-			}
-			for _, i := range list {
-				if !w.holds(i) {
-					continue
-				}
-				if done, err := f.revokeOne(tx, w, i, from); err != nil {
-					return err
-				} else if done {
-					ended++
-				}
-			}
-			return nil
+			last, ended, err = batch(tx, w, after, from)
+			return err
 		})
 		if err != nil {
 			return n, err
 		}
-		n += ended
-		if len(list) < revokeBatch {
+		if n += ended; last == "" {
 			return n, nil
 		}
-		after = list[len(list)-1].ID
+		after = last
 	}
 }
 
-// cutOff ends everybody's sessions from before the time that is meant, or now.
-func (f *Operator) cutOff(ctx context.Context, w *Which, from event.Origin) error {
-	return f.DB.Write(ctx, func(tx *db.Tx) error {
-		at := w.Before
-		if at.IsZero() {
-			at = f.Now()
-		}
-		cut := f.Revoked.EndBefore(tx, at)
+// cutOff ends everybody's sessions from before the time that is meant, or now. It
+// returns that time.
+func (f *Operator) cutOff(ctx context.Context, w Which, from event.Origin) (at time.Time, err error) {
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+		at = f.Revoked.EndBefore(tx, w.Before)
 		f.Events.Append(tx, event.Event{
 			Kind: event.SessionRevoked, Outcome: event.Success, Origin: from, Detail: event.Detail{By: operator, Reason: w.reason()},
 		})
-		tx.OnCommit(func() { w.Before = cut })
 		return nil
 	})
+	return at, err
 }
 
-// revokeOne ends a session. Where a cut-off has ended its tokens, with an event
-// of its own, there is none for each.
-func (f *Operator) revokeOne(tx *db.Tx, w Which, i session.Info, from event.Origin) (bool, error) {
-	_, err := session.End(tx, i.ID, "", session.WhyRevoked, f.Now())
-	if errors.Is(err, session.ErrNotFound) {
-		return false, nil // it has ended meanwhile
+// tidy ends sessions whose tokens a cut-off has ended, with an event of its own. It
+// returns the last one's id, if there may be more, and how many they were.
+func (f *Operator) tidy(tx *db.Tx, w Which, after string, _ event.Origin) (last string, n int, err error) {
+	ended, err := session.EndBegan(tx, after, w.Before, f.Now(), session.WhyRevoked, revokeBatch)
+	if len(ended) > 0 {
+		last = ended[len(ended)-1]
 	}
-	if err == nil && !w.everybody() {
+	return last, len(ended), err
+}
+
+// revokeSome ends those of the next sessions that are meant. It returns the last
+// one's id, if there may be more, and how many it ended.
+func (f *Operator) revokeSome(tx *db.Tx, w Which, after string, from event.Origin) (last string, n int, err error) {
+	list, err := session.Living(tx, after, w.Before, f.Now(), revokeBatch)
+	for _, i := range list {
+		last = i.ID
+		if !w.holds(i) {
+			continue
+		}
+		_, err := session.End(tx, i.ID, "", session.WhyRevoked, f.Now())
+		if errors.Is(err, session.ErrNotFound) {
+			continue // it has ended meanwhile
+		}
+		if err != nil {
+			return "", n, err
+		}
 		f.revoked(tx, i.Account, i.ID, w.reason(), from)
+		n++
 	}
-	return err == nil, err
+	return last, n, err
 }
 
-// which resolves the account, and cuts a time in the future.
+// which resolves the account.
 func (f *Operator) which(ctx context.Context, w Which) (Which, error) {
-	if w.Before.After(f.Now()) {
-		w.Before = f.Now()
-	}
 	if w.Account == "" {
 		return w, nil
 	}

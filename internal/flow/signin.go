@@ -35,6 +35,8 @@ type SignIn struct {
 	// Breaches knows passwords that are refused although they are right, since they
 	// have been in a breach; nil refuses none.
 	Breaches password.Breaches
+	// PasswordLife is after how long a new password must be set; 0 for never.
+	PasswordLife time.Duration
 	// RequireVerified refuses accounts whose address is not verified.
 	RequireVerified bool
 	Count           Count
@@ -54,6 +56,10 @@ var ErrAccountDisabled = fault.New(fault.Denied, "account_disabled", "This accou
 // ErrPasswordBreached is told only to whoever knows the password.
 var ErrPasswordBreached = fault.New(fault.Denied, "password_breached",
 	"This is the right password, but it has become known: it is common, or has been in a breach of another service, so others can try it. Please set a new one by \"Forgot password\" before you sign in.")
+
+// ErrPasswordExpired is told only to whoever knows the password.
+var ErrPasswordExpired = fault.New(fault.Denied, "password_expired",
+	"This password is too old: this service asks for a new one from time to time. Please set one by \"Forgot password\" before you sign in.")
 
 // Do signs in. The faults are ErrInvalidCredentials, ErrAccountDisabled, invalid
 // input, and those of a server that has too much to do.
@@ -136,8 +142,8 @@ func (f *SignIn) signIn(ctx context.Context, in Credentials, address account.Add
 		if why, reason := f.refusal(who, match); why != nil {
 			return Tokens{}, f.fail(ctx, try, who.ID, address, why, reason, from)
 		}
-		if f.breached(ctx, in.Password) {
-			return Tokens{}, f.refuseBreached(ctx, try, who.ID, address, from)
+		if why := f.worthless(ctx, who, in.Password, now); why != nil {
+			return Tokens{}, f.demandNew(ctx, try, who.ID, address, why, from)
 		}
 		grant, device, err := f.begin(ctx, try, who, f.upgrade(ctx, who.ID, match, in.Password), in.Browser != nil, from, now)
 		if err == nil {
@@ -200,31 +206,37 @@ func (f *SignIn) refusal(who account.Credentials, match password.Result) (why *f
 	return nil, ""
 }
 
-// breached reports whether the password has become known. If that can't be found
-// out now it counts as not: nobody is locked out by another server's outage.
-func (f *SignIn) breached(ctx context.Context, pass string) bool {
-	if f.Breaches == nil {
-		return false
+// worthless returns why a right password does not do, or nil. If it can't be
+// found out now whether it has become known it counts as not: nobody is locked
+// out by another server's outage.
+func (f *SignIn) worthless(ctx context.Context, who account.Credentials, pass string, now time.Time) *fault.Error {
+	if f.PasswordLife > 0 && now.Sub(who.PasswordAt) > f.PasswordLife {
+		return ErrPasswordExpired
 	}
-	known, err := f.Breaches.Breached(ctx, password.Normalize(pass))
-	return err == nil && known
+	if f.Breaches == nil {
+		return nil
+	}
+	if known, err := f.Breaches.Breached(ctx, password.Normalize(pass)); err == nil && known {
+		return ErrPasswordBreached
+	}
+	return nil
 }
 
-// refuseBreached records a sign-in with the right password that nobody should
-// have any more. It is no guess.
-func (f *SignIn) refuseBreached(ctx context.Context, try lockout.Try, accountID string, a account.Address, from event.Origin) error {
+// demandNew records a sign-in with a right password that does not do. It is no
+// guess.
+func (f *SignIn) demandNew(ctx context.Context, try lockout.Try, accountID string, a account.Address, why *fault.Error, from event.Origin) error {
 	err := f.DB.Write(ctx, func(tx *db.Tx) error {
 		f.Guard.succeeded(tx, try)
 		f.Events.Append(tx, event.Event{
 			Kind: event.FailedLogin, Outcome: event.Failure, Account: accountID, Origin: from,
-			Detail: event.Detail{Reason: ErrPasswordBreached.Code, Address: addressHash(f.Guard.Pseudonym, a.Key)},
+			Detail: event.Detail{Reason: why.Code, Address: addressHash(f.Guard.Pseudonym, a.Key)},
 		})
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return ErrPasswordBreached
+	return why
 }
 
 // fail records the failure and returns the fault.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/lockout"
 	"github.com/gatehouse-auth/gatehouse/internal/session"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
@@ -76,7 +77,8 @@ func (f *SignOut) out(ctx context.Context, id string, from event.Origin) error {
 	return f.Count.end("sign_out", err)
 }
 
-// All ends every session of the account, or all but the caller's own.
+// All ends every session of the account, or all but the caller's own, and makes
+// all its known devices unknown.
 func (f *SignOut) All(ctx context.Context, who Identity, keepCurrent bool, from event.Origin) error {
 	keep := ""
 	if keepCurrent {
@@ -85,6 +87,9 @@ func (f *SignOut) All(ctx context.Context, who Identity, keepCurrent bool, from 
 	err := f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		ended, err := session.EndAll(tx, who.Account, keep, session.WhyLogout, f.Now())
 		if err != nil {
+			return err
+		}
+		if _, err := lockout.ForgetDevices(tx, who.Account); err != nil {
 			return err
 		}
 		for _, id := range ended {

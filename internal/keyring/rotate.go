@@ -253,6 +253,33 @@ func (c *Change) succeed() error {
 	return c.standBy()
 }
 
+// Due reports whether time asks for anything, or a secret: see [Change.Due].
+func (r *Ring) Due(now time.Time, period time.Duration) bool {
+	signing := r.Keys(AccessSign)
+	signs, next := InForce(signing, now)
+	_, scheduled := Scheduled(signing, now)
+	if next.ID == "" || period > 0 && !scheduled && !signs.From.Add(period).After(now) {
+		return true
+	}
+	for _, keys := range r.state.Load().keys {
+		for _, k := range keys {
+			if spent(keys, k, now) || !slices.Contains(k.Secrets, r.keks[0].id) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// spent reports whether a key has long been good for nothing.
+func spent(keys []Key, k Key, now time.Time) bool {
+	until := k.RevokedAt
+	if until.IsZero() && k.Purpose == AccessSign {
+		_, until = Replaced(keys, k)
+	}
+	return !until.IsZero() && until.Add(remember).Before(now)
+}
+
 // Due does what time asks for: a key that has signed for the period is replaced,
 // which is reported, and keys that have long been good for nothing are deleted.
 // A period of zero is never over.
@@ -265,13 +292,10 @@ func (c *Change) Due(period time.Duration) (next Key, rotated bool, err error) {
 		}
 		rotated = true
 	}
-	for p, keys := range c.Keys {
-		for _, k := range slices.Clone(keys) {
-			until := k.RevokedAt
-			if until.IsZero() && p == AccessSign {
-				_, until = Replaced(keys, k)
-			}
-			if !until.IsZero() && until.Add(remember).Before(c.now) {
+	for _, keys := range c.Keys {
+		all := slices.Clone(keys)
+		for _, k := range all {
+			if spent(all, k, c.now) {
 				if err := c.remove(k); err != nil {
 					return next, rotated, err
 				}

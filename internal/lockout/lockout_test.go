@@ -3,8 +3,8 @@ package lockout_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -163,7 +163,7 @@ func TestPW4_ManyAtOnce(t *testing.T) {
 			}, 128, 80},
 			"one device": {patient, func(s *lockout.Store) func(int) lockout.Client {
 				token := device(t, d, s, id, ada)
-				return func(i int) lockout.Client { return lockout.Client{AddressKey: ada, Network: network(0), Device: token} }
+				return func(int) lockout.Client { return lockout.Client{AddressKey: ada, Network: network(0), Device: token} }
 			}, 200, 10 + 80},
 			"five devices": {patient, func(s *lockout.Store) func(int) lockout.Client {
 				var tokens []string
@@ -295,7 +295,7 @@ func TestPW4_StrangersDoNotLockTheOwnerOut(t *testing.T) {
 			t.Errorf("%+v: the owner's success clears the owner's own and nobody else's", st)
 		}
 		// A stolen or made-up cookie is worth nothing to other addresses.
-		for _, bad := range []string{"", "x", ".", token + "x", token[:len(token)-1], "AAAAAAAAAAAAAAAAAAAAAA." + token[23:], token[:22], fmt.Sprint(make([]byte, 9999))} {
+		for _, bad := range []string{"", "x", ".", token + "x", token[:len(token)-1], "AAAAAAAAAAAAAAAAAAAAAA." + token[23:], token[:22], strings.Repeat("x", 9999)} {
 			if _, err := take(d, s, lockout.Client{AddressKey: ada, Network: network(500), Device: bad}, start); !errors.Is(err, lockout.ErrLocked) {
 				t.Errorf("%.30q: %v", bad, err)
 			}
@@ -448,5 +448,45 @@ func TestPW4_Forget(t *testing.T) {
 		if st := state(t, d, s, ada); st.Unknown != 5 {
 			t.Errorf("%+v: what took a try lately stays", st)
 		}
+	})
+}
+
+// A link works for a day, and once, and makes one device known to its account.
+func TestPW4_Links(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		s := store(usual)
+		id := account(t, d, ada)
+		var old, late, good string
+		write(t, d, func(tx *db.Tx) error {
+			old, late, good = s.AddLink(tx, id, ada, start.Add(-lockout.LinkLife)), s.AddLink(tx, id, ada, start.Add(time.Second-lockout.LinkLife)), s.AddLink(tx, id, ada, start)
+			return nil
+		})
+		use := func(token string) (of, cookie, value string, err error) {
+			err = d.Write(ctx, func(tx *db.Tx) error { of, cookie, value, err = s.UseLink(tx, token, start); return err })
+			return of, cookie, value, err
+		}
+		for _, bad := range []string{"", old, good + "x", "gatehouse_mt_"} {
+			if _, _, _, err := use(bad); !errors.Is(err, lockout.ErrLink) {
+				t.Errorf("%q: %v", bad, err)
+			}
+		}
+		for _, token := range []string{late, good} {
+			of, cookie, value, err := use(token)
+			if err != nil || of != id || cookie != s.CookieName(ada) || !s.Recognises(value, ada) {
+				t.Errorf("%q %q, %v", of, cookie, err)
+			}
+			if try, err := take(d, s, lockout.Client{AddressKey: ada, Network: network(1), Device: value}, start); err != nil || try.Device == "" {
+				t.Errorf("%+v, %v", try, err)
+			}
+			if _, _, _, err := use(token); !errors.Is(err, lockout.ErrLink) {
+				t.Errorf("a second time: %v", err)
+			}
+		}
+		write(t, d, func(tx *db.Tx) error {
+			if n, err := lockout.ForgetLinks(tx, start.Add(2*time.Second), 10); n != 2 || err != nil {
+				t.Errorf("forgot %d, %v", n, err)
+			}
+			return nil
+		})
 	})
 }

@@ -28,6 +28,7 @@ type Pages struct {
 	SignIn       *flow.SignIn
 	Refresh      *flow.Refresh
 	SignOut      *flow.SignOut
+	Unlock       *flow.Unlock
 	Authenticate *flow.Authenticate
 	Profile      *flow.Profile
 	Cookies      *web.Cookies
@@ -41,6 +42,8 @@ func (p *Pages) Routes(s *web.Stack, mux *http.ServeMux) {
 	s.Handle(mux, "GET /account", p.account)
 	s.Handle(mux, "GET /setup", p.setup)
 	s.Handle(mux, "POST /setup", p.doSetup)
+	s.Handle(mux, "GET /unlock", p.unlock)
+	s.Handle(mux, "POST /unlock", p.doUnlock)
 	s.Handle(mux, "GET /assets/{file}", asset)
 }
 

@@ -61,13 +61,21 @@ func FuzzStored(f *testing.F) {
 	f.Add("h1:$2a$16$0123456789ABCDEFGHIJKzlhn5Vl2wTwdzLiFaV.dt2KFgbybypge")
 	f.Add("h1:$2a$+4$abcdefghijklmnopqrstuu/ftPC/VKVMUq1QliQw4aIVbd74XOhd2")
 	f.Add("h1:$2$04$abcdefghijklmnopqrstuu/ftPC/VKVMUq1QliQw4aIVbd74XOhd2.")
+	f.Add("h1:$argon2id$v=19$m=64,t=2,p=1$c2l4dGVlbiBieXRlIHNsdA$qUz9GBNt6lno+BsrS//gXaYnQy6VvxX6g/n8GsMUSdc")
+	f.Add("h1:$argon2id$v=19$m=1048577,t=2,p=1$c2l4dGVlbiBieXRlIHNsdA$qUz9GBNt6lno+BsrS//gXaYnQy6VvxX6g/n8GsMUSdc")
 	f.Add("h1:")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, stored string) {
 		s, err := parseStored(stored)
 		if err != nil {
-			if !errors.Is(err, ErrUnknownForm) || s.bcrypt != nil || s.cost != 0 {
+			if !errors.Is(err, ErrUnknownForm) || s.bcrypt != nil || s.cost != 0 || s.argon2 != nil {
 				t.Fatalf("got %+v, %v", s, err)
+			}
+			return
+		}
+		if a := s.argon2; a != nil {
+			if a.MemoryKiB > MaxArgon2MemoryKiB || a.Passes > MaxArgon2Passes || a.Lanes == 0 || a.MemoryKiB < 8*uint32(a.Lanes) || len(a.salt) != argon2Salt || len(a.key) != argon2Key {
+				t.Errorf("read as %+v", a)
 			}
 			return
 		}
@@ -82,6 +90,29 @@ func FuzzStored(f *testing.F) {
 		}
 		if ok, err := actual.verify(s, "somebody else's password", MinCost); ok || err != nil {
 			t.Errorf("compared: %v, %v", ok, err)
+		}
+	})
+}
+
+// FuzzSealed: whatever stands in the column, opening it never panics, and nothing
+// opens that was not sealed under the pepper for the account.
+func FuzzSealed(f *testing.F) {
+	p := NewPepper("a pepper", "another")
+	f.Add(p.seal("ada", known), "ada")
+	f.Add(p.seal("ada", known), "eve")
+	f.Add("p1:00000000:AAAA", "ada")
+	f.Add("p1:", "")
+	f.Add(known, "ada")
+	f.Fuzz(func(t *testing.T, stored, account string) {
+		finished, _, err := p.open(account, stored)
+		if err != nil {
+			return
+		}
+		if rest, ok := strings.CutPrefix(stored, sealedForm); ok && finished != known {
+			t.Errorf("%q opens as %q", rest, finished)
+		}
+		if again, _, err := p.Reseal(account, stored); err != nil || again == "" {
+			t.Errorf("resealed as %q, %v", again, err)
 		}
 	})
 }

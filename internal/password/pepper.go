@@ -109,6 +109,14 @@ func (p *Pepper) keyOf(id string) *pepperKey {
 	return nil
 }
 
+// Opens reports whether a stored hash can be opened, as far as its pepper tells:
+// it is sealed under one of these, or not at all.
+func (p *Pepper) Opens(stored string) bool {
+	rest, sealed := strings.CutPrefix(stored, sealedForm)
+	id, _, _ := strings.Cut(rest, ":")
+	return !sealed || p.keyOf(id) != nil
+}
+
 // Reseal returns what is to stand in place of a stored hash, and whether that is
 // something else: it is sealed under the current pepper, or not at all if there
 // is none. No password is needed. Each hash that it seals has a nonce of its

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-const known = "h1:$2a$04$abcdefghijklmnopqrstuu/ftPC/VKVMUq1QliQw4aIVbd74XOhd2" //nolint:gosec // of "correct horse battery staple"
+const known = "h1:$2a$04$abcdefghijklmnopqrstuu/ftPC/VKVMUq1QliQw4aIVbd74XOhd2" // of "correct horse battery staple"
 
 // PW-2: what stands in the column is sealed, opens for its own account alone,
 // and tells nothing of the hash.
@@ -69,6 +69,9 @@ func TestPW2_PepperRotates(t *testing.T) {
 		if plain, changed, err := none.Reseal("ada", sealed); err != nil || !changed || plain != known {
 			t.Errorf("taken off: %q, %v, %v", plain, changed, err)
 		}
+	}
+	if !one.Opens(sealed) || !both.Opens(sealed) || two.Opens(sealed) || (*Pepper)(nil).Opens(sealed) || !one.Opens(known) || !(*Pepper)(nil).Opens(known) {
+		t.Error("what can be opened is told wrongly")
 	}
 	if _, _, err := one.Reseal("ada", again); !errors.Is(err, ErrPepper) {
 		t.Errorf("under a pepper that is not there: %v", err)

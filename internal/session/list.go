@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/db"
@@ -58,6 +59,17 @@ func Living(tx *db.Tx, after string, before, now time.Time, limit int) ([]Info, 
 	return infos(tx.Query(`SELECT id, account_id, user_agent, address, auth_at, minted_at, idle_at, max_at FROM session
 		WHERE id > $1 AND ended_at IS NULL AND idle_at > $2 AND max_at > $2 AND auth_at < $3 ORDER BY id LIMIT $4`,
 		after, db.Micros(now), began, limit))
+}
+
+// EndBegan ends up to limit living sessions whose sign-in was before the given
+// time, in the order of their ids from the one after the given id on. It returns
+// the ids of those that it ended, in order.
+func EndBegan(tx *db.Tx, after string, before, now time.Time, why string, limit int) ([]string, error) {
+	ended, err := ids(tx.Query(`UPDATE session SET ended_at = $2, ended_why = $4 WHERE ended_at IS NULL AND id IN (
+		SELECT id FROM session WHERE id > $1 AND ended_at IS NULL AND idle_at > $2 AND max_at > $2 AND auth_at < $3 ORDER BY id LIMIT $5) RETURNING id`,
+		after, db.Micros(now), db.Micros(before), why, limit))
+	slices.Sort(ended)
+	return ended, err
 }
 
 // Owner returns the account of a living session, or ErrNotFound.

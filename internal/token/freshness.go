@@ -239,7 +239,7 @@ func (r *Revocations) ask(ctx context.Context, c *Claims) error {
 		return ctx.Err()
 	}
 	err := r.db.Read(ctx, func(tx *db.Tx) error {
-		return read(func(row Revocation) { r.apply(row) })(tx.Query(`SELECT kind, subject, roles, n, expires_at FROM revocation
+		return taker(func(row Revocation) { r.apply(row) }).read(tx.Query(`SELECT kind, subject, roles, n, expires_at FROM revocation
 			WHERE (kind = 'session' AND subject = $1) OR (kind = 'roles' AND subject = $2) OR (kind = 'key' AND subject = $3) OR (kind = 'before' AND subject = '')`,
 			c.Session, c.Subject, c.KeyID))
 	})

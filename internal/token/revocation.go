@@ -132,11 +132,11 @@ func (r *Revocations) EndKey(tx *db.Tx, kid string) {
 
 // EndBefore ends all sessions that began before the given moment, with their
 // access tokens and their refresh tokens: whoever uses one of these asks
-// [Revocations.Cut]. A moment that lies behind us by less than two seconds, or
-// ahead, stands for two seconds from now. It returns the cut-off.
+// [Revocations.Cut]. The zero time, and any that lies ahead, stands for two seconds
+// from now. It returns the cut-off.
 func (r *Revocations) EndBefore(tx *db.Tx, at time.Time) time.Time {
 	now := r.now()
-	if at.After(now.Add(-cutOffMargin)) {
+	if at.IsZero() || !at.Before(now) {
 		at = now.Add(cutOffMargin)
 	}
 	// Tokens tell whole seconds.
@@ -275,37 +275,38 @@ func Since(tx *db.Tx, mark int64, now time.Time, take func(Revocation)) (next in
 	if restarted = next < mark; restarted {
 		mark = 0
 	}
-	return next, restarted, read(take)(tx.Query(`SELECT kind, subject, roles, n, expires_at FROM revocation WHERE tx >= $1 AND expires_at > $2`,
+	return next, restarted, taker(take).read(tx.Query(`SELECT kind, subject, roles, n, expires_at FROM revocation WHERE tx >= $1 AND expires_at > $2`,
 		mark, db.Micros(now)))
 }
 
+// taker is handed revocations.
+type taker func(Revocation)
+
 // read hands on the rows of a query on the columns kind, subject, roles, n and
 // expires_at.
-func read(take func(Revocation)) func(*db.Rows, error) error {
-	return func(rows *db.Rows, err error) error {
-		if err != nil {
+func (take taker) read(rows *db.Rows, err error) error {
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			row         Revocation
+			kind, roles string
+			until       int64
+		)
+		if err := rows.Scan(&kind, &row.Subject, &roles, &row.N, &until); err != nil {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var (
-				row         Revocation
-				kind, roles string
-				until       int64
-			)
-			if err := rows.Scan(&kind, &row.Subject, &roles, &row.N, &until); err != nil {
-				return err
+		row.Kind, row.Until = RevocationKind(kind), db.Time(until)
+		if roles != "[]" {
+			if err := json.Unmarshal([]byte(roles), &row.Roles); err != nil {
+				return fmt.Errorf("the roles of a revocation are no JSON list: %w", err)
 			}
-			row.Kind, row.Until = RevocationKind(kind), db.Time(until)
-			if roles != "[]" {
-				if err := json.Unmarshal([]byte(roles), &row.Roles); err != nil {
-					return fmt.Errorf("the roles of a revocation are no JSON list: %w", err)
-				}
-			}
-			take(row)
 		}
-		return rows.Err()
+		take(row)
 	}
+	return rows.Err()
 }
 
 // keepRows is how much longer a row is kept than it can matter, for a clock that

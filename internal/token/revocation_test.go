@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"fmt"
+	"os"
 	"runtime"
 	"sync"
 	"testing"
@@ -40,7 +41,7 @@ func TestJWT5_EachKindOfRevocation(t *testing.T) {
 		"a session":           {func(r *Revocations, tx *db.Tx) { r.EndSession(tx, session) }, since(session, now), since(other, now)},
 		"a session, no UUID":  {func(r *Revocations, tx *db.Tx) { r.EndSession(tx, "s") }, since("s", now), since("t", now)},
 		"a key":               {func(r *Revocations, tx *db.Tx) { r.EndKey(tx, "k") }, since(session, now), &Claims{Session: session, KeyID: "k2", AuthTime: now.Unix()}},
-		"everything":          {func(r *Revocations, tx *db.Tx) { r.EndBefore(tx, r.now()) }, since(session, now), since(session, young)},
+		"everything":          {func(r *Revocations, tx *db.Tx) { r.EndBefore(tx, time.Time{}) }, since(session, now), since(session, young)},
 		"before an hour ago":  {func(r *Revocations, tx *db.Tx) { r.EndBefore(tx, old) }, since(session, old.Add(-2*time.Second)), since(session, old.Add(time.Second))},
 		"before a whole time": {func(r *Revocations, tx *db.Tx) { r.EndBefore(tx, old.Truncate(time.Second)) }, since(session, old.Truncate(time.Second).Add(-time.Second)), since(session, old.Truncate(time.Second))},
 		"before, refreshed since": {
@@ -278,4 +279,49 @@ func BenchmarkRevocations(b *testing.B) {
 			runtime.KeepAlive(r)
 		})
 	}
+}
+
+// TestFreshWhileEverythingIsReadAgain: with many live revocations a replica knows
+// them all at its start, and stays fresh while it reads everything again.
+func TestFreshWhileEverythingIsReadAgain(t *testing.T) {
+	n := 50_000
+	if os.Getenv("GATEHOUSE_SOAK") != "" {
+		n = 1_000_000
+	}
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		ended := uuid.NewString()
+		for done := 0; done < n; done += 10_000 {
+			write(t, d, func(tx *db.Tx) {
+				tx.Defer(`INSERT INTO revocation (kind, subject, roles, n, expires_at)
+					WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 10000)
+					SELECT 'session', '0190a6e2-7b1c-7def-' || ($1 + i), '[]', 0, $2 FROM c`, int64(done), db.Micros(time.Now().Add(time.Hour)))
+			})
+		}
+		r := NewRevocations(d, 15*time.Minute, 0, time.Now)
+		write(t, d, func(tx *db.Tx) { r.EndSession(tx, ended) })
+		r = NewRevocations(d, 15*time.Minute, 0, time.Now)
+		began := time.Now()
+		if err := r.Poll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if r.Live() != n+1 || !r.dead(since(ended, began)) {
+			t.Fatalf("%d are known", r.Live())
+		}
+		t.Logf("reading %d took %v", n, time.Since(began))
+		done := make(chan error, 1)
+		go func() { done <- r.Reload(context.Background()) }()
+		for {
+			if err := r.Poll(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case err := <-done:
+				if err != nil || r.Live() != n+1 {
+					t.Errorf("%d are known, error %v", r.Live(), err)
+				}
+				return
+			default:
+			}
+		}
+	})
 }

@@ -4,5 +4,5 @@ const field = document.getElementById("token");
 if (field && location.hash.length > 1) {
   field.value = decodeURIComponent(location.hash.slice(1));
   history.replaceState(null, "", location.pathname);
-  document.getElementById("email").focus();
+  document.getElementById("email")?.focus();
 }

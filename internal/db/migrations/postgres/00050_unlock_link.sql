@@ -1,0 +1,12 @@
+-- +goose Up
+
+-- Links in mails about a lockout: each makes one browser a known device.
+CREATE TABLE unlock_link (
+  hash       BYTEA    PRIMARY KEY,
+  account_id TEXT    NOT NULL REFERENCES account (id),
+  account    TEXT    NOT NULL,          -- as in guess
+  cookie     TEXT    NOT NULL,          -- the name of the device's cookie
+  expires_at BIGINT  NOT NULL,
+  used_at    BIGINT 
+);
+CREATE INDEX unlock_link_expires ON unlock_link (expires_at);

@@ -1,0 +1,39 @@
+package flow
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/lockout"
+)
+
+// Unlock makes the browser of whoever could read the mail about a lockout a known
+// device: strangers' guesses keep it out no longer. The password is still needed,
+// and nothing is reset.
+type Unlock struct {
+	DB      *db.DB
+	Lockout *lockout.Store
+	Events  *event.Log
+	Count   Count
+	Now     func() time.Time
+}
+
+// Do uses the link's token and returns the device's cookie, or lockout.ErrLink.
+func (f *Unlock) Do(ctx context.Context, token string, from event.Origin) (c DeviceCookie, err error) {
+	if token == "" {
+		return c, f.Count.end("unlock", required("token"))
+	}
+	now := f.Now()
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+		account, name, value, err := f.Lockout.UseLink(tx, token, now)
+		if err != nil {
+			return err
+		}
+		c = DeviceCookie{Name: name, Value: value, Life: lockout.DeviceLife}
+		f.Events.Append(tx, event.Event{Kind: event.DeviceKnown, Outcome: event.Success, Account: account, Origin: from, Detail: event.Detail{By: "unlock_link"}})
+		return nil
+	})
+	return c, f.Count.end("unlock", err)
+}
