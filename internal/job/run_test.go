@@ -42,10 +42,17 @@ func TestRunRunsEachJobAgainAndAgainWhateverTheOthersDo(t *testing.T) {
 			every("stuck", func(ctx context.Context) error { stuck <- struct{}{}; <-ctx.Done(); return ctx.Err() }),
 			every("good", func(context.Context) error { good <- struct{}{}; return nil }),
 		))
-		for range 3 {
-			<-good
-			<-bad
-			c.forward(time.Second)
+		// The clock goes on until each has run: a job that is given back after it
+		// went on is due only when it goes on again.
+		for _, ran := range []chan struct{}{good, bad, good, bad, good, bad} {
+			for waiting := true; waiting; {
+				select {
+				case <-ran:
+					waiting = false
+				case <-time.After(100 * time.Millisecond):
+					c.forward(time.Second)
+				}
+			}
 		}
 		stop()
 		if n := len(stuck); n != 1 {
