@@ -89,6 +89,12 @@ func openWriter(ctx context.Context, path string) (*writer, error) {
 	}
 	d.SetMaxOpenConns(1)
 	c, err := d.Conn(ctx)
+	// Turning the write-ahead log on, in a file that several processes open for the
+	// first time, fails at once rather than waiting its turn.
+	for began := time.Now(); isLocked(err) && time.Since(began) < lockWait && ctx.Err() == nil; {
+		time.Sleep(10 * time.Millisecond)
+		c, err = d.Conn(ctx)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the SQLite database: %w", err), d.Close())
 	}

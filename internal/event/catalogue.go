@@ -27,6 +27,7 @@ var Catalogue = []About{
 	{RoleChange, "An account has other roles: `roles` has all it has now."},
 	{SessionRevoked, "Sessions were ended by somebody else than by signing out: `reason` says why."},
 	{KeyRotated, "A key of the installation was replaced."},
+	{DeviceKnown, "A browser became a known device of an account: strangers' wrong passwords do not make it wait."},
 	{PepperRotated, "Stored password hashes were sealed under another pepper, `count` of them."},
 	{ClientCreated, "An application was registered."},
 	{ClientRotated, "An application got a new secret."},
