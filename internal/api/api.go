@@ -31,6 +31,8 @@ type API struct {
 	Authenticate *flow.Authenticate
 	Profile      *flow.Profile
 	Strength     *flow.Strength
+	Clients      *flow.AuthenticateClient
+	Follow       *flow.Follow
 	Tokens       *token.Issuer
 	Cookies      *web.Cookies
 	Now          func() time.Time
@@ -58,6 +60,7 @@ func (a *API) operations() map[string]web.Handler {
 		"GET /v1/me/events":          a.signedIn(a.events),
 		"GET /v1/sessions":           a.signedIn(a.sessions),
 		"DELETE /v1/sessions/{id}":   a.signedIn(a.endSession),
+		"GET /v1/revocations":        a.registered(a.revocations),
 		"GET /.well-known/jwks.json": a.jwks,
 		"GET /openapi.json":          a.openAPI,
 	}
