@@ -146,9 +146,15 @@ func TestAFollowerWaits(t *testing.T) {
 		go func() { defer close(ran); r.Run(ctx, func(error) {}) }()
 		defer func() { cancel(); <-ran }()
 		id := uuid.NewString()
-		go write(t, d, func(tx *db.Tx) { r.EndSession(tx, id) })
+		wrote := make(chan error)
+		go func() {
+			wrote <- d.Write(context.Background(), func(tx *db.Tx) error { r.EndSession(tx, id); return nil })
+		}()
 		if f.ask(r, time.Minute); f.ended[id] != 1 {
 			t.Error("it was not told")
+		}
+		if err := <-wrote; err != nil {
+			t.Error(err)
 		}
 		stopping := make(chan struct{})
 		close(stopping)
