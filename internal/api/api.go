@@ -33,6 +33,9 @@ type API struct {
 	Strength     *flow.Strength
 	Clients      *flow.AuthenticateClient
 	Follow       *flow.Follow
+	Introspect   *flow.Introspect
+	RevokeToken  *flow.RevokeToken
+	Discovery    Discovery
 	Tokens       *token.Issuer
 	Cookies      *web.Cookies
 	Now          func() time.Time
@@ -61,8 +64,12 @@ func (a *API) operations() map[string]web.Handler {
 		"GET /v1/sessions":           a.signedIn(a.sessions),
 		"DELETE /v1/sessions/{id}":   a.signedIn(a.endSession),
 		"GET /v1/revocations":        a.registered(a.revocations),
+		"POST /v1/token/introspect":  a.registered(a.introspect),
+		"POST /v1/token/revoke":      a.registered(a.revoke),
 		"GET /.well-known/jwks.json": a.jwks,
-		"GET /openapi.json":          a.openAPI,
+
+		"GET /.well-known/oauth-authorization-server": a.metadata,
+		"GET /openapi.json":                           a.openAPI,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/client"
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
@@ -15,12 +16,13 @@ import (
 
 // registered lets only registered applications through. Cookies and bearers are
 // nobody's here.
-func (a *API) registered(next web.Handler) web.Handler {
+func (a *API) registered(next func(w http.ResponseWriter, r *http.Request, c client.Client) error) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		id, secret, ok := web.Basic(r)
+		var c client.Client
 		err := error(flow.ErrInvalidClient)
 		if ok {
-			_, err = a.Clients.Do(r.Context(), id, secret, web.Origin(r))
+			c, err = a.Clients.Do(r.Context(), id, secret, web.Origin(r))
 		}
 		if err != nil {
 			if fault.KindOf(err) == fault.Unauthenticated {
@@ -28,7 +30,7 @@ func (a *API) registered(next web.Handler) web.Handler {
 			}
 			return err
 		}
-		return next(w, r)
+		return next(w, r, c)
 	}
 }
 
@@ -66,7 +68,7 @@ func answerRevocation(r token.Revocation) revocationAnswer {
 const maxWait = 30
 
 // revocations is the feed. There may be millions, so they are written one by one.
-func (a *API) revocations(w http.ResponseWriter, r *http.Request) error {
+func (a *API) revocations(w http.ResponseWriter, r *http.Request, _ client.Client) error {
 	q, err := web.Query(r, "cursor", "wait")
 	if err != nil {
 		return err

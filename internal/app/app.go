@@ -199,6 +199,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		RequireVerified: verified, Count: count, Now: o.Now,
 	}
 	signOut := &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now}
+	authenticate := &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Tally: tally, Count: count, Now: o.Now}
 	doors := &api.API{
 		Register:     &flow.Register{DB: s.db, Accounts: accounts, Events: events, Notices: tell, Open: c.Registration == config.RegistrationOpen, RequireVerified: verified, Count: count},
 		SignIn:       signIn,
@@ -207,7 +208,10 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		Clients:      &flow.AuthenticateClient{Clients: client.NewRegistry(s.db, c.RevocationStale, o.Now), Revocations: s.revoked, Tally: tally, Count: count},
 		Follow:       &flow.Follow{Revocations: s.revoked, Stopping: s.draining, Count: count},
 		Strength:     &flow.Strength{Policy: s.strengthPolicy(), Count: count},
-		Authenticate: &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Tally: tally, Count: count, Now: o.Now},
+		Authenticate: authenticate,
+		Introspect:   &flow.Introspect{DB: s.db, Authenticate: authenticate, Sessions: sessions, Count: count, Now: o.Now},
+		RevokeToken:  &flow.RevokeToken{DB: s.db, Authenticate: authenticate, Sessions: sessions, Events: events, Count: count, Now: o.Now},
+		Discovery:    api.Discovery{Issuer: c.JWTIssuer, PublicURL: c.PublicURL},
 		Profile:      &flow.Profile{DB: s.db, Events: events, Count: count, Now: o.Now},
 		Tokens:       issuer,
 		Cookies:      cookies,

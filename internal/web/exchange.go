@@ -26,7 +26,7 @@ type exchange struct {
 	bytes   int64
 	err     error           // what the handler returned
 	gone    bool            // the client left, nothing was written
-	patient context.Context //nolint:containedctx // the request's, without a deadline: see Patient
+	patient context.Context // the request's, without a deadline: see Patient
 }
 
 type exchangeKey struct{}
