@@ -34,6 +34,11 @@ type API struct {
 	Verify       *flow.Verify
 	Passwords    *flow.Passwords
 	Addresses    *flow.Addresses
+	Clients      *flow.AuthenticateClient
+	Follow       *flow.Follow
+	Introspect   *flow.Introspect
+	RevokeToken  *flow.RevokeToken
+	Discovery    Discovery
 	Tokens       *token.Issuer
 	Cookies      *web.Cookies
 	Now          func() time.Time
@@ -67,8 +72,13 @@ func (a *API) operations() map[string]web.Handler {
 		"GET /v1/me/events":          a.signedIn(a.events),
 		"GET /v1/sessions":           a.signedIn(a.sessions),
 		"DELETE /v1/sessions/{id}":   a.signedIn(a.endSession),
+		"GET /v1/revocations":        a.registered(a.revocations),
+		"POST /v1/token/introspect":  a.registered(a.introspect),
+		"POST /v1/token/revoke":      a.registered(a.revoke),
 		"GET /.well-known/jwks.json": a.jwks,
-		"GET /openapi.json":          a.openAPI,
+
+		"GET /.well-known/oauth-authorization-server": a.metadata,
+		"GET /openapi.json":                           a.openAPI,
 	}
 }
 

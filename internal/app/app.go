@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatehouse-auth/gatehouse/internal/api"
+	"github.com/gatehouse-auth/gatehouse/internal/client"
 	"github.com/gatehouse-auth/gatehouse/internal/config"
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/event"
@@ -199,6 +200,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	}
 	letters := s.letters(ring, signIn.Guard, accounts, count)
 	signOut := &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now}
+	authenticate := &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Tally: tally, Count: count, Now: o.Now}
 	doors := &api.API{
 		Register:     &flow.Register{DB: s.db, Accounts: accounts, Events: events, Notices: tell, Letters: letters, Open: c.Registration == config.RegistrationOpen, RequireVerified: verified, Count: count},
 		SignIn:       signIn,
@@ -207,8 +209,13 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		Verify:       &flow.Verify{Letters: letters},
 		Passwords:    &flow.Passwords{Letters: letters},
 		Addresses:    &flow.Addresses{Letters: letters},
+		Clients:      &flow.AuthenticateClient{Clients: client.NewRegistry(s.db, c.RevocationStale, o.Now), Revocations: s.revoked, Tally: tally, Count: count},
+		Follow:       &flow.Follow{Revocations: s.revoked, Stopping: s.draining, Count: count},
 		Strength:     &flow.Strength{Policy: s.strengthPolicy(), Count: count},
-		Authenticate: &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Tally: tally, Count: count, Now: o.Now},
+		Authenticate: authenticate,
+		Introspect:   &flow.Introspect{DB: s.db, Authenticate: authenticate, Sessions: sessions, Count: count, Now: o.Now},
+		RevokeToken:  &flow.RevokeToken{DB: s.db, Authenticate: authenticate, Sessions: sessions, Events: events, Count: count, Now: o.Now},
+		Discovery:    api.Discovery{Issuer: c.JWTIssuer, PublicURL: c.PublicURL},
 		Profile:      &flow.Profile{DB: s.db, Events: events, Count: count, Now: o.Now},
 		Tokens:       issuer,
 		Cookies:      cookies,
