@@ -46,18 +46,27 @@ func verify(ctx context.Context, tokens *token.Issuer, revoked *token.Revocation
 }
 
 func (f *Authenticate) do(ctx context.Context, access string, from event.Origin) (Identity, error) {
+	c, err := f.claims(ctx, access, from)
+	if err != nil {
+		return Identity{}, err
+	}
+	return Identity{Account: c.Subject, Session: c.Session, Roles: c.Roles}, nil
+}
+
+// claims returns what a good access token says.
+func (f *Authenticate) claims(ctx context.Context, access string, from event.Origin) (*token.Claims, error) {
 	c, err := verify(ctx, f.Tokens, f.Revocations, access, f.Now)
 	if err != nil {
 		if !errors.Is(err, token.ErrExpired) && !errors.Is(err, token.ErrUnknown) {
 			f.Tally.Add(event.SuspiciousActivity, "access_token_invalid", from)
 		}
-		return Identity{}, err
+		return nil, err
 	}
 	if err := f.Revocations.Check(ctx, c); err != nil {
 		if errors.Is(err, token.ErrInvalid) {
 			err = token.ErrInvalid.Because(reason("revoked"))
 		}
-		return Identity{}, err
+		return nil, err
 	}
-	return Identity{Account: c.Subject, Session: c.Session, Roles: c.Roles}, nil
+	return c, nil
 }

@@ -59,7 +59,12 @@ func (r *Revocations) Poll(ctx context.Context) error {
 	}
 	mark := f.mark
 	f.mu.Unlock()
-	next, all, err := r.read(ctx, mark, asked)
+	var rows []Revocation
+	next, all, err := r.read(ctx, mark, asked, func(row Revocation) { rows = append(rows, row) })
+	if err == nil {
+		// Before it counts as fresh: who follows is told how fresh what they get is.
+		r.feed.take(rows, mark, next, all)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil {
@@ -82,7 +87,7 @@ func (r *Revocations) Poll(ctx context.Context) error {
 // Reload reads everything again, and forgets what can't matter any more.
 func (r *Revocations) Reload(ctx context.Context) error {
 	asked := r.now()
-	if _, _, err := r.read(ctx, 0, asked); err != nil {
+	if _, _, err := r.read(ctx, 0, asked, func(Revocation) {}); err != nil {
 		return err
 	}
 	r.forget(asked)
@@ -92,20 +97,21 @@ func (r *Revocations) Reload(ctx context.Context) error {
 	return nil
 }
 
-// read takes in what was written since the mark. It reports the next mark, and
-// whether it has read everything.
-func (r *Revocations) read(ctx context.Context, mark int64, asked time.Time) (next int64, all bool, err error) {
-	fresh := false
+// read takes in what was written since the mark, and hands it on if that is not
+// everything. It reports the next mark, and whether it has read everything.
+func (r *Revocations) read(ctx context.Context, mark int64, asked time.Time, more func(Revocation)) (next int64, all bool, err error) {
 	err = r.db.Read(ctx, func(tx *db.Tx) error {
-		next, all, err = Since(tx, mark, asked, func(row Revocation) { fresh = r.apply(row) || fresh })
+		next, all, err = Since(tx, mark, asked, func(row Revocation) {
+			r.apply(row)
+			if row.tx >= mark && mark > 0 {
+				more(row)
+			}
+		})
 		if err != nil {
 			return err
 		}
 		return r.beside(tx)
 	})
-	if fresh {
-		r.announce()
-	}
 	return next, all || mark == 0, err
 }
 
@@ -239,7 +245,7 @@ func (r *Revocations) ask(ctx context.Context, c *Claims) error {
 		return ctx.Err()
 	}
 	err := r.db.Read(ctx, func(tx *db.Tx) error {
-		return taker(func(row Revocation) { r.apply(row) }).read(tx.Query(`SELECT kind, subject, roles, n, expires_at FROM revocation
+		return taker(func(row Revocation) { r.apply(row) }).read(tx.Query(`SELECT kind, subject, roles, n, expires_at, tx FROM revocation
 			WHERE (kind = 'session' AND subject = $1) OR (kind = 'roles' AND subject = $2) OR (kind = 'key' AND subject = $3) OR (kind = 'before' AND subject = '')`,
 			c.Session, c.Subject, c.KeyID))
 	})

@@ -33,9 +33,9 @@ type Revocations struct {
 	mu       sync.RWMutex // of the maps
 	roles    map[string]rolesNow
 	keys     map[string]int64 // until when to remember it, in microseconds
-	changed  chan struct{}    // closed by the next revocation that is new here
 
 	signals   signals
+	feed      feed
 	freshness freshness
 	asking    chan struct{} // room for those who ask the database
 	beside    func(tx *db.Tx) error
@@ -70,7 +70,7 @@ func NewRevocations(d *db.DB, life, stale time.Duration, now func() time.Time) *
 	return &Revocations{
 		db: d, keep: max(life, 30*time.Minute) + leeway, stale: stale, now: now,
 		sessions: endedSessions{most: mostSessions, keep: max(life, 30*time.Minute) + leeway},
-		roles:    map[string]rolesNow{}, keys: map[string]int64{}, changed: make(chan struct{}),
+		roles:    map[string]rolesNow{}, keys: map[string]int64{}, feed: feed{more: make(chan struct{})},
 		asking: make(chan struct{}, askers), beside: func(*db.Tx) error { return nil },
 	}
 }
@@ -106,6 +106,8 @@ type Revocation struct {
 	N       int64
 	// Until is when no token that it ends can be alive, and it can be forgotten.
 	Until time.Time
+
+	tx int64 // of its row; zero for one that was not read
 }
 
 // EndSession ends the access tokens of a session that ends in this transaction.
@@ -156,64 +158,40 @@ func (r *Revocations) Cut(began time.Time) bool {
 func (r *Revocations) insert(tx *db.Tx, row Revocation, roles string) {
 	tx.Defer(`INSERT INTO revocation (kind, subject, roles, n, expires_at) VALUES ($1, $2, $3, $4, $5)`,
 		string(row.Kind), row.Subject, roles, row.N, db.Micros(row.Until))
-	tx.OnCommit(func() {
-		if r.apply(row) {
-			r.announce()
-		}
-	})
+	tx.OnCommit(func() { r.apply(row) })
 }
 
-// apply takes a revocation in, and reports whether it is new here.
-func (r *Revocations) apply(row Revocation) (fresh bool) {
+// apply takes a revocation in.
+func (r *Revocations) apply(row Revocation) {
 	switch row.Kind {
 	case RevokedSession:
-		fresh = r.sessions.add(row.Subject, row.Until, r.now)
+		r.sessions.add(row.Subject, row.Until, r.now)
 	case RevokedBefore:
 		for {
 			known := r.cutOff.Load()
-			if fresh = row.N > known; !fresh || r.cutOff.CompareAndSwap(known, row.N) {
+			if row.N <= known || r.cutOff.CompareAndSwap(known, row.N) {
 				break
 			}
 		}
 	case RevokedRoles, RevokedKey, clientsChanged:
 		r.mu.Lock()
-		fresh = r.applyNamed(row)
+		r.applyNamed(row)
 		r.mu.Unlock()
 	}
-	return fresh
 }
 
-func (r *Revocations) announce() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	close(r.changed)
-	r.changed = make(chan struct{})
-}
-
-func (r *Revocations) applyNamed(row Revocation) bool {
+func (r *Revocations) applyNamed(row Revocation) {
 	until := db.Micros(row.Until)
-	if row.Kind == RevokedKey {
-		known := r.keys[row.Subject]
-		r.keys[row.Subject] = max(until, known)
-		return known == 0
+	switch row.Kind {
+	case RevokedKey:
+		r.keys[row.Subject] = max(until, r.keys[row.Subject])
+	case clientsChanged:
+		r.signals.hear(row.Subject, until)
+	default:
+		if known, ok := r.roles[row.Subject]; !ok || row.N > known.n {
+			r.roles[row.Subject] = rolesNow{roles: row.Roles, n: row.N, until: until}
+		}
 	}
-	if row.Kind == clientsChanged {
-		return r.signals.hear(row.Subject, until)
-	}
-	known, ok := r.roles[row.Subject]
-	if ok && row.N <= known.n {
-		return false
-	}
-	r.roles[row.Subject] = rolesNow{roles: row.Roles, n: row.N, until: until}
-	return true
-}
-
-// Changed returns a channel that is closed when this replica next learns of a
-// revocation that it did not know. Then [Since] has it.
-func (r *Revocations) Changed() <-chan struct{} {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.changed
 }
 
 // dead reports whether what is known here ends the token.
@@ -275,15 +253,15 @@ func Since(tx *db.Tx, mark int64, now time.Time, take func(Revocation)) (next in
 	if restarted = next < mark; restarted {
 		mark = 0
 	}
-	return next, restarted, taker(take).read(tx.Query(`SELECT kind, subject, roles, n, expires_at FROM revocation WHERE tx >= $1 AND expires_at > $2`,
+	return next, restarted, taker(take).read(tx.Query(`SELECT kind, subject, roles, n, expires_at, tx FROM revocation WHERE tx >= $1 AND expires_at > $2`,
 		mark, db.Micros(now)))
 }
 
 // taker is handed revocations.
 type taker func(Revocation)
 
-// read hands on the rows of a query on the columns kind, subject, roles, n and
-// expires_at.
+// read hands on the rows of a query on the columns kind, subject, roles, n,
+// expires_at and tx.
 func (take taker) read(rows *db.Rows, err error) error {
 	if err != nil {
 		return err
@@ -295,7 +273,7 @@ func (take taker) read(rows *db.Rows, err error) error {
 			kind, roles string
 			until       int64
 		)
-		if err := rows.Scan(&kind, &row.Subject, &roles, &row.N, &until); err != nil {
+		if err := rows.Scan(&kind, &row.Subject, &roles, &row.N, &until, &row.tx); err != nil {
 			return err
 		}
 		row.Kind, row.Until = RevocationKind(kind), db.Time(until)

@@ -55,7 +55,7 @@ func TestJWT5_EachKindOfRevocation(t *testing.T) {
 				if err := two.Poll(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				known := two.Changed()
+				_, known := two.feed.after(0, 0)
 				write(t, d, func(tx *db.Tx) { c.revoke(one, tx) })
 				if !one.dead(c.dead) || one.dead(c.lives) {
 					t.Error("where it was revoked: the dead lives, or the living is dead")
@@ -71,7 +71,7 @@ func TestJWT5_EachKindOfRevocation(t *testing.T) {
 				default:
 					t.Error("nobody was told of the change")
 				}
-				again := two.Changed()
+				_, again := two.feed.after(0, 0)
 				if err := two.Reload(t.Context()); err != nil {
 					t.Fatal(err)
 				}

@@ -29,18 +29,15 @@ func (r *Revocations) ClientsChanged(tx *db.Tx, random secret.Random) {
 // ClientChanges is how many such changes are known of here. It only grows.
 func (r *Revocations) ClientChanges() uint64 { return r.signals.count.Load() }
 
-// hear counts a signal that was not heard before, and reports whether it was
-// not. It is called with mu held.
-func (s *signals) hear(id string, until int64) bool {
+// hear counts a signal that was not heard before. It is called with mu held.
+func (s *signals) hear(id string, until int64) {
 	if s.seen == nil {
 		s.seen = map[string]int64{}
 	}
-	_, heard := s.seen[id]
-	if !heard {
+	if _, heard := s.seen[id]; !heard {
 		s.count.Add(1)
 	}
 	s.seen[id] = until
-	return !heard
 }
 
 // forget drops those that can't be read again. It is called with mu held.

@@ -24,8 +24,9 @@ type exchange struct {
 	route   *route // nil if none matched
 	status  int    // 0 until the header is written
 	bytes   int64
-	err     error // what the handler returned
-	gone    bool  // the client left, nothing was written
+	err     error           // what the handler returned
+	gone    bool            // the client left, nothing was written
+	patient context.Context // the request's, without a deadline: see Patient
 }
 
 type exchangeKey struct{}

@@ -81,7 +81,8 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 	if timeout == 0 {
 		timeout = DefaultTimeout
 	}
-	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), exchangeKey{}, x), timeout)
+	x.patient = context.WithValue(r.Context(), exchangeKey{}, x)
+	ctx, cancel := context.WithTimeout(x.patient, timeout)
 	defer cancel()
 	r = r.WithContext(ctx)
 

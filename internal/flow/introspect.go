@@ -1,0 +1,72 @@
+package flow
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/session"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+)
+
+// Introspect tells a registered application whether a token is good that
+// somebody has brought it, and what it says.
+type Introspect struct {
+	DB           *db.DB
+	Authenticate *Authenticate
+	Sessions     *session.Store
+	Count        Count
+	Now          func() time.Time
+}
+
+// Introspection is what there is to tell of a good token; it is nil for any
+// other.
+type Introspection struct {
+	// Access is what an access token says; nil for a refresh token.
+	Access *token.Claims
+	// Grant is whose a refresh token is, without a successor.
+	Grant session.Grant
+}
+
+// Do returns nil for a token that is not good, whatever is wrong with it. The
+// error tells that it can't be known for the moment. An access token costs no
+// look at the database.
+func (f *Introspect) Do(ctx context.Context, t string, from event.Origin) (*Introspection, error) {
+	if t == "" {
+		return nil, f.Count.end("introspect", required("token"))
+	}
+	told, err := f.do(ctx, t, from)
+	if err == nil && told == nil {
+		f.Count.add("introspect", "inactive")
+		return nil, nil
+	}
+	return told, f.Count.end("introspect", err)
+}
+
+func (f *Introspect) do(ctx context.Context, t string, from event.Origin) (*Introspection, error) {
+	if p, turn := f.Sessions.Present(t); turn == "" {
+		return f.refresh(ctx, p)
+	}
+	c, err := f.Authenticate.claims(ctx, t, from)
+	switch {
+	case err == nil:
+		return &Introspection{Access: c}, nil
+	case fault.KindOf(err) == fault.Unauthenticated:
+		return nil, nil
+	}
+	return nil, err
+}
+
+// refresh looks a refresh token up.
+func (f *Introspect) refresh(ctx context.Context, p session.Presented) (told *Introspection, err error) {
+	err = f.DB.Read(ctx, func(tx *db.Tx) error {
+		g, ok, err := f.Sessions.Look(tx, p, f.Now())
+		if ok && !f.Authenticate.Revocations.Cut(g.AuthAt) {
+			told = &Introspection{Grant: g}
+		}
+		return err
+	})
+	return told, err
+}
