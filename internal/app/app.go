@@ -219,6 +219,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		Authenticate: authenticate,
 		Introspect:   &flow.Introspect{DB: s.db, Authenticate: authenticate, Sessions: sessions, Count: count, Now: o.Now},
 		RevokeToken:  &flow.RevokeToken{DB: s.db, Authenticate: authenticate, Sessions: sessions, Events: events, Count: count, Now: o.Now},
+		ForwardAuth:  &flow.ForwardAuth{DB: s.db, Authenticate: authenticate, Count: count, Now: o.Now},
 		Discovery:    api.Discovery{Issuer: c.JWTIssuer, PublicURL: c.PublicURL},
 		Profile:      &flow.Profile{DB: s.db, Events: events, Count: count, Now: o.Now},
 		Tokens:       issuer,
