@@ -68,6 +68,7 @@ type caller struct {
 	address netip.Addr // IPv4 as IPv4, without a zone; invalid if there is none
 	secure  bool       // it came over TLS, to us or to the proxy before us
 	plain   bool       // a trusted proxy says that it came to it without
+	proxied bool       // the connection's other end is a trusted proxy
 }
 
 // Secure reports whether the request came over TLS: to us, or, as a trusted
@@ -96,6 +97,7 @@ func (p *Proxies) caller(r *http.Request) caller {
 		p.tell(r, c.address)
 		return c
 	}
+	c.proxied = true
 	if proto := last(r.Header["X-Forwarded-Proto"]); proto != "" {
 		c.secure = strings.EqualFold(proto, "https")
 		c.plain = !c.secure

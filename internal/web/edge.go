@@ -75,11 +75,14 @@ func (e *Edge) enter(x *exchange, r *http.Request) (done bool) {
 	if e == nil {
 		return false
 	}
-	if !e.hosts.have(r.Host) {
+	// What a proxy asks about a request to an application comes with that
+	// request's name and scheme.
+	about := x.caller.proxied && r.URL.Path == "/v1/forward-auth"
+	if !about && !e.hosts.have(r.Host) {
 		x.err = errUnknownHost
 		return false
 	}
-	if e.public != "" && (e.plain || x.caller.plain) {
+	if e.public != "" && (e.plain || x.caller.plain && !about) {
 		return e.secured(x, r)
 	}
 	if e.hsts && Secure(r) {
