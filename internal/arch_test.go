@@ -25,12 +25,12 @@ var floors = map[string]int{
 	"internal/web":     4,
 	"internal/flow":    3,
 	"internal/account": 2, "internal/session": 2, "internal/token": 2, "internal/event": 2, "internal/job": 2, "internal/client": 2,
-	"internal/lockout":  2,
-	"internal/notice":   2,
+	"internal/lockout": 2,
+	"internal/notice":  2, "internal/ticket": 2,
 	"internal/password": 1, "internal/breach": 1, "internal/db": 1, "internal/keyring": 1,
-	"internal/outbound": 0,
-	"verify":            0, // public: applications import it, and it nothing of ours
-	"internal/config":   0, "internal/secret": 0, "internal/fault": 0,
+	"internal/outbound": 0, "internal/mail": 0,
+	"internal/config": 0, "internal/secret": 0, "internal/fault": 0,
+	"verify": 0, // public: applications import it, and it nothing of ours
 }
 
 // sideways are the floors whose rooms may import one another.

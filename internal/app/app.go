@@ -22,7 +22,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 	"github.com/gatehouse-auth/gatehouse/internal/job"
 	"github.com/gatehouse-auth/gatehouse/internal/keyring"
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/page"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
@@ -54,6 +53,7 @@ type Server struct {
 	background context.CancelFunc
 	jobs       *job.Runner
 	sealing    *sealing
+	mail       *mailing
 	tally      *event.Tally
 	revoked    *token.Revocations
 	ring       *keyring.Ring
@@ -136,6 +136,9 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	if s.breaches, s.closeBreaches, err = OpenBreaches(s.config, s.log, o.Now); err != nil {
 		return err
 	}
+	if s.mail, err = s.newMailing(ring, o.Now); err != nil {
+		return err
+	}
 	p, err := s.parts(o, ring, registry)
 	if err != nil {
 		return err
@@ -144,7 +147,8 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	if s.sealing, err = s.newSealing(p.events, o.Now); err != nil {
 		return err
 	}
-	jobs := append(s.sealing.jobs(), forgetSessions(s.db, o.Now), forgetRevocations(s.db, o.Now), forgetGuesses(s.db, o.Now), forgetDevices(s.db, o.Now), rotateKeys(p.keys))
+	jobs := append(s.sealing.jobs(), forgetSessions(s.db, o.Now), forgetRevocations(s.db, o.Now), forgetGuesses(s.db, o.Now), forgetDevices(s.db, o.Now), forgetTickets(s.db, o.Now), rotateKeys(p.keys))
+	jobs = append(jobs, s.mail.jobs(o.Now)...)
 	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, jobs...)
 	s.sealing.observe(registry)
 	s.observe(registry, o)
@@ -192,25 +196,30 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		Origin: c.PublicURL, Applications: c.CORSOrigins, Key: func() []byte { return ring.Key(keyring.CSRF) },
 	}
 	verified := c.EmailVerification == config.VerificationRequired
-	tell := notices(notice.NewOutbox(ring.Key(keyring.Outbox), random, o.Now), o.Now)
+	tell := notices(s.mail.outbox, o.Now)
 	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: passwordPolicy(c, s.breaches), Random: random, Now: o.Now}
 	signIn := &flow.SignIn{
 		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Guard: s.guard(ring, events, tally, tell, o.Now), Breaches: s.breachesAtSignIn(), PasswordLife: c.PasswordLife,
 		RequireVerified: verified, Count: count, Now: o.Now,
 	}
+	letters := s.letters(ring, signIn.Guard, accounts, count)
 	signOut := &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now}
 	authenticate := &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Tally: tally, Count: count, Now: o.Now}
 	doors := &api.API{
-		Register:     &flow.Register{DB: s.db, Accounts: accounts, Events: events, Notices: tell, Open: c.Registration == config.RegistrationOpen, RequireVerified: verified, Count: count},
+		Register:     &flow.Register{DB: s.db, Accounts: accounts, Events: events, Notices: tell, Letters: letters, Open: c.Registration == config.RegistrationOpen, RequireVerified: verified, Count: count},
 		SignIn:       signIn,
 		Refresh:      &flow.Refresh{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Notices: tell, Count: count, Log: s.log, Now: o.Now},
 		SignOut:      signOut,
+		Verify:       &flow.Verify{Letters: letters},
+		Passwords:    &flow.Passwords{Letters: letters},
+		Addresses:    &flow.Addresses{Letters: letters},
 		Clients:      &flow.AuthenticateClient{Clients: client.NewRegistry(s.db, c.RevocationStale, o.Now), Revocations: s.revoked, Tally: tally, Count: count},
 		Follow:       &flow.Follow{Revocations: s.revoked, Stopping: s.draining, Count: count},
 		Strength:     &flow.Strength{Policy: s.strengthPolicy(), Count: count},
 		Authenticate: authenticate,
 		Introspect:   &flow.Introspect{DB: s.db, Authenticate: authenticate, Sessions: sessions, Count: count, Now: o.Now},
 		RevokeToken:  &flow.RevokeToken{DB: s.db, Authenticate: authenticate, Sessions: sessions, Events: events, Count: count, Now: o.Now},
+		ForwardAuth:  &flow.ForwardAuth{DB: s.db, Authenticate: authenticate, Count: count, Now: o.Now},
 		Discovery:    api.Discovery{Issuer: c.JWTIssuer, PublicURL: c.PublicURL},
 		Profile:      &flow.Profile{DB: s.db, Events: events, Count: count, Now: o.Now},
 		Tokens:       issuer,
