@@ -234,7 +234,8 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		pages: &page.Pages{
 			Setup:  &flow.Setup{DB: s.db, Accounts: accounts, Events: events, Count: count, Random: random, Now: o.Now},
 			SignIn: signIn, Refresh: doors.Refresh, SignOut: signOut, Authenticate: doors.Authenticate, Profile: doors.Profile, Cookies: cookies,
-			Unlock: s.unlock(signIn.Guard, count),
+			Unlock: s.unlock(signIn.Guard, count), Register: doors.Register, Verify: doors.Verify, Passwords: doors.Passwords, Addresses: doors.Addresses,
+			NotMe: &flow.NotMe{Letters: letters},
 		},
 	}, nil
 }
