@@ -22,7 +22,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 	"github.com/gatehouse-auth/gatehouse/internal/job"
 	"github.com/gatehouse-auth/gatehouse/internal/keyring"
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/page"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
@@ -41,19 +40,23 @@ type Options struct {
 
 // Server is a running server.
 type Server struct {
-	config   *config.Config
-	log      *slog.Logger
-	db       *db.DB
-	hasher   *password.Hasher
-	breaches password.Breaches
-	setup    *flow.Setup
-	public   listener
-	admin    listener
-	draining chan struct{} // closed when it takes no more work
+	config      *config.Config
+	log         *slog.Logger
+	db          *db.DB
+	hasher      *password.Hasher
+	breaches    password.Breaches
+	setup       *flow.Setup
+	public      listener
+	admin       listener
+	redirect    *listener        // plain HTTP beside TLS, if there is any
+	certificate *web.Certificate // nil without TLS
+	broken      chan error       // what ended a listener
+	draining    chan struct{}    // closed when it takes no more work
 
 	background context.CancelFunc
 	jobs       *job.Runner
 	sealing    *sealing
+	mail       *mailing
 	tally      *event.Tally
 	revoked    *token.Revocations
 	ring       *keyring.Ring
@@ -62,11 +65,10 @@ type Server struct {
 	closeBreaches func() error
 }
 
-// listener is one of the two ports.
+// listener is one of the ports.
 type listener struct {
 	net.Listener
 	http *http.Server
-	done chan error
 }
 
 // Start opens the database, brings its schema up to date if it may, opens the
@@ -98,12 +100,18 @@ func (s *Server) listen(ctx context.Context, c *config.Config) error {
 		return errors.Join(fmt.Errorf("ADMIN_LISTEN_ADDR: %w. Stop what listens there, or set ADMIN_LISTEN_ADDR to another address", err), s.public.Close())
 	}
 	s.config = c.Listening(s.public.Addr().String())
+	if err := s.listenRedirect(ctx); err != nil {
+		return errors.Join(err, s.public.Close(), s.admin.Close())
+	}
 	return nil
 }
 
 // abandon undoes a start that failed.
 func (s *Server) abandon() error {
-	err := errors.Join(s.public.Close(), s.admin.Close())
+	var err error
+	for _, l := range s.listeners() {
+		err = errors.Join(err, l.Close())
+	}
 	if s.hasher != nil {
 		s.hasher.Close()
 	}
@@ -117,7 +125,10 @@ func (s *Server) abandon() error {
 }
 
 func (s *Server) start(ctx context.Context, o Options) error {
-	var err error
+	err := s.openTLS(o)
+	if err != nil {
+		return err
+	}
 	if s.db, err = OpenDatabase(ctx, s.config, s.log); err != nil {
 		return err
 	}
@@ -136,6 +147,9 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	if s.breaches, s.closeBreaches, err = OpenBreaches(s.config, s.log, o.Now); err != nil {
 		return err
 	}
+	if s.mail, err = s.newMailing(ring, o.Now); err != nil {
+		return err
+	}
 	p, err := s.parts(o, ring, registry)
 	if err != nil {
 		return err
@@ -145,6 +159,7 @@ func (s *Server) start(ctx context.Context, o Options) error {
 		return err
 	}
 	jobs := append(s.sealing.jobs(), forgetSessions(s.db, o.Now), forgetRevocations(s.db, o.Now), forgetGuesses(s.db, o.Now), forgetDevices(s.db, o.Now), forgetTickets(s.db, o.Now), rotateKeys(p.keys))
+	jobs = append(jobs, s.mail.jobs(o.Now)...)
 	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, jobs...)
 	s.sealing.observe(registry)
 	s.observe(registry, o)
@@ -158,7 +173,10 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	metrics := web.NewMetrics(registry)
 	s.public.http = web.NewServer("", s.publicHandler(p, metrics, o), s.log)
 	s.admin.http = web.NewServer("", s.adminHandler(registry, o), s.log)
-	s.serve()
+	if s.redirect != nil {
+		s.redirect.http = web.NewServer("", s.redirectHandler(o), s.log)
+	}
+	s.serve(o)
 	return nil
 }
 
@@ -192,7 +210,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		Origin: c.PublicURL, Applications: c.CORSOrigins, Key: func() []byte { return ring.Key(keyring.CSRF) },
 	}
 	verified := c.EmailVerification == config.VerificationRequired
-	tell := notices(notice.NewOutbox(ring.Key(keyring.Outbox), random, o.Now), o.Now)
+	tell := notices(s.mail.outbox, o.Now)
 	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: passwordPolicy(c, s.breaches), Random: random, Now: o.Now}
 	signIn := &flow.SignIn{
 		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Guard: s.guard(ring, events, tally, tell, o.Now), Breaches: s.breachesAtSignIn(), PasswordLife: c.PasswordLife,
@@ -230,13 +248,14 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		pages: &page.Pages{
 			Setup:  &flow.Setup{DB: s.db, Accounts: accounts, Events: events, Count: count, Random: random, Now: o.Now},
 			SignIn: signIn, Refresh: doors.Refresh, SignOut: signOut, Authenticate: doors.Authenticate, Profile: doors.Profile, Cookies: cookies,
-			Unlock: s.unlock(signIn.Guard, count),
+			Unlock: s.unlock(signIn.Guard, count), Register: doors.Register, Verify: doors.Verify, Passwords: doors.Passwords, Addresses: doors.Addresses,
+			NotMe: &flow.NotMe{Letters: letters},
 		},
 	}, nil
 }
 
 func (s *Server) publicHandler(p parts, m *web.Metrics, o Options) http.Handler {
-	stack := &web.Stack{Log: s.log, Metrics: m, Now: o.Now, Edge: s.edge(), Proxies: s.proxies()}
+	stack := &web.Stack{Log: s.log, Metrics: m, Now: o.Now, Edge: s.edge(false), Proxies: s.proxies()}
 	mux := http.NewServeMux()
 	p.api.Routes(stack, mux)
 	p.pages.Routes(stack, mux)
@@ -244,7 +263,12 @@ func (s *Server) publicHandler(p parts, m *web.Metrics, o Options) http.Handler 
 }
 
 // URL is where the server can be reached from this machine.
-func (s *Server) URL() string { return "http://" + s.public.Addr().String() }
+func (s *Server) URL() string {
+	if s.certificate != nil {
+		return "https://" + s.public.Addr().String()
+	}
+	return "http://" + s.public.Addr().String()
+}
 
 // AdminURL is where healthz, readyz and metrics are.
 func (s *Server) AdminURL() string { return "http://" + s.admin.Addr().String() }

@@ -20,6 +20,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 )
 
 // Environment says how strictly the settings are judged.
@@ -98,6 +100,14 @@ type Config struct {
 	Environment Environment
 	// LogLevel is the least level that is logged: debug, info, warn or error.
 	LogLevel slog.Level
+
+	// TLSCertFile and TLSKeyFile are the certificate of the public listener: both
+	// or none.
+	TLSCertFile, TLSKeyFile string
+	// TLSRedirectAddr is where plain HTTP is answered beside TLS; empty for nowhere.
+	TLSRedirectAddr string
+	// ConnectionsPerAddress is how many one address may hold; 0 for any number.
+	ConnectionsPerAddress int
 
 	// ListenAddr is where the API and the pages are served: host:port, where
 	// port 0 lets the system choose (see [Config.Listening]).
@@ -212,6 +222,12 @@ type Config struct {
 	EmailVerification Verification
 	// Registration says who may open an account.
 	Registration Registration
+
+	// SMTPURL is the mail server, as mail.Parse takes it; empty for none. MailFrom is
+	// who sends, and MailTemplates a folder with texts of one's own, or empty.
+	SMTPURL       Secret
+	MailFrom      mail.From
+	MailTemplates string
 
 	// Warnings are for the operator to read at each start: what is allowed,
 	// and yet not as it should be. One sentence or two each, no secret in them.

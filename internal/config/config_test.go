@@ -16,6 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files and docs/configuration.md")
@@ -103,7 +105,7 @@ func TestDefaults(t *testing.T) {
 		LockoutAfter: 5, LockoutDelay: 30 * time.Second,
 		PasswordBreach: BreachEmbedded, PasswordBreachAPIURL: "https://api.pwnedpasswords.com", PasswordBreachAway: BreachAwayAllow, PasswordBreachAtSignIn: true,
 		PasswordMinLength: 15, PasswordHash: "bcrypt", BcryptCost: 12, Argon2MemoryMiB: 19, Argon2Passes: 2,
-		EmailVerification: VerificationOptional, Registration: RegistrationOpen,
+		EmailVerification: VerificationOptional, Registration: RegistrationOpen, MailFrom: mail.From{Address: "no-reply@localhost"},
 	}
 	got := mustLoad(t)
 	if diff := cmp.Diff(want, got, sameConfig); diff != "" {
@@ -121,7 +123,7 @@ func TestDefaults(t *testing.T) {
 
 func TestEverySettingIsRead(t *testing.T) {
 	got := mustLoad(t,
-		"ENVIRONMENT=Production", "LOG_LEVEL=warning", "LISTEN_ADDR=[::1]:08000", "ADMIN_LISTEN_ADDR=localhost:0", "ADMIN_PPROF=True",
+		"ENVIRONMENT=Production", "LOG_LEVEL=warning", "TLS_CERT_FILE=/etc/tls/cert.pem", "TLS_KEY_FILE=/etc/tls/key.pem", "TLS_REDIRECT_ADDR=:080", "CONNECTIONS_PER_ADDRESS=9", "LISTEN_ADDR=[::1]:08000", "ADMIN_LISTEN_ADDR=localhost:0", "ADMIN_PPROF=True",
 		"PUBLIC_URL=HTTPS://Auth.ACME.org:443/", "CORS_ORIGINS= https://App.acme.org:443 ,https://acme.org:8443",
 		"TRUSTED_PROXIES=10.0.0.5 , 192.168.7.9/24,Cloudflare,::ffff:10.0.0.5,fd00::/8", "DATABASE_URL=postgresql://gate:"+goodPassword+"@db.acme.org/gate",
 		"DATABASE_MAX_CONNS=20", "MIGRATE=OFF", "MIGRATE_DATABASE_URL=postgres://owner:"+goodPassword+"@db.acme.org/gate?sslmode=verify-full",
@@ -134,9 +136,11 @@ func TestEverySettingIsRead(t *testing.T) {
 		"LOCKOUT_AFTER=10", "LOCKOUT_DELAY_SECONDS=900", "ARGON2_MEMORY_MIB=1024", "ARGON2_PASSES=64", "PASSWORD_PEPPER="+goodPepper, "PASSWORD_PEPPER_PREVIOUS="+goodPepper+"1",
 		"EVENT_KEY="+goodPepper+"2", "EVENT_ANCHOR=file:/mnt/anchor", "EVENT_FORWARD=syslog+tls://logs.acme.org:6514?ca=/etc/ca.pem",
 		"BCRYPT_COST=16", "EMAIL_VERIFICATION=required", "REGISTRATION=closed",
+		"SMTP_URL=smtp://gate:p%40ss@mail.acme.org:2525?ca=/etc/ca.pem", "MAIL_FROM=Acme <no-reply@Bücher.example>", "MAIL_TEMPLATES=/etc/gatehouse/mail",
 	)
 	want := &Config{
 		Environment: Production, LogLevel: slog.LevelWarn, ListenAddr: "[::1]:8000", AdminListenAddr: "localhost:0", AdminPprof: true,
+		TLSCertFile: "/etc/tls/cert.pem", TLSKeyFile: "/etc/tls/key.pem", TLSRedirectAddr: ":80", ConnectionsPerAddress: 9,
 		PublicURL: "https://auth.acme.org", CORSOrigins: []string{"https://app.acme.org", "https://acme.org:8443"},
 		TrustedProxies: networks("10.0.0.5/32", "192.168.7.0/24", "fd00::/8"), CloudflareProxies: true,
 		Database:         Database{Kind: PostgreSQL, URL: "postgresql://gate:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
@@ -150,6 +154,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		LockoutAfter: 10, LockoutDelay: 15 * time.Minute, Argon2MemoryMiB: 1024, Argon2Passes: 64, PasswordPepper: goodPepper, PasswordPepperPrevious: goodPepper + "1",
 		EventKey: goodPepper + "2", EventAnchor: "file:/mnt/anchor", EventForward: "syslog+tls://logs.acme.org:6514?ca=/etc/ca.pem",
 		EmailVerification: VerificationRequired, Registration: RegistrationClosed,
+		SMTPURL: "smtp://gate:p%40ss@mail.acme.org:2525?ca=/etc/ca.pem", MailFrom: mail.From{Name: "Acme", Address: "no-reply@xn--bcher-kva.example"}, MailTemplates: "/etc/gatehouse/mail",
 	}
 	if diff := cmp.Diff(want, got, sameConfig, cmpopts.IgnoreFields(Config{}, "Warnings")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -27,9 +27,20 @@ var table = []setting{
 		},
 	},
 	{
+		name: "TLS_CERT_FILE", initial: "none", derive: func(*Config) string { return "" },
+		meaning: "The certificate that LISTEN_ADDR speaks TLS with, and its chain, in PEM: see [tls.md](guides/tls.md). It is read again when the file changes.",
+		field:   pathField(func(c *Config) *string { return &c.TLSCertFile }),
+	},
+	{
+		name: "TLS_KEY_FILE", initial: "none", derive: func(*Config) string { return "" },
+		meaning: "The certificate's private key, in PEM.",
+		field:   pathField(func(c *Config) *string { return &c.TLSKeyFile }),
+		check:   checkKeyFile,
+	},
+	{
 		name: "LISTEN_ADDR", initial: "127.0.0.1:8000",
 		meaning:    "Where the API and the pages are served: address and port. Port 0 lets the system choose.",
-		production: "an address that is not loopback is refused: this version has no TLS of its own, so a proxy on the same machine brings it",
+		production: "an address that is not loopback is refused, unless TLS_CERT_FILE is set",
 		field:      listener(func(c *Config) *string { return &c.ListenAddr }),
 		check:      tellExposed, safe: refuseExposed,
 	},
@@ -45,6 +56,22 @@ var table = []setting{
 			tellExposed(r)
 		},
 		safe: refuseExposed,
+	},
+	{
+		name: "TLS_REDIRECT_ADDR", initial: "none", derive: func(*Config) string { return "" },
+		meaning: "Where plain HTTP is answered beside TLS: pages are sent to PUBLIC_URL, everything else is refused. `:80` for most.",
+		field:   redirectListener(),
+		check:   checkRedirect,
+	},
+	{
+		name: "CONNECTIONS_PER_ADDRESS", initial: "256", derive: func(c *Config) string {
+			if c.Production() {
+				return "256"
+			}
+			return "0"
+		},
+		meaning: "How many connections one address (an IPv6 network of /64) may hold at once, 0 for any number: 0 to 100000. Those of TRUSTED_PROXIES are not counted. In development the default is 0.",
+		field:   number(0, 100_000, " connections", func(c *Config) *int { return &c.ConnectionsPerAddress }),
 	},
 	{
 		name: "ADMIN_PPROF", initial: "false",
@@ -67,7 +94,7 @@ var table = []setting{
 	},
 	{
 		name: "PUBLIC_URL", initial: "http://LISTEN_ADDR", derive: publicURL, followsListener: true,
-		meaning:    "The address that people use: scheme, host and perhaps port, nothing behind it.",
+		meaning:    "The address that people use: scheme, host and perhaps port, nothing behind it. Requests to another host are refused. With TLS_CERT_FILE the default is https.",
 		production: "the first of CORS_ORIGINS if that is set, else required; https only",
 		field:      field{read: readPublicURL, show: func(c *Config) string { return c.PublicURL }},
 		safe:       safePublicURL,
@@ -79,8 +106,6 @@ var table = []setting{
 		production: "`127.0.0.0/8, ::1` if LISTEN_ADDR is loopback, else `none`",
 		field:      field{read: readProxies, show: showProxies},
 	},
-	{name: "TLS_CERT_FILE"},
-	{name: "TLS_KEY_FILE"},
 	{name: "TLS_ACME_DOMAINS"},
 	{name: "TLS_ACME_DIRECTORY"},
 	{
@@ -403,8 +428,31 @@ var table = []setting{
 		meaning: "`open`: anyone may register; `closed`: administrators open accounts. invite is not built yet.",
 		field:   choice(func(c *Config) *Registration { return &c.Registration }, []Registration{"invite"}, RegistrationOpen, RegistrationClosed),
 	},
-	{name: "SMTP_URL", cover: passwordCovered},
-	{name: "MAIL_FROM"},
+	{
+		name: "SMTP_URL", cover: passwordCovered, unset: "none",
+		meaning: "The server that mails are handed to: `smtp://USER:PASSWORD@HOST:587` with STARTTLS, or `smtps://…:465`. `?ca=PATH` names an authority of your own. " +
+			"`?tls=off` behind `smtp://` does without TLS, as on this machine. See [guides/mail.md](guides/mail.md).",
+		production: "`tls=off` for any host but loopback is refused. Unset, mails wait, and `/readyz` says so; in development they are at `/dev/mail`",
+		field:      field{read: readSMTP, show: func(c *Config) string { return c.SMTPURL.Reveal() }},
+		check:      tellClearMail, safe: refuseClearMail,
+	},
+	{
+		name: "MAIL_FROM", initial: "no-reply@ and PUBLIC_URL's host", derive: mailFrom,
+		meaning:    "Who mails are from: an address, or `Acme <no-reply@acme.com>`.",
+		production: "required with SMTP_URL",
+		field:      field{read: readMailFrom, show: func(c *Config) string { return c.MailFrom.String() }},
+		safe: func(r *reading) {
+			if r.source == FromDefault && r.c.SMTPURL != "" {
+				r.refuse("It is required in production where SMTP_URL is set: mail servers take only senders that they know.",
+					"Write the address that your mail server lets you send from.")
+			}
+		},
+	},
+	{
+		name: "MAIL_TEMPLATES", unset: "none",
+		meaning: "A folder with texts of mails that take the place of those in the program: see [guides/mail.md](guides/mail.md). All faults in it are told at the start.",
+		field:   field{read: func(r *reading) { r.c.MailTemplates = r.value }, show: func(c *Config) string { return c.MailTemplates }},
+	},
 	{name: "ALERT_WEBHOOK_URL", cover: covered},
 	{name: "ALERT_MAIL_TO"},
 	{
