@@ -235,6 +235,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 			Setup:  &flow.Setup{DB: s.db, Accounts: accounts, Events: events, Count: count, Random: random, Now: o.Now},
 			SignIn: signIn, Refresh: doors.Refresh, SignOut: signOut, Authenticate: doors.Authenticate, Profile: doors.Profile, Cookies: cookies,
 			Unlock: s.unlock(signIn.Guard, count),
+			Mails:  s.mail.page(),
 		},
 	}, nil
 }

@@ -46,7 +46,7 @@ func TestOddMethods(t *testing.T) {
 	h := open(t, dbtest.SQLite(t), "ADMIN_PPROF=true")
 	public := map[string][]string{
 		"/setup": {"GET", "HEAD", "POST"}, "/login": {"GET", "HEAD", "POST"}, "/logout": {"POST"}, "/account": {"GET", "HEAD"},
-		"/assets/setup.js": {"GET", "HEAD"}, "/unlock": {"GET", "HEAD", "POST"},
+		"/assets/setup.js": {"GET", "HEAD"}, "/unlock": {"GET", "HEAD", "POST"}, "/dev/mail": {"GET", "HEAD"},
 	}
 	for path, item := range document.doc.Paths.Map() {
 		path = strings.ReplaceAll(path, "{id}", "x")
@@ -81,7 +81,7 @@ func TestOddMethods(t *testing.T) {
 			}
 		}
 		// What is on the other listener, or nowhere.
-		for _, path := range []string{"*", "/", "//", "/healthz/", "/metrics/x", "/debug/", "/debug/vars", "/v1", "/admin", "/dev/mail", "/.env", "/%2e%2e/metrics"} {
+		for _, path := range []string{"*", "/", "//", "/healthz/", "/metrics/x", "/debug/", "/debug/vars", "/v1", "/admin", "/dev/mails", "/.env", "/%2e%2e/metrics"} {
 			for _, method := range []string{"GET", "POST", "OPTIONS", "TRACE"} {
 				if path == "*" && method != "OPTIONS" {
 					continue
