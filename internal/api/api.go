@@ -31,6 +31,9 @@ type API struct {
 	Authenticate *flow.Authenticate
 	Profile      *flow.Profile
 	Strength     *flow.Strength
+	Verify       *flow.Verify
+	Passwords    *flow.Passwords
+	Addresses    *flow.Addresses
 	Clients      *flow.AuthenticateClient
 	Follow       *flow.Follow
 	Introspect   *flow.Introspect
@@ -55,6 +58,12 @@ func (a *API) operations() map[string]web.Handler {
 		"POST /v1/register":          a.register,
 		"POST /v1/login":             a.login,
 		"POST /v1/password/strength": a.strength,
+		"POST /v1/password/forgot":   a.forgot,
+		"POST /v1/password/reset":    a.reset,
+		"POST /v1/password/change":   a.signedIn(a.changePassword),
+		"POST /v1/email/verify":      a.verifyEmail,
+		"POST /v1/email/resend":      a.resend,
+		"POST /v1/email/change":      a.signedIn(a.changeEmail),
 		"POST /v1/token/refresh":     a.refresh,
 		"POST /v1/logout":            a.logout,
 		"POST /v1/logout-all":        a.signedIn(a.logoutAll),

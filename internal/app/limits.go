@@ -23,10 +23,10 @@ func (s *Server) newLimits(ring *keyring.Ring, tally *event.Tally, reg prometheu
 	c := s.config
 	l := &flow.Limits{
 		Counter: limit.NewMemory(),
-		API:     rule("api", c.APILimit), Login: rule("login", c.LoginLimit), Registration: rule("registration", c.RegistrationLimit),
+		API:     rule("api", c.APILimit), Login: rule("login", c.LoginLimit), Registration: rule("registration", c.RegistrationLimit), Reset: rule("password_reset", c.ResetLimit),
 		Key: func() []byte { return ring.Key(keyring.Limit) }, Tally: tally,
 	}
-	l.Count = limitCounter(reg, l.API, l.Login, l.Registration)
+	l.Count = limitCounter(reg, l.API, l.Login, l.Registration, l.Reset, l.ResetNetwork())
 	return l
 }
 

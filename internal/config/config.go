@@ -180,8 +180,9 @@ type Config struct {
 	CookieHTTPOnly bool
 	CookieSameSite SameSite
 
-	// LoginLimit, RegistrationLimit and APILimit are how often a caller may do that.
-	LoginLimit, RegistrationLimit, APILimit Limit
+	// LoginLimit, RegistrationLimit, ResetLimit and APILimit are how often a caller
+	// may do that.
+	LoginLimit, RegistrationLimit, ResetLimit, APILimit Limit
 
 	// LockoutAfter is how many wrong passwords in a row a network has at one
 	// account before it waits for LockoutDelay, then twice that, and so on.

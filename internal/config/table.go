@@ -271,8 +271,16 @@ var table = []setting{
 		meaning: "1 to 1440 minutes.",
 		field:   span(1, 1440, time.Minute, func(c *Config) *time.Duration { return &c.RegistrationLimit.Window }),
 	},
-	{name: "PASSWORD_RESET_RATE_LIMIT_ATTEMPTS"},
-	{name: "PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES"},
+	{
+		name: "PASSWORD_RESET_RATE_LIMIT_ATTEMPTS", initial: "3",
+		meaning: "How many mails with a link an address may be sent in PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES, whoever asks; a network may ask for ten times as many: 1 to 100000.",
+		field:   number(1, mostLimit/10, " mails", func(c *Config) *int { return &c.ResetLimit.Count }),
+	},
+	{
+		name: "PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES", initial: "60",
+		meaning: "1 to 1440 minutes.",
+		field:   span(1, 1440, time.Minute, func(c *Config) *time.Duration { return &c.ResetLimit.Window }),
+	},
 	{
 		name: "API_RATE_LIMIT_REQUESTS", initial: "600",
 		meaning: "How many requests a network, or an account that is signed in, has in API_RATE_LIMIT_WINDOW_SECONDS: 1 to 1000000.",

@@ -26,6 +26,7 @@ type grant struct {
 var grants = []grant{
 	{"account", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"client", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"code_try", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"event", []string{"SELECT", "INSERT"}},
 	{"event_checkpoint", []string{"SELECT", "INSERT", "DELETE"}},
 	{"event_erased", []string{"SELECT", "INSERT"}},
@@ -48,6 +49,7 @@ var grants = []grant{
 	{versionTable, []string{"SELECT"}},
 	{"session", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"setup_link", []string{"SELECT", "INSERT", "DELETE"}},
+	{"ticket", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"unlock_link", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 }
 

@@ -30,7 +30,7 @@ func (r reason) Error() string { return string(r) }
 func Outcomes() map[string][]string {
 	out := map[string][]string{
 		"register": {success, "address_taken", "registration_closed", "rate_limited"},
-		"sign_in":  {success, "unknown_account", "wrong_password", "account_disabled", "email_unverified", "changed_meanwhile", "too_many_attempts", "account_locked", "rate_limited", "password_breached", "password_expired"},
+		"sign_in":  {success, "unknown_account", "wrong_password", "account_disabled", "email_unverified", "changed_meanwhile", "too_many_attempts", "account_locked", "rate_limited", "password_breached", "password_expired", "password_reset_required"},
 		"refresh": {
 			string(session.Rotated), string(session.Raced), string(session.Retried), string(session.Reused),
 			string(session.Ahead), string(session.Refused), string(session.Forged), string(session.Outdated),
@@ -44,6 +44,14 @@ func Outcomes() map[string][]string {
 		"profile":             {success, "account_not_found"},
 		"strength":            {success},
 		"unlock":              {success, "invalid_link"},
+		"verify_email":        {success, "password_required", "wrong_password", "too_many_codes", "too_many_attempts", "account_locked"},
+		"resend_verification": {success, "rate_limited"},
+		"forgot_password":     {success, "rate_limited"},
+		"reset_password":      {success, "too_many_codes"},
+		"change_password":     {success, "account_not_found", "wrong_password", "too_many_attempts", "account_locked", "changed_meanwhile"},
+		"change_email":        {success, "account_not_found", "wrong_password", "too_many_attempts", "account_locked"},
+		"undo_email":          {success, "wrong_password", "too_many_attempts", "account_locked"},
+		"not_me":              {success},
 		"setup":               {success, "setup_closed"},
 	}
 	for name, list := range out {

@@ -45,6 +45,8 @@ const (
 	Pseudonym Purpose = "pseudonym"
 	// Outbox seals the mails that wait to be sent.
 	Outbox Purpose = "outbox"
+	// Ticket hashes the codes in mails, and tells the browser that registered.
+	Ticket Purpose = "ticket"
 )
 
 // generators makes a new key for each purpose. Only that of AccessSign is for an
@@ -58,6 +60,7 @@ var generators = map[Purpose]func(algorithm string, r secret.Random) ([]byte, er
 	Limit:         symmetric,
 	Pseudonym:     symmetric,
 	Outbox:        symmetric,
+	Ticket:        symmetric,
 }
 
 // Purposes returns all purposes, in the order of their names.

@@ -132,6 +132,18 @@ func (c *Cookies) PutDevice(w http.ResponseWriter, name, value string, life time
 	c.set(w, deviceCookie+name, value, life, false)
 }
 
+// registeredCookie tells the browser that registered an account: with it, the link
+// in the mail needs no password.
+const registeredCookie = "gatehouse_reg"
+
+// Registered returns what the browser keeps that registered, or nothing.
+func (c *Cookies) Registered(r *http.Request) string { return c.get(r, registeredCookie) }
+
+// PutRegistered has the browser keep it.
+func (c *Cookies) PutRegistered(w http.ResponseWriter, value string, life time.Duration) {
+	c.set(w, registeredCookie, value, life, false)
+}
+
 // get returns a cookie's value. Of two with one name none counts: one of them
 // is somebody else's.
 func (c *Cookies) get(r *http.Request, base string) string {
