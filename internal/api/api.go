@@ -38,6 +38,7 @@ type API struct {
 	Follow       *flow.Follow
 	Introspect   *flow.Introspect
 	RevokeToken  *flow.RevokeToken
+	ForwardAuth  *flow.ForwardAuth
 	Discovery    Discovery
 	Tokens       *token.Issuer
 	Cookies      *web.Cookies
@@ -73,6 +74,7 @@ func (a *API) operations() map[string]web.Handler {
 		"GET /v1/sessions":           a.signedIn(a.sessions),
 		"DELETE /v1/sessions/{id}":   a.signedIn(a.endSession),
 		"GET /v1/revocations":        a.registered(a.revocations),
+		"GET /v1/forward-auth":       a.forwardAuth,
 		"POST /v1/token/introspect":  a.registered(a.introspect),
 		"POST /v1/token/revoke":      a.registered(a.revoke),
 		"GET /.well-known/jwks.json": a.jwks,

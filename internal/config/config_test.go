@@ -16,6 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files and docs/configuration.md")
@@ -104,7 +106,7 @@ func TestDefaults(t *testing.T) {
 		LockoutAfter: 5, LockoutDelay: 30 * time.Second,
 		PasswordBreach: BreachEmbedded, PasswordBreachAPIURL: "https://api.pwnedpasswords.com", PasswordBreachAway: BreachAwayAllow, PasswordBreachAtSignIn: true,
 		PasswordMinLength: 15, PasswordHash: "bcrypt", BcryptCost: 12, Argon2MemoryMiB: 19, Argon2Passes: 2,
-		EmailVerification: VerificationOptional, Registration: RegistrationOpen,
+		EmailVerification: VerificationOptional, Registration: RegistrationOpen, MailFrom: mail.From{Address: "no-reply@localhost"},
 	}
 	got := mustLoad(t)
 	if diff := cmp.Diff(want, got, sameConfig); diff != "" {
@@ -137,6 +139,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		"LOCKOUT_AFTER=10", "LOCKOUT_DELAY_SECONDS=900", "ARGON2_MEMORY_MIB=1024", "ARGON2_PASSES=64", "PASSWORD_PEPPER="+goodPepper, "PASSWORD_PEPPER_PREVIOUS="+goodPepper+"1",
 		"EVENT_KEY="+goodPepper+"2", "EVENT_ANCHOR=file:/mnt/anchor", "EVENT_FORWARD=syslog+tls://logs.acme.org:6514?ca=/etc/ca.pem",
 		"BCRYPT_COST=16", "EMAIL_VERIFICATION=required", "REGISTRATION=closed",
+		"SMTP_URL=smtp://gate:p%40ss@mail.acme.org:2525?ca=/etc/ca.pem", "MAIL_FROM=Acme <no-reply@Bücher.example>", "MAIL_TEMPLATES=/etc/gatehouse/mail",
 	)
 	want := &Config{
 		Environment: Production, LogLevel: slog.LevelWarn, ListenAddr: "[::1]:8000", AdminListenAddr: "localhost:0", AdminPprof: true,
@@ -154,6 +157,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		LockoutAfter: 10, LockoutDelay: 15 * time.Minute, Argon2MemoryMiB: 1024, Argon2Passes: 64, PasswordPepper: goodPepper, PasswordPepperPrevious: goodPepper + "1",
 		EventKey: goodPepper + "2", EventAnchor: "file:/mnt/anchor", EventForward: "syslog+tls://logs.acme.org:6514?ca=/etc/ca.pem",
 		EmailVerification: VerificationRequired, Registration: RegistrationClosed,
+		SMTPURL: "smtp://gate:p%40ss@mail.acme.org:2525?ca=/etc/ca.pem", MailFrom: mail.From{Name: "Acme", Address: "no-reply@xn--bcher-kva.example"}, MailTemplates: "/etc/gatehouse/mail",
 	}
 	if diff := cmp.Diff(want, got, sameConfig, cmpopts.IgnoreFields(Config{}, "Warnings")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

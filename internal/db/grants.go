@@ -41,7 +41,7 @@ var grants = []grant{
 	{"install", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"job", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"known_device", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
-	{"outbox", []string{"INSERT"}},
+	{"outbox", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"revocation", []string{"SELECT", "INSERT", "DELETE"}},
 	{"ring_key", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"ring_wrap", []string{"SELECT", "INSERT", "DELETE"}},

@@ -216,20 +216,46 @@ func safeMethod(m string) bool {
 	return m == http.MethodGet || m == http.MethodHead || m == http.MethodOptions
 }
 
-// ReturnTo returns where a person is to go after signing in: the path of a URL
-// that leads back to this server; for anything else, and for nothing, it is
-// home. It is strict since browsers read more into a URL than Go does: a
-// backslash, a tab or a second slash can make another host of a path.
+// maxReturnTo is the longest address that is returned to, in bytes.
+const maxReturnTo = 2 << 10
+
+// ReturnTo returns where a person is to go after signing in: a path on this
+// server, or a URL at an application's origin (CORS_ORIGINS); for anything else,
+// and for nothing, it is home. It is strict since browsers, and what stands behind
+// a path, read more into a URL than Go does: a backslash, a tab or a second slash,
+// escaped or not, can make another host of a path.
 func (c *Cookies) ReturnTo(s, home string) string {
-	s = strings.TrimPrefix(s, c.Origin)
-	u, err := url.Parse(s)
-	if err != nil || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") || u.Scheme != "" || u.Host != "" || u.User != nil {
-		return home
-	}
-	for _, r := range s {
-		if r <= ' ' || r == '\\' || r >= 0x7f {
-			return home
+	origin, path := "", strings.TrimPrefix(s, c.Origin)
+	for _, o := range c.Applications {
+		if rest, ok := strings.CutPrefix(s, o); ok && path == s {
+			origin, path = o, rest
+			if path == "" {
+				path = "/"
+			}
 		}
 	}
-	return s
+	if len(s) > maxReturnTo || !plainReference(path) {
+		return home
+	}
+	return origin + path
+}
+
+// plainReference reports whether s is a path, and perhaps a query, that means the
+// same to everybody.
+func plainReference(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || !strings.HasPrefix(s, "/") || u.Scheme != "" || u.Host != "" || u.User != nil || u.Fragment != "" {
+		return false
+	}
+	path, query, _ := strings.Cut(s, "?")
+	once, err := url.PathUnescape(path)
+	if err != nil || strings.Contains(once, "//") || strings.Count(once, "/") != strings.Count(path, "/") {
+		return false
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '\\' || r >= 0x7f }) ||
+		strings.ContainsFunc(once, func(r rune) bool { return r < ' ' || r == '\\' || r == 0x7f }) {
+		return false
+	}
+	value, err := url.QueryUnescape(query)
+	return err == nil && !strings.ContainsAny(value, "\r\n\x00")
 }
