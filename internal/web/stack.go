@@ -92,7 +92,9 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 	if s.Edge.enter(x, r) {
 		return
 	}
-	s.dispatch(mux, x, r)
+	if x.err == nil {
+		s.dispatch(mux, x, r)
+	}
 	if x.err == nil || x.status != 0 {
 		return
 	}
