@@ -17,7 +17,7 @@ const module = "github.com/gatehouse-auth/gatehouse/"
 // stand here.
 var floors = map[string]int{
 	"bench": 9, "internal/breach/common": 9, "internal/breach/corpus": 7,
-	"cmd/gatehouse":    8,
+	"cmd/gatehouse": 8, "examples/go": 8,
 	"internal/app":     7,
 	"internal/bench":   7,
 	"internal/api":     6,
@@ -40,7 +40,7 @@ var sideways = map[int]bool{0: true, 1: true}
 var readsConfig = map[string]bool{"cmd/gatehouse": true, "internal/app": true}
 
 // seesHTTP may import net/http.
-var seesHTTP = map[string]bool{"internal/app": true, "internal/api": true, "internal/page": true, "internal/web": true, "internal/bench": true, "bench": true, "internal/outbound": true, "verify": true}
+var seesHTTP = map[string]bool{"internal/app": true, "internal/api": true, "internal/page": true, "internal/web": true, "internal/bench": true, "bench": true, "internal/outbound": true, "verify": true, "examples/go": true}
 
 type goPackage struct {
 	ImportPath string
