@@ -21,7 +21,21 @@ type ledger struct {
 	seen map[string]bool // by id: ids of one millisecond have no order
 }
 
-func newLedger(h *house) *ledger { return &ledger{h: h, db: h.database(), seen: map[string]bool{}} }
+func newLedger(h *house) *ledger {
+	return &ledger{h: h, db: h.database(), seen: map[string]bool{}}
+}
+
+// expect holds what was written since against a list. Events of one transaction
+// have no order: their ids share a millisecond.
+func (l *ledger) expect(name string, want []string) {
+	l.h.Helper()
+	got := l.next()
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		l.h.Errorf("%s: events (-want +got):\n%s", name, diff)
+	}
+}
 
 func (l *ledger) next() []string {
 	l.h.Helper()
@@ -138,13 +152,7 @@ func TestLOG1_EachOutcomeWritesExactlyTheseEvents(t *testing.T) {
 			}, []string{"logout success logout_all"}},
 		} {
 			step.do()
-			// Those of one transaction have no order: their ids share a millisecond.
-			got := l.next()
-			slices.Sort(got)
-			slices.Sort(step.want)
-			if diff := cmp.Diff(step.want, got); diff != "" {
-				h.Errorf("%s: events (-want +got):\n%s", step.name, diff)
-			}
+			l.expect(step.name, step.want)
 		}
 		if err := h.stop(); err != nil {
 			h.Fatal(err)
