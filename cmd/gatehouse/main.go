@@ -43,6 +43,7 @@ type commands struct {
 	Events  eventsCommand  `cmd:"" help:"List, follow, verify and export the log of security events."`
 	Breach  breachCommand  `cmd:"" help:"Build the filter of breached passwords, and ask it."`
 	Bench   benchCommand   `cmd:"" help:"Put a load on a server and measure its answers."`
+	Nginx   nginxCommand   `cmd:"" help:"Print a server block for an nginx in front of the server."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

@@ -40,15 +40,18 @@ type Options struct {
 
 // Server is a running server.
 type Server struct {
-	config   *config.Config
-	log      *slog.Logger
-	db       *db.DB
-	hasher   *password.Hasher
-	breaches password.Breaches
-	setup    *flow.Setup
-	public   listener
-	admin    listener
-	draining chan struct{} // closed when it takes no more work
+	config      *config.Config
+	log         *slog.Logger
+	db          *db.DB
+	hasher      *password.Hasher
+	breaches    password.Breaches
+	setup       *flow.Setup
+	public      listener
+	admin       listener
+	redirect    *listener        // plain HTTP beside TLS, if there is any
+	certificate *web.Certificate // nil without TLS
+	broken      chan error       // what ended a listener
+	draining    chan struct{}    // closed when it takes no more work
 
 	background context.CancelFunc
 	jobs       *job.Runner
@@ -62,11 +65,10 @@ type Server struct {
 	closeBreaches func() error
 }
 
-// listener is one of the two ports.
+// listener is one of the ports.
 type listener struct {
 	net.Listener
 	http *http.Server
-	done chan error
 }
 
 // Start opens the database, brings its schema up to date if it may, opens the
@@ -98,12 +100,18 @@ func (s *Server) listen(ctx context.Context, c *config.Config) error {
 		return errors.Join(fmt.Errorf("ADMIN_LISTEN_ADDR: %w. Stop what listens there, or set ADMIN_LISTEN_ADDR to another address", err), s.public.Close())
 	}
 	s.config = c.Listening(s.public.Addr().String())
+	if err := s.listenRedirect(ctx); err != nil {
+		return errors.Join(err, s.public.Close(), s.admin.Close())
+	}
 	return nil
 }
 
 // abandon undoes a start that failed.
 func (s *Server) abandon() error {
-	err := errors.Join(s.public.Close(), s.admin.Close())
+	var err error
+	for _, l := range s.listeners() {
+		err = errors.Join(err, l.Close())
+	}
 	if s.hasher != nil {
 		s.hasher.Close()
 	}
@@ -117,7 +125,10 @@ func (s *Server) abandon() error {
 }
 
 func (s *Server) start(ctx context.Context, o Options) error {
-	var err error
+	err := s.openTLS(o)
+	if err != nil {
+		return err
+	}
 	if s.db, err = OpenDatabase(ctx, s.config, s.log); err != nil {
 		return err
 	}
@@ -162,7 +173,10 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	metrics := web.NewMetrics(registry)
 	s.public.http = web.NewServer("", s.publicHandler(p, metrics, o), s.log)
 	s.admin.http = web.NewServer("", s.adminHandler(registry, o), s.log)
-	s.serve()
+	if s.redirect != nil {
+		s.redirect.http = web.NewServer("", s.redirectHandler(o), s.log)
+	}
+	s.serve(o)
 	return nil
 }
 
@@ -241,7 +255,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 }
 
 func (s *Server) publicHandler(p parts, m *web.Metrics, o Options) http.Handler {
-	stack := &web.Stack{Log: s.log, Metrics: m, Now: o.Now, Edge: s.edge(), Proxies: s.proxies()}
+	stack := &web.Stack{Log: s.log, Metrics: m, Now: o.Now, Edge: s.edge(false), Proxies: s.proxies()}
 	mux := http.NewServeMux()
 	p.api.Routes(stack, mux)
 	p.pages.Routes(stack, mux)
@@ -249,7 +263,12 @@ func (s *Server) publicHandler(p parts, m *web.Metrics, o Options) http.Handler 
 }
 
 // URL is where the server can be reached from this machine.
-func (s *Server) URL() string { return "http://" + s.public.Addr().String() }
+func (s *Server) URL() string {
+	if s.certificate != nil {
+		return "https://" + s.public.Addr().String()
+	}
+	return "http://" + s.public.Addr().String()
+}
 
 // AdminURL is where healthz, readyz and metrics are.
 func (s *Server) AdminURL() string { return "http://" + s.admin.Addr().String() }

@@ -101,6 +101,14 @@ type Config struct {
 	// LogLevel is the least level that is logged: debug, info, warn or error.
 	LogLevel slog.Level
 
+	// TLSCertFile and TLSKeyFile are the certificate of the public listener: both
+	// or none.
+	TLSCertFile, TLSKeyFile string
+	// TLSRedirectAddr is where plain HTTP is answered beside TLS; empty for nowhere.
+	TLSRedirectAddr string
+	// ConnectionsPerAddress is how many one address may hold; 0 for any number.
+	ConnectionsPerAddress int
+
 	// ListenAddr is where the API and the pages are served: host:port, where
 	// port 0 lets the system choose (see [Config.Listening]).
 	ListenAddr string

@@ -50,6 +50,7 @@ var narrower = map[string]int{
 	"request_timeout":        http.StatusRequestTimeout,
 	"body_too_large":         http.StatusRequestEntityTooLarge,
 	"unsupported_media_type": http.StatusUnsupportedMediaType,
+	"unknown_host":           http.StatusMisdirectedRequest,
 }
 
 var errTimedOut = fault.New(fault.Unavailable, "timed_out",

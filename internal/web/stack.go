@@ -91,7 +91,9 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 	if s.Edge.enter(x, r) {
 		return
 	}
-	x.dispatch(mux, r)
+	if x.err == nil {
+		x.dispatch(mux, r)
+	}
 	if x.err == nil || x.status != 0 {
 		return
 	}
