@@ -182,11 +182,13 @@ func (s *Server) start(ctx context.Context, o Options) error {
 
 // parts is what the doors are made of.
 type parts struct {
-	tally  *event.Tally
-	keys   *flow.Keys
-	events *event.Log
-	api    *api.API
-	pages  *page.Pages
+	limits  *flow.Limits
+	revoked *token.Revocations
+	tally   *event.Tally
+	keys    *flow.Keys
+	events  *event.Log
+	api     *api.API
+	pages   *page.Pages
 }
 
 func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Registerer) (parts, error) {
@@ -203,6 +205,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	events := event.NewLog(s.log, random, o.Now, eventCounter(registry))
 	tally := event.NewTally(s.db, events)
 	count := flowCounter(registry)
+	limits := s.newLimits(ring, tally, registry)
 	s.revoked = token.NewRevocations(s.db, c.AccessTokenLife, c.RevocationStale, o.Now)
 	s.followRing(ring, issuer, sessions)
 	cookies := &web.Cookies{
@@ -213,14 +216,14 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	tell := notices(s.mail.outbox, o.Now)
 	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: passwordPolicy(c, s.breaches), Random: random, Now: o.Now}
 	signIn := &flow.SignIn{
-		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Guard: s.guard(ring, events, tally, tell, o.Now), Breaches: s.breachesAtSignIn(), PasswordLife: c.PasswordLife,
+		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Guard: s.guard(ring, events, tally, tell, o.Now), Limits: limits, Breaches: s.breachesAtSignIn(), PasswordLife: c.PasswordLife,
 		RequireVerified: verified, Count: count, Now: o.Now,
 	}
-	letters := s.letters(ring, signIn.Guard, accounts, count)
+	letters := s.letters(ring, signIn.Guard, limits, accounts, count)
 	signOut := &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now}
 	authenticate := &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Tally: tally, Count: count, Now: o.Now}
 	doors := &api.API{
-		Register:     &flow.Register{DB: s.db, Accounts: accounts, Events: events, Notices: tell, Letters: letters, Open: c.Registration == config.RegistrationOpen, RequireVerified: verified, Count: count},
+		Register:     &flow.Register{DB: s.db, Accounts: accounts, Events: events, Notices: tell, Letters: letters, Limits: limits, Open: c.Registration == config.RegistrationOpen, RequireVerified: verified, Count: count},
 		SignIn:       signIn,
 		Refresh:      &flow.Refresh{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Notices: tell, Count: count, Log: s.log, Now: o.Now},
 		SignOut:      signOut,
@@ -241,6 +244,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		Now:          o.Now,
 	}
 	return parts{
+		limits: limits, revoked: s.revoked,
 		tally:  tally,
 		events: events,
 		keys:   &flow.Keys{DB: s.db, Ring: ring, Revoked: s.revoked, Events: events, Period: c.JWTKeyRotation, Now: o.Now},
@@ -250,12 +254,13 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 			SignIn: signIn, Refresh: doors.Refresh, SignOut: signOut, Authenticate: doors.Authenticate, Profile: doors.Profile, Cookies: cookies,
 			Unlock: s.unlock(signIn.Guard, count), Register: doors.Register, Verify: doors.Verify, Passwords: doors.Passwords, Addresses: doors.Addresses,
 			NotMe: &flow.NotMe{Letters: letters},
+			Mails: s.mail.page(),
 		},
 	}, nil
 }
 
 func (s *Server) publicHandler(p parts, m *web.Metrics, o Options) http.Handler {
-	stack := &web.Stack{Log: s.log, Metrics: m, Now: o.Now, Edge: s.edge(false), Proxies: s.proxies()}
+	stack := &web.Stack{Log: s.log, Metrics: m, Now: o.Now, Edge: s.edge(false), Proxies: s.proxies(), Limit: p.limitRequests(o)}
 	mux := http.NewServeMux()
 	p.api.Routes(stack, mux)
 	p.pages.Routes(stack, mux)

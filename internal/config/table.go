@@ -276,14 +276,46 @@ var table = []setting{
 			}
 		},
 	},
-	{name: "LOGIN_RATE_LIMIT_ATTEMPTS"},
-	{name: "LOGIN_RATE_LIMIT_WINDOW_MINUTES"},
-	{name: "REGISTRATION_RATE_LIMIT_ATTEMPTS"},
-	{name: "REGISTRATION_RATE_LIMIT_WINDOW_MINUTES"},
-	{name: "PASSWORD_RESET_RATE_LIMIT_ATTEMPTS"},
-	{name: "PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES"},
-	{name: "API_RATE_LIMIT_REQUESTS"},
-	{name: "API_RATE_LIMIT_WINDOW_SECONDS"},
+	{
+		name: "LOGIN_RATE_LIMIT_ATTEMPTS", initial: "5",
+		meaning: "How many failed sign-ins a network has, at any accounts, in LOGIN_RATE_LIMIT_WINDOW_MINUTES: 1 to 1000000. A known device has its own count. See [guides/rate-limits.md](guides/rate-limits.md).",
+		field:   number(1, mostLimit, " tries", func(c *Config) *int { return &c.LoginLimit.Count }),
+	},
+	{
+		name: "LOGIN_RATE_LIMIT_WINDOW_MINUTES", initial: "15",
+		meaning: "1 to 1440 minutes.",
+		field:   span(1, 1440, time.Minute, func(c *Config) *time.Duration { return &c.LoginLimit.Window }),
+	},
+	{
+		name: "REGISTRATION_RATE_LIMIT_ATTEMPTS", initial: "5",
+		meaning: "How many registrations a network has in REGISTRATION_RATE_LIMIT_WINDOW_MINUTES: 1 to 1000000.",
+		field:   number(1, mostLimit, " registrations", func(c *Config) *int { return &c.RegistrationLimit.Count }),
+	},
+	{
+		name: "REGISTRATION_RATE_LIMIT_WINDOW_MINUTES", initial: "60",
+		meaning: "1 to 1440 minutes.",
+		field:   span(1, 1440, time.Minute, func(c *Config) *time.Duration { return &c.RegistrationLimit.Window }),
+	},
+	{
+		name: "PASSWORD_RESET_RATE_LIMIT_ATTEMPTS", initial: "3",
+		meaning: "How many mails with a link an address may be sent in PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES, whoever asks; a network may ask for ten times as many: 1 to 100000.",
+		field:   number(1, mostLimit/10, " mails", func(c *Config) *int { return &c.ResetLimit.Count }),
+	},
+	{
+		name: "PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES", initial: "60",
+		meaning: "1 to 1440 minutes.",
+		field:   span(1, 1440, time.Minute, func(c *Config) *time.Duration { return &c.ResetLimit.Window }),
+	},
+	{
+		name: "API_RATE_LIMIT_REQUESTS", initial: "600",
+		meaning: "How many requests a network, or an account that is signed in, has in API_RATE_LIMIT_WINDOW_SECONDS: 1 to 1000000.",
+		field:   number(1, mostLimit, " requests", func(c *Config) *int { return &c.APILimit.Count }),
+	},
+	{
+		name: "API_RATE_LIMIT_WINDOW_SECONDS", initial: "60",
+		meaning: "1 to 3600 seconds.",
+		field:   span(1, 3600, time.Second, func(c *Config) *time.Duration { return &c.APILimit.Window }),
+	},
 	{
 		name: "LOCKOUT_AFTER", initial: "5",
 		meaning: "After so many wrong passwords in a row at one account a network, or a known device, has to wait: 1 to 10. See [guides/passwords.md](guides/passwords.md).",

@@ -38,8 +38,9 @@ type Stack struct {
 	Proxies *Proxies
 	// Quiet logs the requests that go well at DEBUG, where probes make them.
 	Quiet bool
-	// Edge is for the public listener alone.
-	Edge *Edge
+	// Edge is for the public listener alone, and so is Limit.
+	Edge  *Edge
+	Limit Limit
 }
 
 // route is a Handler at its place in the mux.
@@ -92,7 +93,7 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 		return
 	}
 	if x.err == nil {
-		x.dispatch(mux, r)
+		s.dispatch(mux, x, r)
 	}
 	if x.err == nil || x.status != 0 {
 		return
@@ -102,18 +103,22 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 	}
 }
 
-// dispatch runs the request's route, or sets the error that says why it has
+// dispatch counts the request and runs its route, or sets the error that says why it has
 // none. The mux would answer text there, and would redirect a path that is not
 // clean: a client that follows turns its POST into a GET, and a path with two
 // spellings is a rule that can be walked round (ASVS 1.5.3).
-func (x *exchange) dispatch(mux *http.ServeMux, r *http.Request) {
+func (s *Stack) dispatch(mux *http.ServeMux, x *exchange, r *http.Request) {
 	h, _ := mux.Handler(r)
+	plain := plainPath(r.URL)
 	rt, ok := h.(*route)
+	if plain && ok {
+		x.route = rt
+	}
 	switch {
-	case !plainPath(r.URL):
+	case !s.limit(x, r):
+	case !plain:
 		x.err = errNotFound
 	case ok:
-		x.route = rt
 		mux.ServeHTTP(x, r)
 	default:
 		// The mux alone knows the methods of a path, and tells them only by
