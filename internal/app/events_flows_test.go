@@ -101,16 +101,16 @@ func TestLOG1_EachCommandWritesExactlyTheseEvents(t *testing.T) {
 			}, []string{"successful_login success", "role_change success"}},
 			{"end one session", func() {
 				must(o.EndSession(h.Context(), h.login(ada).str("session_id"), from))
-			}, []string{"successful_login success", "session_revoked success operator"}},
+			}, []string{"successful_login success", "session_revoked success revoked"}},
 			{"end all", func() {
 				_, err := o.EndSessions(h.Context(), ada, from)
 				must(err)
-			}, []string{"session_revoked success operator"}},
+			}, []string{"session_revoked success revoked"}},
 			{"disable", func() {
 				h.login(ada)
 				_, err := o.Disable(h.Context(), ada, from)
 				must(err)
-			}, []string{"successful_login success", "account_disabled success", "session_revoked success account_disabled"}},
+			}, []string{"successful_login success", "account_disabled success", "session_revoked success disabled"}},
 			{"sign in while disabled", func() {
 				h.expect(403, "account_disabled", signInAs(ada, passphrase))
 			}, []string{"failed_login_attempt failure account_disabled"}},
