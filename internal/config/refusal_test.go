@@ -84,8 +84,8 @@ var refusals = []struct {
 	{name: "an .env that may not be read", envFile: "forbidden", settings: ".env"},
 	{name: "an .env that is too large", envFile: strings.Repeat("# comment\n", 7000), settings: ".env"},
 
-	{name: "known, not built", environ: []string{"REDIS_URL=redis://127.0.0.1", "ALERT_WEBHOOK_URL_FILE=/run/hook", "RETENTION_LOGIN_LOGS_DAYS=90", "SMTP_URL="}, envFile: "RETENTION_SESSIONS_DAYS=30\nTLS_CERT_FILE=/etc/tls/cert.pem",
-		settings: "TLS_CERT_FILE REDIS_URL ALERT_WEBHOOK_URL_FILE RETENTION_LOGIN_LOGS_DAYS RETENTION_SESSIONS_DAYS"},
+	{name: "known, not built", environ: []string{"REDIS_URL=redis://127.0.0.1", "BACKUP_DIR=/var/backup", "RETENTION_LOGIN_LOGS_DAYS=90", "SMTP_URL="}, envFile: "RETENTION_SESSIONS_DAYS=30\nTLS_CERT_FILE=/etc/tls/cert.pem",
+		settings: "TLS_CERT_FILE REDIS_URL BACKUP_DIR RETENTION_LOGIN_LOGS_DAYS RETENTION_SESSIONS_DAYS"},
 	{name: "a misspelt name beside what is missing for it", environ: []string{"ENVIRONMENT=production", "PUBLIC_URL=https://auth.acme.org"}, envFile: "JWT_SECRET=" + goodKey, settings: "JWT_SECRET_KEY"},
 }
 

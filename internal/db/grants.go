@@ -25,6 +25,11 @@ type grant struct {
 // serving role and no more, by the owner's default privileges.
 var grants = []grant{
 	{"account", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"alert", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"alert_canary", []string{"SELECT", "INSERT", "DELETE"}},
+	{"alert_delivery", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"alert_silence", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"alert_state", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"client", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"event", []string{"SELECT", "INSERT"}},
 	{"event_checkpoint", []string{"SELECT", "INSERT", "DELETE"}},
@@ -40,7 +45,7 @@ var grants = []grant{
 	{"install", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"job", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"known_device", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
-	{"outbox", []string{"INSERT"}},
+	{"outbox", []string{"SELECT", "INSERT"}},
 	{"revocation", []string{"SELECT", "INSERT", "DELETE"}},
 	{"ring_key", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"ring_wrap", []string{"SELECT", "INSERT", "DELETE"}},
