@@ -34,6 +34,9 @@ type Credentials struct {
 	Disabled bool
 	// PasswordAt is when the password was set.
 	PasswordAt time.Time
+	// MustReset says that the owner has told that somebody else was there: nobody
+	// signs in before the password was reset.
+	MustReset bool
 }
 
 // ErrNotFound is for an account that does not exist.
@@ -74,14 +77,15 @@ func ByAddress(tx *db.Tx, a Address) (Credentials, error) {
 	var (
 		c                  Credentials
 		verified, disabled *int64
+		reset              *int64
 		since              int64
 	)
-	err := tx.QueryRow(`SELECT id, hash, verified_at, disabled_at, COALESCE(password_at, created_at) FROM account WHERE email_key = $1`, a.Key).
-		Scan(&c.ID, &c.Hash, &verified, &disabled, &since)
+	err := tx.QueryRow(`SELECT id, hash, verified_at, disabled_at, reset_at, COALESCE(password_at, created_at) FROM account WHERE email_key = $1`, a.Key).
+		Scan(&c.ID, &c.Hash, &verified, &disabled, &reset, &since)
 	if errors.Is(err, db.ErrNoRows) {
 		return Credentials{}, ErrNotFound
 	}
-	c.Verified, c.Disabled, c.PasswordAt = verified != nil, disabled != nil, db.Time(since)
+	c.Verified, c.Disabled, c.MustReset, c.PasswordAt = verified != nil, disabled != nil, reset != nil, db.Time(since)
 	return c, err
 }
 
@@ -123,15 +127,15 @@ func List(tx *db.Tx, after string, limit int) ([]Account, error) {
 
 // SignedIn records a sign-in and returns the account's roles. It takes the
 // account's row, so that whoever disables it or changes its roles does so wholly
-// before or wholly after. It returns ErrNotFound if the account is disabled or
-// its hash is no longer the one that the password was compared with. If upgrade
+// before or wholly after. It returns ErrNotFound if the account is disabled, a
+// reset of its password is demanded, or its hash is no longer the one that the password was compared with. If upgrade
 // is not empty it replaces the hash.
 func SignedIn(tx *db.Tx, id, hash, upgrade string, now time.Time) ([]string, error) {
 	if upgrade == "" {
 		upgrade = hash
 	}
 	var roles string
-	err := tx.QueryRow(`UPDATE account SET signed_in_at = $1, hash = $2 WHERE id = $3 AND hash = $4 AND disabled_at IS NULL
+	err := tx.QueryRow(`UPDATE account SET signed_in_at = $1, hash = $2 WHERE id = $3 AND hash = $4 AND disabled_at IS NULL AND reset_at IS NULL
 		RETURNING roles`, db.Micros(now), upgrade, id, hash).Scan(&roles)
 	if errors.Is(err, db.ErrNoRows) {
 		return nil, ErrNotFound

@@ -45,6 +45,7 @@ type Engine struct {
 	Canaries map[string]bool
 	state    *State
 	peaks    map[string]Verdict
+	fed      bool // since the last peak
 }
 
 // NewEngine returns an engine that goes on with a state, or begins at a time.
@@ -84,6 +85,7 @@ func (g *Engine) Feed(e event.Entry, now time.Time) {
 	if at <= g.state.Minute-60 {
 		return // too late to count in any window
 	}
+	g.fed = true
 	for _, r := range Rules {
 		if r.count != nil && slices.Contains(r.Kinds, e.Kind) {
 			g.add(r.Name, at, r.count(e))
@@ -234,6 +236,10 @@ func (g *Engine) forget() {
 // peak keeps the worst verdict of each rule, so that what was broken between two
 // looks is told too.
 func (g *Engine) peak() {
+	if !g.fed {
+		return // a state that was judged when it was written, perhaps by another replica
+	}
+	g.fed = false
 	for _, v := range g.verdicts() {
 		if v.Broken() && v.N > g.peaks[v.Rule.Name].N {
 			g.peaks[v.Rule.Name] = v

@@ -22,9 +22,11 @@ func (a *API) register(w http.ResponseWriter, r *http.Request) error {
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
 	}
-	if err := a.Register.Do(r.Context(), flow.Credentials{Email: in.Email, Password: in.Password}, web.Origin(r)); err != nil {
+	browser := &flow.Browser{}
+	if err := a.Register.Do(r.Context(), flow.Credentials{Email: in.Email, Password: in.Password, Browser: browser}, web.Origin(r)); err != nil {
 		return err
 	}
+	a.Cookies.PutRegistered(w, browser.Registered, flow.RegisteredLife)
 	return web.WriteJSON(w, http.StatusAccepted, map[string]string{
 		"message": a.Register.Welcome(),
 	})

@@ -31,10 +31,14 @@ type API struct {
 	Authenticate *flow.Authenticate
 	Profile      *flow.Profile
 	Strength     *flow.Strength
+	Verify       *flow.Verify
+	Passwords    *flow.Passwords
+	Addresses    *flow.Addresses
 	Clients      *flow.AuthenticateClient
 	Follow       *flow.Follow
 	Introspect   *flow.Introspect
 	RevokeToken  *flow.RevokeToken
+	ForwardAuth  *flow.ForwardAuth
 	Discovery    Discovery
 	Tokens       *token.Issuer
 	Cookies      *web.Cookies
@@ -55,6 +59,12 @@ func (a *API) operations() map[string]web.Handler {
 		"POST /v1/register":          a.register,
 		"POST /v1/login":             a.login,
 		"POST /v1/password/strength": a.strength,
+		"POST /v1/password/forgot":   a.forgot,
+		"POST /v1/password/reset":    a.reset,
+		"POST /v1/password/change":   a.signedIn(a.changePassword),
+		"POST /v1/email/verify":      a.verifyEmail,
+		"POST /v1/email/resend":      a.resend,
+		"POST /v1/email/change":      a.signedIn(a.changeEmail),
 		"POST /v1/token/refresh":     a.refresh,
 		"POST /v1/logout":            a.logout,
 		"POST /v1/logout-all":        a.signedIn(a.logoutAll),
@@ -64,6 +74,7 @@ func (a *API) operations() map[string]web.Handler {
 		"GET /v1/sessions":           a.signedIn(a.sessions),
 		"DELETE /v1/sessions/{id}":   a.signedIn(a.endSession),
 		"GET /v1/revocations":        a.registered(a.revocations),
+		"GET /v1/forward-auth":       a.forwardAuth,
 		"POST /v1/token/introspect":  a.registered(a.introspect),
 		"POST /v1/token/revoke":      a.registered(a.revoke),
 		"GET /.well-known/jwks.json": a.jwks,

@@ -264,9 +264,12 @@ func TestTheLoginPage(t *testing.T) {
 
 // TestReturnToLeadsNowhereElse tries what browsers take for another host.
 func TestReturnToLeadsNowhereElse(t *testing.T) {
-	h := open(t, dbtest.SQLite(t))
+	h := open(t, dbtest.SQLite(t), "CORS_ORIGINS=https://app.example")
 	h.register("ada@example.org")
 	for _, to := range []string{
+		"/%2f/evil.example", "/%2Fevil.example", "/%5cevil.example", "/a//evil.example", "/%0d%0aSet-Cookie:a=b", "/%00", "/a?b=%0a", "/a%zz", "/#/", "/a b",
+		"https://app.example.evil.example/", "https://app.example@evil.example/", "https://app.example:8443/", "https://app.example//evil.example", `https://app.example\evil.example`,
+		"http://app.example/", "https://APP.example/", "https://app.example/\n", "https://app.example?/", "//app.example/", "/" + strings.Repeat("a", 3000), "data:text/html,<script>", "%68ttps://evil.example", "vbscript:x", "\x00/",
 		"//evil.example", "///evil.example", `/\evil.example`, `\\evil.example`, "https://evil.example", "http:evil.example", "https:/evil.example",
 		"javascript:alert(1)", "data:text/html,x", "/\t/evil.example", "\t//evil.example", "/\n/evil.example", "/ok\r\nSet-Cookie: a=b",
 		h.server.URL() + "@evil.example", h.server.URL() + ".evil.example", h.server.URL() + "//evil.example", "evil.example", "@evil.example", "%2f%2fevil.example", "/é",
@@ -281,6 +284,13 @@ func TestReturnToLeadsNowhereElse(t *testing.T) {
 		v := url.Values{"email": {"ada@example.org"}, "password": {passphrase}, "return_to": {to}}
 		a := h.do(request{method: "POST", path: "/login", body: v.Encode(), contentType: "application/x-www-form-urlencoded"})
 		if a.header.Get("Location") != "/a/b?c=d" {
+			t.Errorf("return_to %q leads to %q", to, a.header.Get("Location"))
+		}
+	}
+	for _, to := range []string{"https://app.example/a?b=c", "https://app.example/", "/a%20b", "/?q=%C3%A9"} {
+		v := url.Values{"email": {"ada@example.org"}, "password": {passphrase}, "return_to": {to}}
+		a := h.do(request{method: "POST", path: "/login", body: v.Encode(), contentType: "application/x-www-form-urlencoded"})
+		if a.header.Get("Location") != to {
 			t.Errorf("return_to %q leads to %q", to, a.header.Get("Location"))
 		}
 	}

@@ -329,7 +329,8 @@ func TestACommitThatIsCutOff(t *testing.T) {
 				{200, request{method: "PATCH", path: "/v1/me", bearer: g.access, body: `{"name":"Ada"}`}},
 				{204, request{method: "POST", path: "/v1/logout", bearer: other.str("access_token")}},
 			} {
-				cut := p.CutAt("COMMIT", toServer)
+				// The request's own, which tells of it: jobs commit as well.
+				cut := p.CutAfter("INSERT INTO event ", "COMMIT", toServer)
 				g.expect(503, "database_unavailable", c.request)
 				<-cut
 				g.expect(c.again, "", c.request)

@@ -44,6 +44,13 @@ func isConflict(err error) bool {
 	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01")
 }
 
+// IsTaken reports whether a write failed since another, at the same moment, has put
+// in what must be unique. PostgreSQL alone has two at the same moment.
+func IsTaken(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "23505"
+}
+
 // classify turns the errors of a database that can't serve for the moment into
 // a fault of kind Unavailable. All others, faults of the caller's function
 // among them, go through as they are.

@@ -31,6 +31,7 @@ var grants = []grant{
 	{"alert_silence", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"alert_state", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"client", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"code_try", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"event", []string{"SELECT", "INSERT"}},
 	{"event_checkpoint", []string{"SELECT", "INSERT", "DELETE"}},
 	{"event_erased", []string{"SELECT", "INSERT"}},
@@ -53,6 +54,7 @@ var grants = []grant{
 	{versionTable, []string{"SELECT"}},
 	{"session", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"setup_link", []string{"SELECT", "INSERT", "DELETE"}},
+	{"ticket", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"unlock_link", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 }
 

@@ -24,6 +24,7 @@ var Catalogue = []About{
 	{AccountEnabled, "A disabled account was enabled."},
 	{AccountUnlocked, "The counts of wrong passwords of an account were cleared."},
 	{ProfileChange, "The name or the locale of an account changed; `fields` says which."},
+	{EmailChange, "A change of an account's address was asked for, done, or taken back: `reason` says which, `address_hash` the new address, without keeping it."},
 	{RoleChange, "An account has other roles: `roles` has all it has now."},
 	{SessionRevoked, "Sessions were ended by somebody else than by signing out: `reason` says why."},
 	{KeyRotated, "A key of the installation was replaced."},

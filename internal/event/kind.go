@@ -22,6 +22,7 @@ const (
 	PepperRotated     Kind = "pepper_rotated"
 	DeviceKnown       Kind = "device_known"
 	ProfileChange     Kind = "profile_change"
+	EmailChange       Kind = "email_change"
 	RoleChange        Kind = "role_change"
 	SessionRevoked    Kind = "session_revoked"
 	KeyRotated        Kind = "key_rotated"

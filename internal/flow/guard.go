@@ -124,6 +124,9 @@ type Browser struct {
 	// Known is the one that it is to keep, once a sign-in has succeeded: nobody's
 	// guesses keep it out.
 	Known DeviceCookie
+	// Registered is what the browser keeps that registered an account. It is read
+	// where an address is verified, and set by a registration.
+	Registered string
 }
 
 // DeviceCookie makes a browser a known device.

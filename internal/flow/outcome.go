@@ -30,7 +30,7 @@ func (r reason) Error() string { return string(r) }
 func Outcomes() map[string][]string {
 	out := map[string][]string{
 		"register": {success, "address_taken", "registration_closed"},
-		"sign_in":  {success, "unknown_account", "wrong_password", "account_disabled", "email_unverified", "changed_meanwhile", "too_many_attempts", "account_locked", "password_breached", "password_expired"},
+		"sign_in":  {success, "unknown_account", "wrong_password", "account_disabled", "email_unverified", "changed_meanwhile", "too_many_attempts", "account_locked", "password_breached", "password_expired", "password_reset_required"},
 		"refresh": {
 			string(session.Rotated), string(session.Raced), string(session.Retried), string(session.Reused),
 			string(session.Ahead), string(session.Refused), string(session.Forged), string(session.Outdated),
@@ -38,12 +38,21 @@ func Outcomes() map[string][]string {
 		"sign_out":            {success, "session_not_found", "expired", "invalid_token", string(session.Forged), string(session.Outdated)},
 		"authenticate":        {success, "expired", "invalid_token", "revoked"},
 		"authenticate_client": {string(client.Good), string(client.Old), string(client.WrongSecret), string(client.Unknown)},
+		"forward_auth":        {success, "expired", "invalid_token", "revoked"},
 		"introspect":          {success, "inactive"},
 		"revoke_token":        {success, "inactive"},
 		"follow":              {success, "everything"},
 		"profile":             {success, "account_not_found"},
 		"strength":            {success},
 		"unlock":              {success, "invalid_link"},
+		"verify_email":        {success, "password_required", "wrong_password", "too_many_codes", "too_many_attempts", "account_locked"},
+		"resend_verification": {success},
+		"forgot_password":     {success},
+		"reset_password":      {success, "too_many_codes"},
+		"change_password":     {success, "account_not_found", "wrong_password", "too_many_attempts", "account_locked", "changed_meanwhile"},
+		"change_email":        {success, "account_not_found", "wrong_password", "too_many_attempts", "account_locked"},
+		"undo_email":          {success, "wrong_password", "too_many_attempts", "account_locked"},
+		"not_me":              {success},
 		"setup":               {success, "setup_closed"},
 	}
 	for name, list := range out {

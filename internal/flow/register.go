@@ -17,6 +17,7 @@ type Register struct {
 	Accounts *NewAccounts
 	Events   *event.Log
 	Notices  *Notices
+	Letters  *Letters
 	// Open is whether strangers may register at all, and RequireVerified whether
 	// they have to verify their address before they sign in.
 	Open            bool
@@ -36,7 +37,8 @@ func (f *Register) Welcome() string {
 	return "If this address had no account, it has one now, and you can sign in."
 }
 
-// Do registers. When it returns nil the account exists.
+// Do registers. When it returns nil the account exists. The browser gets what lets
+// it verify the address by one click, or something that looks the same.
 func (f *Register) Do(ctx context.Context, in Credentials, from event.Origin) error {
 	created, err := f.do(ctx, in, from)
 	if err == nil && !created {
@@ -60,6 +62,9 @@ func (f *Register) do(ctx context.Context, in Credentials, from event.Origin) (c
 	if err != nil {
 		return false, err
 	}
+	if in.Browser != nil {
+		in.Browser.Registered = registered(f.Letters.Key(), n.ID)
+	}
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		var (
 			a   account.Account
@@ -74,7 +79,8 @@ func (f *Register) do(ctx context.Context, in Credentials, from event.Origin) (c
 		}
 		f.Events.Append(tx, e)
 		if created {
-			return nil
+			h := account.Holder{ID: a.ID, Email: a.Email, Key: n.Address.Key}
+			return f.Notices.Send(tx, f.Letters.verifyMail(tx, h, now), from)
 		}
 		return f.Notices.Send(tx, notice.Mail{
 			Kind: notice.AddressRegistered, Account: a.ID, To: a.Email, Name: a.Name, Locale: a.Locale, At: now,

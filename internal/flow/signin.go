@@ -61,6 +61,10 @@ var ErrPasswordBreached = fault.New(fault.Denied, "password_breached",
 var ErrPasswordExpired = fault.New(fault.Denied, "password_expired",
 	"This password is too old: this service asks for a new one from time to time. Please set one by \"Forgot password\" before you sign in.")
 
+// ErrResetRequired is told only to whoever knows the password.
+var ErrResetRequired = fault.New(fault.Denied, "password_reset_required",
+	"The owner of this account has told that somebody else was there, so a new password must be set by \"Forgot password\" before anybody signs in.")
+
 // Do signs in. The faults are ErrInvalidCredentials, ErrAccountDisabled, invalid
 // input, and those of a server that has too much to do.
 func (f *SignIn) Do(ctx context.Context, in Credentials, from event.Origin) (Tokens, error) {
@@ -210,6 +214,9 @@ func (f *SignIn) refusal(who account.Credentials, match password.Result) (why *f
 // found out now whether it has become known it counts as not: nobody is locked
 // out by another server's outage.
 func (f *SignIn) worthless(ctx context.Context, who account.Credentials, pass string, now time.Time) *fault.Error {
+	if who.MustReset {
+		return ErrResetRequired
+	}
 	if f.PasswordLife > 0 && now.Sub(who.PasswordAt) > f.PasswordLife {
 		return ErrPasswordExpired
 	}

@@ -43,6 +43,8 @@ const (
 	Pseudonym Purpose = "pseudonym"
 	// Outbox seals the mails that wait to be sent.
 	Outbox Purpose = "outbox"
+	// Ticket hashes the codes in mails, and tells the browser that registered.
+	Ticket Purpose = "ticket"
 )
 
 // generators makes a new key for each purpose. Only that of AccessSign is for an
@@ -55,6 +57,7 @@ var generators = map[Purpose]func(algorithm string, r secret.Random) ([]byte, er
 	Lockout:       symmetric,
 	Pseudonym:     symmetric,
 	Outbox:        symmetric,
+	Ticket:        symmetric,
 }
 
 // Purposes returns all purposes, in the order of their names.

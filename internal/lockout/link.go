@@ -54,3 +54,9 @@ func (s *Store) UseLink(tx *db.Tx, token string, now time.Time) (accountID, cook
 func ForgetLinks(tx *db.Tx, before time.Time, limit int) (int64, error) {
 	return tx.Exec(`DELETE FROM unlock_link WHERE hash IN (SELECT hash FROM unlock_link WHERE expires_at < $1 LIMIT $2)`, db.Micros(before), limit)
 }
+
+// VoidLinks makes the links of an account void.
+func VoidLinks(tx *db.Tx, accountID string) error {
+	_, err := tx.Exec(`DELETE FROM unlock_link WHERE account_id = $1`, accountID)
+	return err
+}

@@ -18,13 +18,27 @@ type loginPage struct {
 // home is where a person goes who came from nowhere.
 const home = "/account"
 
-// login shows the form. return_to leads only back to this server.
+// login shows the form. return_to leads only back to this server, or to an
+// application. Whoever is signed in still, and was sent here by a page of this
+// server's, goes back at once, with new tokens if need be.
 func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	q, err := web.Query(r, "return_to")
 	if err != nil {
 		return p.refuseLogin(w, r, loginPage{ReturnTo: home}, err)
 	}
-	return render(w, http.StatusOK, "login.html", loginPage{ReturnTo: p.Cookies.ReturnTo(q.Get("return_to"), home)})
+	shown := loginPage{ReturnTo: p.Cookies.ReturnTo(q.Get("return_to"), home)}
+	if strings.HasPrefix(shown.ReturnTo, "/") && shown.ReturnTo != home {
+		if p.Cookies.Access(r)+p.Cookies.Refresh(r) != "" {
+			if _, err := p.who(w, r); err == nil {
+				return seeOther(w, shown.ReturnTo)
+			}
+		} else if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+			// A link on another site led here, with which browsers send no strict
+			// cookies. From this page they do.
+			w.Header().Set("Refresh", "0")
+		}
+	}
+	return render(w, http.StatusOK, "login.html", shown)
 }
 
 // doLogin signs in and puts the session into cookies. Whatever session the

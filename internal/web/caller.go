@@ -67,6 +67,7 @@ func within(networks []netip.Prefix, a netip.Addr) bool {
 type caller struct {
 	address netip.Addr // IPv4 as IPv4, without a zone; invalid if there is none
 	secure  bool       // it came over TLS, to us or to the proxy before us
+	proxied bool       // the connection's other end is a trusted proxy
 }
 
 // Secure reports whether the request came over TLS: to us, or, as a trusted
@@ -95,6 +96,7 @@ func (p *Proxies) caller(r *http.Request) caller {
 		p.tell(r, c.address)
 		return c
 	}
+	c.proxied = true
 	if proto := last(r.Header["X-Forwarded-Proto"]); proto != "" {
 		c.secure = strings.EqualFold(proto, "https")
 	}

@@ -132,6 +132,18 @@ func (c *Cookies) PutDevice(w http.ResponseWriter, name, value string, life time
 	c.set(w, deviceCookie+name, value, life, false)
 }
 
+// registeredCookie tells the browser that registered an account: with it, the link
+// in the mail needs no password.
+const registeredCookie = "gatehouse_reg"
+
+// Registered returns what the browser keeps that registered, or nothing.
+func (c *Cookies) Registered(r *http.Request) string { return c.get(r, registeredCookie) }
+
+// PutRegistered has the browser keep it.
+func (c *Cookies) PutRegistered(w http.ResponseWriter, value string, life time.Duration) {
+	c.set(w, registeredCookie, value, life, false)
+}
+
 // get returns a cookie's value. Of two with one name none counts: one of them
 // is somebody else's.
 func (c *Cookies) get(r *http.Request, base string) string {
@@ -204,20 +216,46 @@ func safeMethod(m string) bool {
 	return m == http.MethodGet || m == http.MethodHead || m == http.MethodOptions
 }
 
-// ReturnTo returns where a person is to go after signing in: the path of a URL
-// that leads back to this server; for anything else, and for nothing, it is
-// home. It is strict since browsers read more into a URL than Go does: a
-// backslash, a tab or a second slash can make another host of a path.
+// maxReturnTo is the longest address that is returned to, in bytes.
+const maxReturnTo = 2 << 10
+
+// ReturnTo returns where a person is to go after signing in: a path on this
+// server, or a URL at an application's origin (CORS_ORIGINS); for anything else,
+// and for nothing, it is home. It is strict since browsers, and what stands behind
+// a path, read more into a URL than Go does: a backslash, a tab or a second slash,
+// escaped or not, can make another host of a path.
 func (c *Cookies) ReturnTo(s, home string) string {
-	s = strings.TrimPrefix(s, c.Origin)
-	u, err := url.Parse(s)
-	if err != nil || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") || u.Scheme != "" || u.Host != "" || u.User != nil {
-		return home
-	}
-	for _, r := range s {
-		if r <= ' ' || r == '\\' || r >= 0x7f {
-			return home
+	origin, path := "", strings.TrimPrefix(s, c.Origin)
+	for _, o := range c.Applications {
+		if rest, ok := strings.CutPrefix(s, o); ok && path == s {
+			origin, path = o, rest
+			if path == "" {
+				path = "/"
+			}
 		}
 	}
-	return s
+	if len(s) > maxReturnTo || !plainReference(path) {
+		return home
+	}
+	return origin + path
+}
+
+// plainReference reports whether s is a path, and perhaps a query, that means the
+// same to everybody.
+func plainReference(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || !strings.HasPrefix(s, "/") || u.Scheme != "" || u.Host != "" || u.User != nil || u.Fragment != "" {
+		return false
+	}
+	path, query, _ := strings.Cut(s, "?")
+	once, err := url.PathUnescape(path)
+	if err != nil || strings.Contains(once, "//") || strings.Count(once, "/") != strings.Count(path, "/") {
+		return false
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '\\' || r >= 0x7f }) ||
+		strings.ContainsFunc(once, func(r rune) bool { return r < ' ' || r == '\\' || r == 0x7f }) {
+		return false
+	}
+	value, err := url.QueryUnescape(query)
+	return err == nil && !strings.ContainsAny(value, "\r\n\x00")
 }

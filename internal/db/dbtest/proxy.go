@@ -27,7 +27,11 @@ type Proxy struct {
 }
 
 // link is one connection through the proxy.
-type link struct{ client, server net.Conn }
+type link struct {
+	client, server net.Conn
+	// told is set once the cut's mark has gone by. It is guarded by Proxy.mu.
+	told *cut
+}
 
 func (l *link) close() {
 	for _, c := range []net.Conn{l.client, l.server} {
@@ -38,17 +42,27 @@ func (l *link) close() {
 	}
 }
 
-// cut is what to look for, and on which way.
+// cut is what to look for, and on which way; with a mark only where that has
+// gone to the server before.
 type cut struct {
+	mark     []byte
 	text     []byte
 	toServer bool
 	done     chan struct{}
 }
 
-// in reports whether the text ends in the piece that comes after the tail.
-func (c *cut) in(tail, piece []byte) bool {
-	tail = tail[max(0, len(tail)-len(c.text)+1):]
-	return bytes.Contains(append(tail[:len(tail):len(tail)], piece...), c.text)
+// ends reports whether the text ends in the piece that comes after the tail.
+func ends(text, tail, piece []byte) bool {
+	tail = tail[max(0, len(tail)-len(text)+1):]
+	return bytes.Contains(append(tail[:len(tail):len(tail)], piece...), text)
+}
+
+// here reports whether the link is to be cut now.
+func (c *cut) here(l *link, tail, piece []byte, toServer bool) bool {
+	if toServer && ends(c.mark, tail, piece) {
+		l.told = c
+	}
+	return c.toServer == toServer && (len(c.mark) == 0 || l.told == c) && ends(c.text, tail, piece)
 }
 
 // NewProxy returns a proxy before the server that the URL names. It ends with
@@ -92,7 +106,13 @@ func (p *Proxy) Up() { p.set(func() { p.down, p.stall, p.delay, p.cut = false, f
 // CutAt cuts the next connection in which the text comes along, before it gets
 // to its end. The channel is closed then.
 func (p *Proxy) CutAt(text string, toServer bool) <-chan struct{} {
-	c := &cut{[]byte(text), toServer, make(chan struct{})}
+	return p.CutAfter("", text, toServer)
+}
+
+// CutAfter is [Proxy.CutAt] for a connection on which the mark has gone to the
+// server from now on: others that send the text as well are left alone.
+func (p *Proxy) CutAfter(mark, text string, toServer bool) <-chan struct{} {
+	c := &cut{[]byte(mark), []byte(text), toServer, make(chan struct{})}
 	p.set(func() { p.cut = c })
 	return c.done
 }
@@ -129,7 +149,7 @@ func (p *Proxy) serve(client net.Conn) {
 		_ = client.Close()
 		return
 	}
-	l := &link{client, server}
+	l := &link{client: client, server: server}
 	p.mu.Lock()
 	if p.down {
 		l.close()
@@ -171,7 +191,7 @@ func (p *Proxy) pass(tail, piece []byte, toServer bool, l *link) bool {
 	time.Sleep(delay)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c := p.cut; c != nil && c.toServer == toServer && c.in(tail, piece) {
+	if c := p.cut; c != nil && c.here(l, tail, piece, toServer) {
 		p.cut = nil
 		close(c.done)
 		return false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 
@@ -81,6 +82,20 @@ func As(t testing.TB, dbURL, user, password string) string {
 	}
 	u.User = url.UserPassword(user, password)
 	return u.String()
+}
+
+// Superusers returns the URL of the database with its superuser in it, where the
+// given one is the serving role's: for a test that looks at what that may not.
+func Superusers(t testing.TB, dbURL string) string {
+	t.Helper()
+	u, err := url.Parse(dbURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u.User.Username() != sharedRoles().Serving {
+		return dbURL
+	}
+	return postgres18.database(t, strings.TrimPrefix(u.Path, "/"))
 }
 
 // production is what the tests of this process copy, and the roles that they

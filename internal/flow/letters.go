@@ -1,0 +1,190 @@
+package flow
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/account"
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/lockout"
+	"github.com/gatehouse-auth/gatehouse/internal/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/password"
+	"github.com/gatehouse-auth/gatehouse/internal/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/session"
+	"github.com/gatehouse-auth/gatehouse/internal/ticket"
+	"github.com/gatehouse-auth/gatehouse/internal/token"
+)
+
+// Letters is what the flows share that send a link, or begin with one.
+//
+// Each takes the account's row first, by naming how often its password was
+// replaced, and then uses the ticket up: so a link is void after any change of
+// the password, of any number at once one gets it, and no two wait for each other.
+type Letters struct {
+	DB      *db.DB
+	Tickets *ticket.Store
+	Guard   *Guard
+	Hasher  *password.Hasher
+	Policy  password.Policy
+	Revoked *token.Revocations
+	// Base is PUBLIC_URL: what every link begins with, whatever a request says of its
+	// host.
+	Base string
+	// Key signs what tells the browser that registered.
+	Key   func() []byte
+	Count Count
+	Now   func() time.Time
+}
+
+// Shown is what somebody brings from a mail: a link's token, or the code, and the
+// address that it was sent to.
+type Shown struct{ Token, Email, Code string }
+
+// link is where a ticket's mail leads.
+func (l *Letters) link(page, token string) string {
+	return strings.TrimSuffix(l.Base, "/") + page + "#" + token
+}
+
+// mail issues a ticket and returns the mail that carries it.
+func (l *Letters) mail(tx *db.Tx, kind notice.Kind, page string, h account.Holder, t ticket.Ticket, now time.Time) notice.Mail {
+	t.Account, t.PasswordN = h.ID, h.PasswordN
+	s := l.Tickets.Issue(tx, t, now)
+	return notice.Mail{
+		Kind: kind, Account: h.ID, To: t.Address, Name: h.Name, Locale: h.Locale, At: now,
+		Link: l.link(page, s.Token), LinkLife: t.Purpose.Life(), Code: s.Code, CodeLife: ticket.CodeLife,
+	}
+}
+
+// find returns the ticket that somebody shows, for one of two purposes, without
+// using it up. A wrong code counts, and is an event of the kind.
+func (l *Letters) find(ctx context.Context, in Shown, kind event.Kind, from event.Origin, p, or ticket.Purpose) (t ticket.Ticket, err error) {
+	if in.Token != "" {
+		err = l.DB.Read(ctx, func(tx *db.Tx) error {
+			t, err = ticket.ByToken(tx, in.Token, l.Now(), p, or)
+			return err
+		})
+		return t, err
+	}
+	switch {
+	case in.Code == "" && in.Email == "":
+		return t, required("token")
+	case in.Email == "":
+		return t, required("email")
+	case in.Code == "":
+		return t, required("code")
+	}
+	address, err := account.ParseAddress("email", in.Email)
+	if err != nil {
+		return t, err
+	}
+	defer even(ctx, time.Now())
+	var refused *fault.Error
+	err = l.DB.Write(ctx, func(tx *db.Tx) error {
+		t, refused, err = l.Tickets.Try(tx, address.Key, ticket.ParseCode(in.Code), l.Now(), p, or)
+		if err == nil && refused != nil {
+			l.Guard.Events.Append(tx, event.Event{
+				Kind: kind, Outcome: event.Failure, Origin: from,
+				Detail: event.Detail{Reason: refused.Code, Address: addressHash(l.Guard.Pseudonym, address.Key)},
+			})
+		}
+		return err
+	})
+	if err == nil && refused != nil {
+		err = refused
+	}
+	return t, err
+}
+
+// evenTime is how long an answer takes at the least that must not tell, by its
+// time, whether an address has an account: longer than what is done for either.
+const evenTime = 80 * time.Millisecond
+
+// even waits until as much time has passed since it began.
+func even(ctx context.Context, began time.Time) {
+	t := time.NewTimer(evenTime - time.Since(began))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// holder returns the account of a ticket, which may be gone.
+func (l *Letters) holder(ctx context.Context, id string) (h account.Holder, err error) {
+	err = l.DB.Read(ctx, func(tx *db.Tx) error {
+		h, err = account.HolderByID(tx, id)
+		return err
+	})
+	if errors.Is(err, account.ErrNotFound) {
+		err = ticket.ErrLink
+	}
+	return h, err
+}
+
+// asked takes a try at the account's password, compares, and records a wrong one.
+// The caller ends a right one with Guard.succeeded, in its transaction.
+func (l *Letters) asked(ctx context.Context, h account.Holder, hash, pass string, b *Browser, wrong *fault.Error, from event.Origin) (lockout.Try, error) {
+	address := account.Address{Typed: h.Email, Key: h.Key}
+	if err := l.Hasher.Room(); err != nil {
+		return lockout.Try{}, err // before the try is counted
+	}
+	client := l.Guard.clientOf(address, b, from)
+	end, err := l.Guard.turns.begin(ctx, client, l.Guard.Lockout.AtOnce())
+	if err != nil {
+		return lockout.Try{}, err
+	}
+	defer end()
+	try, err := l.Guard.take(ctx, client, from)
+	if err != nil {
+		return try, err
+	}
+	match, err := l.Hasher.Verify(ctx, h.ID, hash, pass)
+	if err != nil {
+		l.Guard.notLooked(ctx, try)
+		return try, err
+	}
+	if match.OK {
+		return try, nil
+	}
+	err = l.DB.Write(ctx, func(tx *db.Tx) error { return l.Guard.failed(tx, try, h.ID, address, "wrong_password", from) })
+	if err != nil {
+		return try, err
+	}
+	return try, wrong.Because(reason("wrong_password"))
+}
+
+// endSessions ends the account's sessions, save one, with the events that tell of
+// it.
+func (l *Letters) endSessions(tx *db.Tx, id, keep, why string, from event.Origin) error {
+	ended, err := session.EndAll(tx, id, keep, session.WhyRevoked, l.Now())
+	for _, s := range ended {
+		l.Revoked.EndSession(tx, s)
+		l.Guard.Events.Append(tx, event.Event{
+			Kind: event.SessionRevoked, Outcome: event.Success, Account: id, Session: s, Origin: from, Detail: event.Detail{Reason: why},
+		})
+	}
+	return err
+}
+
+// forgetBrowsers makes every browser a stranger to the account, and the links void
+// that make one known.
+func forgetBrowsers(tx *db.Tx, id string) error {
+	if _, err := lockout.ForgetDevices(tx, id); err != nil {
+		return err
+	}
+	return lockout.VoidLinks(tx, id)
+}
+
+// registered is what the browser keeps that registered the account: with it, the
+// link in the mail needs no password.
+func registered(key []byte, id string) string {
+	return id + "." + base64.RawURLEncoding.EncodeToString(secret.MAC(key, []byte("flow/registered"), []byte(id)))
+}
+
+// RegisteredLife is for how long the browser keeps it: as long as the link works.
+var RegisteredLife = ticket.Verify.Life()

@@ -1,0 +1,68 @@
+package flow
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/account"
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/ticket"
+)
+
+// NotMe is "this wasn't me", in the mails that tell of something. It only takes
+// away: all sessions end, links are void, no browser is known, and nobody signs in
+// before the password was reset. It works once, and not after the password was
+// changed since the mail: an old mail in a stolen mailbox does nothing.
+type NotMe struct{ *Letters }
+
+// Link makes the link for an account, in the transaction: see [Notices].
+func (f *NotMe) Link(tx *db.Tx, accountID string, now time.Time) (string, error) {
+	n, err := account.PasswordN(tx, accountID)
+	if err != nil {
+		return "", err
+	}
+	s := f.Tickets.Issue(tx, ticket.Ticket{Purpose: ticket.NotMe, Account: accountID, PasswordN: n}, now)
+	return f.link("/not-me", s.Token), nil
+}
+
+// Do does it.
+func (f *NotMe) Do(ctx context.Context, token string, from event.Origin) error {
+	return f.Count.end("not_me", f.do(ctx, token, from))
+}
+
+func (f *NotMe) do(ctx context.Context, token string, from event.Origin) error {
+	if token == "" {
+		return required("token")
+	}
+	t, err := f.find(ctx, Shown{Token: token}, event.SuspiciousActivity, from, ticket.NotMe, ticket.NotMe)
+	if err != nil {
+		return err
+	}
+	return f.DB.Write(ctx, func(tx *db.Tx) error {
+		now := f.Now()
+		ok, err := account.DemandReset(tx, t.Account, t.PasswordN, now)
+		if err == nil && !ok {
+			err = ticket.ErrLink
+		}
+		if err != nil {
+			return err
+		}
+		if err := ticket.Consume(tx, t, now); err != nil {
+			return err
+		}
+		if err := f.endSessions(tx, t.Account, "", "not_me", from); err != nil {
+			return err
+		}
+		if err := forgetBrowsers(tx, t.Account); err != nil {
+			return err
+		}
+		if err := ticket.Void(tx, t.Account); err != nil {
+			return err
+		}
+		f.Guard.Events.Append(tx, event.Event{
+			Kind: event.SuspiciousActivity, Outcome: event.Success, Account: t.Account, Origin: from, Detail: event.Detail{Reason: "not_me"},
+		})
+		return nil
+	})
+}
