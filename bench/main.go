@@ -71,6 +71,7 @@ var measures = []struct {
 	{"flood", (*run).flood},
 	{"refresh-sqlite", (*run).refreshSQLite},
 	{"me", (*run).me},
+	{"forward-auth", (*run).forwardAuth},
 	{"login", (*run).login},
 	{"footprint", (*run).footprint},
 	{"breach", (*run).breach},

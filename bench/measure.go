@@ -226,6 +226,22 @@ func (r *run) me(ctx context.Context) ([]Measure, error) {
 	})
 }
 
+// forwardAuth is what a proxy asks before each request: it is held against the
+// same bare handler, which answers more.
+func (r *run) forwardAuth(ctx context.Context) ([]Measure, error) {
+	bare, err := startBare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer bare.stop()
+	return r.each(ctx, []string{cheap}, func(s *served) ([]Measure, error) {
+		m := Measure{Name: "forward-auth", What: "GET /v1/forward-auth on " + s.database + ", memory warm, 64 clients : a bare handler", Unit: "a second"}
+		m, err := r.duel(ctx, m, r.perSecond(s.process, bench.Load{Scenario: bench.Me, Clients: clients, Path: "/v1/forward-auth"}),
+			r.perSecond(bare, bench.Load{Scenario: bench.Get, Clients: clients, Path: "/v1/me", Bearer: longBearer}))
+		return []Measure{m}, err
+	})
+}
+
 // longBearer is as long as an access token.
 var longBearer = string(slices.Repeat([]byte("x"), 620))
 

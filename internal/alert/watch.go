@@ -21,6 +21,8 @@ type Watcher struct {
 	Thresholds Thresholds
 	// Sealing counts what is wrong with the sealing of the log.
 	Sealing func() int64
+	// Mail tells whether mails are sent at all.
+	Mail bool
 	// Channels are the names of where alerts are told.
 	Channels []string
 	Log      *slog.Logger
@@ -90,7 +92,9 @@ func (w *Watcher) read(ctx context.Context, now time.Time) (l look, err error) {
 		if l.silent, err = Silences(tx, now); err != nil {
 			return err
 		}
-		l.mail, err = mailTrouble(tx, now)
+		if w.Mail {
+			l.mail, err = mailTrouble(tx, now)
+		}
 		return err
 	})
 	return l, err

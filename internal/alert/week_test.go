@@ -213,11 +213,14 @@ func TestLOG3_AWeekOfAttacks(t *testing.T) {
 		explained := make([]bool, len(told))
 		for _, a := range attacks {
 			for _, rule := range slices.Concat(a.Rules, a.Also) {
-				at := slices.IndexFunc(told, func(r raised) bool {
-					return r.rule == rule && r.at.After(a.Begin) && r.at.Sub(a.Begin) <= max(a.Within, time.Hour)+time.Minute
-				})
-				if at >= 0 {
-					explained[at] = true
+				at := -1
+				for i, r := range told { // one whose bound changes with the hour may come twice
+					if r.rule == rule && r.at.After(a.Begin) && r.at.Sub(a.Begin) <= 2*time.Hour {
+						explained[i] = true
+						if at < 0 {
+							at = i
+						}
+					}
 				}
 				if slices.Contains(a.Rules, rule) && (at < 0 || told[at].at.Sub(a.Begin) > a.Within+time.Minute) {
 					t.Errorf("seed %d: %s: not told by %s within %s", seed, a.Name, rule, a.Within)

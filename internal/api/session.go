@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/event"
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/session"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
@@ -197,6 +198,7 @@ func (a *API) logoutAll(w http.ResponseWriter, r *http.Request, who flow.Identit
 type sessionAnswer struct {
 	ID        string `json:"id"`
 	Device    string `json:"device"`
+	UserAgent string `json:"user_agent"`
 	Network   string `json:"network"`
 	FirstUsed string `json:"first_used_at"`
 	LastUsed  string `json:"last_used_at"`
@@ -212,7 +214,7 @@ func (a *API) sessions(w http.ResponseWriter, r *http.Request, who flow.Identity
 	out := make([]sessionAnswer, 0, len(list))
 	for _, s := range list {
 		out = append(out, sessionAnswer{
-			ID: s.ID, Device: s.UserAgent, Network: s.Address,
+			ID: s.ID, Device: session.DeviceName(s.UserAgent), UserAgent: s.UserAgent, Network: s.Address,
 			FirstUsed: stamp(s.BeganAt), LastUsed: stamp(s.UsedAt), ExpiresAt: stamp(s.EndsAt), Current: s.ID == who.Session,
 		})
 	}

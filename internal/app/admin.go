@@ -67,7 +67,10 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 	answer := struct {
 		Status string            `json:"status"`
 		Checks map[string]string `json:"checks"`
-	}{"ready", map[string]string{"server": "ok", "database": "ok", "revocations": "ok", "keys": "ok"}}
+		// Warnings are what an operator should mend, and no other replica would do
+		// better.
+		Warnings map[string]string `json:"warnings,omitempty"`
+	}{Status: "ready", Checks: map[string]string{"server": "ok", "database": "ok", "revocations": "ok", "keys": "ok"}}
 	select {
 	case <-s.draining:
 		answer.Checks["server"] = "stopping"
@@ -84,6 +87,9 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 	if err := s.db.Check(ctx); err != nil {
 		answer.Checks["database"] = db.Trouble(err)
 		s.log.Warn("readyz: the database does not serve", "request_id", web.Origin(r).RequestID, "trouble", answer.Checks["database"], "error", err.Error())
+	}
+	if why := s.mail.waiting(ctx); why != "" {
+		answer.Warnings = map[string]string{"mail": why}
 	}
 	status := http.StatusOK
 	for _, check := range answer.Checks {

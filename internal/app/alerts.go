@@ -51,7 +51,7 @@ func (s *Server) alerts(events *event.Log, reg prometheus.Registerer, now func()
 	s.closeAlerts = done
 	a := s.config.Alerts
 	w := &alert.Watcher{
-		DB: s.db, Events: events, Sealing: func() int64 { return s.sealingTrouble(now()) }, Log: log, Now: now,
+		DB: s.db, Events: events, Sealing: func() int64 { return s.sealingTrouble(now()) }, Mail: s.config.SMTPURL != "", Log: log, Now: now,
 		Thresholds: alert.Thresholds{
 			FailedLogins: a.FailedLogins, UnusualLogins: a.UnusualLogins, Sprayed: a.Sprayed, Stuffed: a.Stuffed, Registrations: a.Registrations,
 			Reuses: a.Reuses, Tampered: a.Tampered, Introspections: a.Introspections, DatabaseErrors: a.DatabaseErrors, RateLimits: a.RateLimits,

@@ -22,7 +22,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 	"github.com/gatehouse-auth/gatehouse/internal/job"
 	"github.com/gatehouse-auth/gatehouse/internal/keyring"
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/page"
 	"github.com/gatehouse-auth/gatehouse/internal/password"
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
@@ -54,6 +53,7 @@ type Server struct {
 	background context.CancelFunc
 	jobs       *job.Runner
 	sealing    *sealing
+	mail       *mailing
 	tally      *event.Tally
 	revoked    *token.Revocations
 	ring       *keyring.Ring
@@ -140,6 +140,9 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	if s.breaches, s.closeBreaches, err = OpenBreaches(s.config, s.log, o.Now); err != nil {
 		return err
 	}
+	if s.mail, err = s.newMailing(ring, o.Now); err != nil {
+		return err
+	}
 	p, err := s.parts(o, ring, registry)
 	if err != nil {
 		return err
@@ -154,6 +157,7 @@ func (s *Server) start(ctx context.Context, o Options) error {
 		return err
 	}
 	jobs = append(jobs, watching...)
+	jobs = append(jobs, s.mail.jobs(o.Now)...)
 	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, jobs...)
 	s.sealing.observe(registry)
 	s.observe(registry, o)
@@ -201,7 +205,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		Origin: c.PublicURL, Applications: c.CORSOrigins, Key: func() []byte { return ring.Key(keyring.CSRF) },
 	}
 	verified := c.EmailVerification == config.VerificationRequired
-	tell := notices(notice.NewOutbox(ring.Key(keyring.Outbox), random, o.Now), o.Now)
+	tell := notices(s.mail.outbox, o.Now)
 	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: passwordPolicy(c, s.breaches), Random: random, Now: o.Now}
 	signIn := &flow.SignIn{
 		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Guard: s.guard(ring, events, tally, tell, o.Now), Breaches: s.breachesAtSignIn(), PasswordLife: c.PasswordLife,
@@ -239,7 +243,8 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		pages: &page.Pages{
 			Setup:  &flow.Setup{DB: s.db, Accounts: accounts, Events: events, Count: count, Random: random, Now: o.Now},
 			SignIn: signIn, Refresh: doors.Refresh, SignOut: signOut, Authenticate: doors.Authenticate, Profile: doors.Profile, Cookies: cookies,
-			Unlock: s.unlock(signIn.Guard, count),
+			Unlock: s.unlock(signIn.Guard, count), Register: doors.Register, Verify: doors.Verify, Passwords: doors.Passwords, Addresses: doors.Addresses,
+			NotMe: &flow.NotMe{Letters: letters},
 		},
 	}, nil
 }

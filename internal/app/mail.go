@@ -2,15 +2,163 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatehouse-auth/gatehouse/internal/config"
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/job"
 	"github.com/gatehouse-auth/gatehouse/internal/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
 )
+
+// mailTimeout is for each step of the conversation with the mail server.
+const mailTimeout = 20 * time.Second
+
+// How long rows of the outbox are kept: those of mails that were sent, of mails
+// that were given up, and in development, where nothing is sent, of all.
+const (
+	keepSent = 7 * 24 * time.Hour
+	keepDead = 30 * 24 * time.Hour
+	keepSeen = 24 * time.Hour
+)
+
+// mailing is what a server does about mails.
+type mailing struct {
+	s        *Server
+	outbox   *notice.Outbox
+	texts    *notice.Texts
+	delivery *notice.Delivery // nil: there is no mail server
+}
+
+func (s *Server) newMailing(ring *keyring.Ring, now func() time.Time) (*mailing, error) {
+	m := &mailing{s: s, outbox: notice.NewOutbox(ring.Key(keyring.Outbox), secret.Random{}, now)}
+	var err error
+	if m.texts, err = notice.NewTexts(s.config.PublicURL, s.config.MailTemplates); err != nil {
+		return nil, fmt.Errorf("MAIL_TEMPLATES: %w", err)
+	}
+	sender, err := MailSender(s.config)
+	if err != nil {
+		return nil, err
+	}
+	if sender != nil {
+		m.delivery = &notice.Delivery{DB: s.db, Outbox: m.outbox, Texts: m.texts, Sender: sender, Log: s.log, Now: now}
+	} else if s.config.Production() {
+		s.log.Warn("SMTP_URL is not set: mails wait in the outbox until it is.")
+	}
+	return m, nil
+}
+
+// MailSender returns what hands mails to the server of SMTP_URL, or nil.
+func MailSender(c *config.Config) (*mail.Sender, error) {
+	if c.SMTPURL == "" {
+		return nil, nil
+	}
+	server, err := mail.Parse(c.SMTPURL.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("SMTP_URL: %w", err)
+	}
+	sender, err := mail.NewSender(server, c.MailFrom, mailTimeout)
+	if err != nil {
+		return nil, fmt.Errorf("SMTP_URL: %w", err)
+	}
+	return sender, nil
+}
+
+// run delivers until the context ends.
+func (m *mailing) run(ctx context.Context) {
+	if m.delivery != nil {
+		m.delivery.Run(ctx)
+	}
+}
+
+// shown reports whether mails are read at /dev/mail rather than sent.
+func (m *mailing) shown() bool { return m.delivery == nil && !m.s.config.Production() }
+
+func (m *mailing) jobs(now func() time.Time) []job.Job {
+	return []job.Job{inBatches(m.s.db, "forget-mails", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
+		if m.shown() {
+			return notice.ForgetAll(tx, now().Add(-keepSeen), limit)
+		}
+		return notice.Forget(tx, now().Add(-keepSent), now().Add(-keepDead), limit)
+	})}
+}
+
+// waiting says why mails wait, or nothing.
+func (m *mailing) waiting(ctx context.Context) string {
+	why := ""
+	switch {
+	case m.delivery == nil && m.s.config.Production():
+		why = "SMTP_URL is not set"
+	case m.delivery != nil && m.delivery.Trouble() != nil:
+		why = "the mail server takes none"
+	default:
+		return ""
+	}
+	state, err := m.state(ctx)
+	if err != nil {
+		return why
+	}
+	return fmt.Sprintf("%s; %d wait", why, state.Queued)
+}
+
+func (m *mailing) state(ctx context.Context) (state notice.State, err error) {
+	err = m.s.db.Read(ctx, func(tx *db.Tx) error {
+		state, err = notice.StateOf(tx)
+		return err
+	})
+	return state, err
+}
+
+// mailMetrics tells how the outbox stands. What is read from the database is left
+// out while that is away.
+type mailMetrics struct {
+	m   *mailing
+	now func() time.Time
+}
+
+var (
+	mailQueued = prometheus.NewDesc("gatehouse_mail_queued", "Mails that wait to be sent, by any replica.", nil, nil)
+	mailOldest = prometheus.NewDesc("gatehouse_mail_oldest_seconds", "How long the oldest of the mails that wait has waited.", nil, nil)
+	mailDead   = prometheus.NewDesc("gatehouse_mail_dead", "Mails that were given up and can be sent again: gatehouse mail retry --dead.", nil, nil)
+	mailSent   = prometheus.NewDesc("gatehouse_mail_sent_total", "Mails that the mail server took from this replica.", nil, nil)
+	mailFailed = prometheus.NewDesc("gatehouse_mail_failed_total", "Tries of this replica to hand a mail over that failed.", nil, nil)
+	mailGiven  = prometheus.NewDesc("gatehouse_mail_given_up_total", "Mails that this replica gave up: the mail server refuses them for good, or they were tried too often.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (mailMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{mailQueued, mailOldest, mailDead, mailSent, mailFailed, mailGiven} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c mailMetrics) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), readyCheck)
+	defer cancel()
+	if state, err := c.m.state(ctx); err == nil {
+		age := 0.0
+		if state.Queued > 0 {
+			age = max(0, c.now().Sub(state.Oldest).Seconds())
+		}
+		ch <- prometheus.MustNewConstMetric(mailQueued, prometheus.GaugeValue, float64(state.Queued))
+		ch <- prometheus.MustNewConstMetric(mailOldest, prometheus.GaugeValue, age)
+		ch <- prometheus.MustNewConstMetric(mailDead, prometheus.GaugeValue, float64(state.Dead))
+	}
+	var sent, failed, dead int64
+	if c.m.delivery != nil {
+		sent, failed, dead = c.m.delivery.Counts()
+	}
+	ch <- prometheus.MustNewConstMetric(mailSent, prometheus.CounterValue, float64(sent))
+	ch <- prometheus.MustNewConstMetric(mailFailed, prometheus.CounterValue, float64(failed))
+	ch <- prometheus.MustNewConstMetric(mailGiven, prometheus.CounterValue, float64(dead))
+}
 
 // notices is what every flow that tells somebody something is given.
 func notices(outbox *notice.Outbox, now func() time.Time) *flow.Notices {

@@ -42,7 +42,7 @@ func (s *Server) observe(reg prometheus.Registerer, o Options) {
 	gauge("gatehouse_revocations_live", "Revocations of access tokens that this replica holds in memory.", func() float64 { return float64(s.revoked.Live()) })
 	gauge("gatehouse_revocation_slices_collapsed", "Slices of sessions, of 256, whose older revocations this replica holds as one cut-off, since they are too many.", func() float64 { return float64(s.revoked.Collapsed()) })
 	gauge("gatehouse_revocations_age_seconds", "How long ago this replica last asked, and was answered, what has been revoked; over 0.9 it looks each token up.", func() float64 { return s.revoked.Age().Seconds() })
-	reg.MustRegister(jobMetrics{s, o.Now})
+	reg.MustRegister(jobMetrics{s, o.Now}, mailMetrics{s.mail, o.Now})
 }
 
 // eventCounter counts the security events that were committed. Its labels are

@@ -20,6 +20,7 @@ func (s *Server) serve() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.background = cancel
 	s.running.Go(func() { s.jobs.Run(ctx) })
+	s.running.Go(func() { s.mail.run(ctx) })
 	s.running.Go(func() {
 		s.tally.Run(ctx, func(err error) {
 			s.log.Warn("Events that were counted could not be written; they are kept for the next minute.", "error", err.Error())

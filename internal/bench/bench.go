@@ -47,7 +47,7 @@ type Load struct {
 	// Patient clients wait as long as a refusal's Retry-After says. Others ask
 	// again at once.
 	Patient bool
-	// Path and Bearer are for Get.
+	// Path is for Get and Me, Bearer for Get.
 	Path, Bearer string
 	// Sessions are refresh tokens to use in turn, instead of signing in: those of
 	// a database that was filled by a program.

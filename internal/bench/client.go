@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,7 +44,7 @@ func (c *client) call() (answer, error) {
 	case Refresh:
 		return c.refresh(&c.sessions[c.turn%len(c.sessions)])
 	case Me:
-		return c.conn.do(request{method: http.MethodGet, path: "/v1/me", bearer: c.sessions[c.turn%len(c.sessions)].access})
+		return c.conn.do(request{method: http.MethodGet, path: cmp.Or(c.get.path, "/v1/me"), bearer: c.sessions[c.turn%len(c.sessions)].access})
 	}
 	return c.conn.do(c.get)
 }

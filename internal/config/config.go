@@ -20,6 +20,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 )
 
 // Environment says how strictly the settings are judged.
@@ -215,6 +217,12 @@ type Config struct {
 	EmailVerification Verification
 	// Registration says who may open an account.
 	Registration Registration
+
+	// SMTPURL is the mail server, as mail.Parse takes it; empty for none. MailFrom is
+	// who sends, and MailTemplates a folder with texts of one's own, or empty.
+	SMTPURL       Secret
+	MailFrom      mail.From
+	MailTemplates string
 
 	// Warnings are for the operator to read at each start: what is allowed,
 	// and yet not as it should be. One sentence or two each, no secret in them.

@@ -16,6 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files and docs/configuration.md")
@@ -106,7 +108,7 @@ func TestDefaults(t *testing.T) {
 		LockoutAfter: 5, LockoutDelay: 30 * time.Second,
 		PasswordBreach: BreachEmbedded, PasswordBreachAPIURL: "https://api.pwnedpasswords.com", PasswordBreachAway: BreachAwayAllow, PasswordBreachAtSignIn: true,
 		PasswordMinLength: 15, PasswordHash: "bcrypt", BcryptCost: 12, Argon2MemoryMiB: 19, Argon2Passes: 2,
-		EmailVerification: VerificationOptional, Registration: RegistrationOpen,
+		EmailVerification: VerificationOptional, Registration: RegistrationOpen, MailFrom: mail.From{Address: "no-reply@localhost"},
 		Alerts: Alerts{
 			FailedLogins: 200, UnusualLogins: 40, Sprayed: 20, Stuffed: 100, Registrations: 50, Reuses: 3,
 			Tampered: 100, Introspections: 20, DatabaseErrors: 10, RateLimits: 500,
@@ -144,6 +146,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		"ALERT_SPRAYED_ACCOUNTS=3", "ALERT_STUFFED_ACCOUNTS=4", "ALERT_REGISTRATIONS=5", "ALERT_TOKEN_REUSES=6", "ALERT_TAMPERED_TOKENS=7",
 		"ALERT_INTROSPECTION_FAILURES=8", "ALERT_DATABASE_ERRORS=9", "ALERT_RATE_LIMITS=0",
 		"BCRYPT_COST=16", "EMAIL_VERIFICATION=required", "REGISTRATION=closed",
+		"SMTP_URL=smtp://gate:p%40ss@mail.acme.org:2525?ca=/etc/ca.pem", "MAIL_FROM=Acme <no-reply@Bücher.example>", "MAIL_TEMPLATES=/etc/gatehouse/mail",
 	)
 	want := &Config{
 		Environment: Production, LogLevel: slog.LevelWarn, ListenAddr: "[::1]:8000", AdminListenAddr: "localhost:0", AdminPprof: true,
@@ -164,6 +167,7 @@ func TestEverySettingIsRead(t *testing.T) {
 			WebhookURL: "https://hooks.acme.org/x?k=v", WebhookSecret: goodWebhookSecret,
 			FailedLogins: 1, UnusualLogins: 2, Sprayed: 3, Stuffed: 4, Registrations: 5, Reuses: 6, Tampered: 7, Introspections: 8, DatabaseErrors: 9,
 		},
+		SMTPURL: "smtp://gate:p%40ss@mail.acme.org:2525?ca=/etc/ca.pem", MailFrom: mail.From{Name: "Acme", Address: "no-reply@xn--bcher-kva.example"}, MailTemplates: "/etc/gatehouse/mail",
 	}
 	if diff := cmp.Diff(want, got, sameConfig, cmpopts.IgnoreFields(Config{}, "Warnings")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 )
 
 // DatabaseKind is the kind of a database.
@@ -280,11 +282,14 @@ func (p *postgresURL) assemble(password string, params []param) string {
 	return b.String()
 }
 
-// maskPassword returns a database's URL as it may be shown. It is one that has
+// maskPassword returns a database's or a mail server's URL as it may be shown. It is one that has
 // been read before.
 func maskPassword(value string) string {
 	if value == "" || strings.HasPrefix(value, "sqlite:") {
 		return value
+	}
+	if strings.HasPrefix(value, "smtp") {
+		return mail.Masked(value)
 	}
 	p, problem := splitPostgres(value)
 	if problem != "" || p.decode() != "" {

@@ -92,7 +92,7 @@ func TestDB3_NothingLeaks(t *testing.T) {
 // shown reports whether the setting is one whose accepted value is public.
 func shown(name string) bool {
 	switch name {
-	case "PUBLIC_URL", "JWT_ISSUER", "JWT_AUDIENCE", "DATABASE_URL", "MIGRATE_DATABASE_URL", "PASSWORD_BREACH_FILE", "PASSWORD_BREACH_API_URL":
+	case "PUBLIC_URL", "JWT_ISSUER", "JWT_AUDIENCE", "DATABASE_URL", "MIGRATE_DATABASE_URL", "PASSWORD_BREACH_FILE", "PASSWORD_BREACH_API_URL", "MAIL_TEMPLATES", "MAIL_FROM":
 		// The databases' hosts and users are shown; TestReport and
 		// FuzzDatabaseURL see to their passwords.
 		return true
@@ -107,6 +107,13 @@ func TestDB3_AcceptedPasswordsStayHidden(t *testing.T) {
 		"postgres://g@db.acme.org/g?password=" + canary, "postgres://g:" + canary + "@h/g?%70assword=" + canary, "postgres://g@/g?host=/run&sslpassword=" + canary,
 	} {
 		c, err := load(production("DATABASE_URL="+url, "JWT_SECRET_KEY="+canary)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaks(t, url, all(t, c, nil))
+	}
+	for _, url := range []string{"smtp://g:" + canary + "@mail.acme.org", "smtps://g:" + canary + "@mail.acme.org:465/?ca=/etc/ca.pem"} {
+		c, err := load(production("SMTP_URL="+url, "MAIL_FROM=no-reply@acme.org")...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -84,7 +84,14 @@ var refusals = []struct {
 	{name: "an .env that may not be read", envFile: "forbidden", settings: ".env"},
 	{name: "an .env that is too large", envFile: strings.Repeat("# comment\n", 7000), settings: ".env"},
 
-	{name: "known, not built", environ: []string{"REDIS_URL=redis://127.0.0.1", "BACKUP_DIR=/var/backup", "RETENTION_LOGIN_LOGS_DAYS=90", "SMTP_URL="}, envFile: "RETENTION_SESSIONS_DAYS=30\nTLS_CERT_FILE=/etc/tls/cert.pem",
+	{name: "no mail server", environ: []string{"SMTP_URL=mail.acme.org:587", "MAIL_FROM=nobody"}, settings: "SMTP_URL MAIL_FROM"},
+	{name: "a mail server with half a password", environ: []string{"SMTP_URL=smtp://gate@mail.acme.org"}, settings: "SMTP_URL"},
+	{name: "a mail server and a stray /", environ: []string{"SMTP_URL=smtp://gate:a/b@mail.acme.org"}, settings: "SMTP_URL"},
+	{name: "a mail server with another parameter", environ: []string{"SMTP_URL=smtp://mail.acme.org?starttls=no"}, settings: "SMTP_URL"},
+	{name: "mails in the clear", environ: production("SMTP_URL=smtp://10.0.0.5:25?tls=off", "MAIL_FROM=no-reply@acme.org"), settings: "SMTP_URL"},
+	{name: "a mail server and no sender", environ: production("SMTP_URL=smtps://gate:" + goodPassword + "@mail.acme.org"), settings: "MAIL_FROM"},
+
+	{name: "known, not built", environ: []string{"REDIS_URL=redis://127.0.0.1", "BACKUP_DIR=/var/backup", "RETENTION_LOGIN_LOGS_DAYS=90", "ALERT_MAIL_TO="}, envFile: "RETENTION_SESSIONS_DAYS=30\nTLS_CERT_FILE=/etc/tls/cert.pem",
 		settings: "TLS_CERT_FILE REDIS_URL BACKUP_DIR RETENTION_LOGIN_LOGS_DAYS RETENTION_SESSIONS_DAYS"},
 	{name: "a misspelt name beside what is missing for it", environ: []string{"ENVIRONMENT=production", "PUBLIC_URL=https://auth.acme.org"}, envFile: "JWT_SECRET=" + goodKey, settings: "JWT_SECRET_KEY"},
 }

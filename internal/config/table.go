@@ -403,8 +403,31 @@ var table = []setting{
 		meaning: "`open`: anyone may register; `closed`: administrators open accounts. invite is not built yet.",
 		field:   choice(func(c *Config) *Registration { return &c.Registration }, []Registration{"invite"}, RegistrationOpen, RegistrationClosed),
 	},
-	{name: "SMTP_URL", cover: passwordCovered},
-	{name: "MAIL_FROM"},
+	{
+		name: "SMTP_URL", cover: passwordCovered, unset: "none",
+		meaning: "The server that mails are handed to: `smtp://USER:PASSWORD@HOST:587` with STARTTLS, or `smtps://…:465`. `?ca=PATH` names an authority of your own. " +
+			"`?tls=off` behind `smtp://` does without TLS, as on this machine. See [guides/mail.md](guides/mail.md).",
+		production: "`tls=off` for any host but loopback is refused. Unset, mails wait, and `/readyz` says so; in development they are at `/dev/mail`",
+		field:      field{read: readSMTP, show: func(c *Config) string { return c.SMTPURL.Reveal() }},
+		check:      tellClearMail, safe: refuseClearMail,
+	},
+	{
+		name: "MAIL_FROM", initial: "no-reply@ and PUBLIC_URL's host", derive: mailFrom,
+		meaning:    "Who mails are from: an address, or `Acme <no-reply@acme.com>`.",
+		production: "required with SMTP_URL",
+		field:      field{read: readMailFrom, show: func(c *Config) string { return c.MailFrom.String() }},
+		safe: func(r *reading) {
+			if r.source == FromDefault && r.c.SMTPURL != "" {
+				r.refuse("It is required in production where SMTP_URL is set: mail servers take only senders that they know.",
+					"Write the address that your mail server lets you send from.")
+			}
+		},
+	},
+	{
+		name: "MAIL_TEMPLATES", unset: "none",
+		meaning: "A folder with texts of mails that take the place of those in the program: see [guides/mail.md](guides/mail.md). All faults in it are told at the start.",
+		field:   field{read: func(r *reading) { r.c.MailTemplates = r.value }, show: func(c *Config) string { return c.MailTemplates }},
+	},
 	{
 		name: "ALERT_WEBHOOK_URL", cover: covered, unset: "none",
 		meaning: "Where alerts are posted, signed as Standard Webhooks are: `https://HOST/PATH`. See [guides/alerts.md](guides/alerts.md).",

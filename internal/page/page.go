@@ -29,6 +29,11 @@ type Pages struct {
 	Refresh      *flow.Refresh
 	SignOut      *flow.SignOut
 	Unlock       *flow.Unlock
+	Register     *flow.Register
+	Verify       *flow.Verify
+	Passwords    *flow.Passwords
+	Addresses    *flow.Addresses
+	NotMe        *flow.NotMe
 	Authenticate *flow.Authenticate
 	Profile      *flow.Profile
 	Cookies      *web.Cookies
@@ -44,6 +49,11 @@ func (p *Pages) Routes(s *web.Stack, mux *http.ServeMux) {
 	s.Handle(mux, "POST /setup", p.doSetup)
 	s.Handle(mux, "GET /unlock", p.unlock)
 	s.Handle(mux, "POST /unlock", p.doUnlock)
+	for _, l := range letters {
+		s.Handle(mux, "GET "+l.path, p.open(l))
+		s.Handle(mux, "POST "+l.path, p.press(l))
+	}
+	s.Handle(mux, "GET /.well-known/change-password", p.changePassword)
 	s.Handle(mux, "GET /assets/{file}", asset)
 }
 
