@@ -17,7 +17,7 @@ const module = "github.com/gatehouse-auth/gatehouse/"
 // stand here.
 var floors = map[string]int{
 	"bench": 9, "internal/breach/common": 9, "internal/breach/corpus": 7,
-	"cmd/gatehouse":    8,
+	"cmd/gatehouse": 8, "examples/go": 8,
 	"internal/app":     7,
 	"internal/bench":   7,
 	"internal/api":     6,
@@ -28,6 +28,7 @@ var floors = map[string]int{
 	"internal/account": 2, "internal/session": 2, "internal/token": 2, "internal/event": 2, "internal/job": 2, "internal/client": 2,
 	"internal/lockout": 2,
 	"internal/notice":  2, "internal/ticket": 2,
+	"internal/limit":    1,
 	"internal/password": 1, "internal/breach": 1, "internal/db": 1, "internal/keyring": 1,
 	"internal/outbound": 0, "internal/mail": 0,
 	"internal/config": 0, "internal/secret": 0, "internal/fault": 0,
@@ -41,7 +42,7 @@ var sideways = map[int]bool{0: true, 1: true}
 var readsConfig = map[string]bool{"cmd/gatehouse": true, "internal/app": true}
 
 // seesHTTP may import net/http.
-var seesHTTP = map[string]bool{"internal/app": true, "internal/api": true, "internal/page": true, "internal/web": true, "internal/bench": true, "bench": true, "internal/outbound": true, "verify": true}
+var seesHTTP = map[string]bool{"internal/app": true, "internal/api": true, "internal/page": true, "internal/web": true, "internal/bench": true, "bench": true, "internal/outbound": true, "verify": true, "examples/go": true}
 
 type goPackage struct {
 	ImportPath string

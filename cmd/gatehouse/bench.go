@@ -38,6 +38,9 @@ func (benchCommand) Help() string {
 With --rate a latency counts from when the call was due, so a server that stands still is told of once for each call that it kept
 waiting. Latencies are in milliseconds, and those of refusals (429, 503) are not among them.
 
+A server counts what comes from one network: start the one to be measured with API_RATE_LIMIT_REQUESTS, LOGIN_RATE_LIMIT_ATTEMPTS and
+REGISTRATION_RATE_LIMIT_ATTEMPTS at 1000000.
+
 Example:
   gatehouse bench refresh --clients 64 --duration 30s --json`
 }

@@ -53,6 +53,7 @@ func TestBenchMeasuresAServer(t *testing.T) {
 		Environ: []string{
 			"DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "x.db"), "LISTEN_ADDR=127.0.0.1:0", "ADMIN_LISTEN_ADDR=127.0.0.1:0",
 			"EVENT_KEY=Hs4kPz8vWd2Qx7LmTn5RbYc9JgFa3EuK", "JWT_SECRET_KEY=q7Vx2mZp9LtRw4KcYb8NsHf3GdJ6TaEu", "BCRYPT_COST=4",
+			"API_RATE_LIMIT_REQUESTS=1000000", "LOGIN_RATE_LIMIT_ATTEMPTS=1000000", "REGISTRATION_RATE_LIMIT_ATTEMPTS=1000000",
 		},
 		ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
 	})

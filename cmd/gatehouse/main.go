@@ -44,6 +44,7 @@ type commands struct {
 	Alert   alertCommand   `cmd:"" help:"List, test and silence alerts."`
 	Breach  breachCommand  `cmd:"" help:"Build the filter of breached passwords, and ask it."`
 	Bench   benchCommand   `cmd:"" help:"Put a load on a server and measure its answers."`
+	Nginx   nginxCommand   `cmd:"" help:"Print a server block for an nginx in front of the server."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

@@ -40,15 +40,18 @@ type Options struct {
 
 // Server is a running server.
 type Server struct {
-	config   *config.Config
-	log      *slog.Logger
-	db       *db.DB
-	hasher   *password.Hasher
-	breaches password.Breaches
-	setup    *flow.Setup
-	public   listener
-	admin    listener
-	draining chan struct{} // closed when it takes no more work
+	config      *config.Config
+	log         *slog.Logger
+	db          *db.DB
+	hasher      *password.Hasher
+	breaches    password.Breaches
+	setup       *flow.Setup
+	public      listener
+	admin       listener
+	redirect    *listener        // plain HTTP beside TLS, if there is any
+	certificate *web.Certificate // nil without TLS
+	broken      chan error       // what ended a listener
+	draining    chan struct{}    // closed when it takes no more work
 
 	background context.CancelFunc
 	jobs       *job.Runner
@@ -63,11 +66,10 @@ type Server struct {
 	closeAlerts   func()
 }
 
-// listener is one of the two ports.
+// listener is one of the ports.
 type listener struct {
 	net.Listener
 	http *http.Server
-	done chan error
 }
 
 // Start opens the database, brings its schema up to date if it may, opens the
@@ -99,12 +101,18 @@ func (s *Server) listen(ctx context.Context, c *config.Config) error {
 		return errors.Join(fmt.Errorf("ADMIN_LISTEN_ADDR: %w. Stop what listens there, or set ADMIN_LISTEN_ADDR to another address", err), s.public.Close())
 	}
 	s.config = c.Listening(s.public.Addr().String())
+	if err := s.listenRedirect(ctx); err != nil {
+		return errors.Join(err, s.public.Close(), s.admin.Close())
+	}
 	return nil
 }
 
 // abandon undoes a start that failed.
 func (s *Server) abandon() error {
-	err := errors.Join(s.public.Close(), s.admin.Close())
+	var err error
+	for _, l := range s.listeners() {
+		err = errors.Join(err, l.Close())
+	}
 	if s.hasher != nil {
 		s.hasher.Close()
 	}
@@ -121,7 +129,10 @@ func (s *Server) abandon() error {
 }
 
 func (s *Server) start(ctx context.Context, o Options) error {
-	var err error
+	err := s.openTLS(o)
+	if err != nil {
+		return err
+	}
 	if s.db, err = OpenDatabase(ctx, s.config, s.log); err != nil {
 		return err
 	}
@@ -171,17 +182,22 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	metrics := web.NewMetrics(registry)
 	s.public.http = web.NewServer("", s.publicHandler(p, metrics, o), s.log)
 	s.admin.http = web.NewServer("", s.adminHandler(registry, o), s.log)
-	s.serve()
+	if s.redirect != nil {
+		s.redirect.http = web.NewServer("", s.redirectHandler(o), s.log)
+	}
+	s.serve(o)
 	return nil
 }
 
 // parts is what the doors are made of.
 type parts struct {
-	tally  *event.Tally
-	keys   *flow.Keys
-	events *event.Log
-	api    *api.API
-	pages  *page.Pages
+	limits  *flow.Limits
+	revoked *token.Revocations
+	tally   *event.Tally
+	keys    *flow.Keys
+	events  *event.Log
+	api     *api.API
+	pages   *page.Pages
 }
 
 func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Registerer) (parts, error) {
@@ -198,6 +214,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	events := event.NewLog(s.log, random, o.Now, eventCounter(registry))
 	tally := event.NewTally(s.db, events)
 	count := flowCounter(registry)
+	limits := s.newLimits(ring, tally, registry)
 	s.revoked = token.NewRevocations(s.db, c.AccessTokenLife, c.RevocationStale, o.Now)
 	s.followRing(ring, issuer, sessions)
 	cookies := &web.Cookies{
@@ -208,14 +225,14 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	tell := notices(s.mail.outbox, o.Now)
 	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: passwordPolicy(c, s.breaches), Random: random, Now: o.Now}
 	signIn := &flow.SignIn{
-		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Guard: s.guard(ring, events, tally, tell, o.Now), Breaches: s.breachesAtSignIn(), PasswordLife: c.PasswordLife,
+		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Guard: s.guard(ring, events, tally, tell, o.Now), Limits: limits, Breaches: s.breachesAtSignIn(), PasswordLife: c.PasswordLife,
 		RequireVerified: verified, Count: count, Now: o.Now,
 	}
-	letters := s.letters(ring, signIn.Guard, accounts, count)
+	letters := s.letters(ring, signIn.Guard, limits, accounts, count)
 	signOut := &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now}
 	authenticate := &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Tally: tally, Count: count, Now: o.Now}
 	doors := &api.API{
-		Register:     &flow.Register{DB: s.db, Accounts: accounts, Events: events, Notices: tell, Letters: letters, Open: c.Registration == config.RegistrationOpen, RequireVerified: verified, Count: count},
+		Register:     &flow.Register{DB: s.db, Accounts: accounts, Events: events, Notices: tell, Letters: letters, Limits: limits, Open: c.Registration == config.RegistrationOpen, RequireVerified: verified, Count: count},
 		SignIn:       signIn,
 		Refresh:      &flow.Refresh{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Notices: tell, Count: count, Log: s.log, Now: o.Now},
 		SignOut:      signOut,
@@ -236,6 +253,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		Now:          o.Now,
 	}
 	return parts{
+		limits: limits, revoked: s.revoked,
 		tally:  tally,
 		events: events,
 		keys:   &flow.Keys{DB: s.db, Ring: ring, Revoked: s.revoked, Events: events, Period: c.JWTKeyRotation, Now: o.Now},
@@ -250,7 +268,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 }
 
 func (s *Server) publicHandler(p parts, m *web.Metrics, o Options) http.Handler {
-	stack := &web.Stack{Failed: countDatabaseErrors(p.tally), Log: s.log, Metrics: m, Now: o.Now, Edge: s.edge(), Proxies: s.proxies()}
+	stack := &web.Stack{Failed: countDatabaseErrors(p.tally), Log: s.log, Metrics: m, Now: o.Now, Edge: s.edge(false), Proxies: s.proxies(), Limit: p.limitRequests(o)}
 	mux := http.NewServeMux()
 	p.api.Routes(stack, mux)
 	p.pages.Routes(stack, mux)
@@ -258,7 +276,12 @@ func (s *Server) publicHandler(p parts, m *web.Metrics, o Options) http.Handler 
 }
 
 // URL is where the server can be reached from this machine.
-func (s *Server) URL() string { return "http://" + s.public.Addr().String() }
+func (s *Server) URL() string {
+	if s.certificate != nil {
+		return "https://" + s.public.Addr().String()
+	}
+	return "http://" + s.public.Addr().String()
+}
 
 // AdminURL is where healthz, readyz and metrics are.
 func (s *Server) AdminURL() string { return "http://" + s.admin.Addr().String() }

@@ -62,6 +62,7 @@ func openAt(t *testing.T, dbURL string, now func() time.Time, settings ...string
 	environ := append([]string{
 		"DATABASE_URL=" + dbURL, "LISTEN_ADDR=127.0.0.1:0", "ADMIN_LISTEN_ADDR=127.0.0.1:0",
 		"JWT_SECRET_KEY=" + secretKey, "EVENT_KEY=" + eventKey, "BCRYPT_COST=4", "LOG_LEVEL=DEBUG",
+		"API_RATE_LIMIT_REQUESTS=1000000", "LOGIN_RATE_LIMIT_ATTEMPTS=1000000", "REGISTRATION_RATE_LIMIT_ATTEMPTS=1000000", "PASSWORD_RESET_RATE_LIMIT_ATTEMPTS=100000",
 	}, settings...)
 	last := map[string]string{}
 	for _, e := range environ {

@@ -13,10 +13,10 @@ import (
 
 // letters returns what the flows share that send a link, and has every mail carry
 // "this wasn't me".
-func (s *Server) letters(ring *keyring.Ring, g *flow.Guard, accounts *flow.NewAccounts, count flow.Count) *flow.Letters {
+func (s *Server) letters(ring *keyring.Ring, g *flow.Guard, limits *flow.Limits, accounts *flow.NewAccounts, count flow.Count) *flow.Letters {
 	key := func() []byte { return ring.Key(keyring.Ticket) }
 	l := &flow.Letters{
-		DB: s.db, Tickets: ticket.NewStore(key, secret.Random{}), Guard: g, Hasher: s.hasher, Policy: accounts.Policy,
+		DB: s.db, Tickets: ticket.NewStore(key, secret.Random{}), Guard: g, Limits: limits, Hasher: s.hasher, Policy: accounts.Policy,
 		Revoked: s.revoked, Base: s.config.PublicURL, Key: key, Count: count, Now: g.Now,
 	}
 	g.Notices.NotMe = (&flow.NotMe{Letters: l}).Link

@@ -1,8 +1,84 @@
 package app
 
-import "github.com/gatehouse-auth/gatehouse/internal/web"
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatehouse-auth/gatehouse/internal/config"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/limit"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
 
 // proxies are the peers that are believed when they say who is calling.
 func (s *Server) proxies() *web.Proxies {
 	return web.NewProxies(s.config.TrustedProxies, s.config.CloudflareProxies, s.log)
+}
+
+// newLimits returns what counts the callers.
+func (s *Server) newLimits(ring *keyring.Ring, tally *event.Tally, reg prometheus.Registerer) *flow.Limits {
+	c := s.config
+	l := &flow.Limits{
+		Counter: limit.NewMemory(),
+		API:     rule("api", c.APILimit), Login: rule("login", c.LoginLimit), Registration: rule("registration", c.RegistrationLimit), Reset: rule("password_reset", c.ResetLimit),
+		Key: func() []byte { return ring.Key(keyring.Limit) }, Tally: tally,
+	}
+	l.Count = limitCounter(reg, l.API, l.Login, l.Registration, l.Reset, l.ResetNetwork())
+	return l
+}
+
+func rule(name string, l config.Limit) limit.Rule {
+	return limit.Rule{Name: name, Limit: l.Count, Window: l.Window}
+}
+
+// limitCounter counts what the rules say. All series are there from the start.
+func limitCounter(reg prometheus.Registerer, rules ...limit.Rule) func(rule string, allowed bool) {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gatehouse_rate_limit_total", Help: "What was counted under each rate limit, and whether it was within it.",
+	}, []string{"rule", "outcome"})
+	reg.MustRegister(c)
+	type pair [2]prometheus.Counter
+	series := map[string]pair{}
+	for _, r := range rules {
+		series[r.Name] = pair{c.WithLabelValues(r.Name, "allowed"), c.WithLabelValues(r.Name, "limited")}
+	}
+	return func(rule string, allowed bool) {
+		if allowed {
+			series[rule][0].Inc()
+			return
+		}
+		series[rule][1].Inc()
+	}
+}
+
+// limitRequests counts every request of the public listener: under the account
+// whose good access token it has, else under its network. A token that is not
+// good is none, so that made-up ones count where they come from.
+func (p parts) limitRequests(o Options) web.Limit {
+	return func(r *http.Request) (limit.State, error) {
+		return p.limits.Request(r.Context(), p.accountOf(r, o), web.Origin(r))
+	}
+}
+
+// accountOf returns the account of a request's access token, or nothing. It asks
+// memory alone, and judges nothing: whoever serves the request does.
+func (p parts) accountOf(r *http.Request, o Options) string {
+	access, bearer, err := web.Bearer(r)
+	if err != nil {
+		return ""
+	}
+	if !bearer {
+		access = p.api.Cookies.Access(r)
+	}
+	if access == "" {
+		return ""
+	}
+	c, err := p.api.Tokens.Verify(access, o.Now())
+	if err != nil || p.revoked.Dead(c) {
+		return ""
+	}
+	return c.Subject
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,13 +29,17 @@ type guest struct {
 	*house
 	email           string
 	access, refresh string
+	// slack is what a busy machine may add to what is bounded: several times what
+	// it takes to sign up and in while all is well, which is nothing on an idle one.
+	slack time.Duration
 }
 
 func (h *house) guest(email string) *guest {
 	h.Helper()
+	began := time.Now()
 	h.register(email)
 	a := h.login(email)
-	return &guest{h, email, a.str("access_token"), a.str("refresh_token")}
+	return &guest{h, email, a.str("access_token"), a.str("refresh_token"), 4 * time.Since(began)}
 }
 
 // calls is one call of every operation that needs the database. Those that
@@ -63,8 +68,8 @@ func (g *guest) refused(tag string, within time.Duration) {
 			began := time.Now()
 			a, err := g.try(r)
 			took := time.Since(began)
-			if err != nil || a.status != 503 || a.header.Get("Retry-After") == "" || took > within {
-				g.Errorf("%s %s: %d %q, Retry-After %q, after %v, error %v; want 503 within %v", r.method, r.path, a.status, a.str("code"), a.header.Get("Retry-After"), took, err, within)
+			if err != nil || a.status != 503 || a.header.Get("Retry-After") == "" || took > within+g.slack {
+				g.Errorf("%s %s: %d %q, Retry-After %q, after %v, error %v; want 503 within %v and %v", r.method, r.path, a.status, a.str("code"), a.header.Get("Retry-After"), took, err, within, g.slack)
 			}
 		})
 	}
@@ -81,7 +86,7 @@ func (g *guest) recovers(within time.Duration) {
 		if status == 200 {
 			break
 		}
-		if time.Since(began) > within {
+		if time.Since(began) > within+g.slack {
 			g.Fatalf("still not ready after %v: %s", within, text)
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -102,17 +107,23 @@ func (g *guest) works() {
 	g.expect(202, "", request{method: "POST", path: "/v1/register", body: credentials{"again-" + g.email, passphrase}})
 }
 
-// unready wants readyz to name what ails the database.
+// unready wants readyz to name what ails the database. A busy machine may be
+// too slow to learn more than that there was no answer: then it is asked again.
 func (g *guest) unready(trouble ...string) {
 	g.Helper()
-	began := time.Now()
-	status, text := g.admin("/readyz")
-	named := false
-	for _, word := range trouble {
-		named = named || strings.Contains(text, `"database":"`+word+`"`)
-	}
-	if took := time.Since(began); status != 503 || !named || took > 4*time.Second {
-		g.Errorf("readyz after %v: %d %s, want the database to be %v", took, status, text, trouble)
+	for first := time.Now(); ; {
+		began := time.Now()
+		status, text := g.admin("/readyz")
+		if took := time.Since(began); status != 503 || took > 4*time.Second+g.slack {
+			g.Errorf("readyz after %v: %d %s", took, status, text)
+		}
+		if slices.ContainsFunc(trouble, func(word string) bool { return strings.Contains(text, `"database":"`+word+`"`) }) {
+			break
+		}
+		if time.Since(first) > g.slack {
+			g.Errorf("readyz: %d %s, want the database to be %v", status, text, trouble)
+			break
+		}
 	}
 	if status, _ := g.admin("/healthz"); status != 200 {
 		g.Errorf("healthz: %d; the process itself is well", status)
@@ -131,7 +142,7 @@ func (g *guest) stops() {
 	if err := g.stop(); err != nil {
 		g.Errorf("stopping: %v", err)
 	}
-	if took := time.Since(began); took > drain {
+	if took := time.Since(began); took > drain+g.slack {
 		g.Errorf("stopping took %v", took)
 	} else {
 		g.Logf("stopped after %v", took.Round(time.Millisecond))
@@ -404,6 +415,7 @@ func TestBehindPgbouncer(t *testing.T) {
 func TestOneConnectionIsEnoughForEveryFlow(t *testing.T) {
 	t.Parallel()
 	each(t, func(h *house) {
+		slack := h.guest("pace@example.org").slack
 		began := time.Now()
 		token := h.setupToken()
 		if status, text, err := h.setup(token, "root@example.org", passphrase, nil); status != 200 || err != nil {
@@ -448,7 +460,7 @@ func TestOneConnectionIsEnoughForEveryFlow(t *testing.T) {
 		if status, text := h.admin("/readyz"); status != 200 {
 			h.Errorf("readyz: %d %s", status, text)
 		}
-		if took := time.Since(began); took > requestTimeout {
+		if took := time.Since(began); took > requestTimeout+8*slack {
 			h.Errorf("%d calls took %v: something waited for a connection that it held itself", done.Load(), took)
 		}
 	}, "DATABASE_MAX_CONNS=1")

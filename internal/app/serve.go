@@ -16,7 +16,7 @@ import (
 // server stops.
 const drainTime = 20 * time.Second
 
-func (s *Server) serve() {
+func (s *Server) serve(o Options) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.background = cancel
 	s.running.Go(func() { s.jobs.Run(ctx) })
@@ -31,9 +31,12 @@ func (s *Server) serve() {
 			s.log.Warn("What has been revoked can't be read; until it can, each token is looked up in the database.", "error", err.Error())
 		})
 	})
-	for _, l := range []*listener{&s.public, &s.admin} {
-		l.done = make(chan error, 1)
-		go func() { l.done <- l.http.Serve(l.Listener) }()
+	if s.certificate != nil {
+		s.running.Go(func() { s.certificate.Watch(ctx, o.Now) })
+	}
+	s.broken = make(chan error, len(s.listeners()))
+	for _, l := range s.listeners() {
+		go func() { s.broken <- s.serveOn(l) }()
 	}
 }
 
@@ -42,8 +45,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var broken error
 	select {
 	case <-ctx.Done():
-	case broken = <-s.public.done:
-	case broken = <-s.admin.done:
+	case broken = <-s.broken:
 	}
 	return errors.Join(broken, s.Stop())
 }
@@ -58,6 +60,9 @@ func (s *Server) Stop() error {
 	err := s.public.http.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = errors.Join(errors.New("some requests did not finish in time"), s.public.http.Close())
+	}
+	if s.redirect != nil {
+		err = errors.Join(err, notClosed(s.redirect.http.Close()))
 	}
 	s.background()
 	s.running.Wait()

@@ -42,17 +42,24 @@ func exposed(addr string) bool {
 }
 
 func tellExposed(r *reading) {
-	if !r.c.Production() && exposed(r.setting.field.show(r.c)) {
+	if !r.c.Production() && exposed(r.setting.field.show(r.c)) && !ownTLS(r) {
 		r.tell("Other machines can reach this development server, and what they send travels in the clear. Use a loopback address, or ENVIRONMENT=production behind a proxy with TLS.")
 	}
 }
 
 func refuseExposed(r *reading) {
-	if exposed(r.setting.field.show(r.c)) {
-		r.refuse("It is not a loopback address, and this version has no TLS of its own: what people send would travel in the clear.",
-			"Write "+r.setting.initial+", and put a proxy that speaks TLS (such as nginx) in front of it on the same machine.")
+	if !exposed(r.setting.field.show(r.c)) || ownTLS(r) {
+		return
 	}
+	mend := "Write " + r.setting.initial + ", and put a proxy that speaks TLS (such as nginx) in front of it on the same machine"
+	if r.setting.name == "LISTEN_ADDR" {
+		mend += "; or give Gatehouse a certificate by TLS_CERT_FILE and TLS_KEY_FILE"
+	}
+	r.refuse("It is not a loopback address, and speaks no TLS: what is sent would travel in the clear.", mend+".")
 }
+
+// ownTLS reports whether the listener speaks TLS. The admin's never does.
+func ownTLS(r *reading) bool { return r.setting.name == "LISTEN_ADDR" && r.c.OwnTLS() }
 
 // listenerURL is the default of PUBLIC_URL. It is empty if LISTEN_ADDR is at
 // fault.
@@ -68,7 +75,7 @@ func listenerURL(c *Config) string {
 		// The zone of an IPv6 address means nothing in a URL.
 		host, _, _ = strings.Cut(host, "%")
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	return scheme(c) + net.JoinHostPort(host, port)
 }
 
 // hostname is a name in the DNS (RFC 1123 section 2.1), in lower case.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -29,6 +30,26 @@ func TestPublicURL(t *testing.T) {
 		if len(f.List) != 1 || f.List[0].Setting != "PUBLIC_URL" {
 			t.Errorf("%s: %v", bad, f)
 		}
+	}
+}
+
+// NET-1: with a certificate the public listener may be reached by others.
+func TestNET1_OwnTLS(t *testing.T) {
+	tls := []string{"LISTEN_ADDR=0.0.0.0:443", "TLS_CERT_FILE=c.pem", "TLS_KEY_FILE=k.pem", "TLS_REDIRECT_ADDR=:80"}
+	if c := mustLoad(t, production(tls...)...); !c.OwnTLS() || c.ConnectionsPerAddress != 256 || len(c.Warnings) > 0 || len(c.TrustedProxies) > 0 {
+		t.Errorf("%+v", c)
+	}
+	if c := mustLoad(t, tls...); c.PublicURL != "https://localhost" || len(c.Warnings) > 0 {
+		t.Errorf("development: %+v", c)
+	}
+	if got := mustLoad(t, "LISTEN_ADDR=10.0.0.1:8000", "PUBLIC_URL=https://Auth.acme.org:8443").HostNames(); !slices.Equal(got, []string{"auth.acme.org:8443", "10.0.0.1"}) {
+		t.Errorf("development: %q", got)
+	}
+	if got := mustLoad(t, "LISTEN_ADDR=0.0.0.0:1").HostNames(); !slices.Equal(got, []string{"localhost:1"}) {
+		t.Errorf("every address: %q", got)
+	}
+	if got := mustLoad(t, production()...).HostNames(); len(got) != 1 || got[0] != "auth.acme.org" {
+		t.Errorf("production: %q", got)
 	}
 }
 

@@ -93,6 +93,16 @@ const (
 	SameSiteLax    SameSite = "lax"
 )
 
+// Limit is how often something may be done.
+type Limit struct {
+	Count  int
+	Window time.Duration
+}
+
+// mostLimit is the highest of them, for tests and for servers behind others that
+// count.
+const mostLimit = 1_000_000
+
 // Config is the settings, read and checked. Each field is named after its
 // setting.
 type Config struct {
@@ -100,6 +110,14 @@ type Config struct {
 	Environment Environment
 	// LogLevel is the least level that is logged: debug, info, warn or error.
 	LogLevel slog.Level
+
+	// TLSCertFile and TLSKeyFile are the certificate of the public listener: both
+	// or none.
+	TLSCertFile, TLSKeyFile string
+	// TLSRedirectAddr is where plain HTTP is answered beside TLS; empty for nowhere.
+	TLSRedirectAddr string
+	// ConnectionsPerAddress is how many one address may hold; 0 for any number.
+	ConnectionsPerAddress int
 
 	// ListenAddr is where the API and the pages are served: host:port, where
 	// port 0 lets the system choose (see [Config.Listening]).
@@ -171,6 +189,10 @@ type Config struct {
 	CookieSecure   bool
 	CookieHTTPOnly bool
 	CookieSameSite SameSite
+
+	// LoginLimit, RegistrationLimit, ResetLimit and APILimit are how often a caller
+	// may do that.
+	LoginLimit, RegistrationLimit, ResetLimit, APILimit Limit
 
 	// LockoutAfter is how many wrong passwords in a row a network has at one
 	// account before it waits for LockoutDelay, then twice that, and so on.

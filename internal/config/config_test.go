@@ -105,6 +105,7 @@ func TestDefaults(t *testing.T) {
 		AccessTokenLife: 15 * time.Minute, RefreshTokenLife: 7 * 24 * time.Hour, SessionMaxLife: 30 * 24 * time.Hour,
 		RefreshReuseGrace: 10 * time.Second, RefreshRetry: 24 * time.Hour,
 		SessionsPerAccount: 50, CookieHTTPOnly: true, CookieSameSite: SameSiteStrict,
+		LoginLimit: Limit{5, 15 * time.Minute}, RegistrationLimit: Limit{5, time.Hour}, ResetLimit: Limit{3, time.Hour}, APILimit: Limit{600, time.Minute},
 		LockoutAfter: 5, LockoutDelay: 30 * time.Second,
 		PasswordBreach: BreachEmbedded, PasswordBreachAPIURL: "https://api.pwnedpasswords.com", PasswordBreachAway: BreachAwayAllow, PasswordBreachAtSignIn: true,
 		PasswordMinLength: 15, PasswordHash: "bcrypt", BcryptCost: 12, Argon2MemoryMiB: 19, Argon2Passes: 2,
@@ -130,7 +131,7 @@ func TestDefaults(t *testing.T) {
 
 func TestEverySettingIsRead(t *testing.T) {
 	got := mustLoad(t,
-		"ENVIRONMENT=Production", "LOG_LEVEL=warning", "LISTEN_ADDR=[::1]:08000", "ADMIN_LISTEN_ADDR=localhost:0", "ADMIN_PPROF=True",
+		"ENVIRONMENT=Production", "LOG_LEVEL=warning", "TLS_CERT_FILE=/etc/tls/cert.pem", "TLS_KEY_FILE=/etc/tls/key.pem", "TLS_REDIRECT_ADDR=:080", "CONNECTIONS_PER_ADDRESS=9", "LISTEN_ADDR=[::1]:08000", "ADMIN_LISTEN_ADDR=localhost:0", "ADMIN_PPROF=True",
 		"PUBLIC_URL=HTTPS://Auth.ACME.org:443/", "CORS_ORIGINS= https://App.acme.org:443 ,https://acme.org:8443",
 		"TRUSTED_PROXIES=10.0.0.5 , 192.168.7.9/24,Cloudflare,::ffff:10.0.0.5,fd00::/8", "DATABASE_URL=postgresql://gate:"+goodPassword+"@db.acme.org/gate",
 		"DATABASE_MAX_CONNS=20", "MIGRATE=OFF", "MIGRATE_DATABASE_URL=postgres://owner:"+goodPassword+"@db.acme.org/gate?sslmode=verify-full",
@@ -140,6 +141,8 @@ func TestEverySettingIsRead(t *testing.T) {
 		"SESSIONS_PER_ACCOUNT=1000", "SESSION_COOKIE_SECURE=true", "SESSION_COOKIE_HTTPONLY=TRUE", "SESSION_COOKIE_SAMESITE=Lax", "PASSWORD_MIN_LENGTH=8", "PASSWORD_HASH=Argon2id",
 		"PASSWORD_EXPIRE_DAYS=3650", "PASSWORD_REQUIRE_UPPERCASE=true", "PASSWORD_REQUIRE_LOWERCASE=true", "PASSWORD_REQUIRE_DIGIT=true", "PASSWORD_REQUIRE_SYMBOL=true",
 		"PASSWORD_BREACH=File", "PASSWORD_BREACH_FILE=/var/lib/pwned", "PASSWORD_BREACH_API_URL=https://pwned.acme.org/v3/", "PASSWORD_BREACH_AWAY=REFUSE", "PASSWORD_BREACH_AT_SIGN_IN=false",
+		"LOGIN_RATE_LIMIT_ATTEMPTS=3", "LOGIN_RATE_LIMIT_WINDOW_MINUTES=30", "REGISTRATION_RATE_LIMIT_ATTEMPTS=2", "REGISTRATION_RATE_LIMIT_WINDOW_MINUTES=120",
+		"PASSWORD_RESET_RATE_LIMIT_ATTEMPTS=100000", "PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES=1440", "API_RATE_LIMIT_REQUESTS=1000000", "API_RATE_LIMIT_WINDOW_SECONDS=3600",
 		"LOCKOUT_AFTER=10", "LOCKOUT_DELAY_SECONDS=900", "ARGON2_MEMORY_MIB=1024", "ARGON2_PASSES=64", "PASSWORD_PEPPER="+goodPepper, "PASSWORD_PEPPER_PREVIOUS="+goodPepper+"1",
 		"EVENT_KEY="+goodPepper+"2", "EVENT_ANCHOR=file:/mnt/anchor", "EVENT_FORWARD=syslog+tls://logs.acme.org:6514?ca=/etc/ca.pem",
 		"ALERT_WEBHOOK_URL=https://hooks.acme.org/x?k=v", "ALERT_WEBHOOK_SECRET="+goodWebhookSecret, "ALERT_FAILED_LOGINS=1", "ALERT_FAILED_LOGINS_UNUSUAL=2",
@@ -150,6 +153,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	)
 	want := &Config{
 		Environment: Production, LogLevel: slog.LevelWarn, ListenAddr: "[::1]:8000", AdminListenAddr: "localhost:0", AdminPprof: true,
+		TLSCertFile: "/etc/tls/cert.pem", TLSKeyFile: "/etc/tls/key.pem", TLSRedirectAddr: ":80", ConnectionsPerAddress: 9,
 		PublicURL: "https://auth.acme.org", CORSOrigins: []string{"https://app.acme.org", "https://acme.org:8443"},
 		TrustedProxies: networks("10.0.0.5/32", "192.168.7.0/24", "fd00::/8"), CloudflareProxies: true,
 		Database:         Database{Kind: PostgreSQL, URL: "postgresql://gate:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
@@ -160,6 +164,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		RefreshRetry: 72 * time.Hour, SessionsPerAccount: 1000, CookieSecure: true, CookieHTTPOnly: true, CookieSameSite: SameSiteLax, PasswordMinLength: 8, PasswordHash: "argon2id", BcryptCost: 16,
 		PasswordLife: 3650 * day, PasswordRequireUppercase: true, PasswordRequireLowercase: true, PasswordRequireDigit: true, PasswordRequireSymbol: true,
 		PasswordBreach: BreachFile, PasswordBreachFile: "/var/lib/pwned", PasswordBreachAPIURL: "https://pwned.acme.org/v3", PasswordBreachAway: BreachAwayRefuse,
+		LoginLimit: Limit{3, 30 * time.Minute}, RegistrationLimit: Limit{2, 2 * time.Hour}, ResetLimit: Limit{100_000, 24 * time.Hour}, APILimit: Limit{1_000_000, time.Hour},
 		LockoutAfter: 10, LockoutDelay: 15 * time.Minute, Argon2MemoryMiB: 1024, Argon2Passes: 64, PasswordPepper: goodPepper, PasswordPepperPrevious: goodPepper + "1",
 		EventKey: goodPepper + "2", EventAnchor: "file:/mnt/anchor", EventForward: "syslog+tls://logs.acme.org:6514?ca=/etc/ca.pem",
 		EmailVerification: VerificationRequired, Registration: RegistrationClosed,
@@ -188,6 +193,7 @@ func TestRanges(t *testing.T) {
 		"ACCESS_TOKEN_EXPIRE_MINUTES": {"1", "1440"}, "REFRESH_REUSE_GRACE_SECONDS": {"0", "60"},
 		"REFRESH_RETRY_HOURS": {"0", "72"}, "REVOCATION_STALE_SECONDS": {"0", "900"}, "PASSWORD_MIN_LENGTH": {"8", "64"}, "BCRYPT_COST": {"4", "16"},
 		"DATABASE_MAX_CONNS": {"1", "1000"}, "SESSION_MAX_DAYS": {"7", "365"}, "REFRESH_TOKEN_EXPIRE_DAYS": {"1", "30"},
+		"LOGIN_RATE_LIMIT_WINDOW_MINUTES": {"1", "1440"}, "API_RATE_LIMIT_WINDOW_SECONDS": {"1", "3600"},
 	} {
 		least, most := bounds[0], bounds[1]
 		for _, good := range []string{least, most, " " + most + " ", "00" + most} {

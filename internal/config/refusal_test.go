@@ -69,6 +69,10 @@ var refusals = []struct {
 	{name: "two kinds of database", environ: []string{"DATABASE_URL=postgres://gate@localhost/gate", "MIGRATE_DATABASE_URL=sqlite:./data/gatehouse.db"}, settings: "MIGRATE_DATABASE_URL"},
 	{name: "two SQLite files", environ: []string{"MIGRATE_DATABASE_URL=sqlite:./other.db"}, settings: "MIGRATE_DATABASE_URL"},
 
+	{name: "NET-1 a certificate without its key", environ: production("LISTEN_ADDR=0.0.0.0:443", "TLS_CERT_FILE=/etc/tls/cert.pem"), settings: "TLS_KEY_FILE"},
+	{name: "NET-1 a key without its certificate", environ: []string{"TLS_KEY_FILE=/etc/tls/key.pem"}, settings: "TLS_KEY_FILE"},
+	{name: "NET-1 a listener for redirects without TLS", environ: []string{"TLS_REDIRECT_ADDR=:80"}, settings: "TLS_REDIRECT_ADDR"},
+	{name: "NET-1 TLS does not cover the admin listener", environ: production("LISTEN_ADDR=:443", "ADMIN_LISTEN_ADDR=:9000", "TLS_CERT_FILE=/c", "TLS_KEY_FILE=/k", "TLS_REDIRECT_ADDR=:443"), settings: "ADMIN_LISTEN_ADDR TLS_REDIRECT_ADDR"},
 	{name: "proxies that are no network", environ: []string{"TRUSTED_PROXIES=10.0.0.0/8, my proxy"}, settings: "TRUSTED_PROXIES"},
 	{name: "proxies with bits too many", environ: []string{"TRUSTED_PROXIES=10.0.0.0/33"}, settings: "TRUSTED_PROXIES"},
 	{name: "everybody a proxy", environ: []string{"TRUSTED_PROXIES=0.0.0.0/0"}, settings: "TRUSTED_PROXIES"},
@@ -91,8 +95,8 @@ var refusals = []struct {
 	{name: "mails in the clear", environ: production("SMTP_URL=smtp://10.0.0.5:25?tls=off", "MAIL_FROM=no-reply@acme.org"), settings: "SMTP_URL"},
 	{name: "a mail server and no sender", environ: production("SMTP_URL=smtps://gate:" + goodPassword + "@mail.acme.org"), settings: "MAIL_FROM"},
 
-	{name: "known, not built", environ: []string{"REDIS_URL=redis://127.0.0.1", "BACKUP_DIR=/var/backup", "RETENTION_LOGIN_LOGS_DAYS=90", "ALERT_MAIL_TO="}, envFile: "RETENTION_SESSIONS_DAYS=30\nTLS_CERT_FILE=/etc/tls/cert.pem",
-		settings: "TLS_CERT_FILE REDIS_URL BACKUP_DIR RETENTION_LOGIN_LOGS_DAYS RETENTION_SESSIONS_DAYS"},
+	{name: "known, not built", environ: []string{"REDIS_URL=redis://127.0.0.1", "BACKUP_DIR=/var/backup", "RETENTION_LOGIN_LOGS_DAYS=90", "ALERT_MAIL_TO="}, envFile: "RETENTION_SESSIONS_DAYS=30\nTLS_ACME_DOMAINS=acme.org",
+		settings: "TLS_ACME_DOMAINS REDIS_URL BACKUP_DIR RETENTION_LOGIN_LOGS_DAYS RETENTION_SESSIONS_DAYS"},
 	{name: "a misspelt name beside what is missing for it", environ: []string{"ENVIRONMENT=production", "PUBLIC_URL=https://auth.acme.org"}, envFile: "JWT_SECRET=" + goodKey, settings: "JWT_SECRET_KEY"},
 }
 

@@ -27,9 +27,20 @@ var table = []setting{
 		},
 	},
 	{
+		name: "TLS_CERT_FILE", initial: "none", derive: func(*Config) string { return "" },
+		meaning: "The certificate that LISTEN_ADDR speaks TLS with, and its chain, in PEM: see [tls.md](guides/tls.md). It is read again when the file changes.",
+		field:   pathField(func(c *Config) *string { return &c.TLSCertFile }),
+	},
+	{
+		name: "TLS_KEY_FILE", initial: "none", derive: func(*Config) string { return "" },
+		meaning: "The certificate's private key, in PEM.",
+		field:   pathField(func(c *Config) *string { return &c.TLSKeyFile }),
+		check:   checkKeyFile,
+	},
+	{
 		name: "LISTEN_ADDR", initial: "127.0.0.1:8000",
 		meaning:    "Where the API and the pages are served: address and port. Port 0 lets the system choose.",
-		production: "an address that is not loopback is refused: this version has no TLS of its own, so a proxy on the same machine brings it",
+		production: "an address that is not loopback is refused, unless TLS_CERT_FILE is set",
 		field:      listener(func(c *Config) *string { return &c.ListenAddr }),
 		check:      tellExposed, safe: refuseExposed,
 	},
@@ -45,6 +56,22 @@ var table = []setting{
 			tellExposed(r)
 		},
 		safe: refuseExposed,
+	},
+	{
+		name: "TLS_REDIRECT_ADDR", initial: "none", derive: func(*Config) string { return "" },
+		meaning: "Where plain HTTP is answered beside TLS: pages are sent to PUBLIC_URL, everything else is refused. `:80` for most.",
+		field:   redirectListener(),
+		check:   checkRedirect,
+	},
+	{
+		name: "CONNECTIONS_PER_ADDRESS", initial: "256", derive: func(c *Config) string {
+			if c.Production() {
+				return "256"
+			}
+			return "0"
+		},
+		meaning: "How many connections one address (an IPv6 network of /64) may hold at once, 0 for any number: 0 to 100000. Those of TRUSTED_PROXIES are not counted. In development the default is 0.",
+		field:   number(0, 100_000, " connections", func(c *Config) *int { return &c.ConnectionsPerAddress }),
 	},
 	{
 		name: "ADMIN_PPROF", initial: "false",
@@ -67,7 +94,7 @@ var table = []setting{
 	},
 	{
 		name: "PUBLIC_URL", initial: "http://LISTEN_ADDR", derive: publicURL, followsListener: true,
-		meaning:    "The address that people use: scheme, host and perhaps port, nothing behind it.",
+		meaning:    "The address that people use: scheme, host and perhaps port, nothing behind it. Requests to another host are refused. With TLS_CERT_FILE the default is https.",
 		production: "the first of CORS_ORIGINS if that is set, else required; https only",
 		field:      field{read: readPublicURL, show: func(c *Config) string { return c.PublicURL }},
 		safe:       safePublicURL,
@@ -79,8 +106,6 @@ var table = []setting{
 		production: "`127.0.0.0/8, ::1` if LISTEN_ADDR is loopback, else `none`",
 		field:      field{read: readProxies, show: showProxies},
 	},
-	{name: "TLS_CERT_FILE"},
-	{name: "TLS_KEY_FILE"},
 	{name: "TLS_ACME_DOMAINS"},
 	{name: "TLS_ACME_DIRECTORY"},
 	{
@@ -251,14 +276,46 @@ var table = []setting{
 			}
 		},
 	},
-	{name: "LOGIN_RATE_LIMIT_ATTEMPTS"},
-	{name: "LOGIN_RATE_LIMIT_WINDOW_MINUTES"},
-	{name: "REGISTRATION_RATE_LIMIT_ATTEMPTS"},
-	{name: "REGISTRATION_RATE_LIMIT_WINDOW_MINUTES"},
-	{name: "PASSWORD_RESET_RATE_LIMIT_ATTEMPTS"},
-	{name: "PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES"},
-	{name: "API_RATE_LIMIT_REQUESTS"},
-	{name: "API_RATE_LIMIT_WINDOW_SECONDS"},
+	{
+		name: "LOGIN_RATE_LIMIT_ATTEMPTS", initial: "5",
+		meaning: "How many failed sign-ins a network has, at any accounts, in LOGIN_RATE_LIMIT_WINDOW_MINUTES: 1 to 1000000. A known device has its own count. See [guides/rate-limits.md](guides/rate-limits.md).",
+		field:   number(1, mostLimit, " tries", func(c *Config) *int { return &c.LoginLimit.Count }),
+	},
+	{
+		name: "LOGIN_RATE_LIMIT_WINDOW_MINUTES", initial: "15",
+		meaning: "1 to 1440 minutes.",
+		field:   span(1, 1440, time.Minute, func(c *Config) *time.Duration { return &c.LoginLimit.Window }),
+	},
+	{
+		name: "REGISTRATION_RATE_LIMIT_ATTEMPTS", initial: "5",
+		meaning: "How many registrations a network has in REGISTRATION_RATE_LIMIT_WINDOW_MINUTES: 1 to 1000000.",
+		field:   number(1, mostLimit, " registrations", func(c *Config) *int { return &c.RegistrationLimit.Count }),
+	},
+	{
+		name: "REGISTRATION_RATE_LIMIT_WINDOW_MINUTES", initial: "60",
+		meaning: "1 to 1440 minutes.",
+		field:   span(1, 1440, time.Minute, func(c *Config) *time.Duration { return &c.RegistrationLimit.Window }),
+	},
+	{
+		name: "PASSWORD_RESET_RATE_LIMIT_ATTEMPTS", initial: "3",
+		meaning: "How many mails with a link an address may be sent in PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES, whoever asks; a network may ask for ten times as many: 1 to 100000.",
+		field:   number(1, mostLimit/10, " mails", func(c *Config) *int { return &c.ResetLimit.Count }),
+	},
+	{
+		name: "PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES", initial: "60",
+		meaning: "1 to 1440 minutes.",
+		field:   span(1, 1440, time.Minute, func(c *Config) *time.Duration { return &c.ResetLimit.Window }),
+	},
+	{
+		name: "API_RATE_LIMIT_REQUESTS", initial: "600",
+		meaning: "How many requests a network, or an account that is signed in, has in API_RATE_LIMIT_WINDOW_SECONDS: 1 to 1000000.",
+		field:   number(1, mostLimit, " requests", func(c *Config) *int { return &c.APILimit.Count }),
+	},
+	{
+		name: "API_RATE_LIMIT_WINDOW_SECONDS", initial: "60",
+		meaning: "1 to 3600 seconds.",
+		field:   span(1, 3600, time.Second, func(c *Config) *time.Duration { return &c.APILimit.Window }),
+	},
 	{
 		name: "LOCKOUT_AFTER", initial: "5",
 		meaning: "After so many wrong passwords in a row at one account a network, or a known device, has to wait: 1 to 10. See [guides/passwords.md](guides/passwords.md).",

@@ -1,5 +1,7 @@
 package db
 
+import "time"
+
 // GrantedRights is what the serving role may do with each table.
 func GrantedRights() map[string][]string {
 	rights := map[string][]string{}
@@ -11,3 +13,10 @@ func GrantedRights() map[string][]string {
 
 // Functions are the schema's functions.
 func Functions() []string { return functions }
+
+// Queued is how many writes wait for SQLite's writer.
+func (d *DB) Queued() int { return len(d.engine.(*sqliteEngine).writer.queue) }
+
+// Gather makes groups of writes end only where nobody else waits. It is for
+// before the first write.
+func (d *DB) Gather(t time.Duration) { d.engine.(*sqliteEngine).writer.groupTime = t }

@@ -29,7 +29,10 @@ type writer struct {
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
 	queue chan *write
-	wrote atomic.Bool // something was committed since the last checkpoint
+	// groupTime bounds the work before a commit, so that the first of a group does
+	// not wait for the last.
+	groupTime time.Duration
+	wrote     atomic.Bool // something was committed since the last checkpoint
 	// damaged is set for good when the file is found to be damaged: what is broken
 	// must not be written to, or the last copy that could be mended is lost.
 	damaged atomic.Bool
@@ -43,9 +46,6 @@ type writer struct {
 const (
 	// groupSize is the most callers that share a commit.
 	groupSize = 128
-	// groupTime bounds the work before a commit, so that the first of a group
-	// does not wait for the last.
-	groupTime = 20 * time.Millisecond
 	// lockWait is how long a caller waits while another process holds the lock on
 	// the file: less than readyz waits, so that it can name it. lockPoll how often the lock is tried at the longest.
 	lockWait = 1500 * time.Millisecond
@@ -103,7 +103,7 @@ func openWriter(ctx context.Context, path string) (*writer, error) {
 	if _, err := c.ExecContext(ctx, "PRAGMA busy_timeout = 0"); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	w := &writer{db: d, conn: c, stmts: map[string]*sql.Stmt{}, queue: make(chan *write, groupSize), done: make(chan struct{})}
+	w := &writer{db: d, conn: c, stmts: map[string]*sql.Stmt{}, queue: make(chan *write, groupSize), groupTime: 20 * time.Millisecond, done: make(chan struct{})}
 	go w.loop()
 	return w, nil
 }
@@ -313,7 +313,7 @@ func (w *writer) alone(job *write) {
 
 // next returns the next waiting job, or nil if the group is to be committed.
 func (w *writer) next(members int, began time.Time) *write {
-	if members >= groupSize || time.Since(began) > groupTime {
+	if members >= groupSize || time.Since(began) > w.groupTime {
 		return nil
 	}
 	select {

@@ -17,6 +17,7 @@ var Catalogue = []About{
 	{PasswordReset, "A reset of a password was asked for."},
 	{AccountLockout, "So many wrong passwords were tried at an account that strangers have to wait. Sessions and known devices are not touched."},
 	{SuspiciousActivity, "Something that honest clients do not do: `reason` says what, such as `reuse` of a refresh token, or a token that was tampered with. What anybody can cause is recorded once a network and minute, with its `count`."},
+	{RateLimitExceeded, "Somebody asked too often: `reason` is the rule. It is recorded once a network and minute, with its `count`."},
 	{TokenRefresh, "A session was continued with its refresh token."},
 	{Logout, "Somebody signed out."},
 	{AccountRegistered, "An account was opened."},

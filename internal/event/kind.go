@@ -15,6 +15,8 @@ const (
 	TokenRefresh       Kind = "token_refresh"
 	Logout             Kind = "logout"
 
+	RateLimitExceeded Kind = "rate_limit_exceeded"
+
 	AccountRegistered Kind = "account_registered"
 	AccountDisabled   Kind = "account_disabled"
 	AccountEnabled    Kind = "account_enabled"

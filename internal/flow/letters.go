@@ -29,6 +29,7 @@ type Letters struct {
 	DB      *db.DB
 	Tickets *ticket.Store
 	Guard   *Guard
+	Limits  *Limits
 	Hasher  *password.Hasher
 	Policy  password.Policy
 	Revoked *token.Revocations

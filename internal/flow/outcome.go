@@ -29,8 +29,8 @@ func (r reason) Error() string { return string(r) }
 // request's way.
 func Outcomes() map[string][]string {
 	out := map[string][]string{
-		"register": {success, "address_taken", "registration_closed"},
-		"sign_in":  {success, "unknown_account", "wrong_password", "account_disabled", "email_unverified", "changed_meanwhile", "too_many_attempts", "account_locked", "password_breached", "password_expired", "password_reset_required"},
+		"register": {success, "address_taken", "registration_closed", "rate_limited"},
+		"sign_in":  {success, "unknown_account", "wrong_password", "account_disabled", "email_unverified", "changed_meanwhile", "too_many_attempts", "account_locked", "rate_limited", "password_breached", "password_expired", "password_reset_required"},
 		"refresh": {
 			string(session.Rotated), string(session.Raced), string(session.Retried), string(session.Reused),
 			string(session.Ahead), string(session.Refused), string(session.Forged), string(session.Outdated),
@@ -46,8 +46,8 @@ func Outcomes() map[string][]string {
 		"strength":            {success},
 		"unlock":              {success, "invalid_link"},
 		"verify_email":        {success, "password_required", "wrong_password", "too_many_codes", "too_many_attempts", "account_locked"},
-		"resend_verification": {success},
-		"forgot_password":     {success},
+		"resend_verification": {success, "rate_limited"},
+		"forgot_password":     {success, "rate_limited"},
 		"reset_password":      {success, "too_many_codes"},
 		"change_password":     {success, "account_not_found", "wrong_password", "too_many_attempts", "account_locked", "changed_meanwhile"},
 		"change_email":        {success, "account_not_found", "wrong_password", "too_many_attempts", "account_locked"},

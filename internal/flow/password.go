@@ -25,7 +25,7 @@ var errChangedMeanwhile = fault.New(fault.Conflict, "changed_meanwhile", "The ac
 // Forgot sends the way to a new password, if there is an account with the address,
 // and tells nobody whether there is.
 func (f *Passwords) Forgot(ctx context.Context, email string, from event.Origin) error {
-	return f.Count.end("forgot_password", f.forAddress(ctx, email, func(tx *db.Tx, h account.Holder, a account.Address, now time.Time) error {
+	return f.Count.end("forgot_password", f.forAddress(ctx, email, from, func(tx *db.Tx, h account.Holder, a account.Address, now time.Time) error {
 		e := event.Event{
 			Kind: event.PasswordReset, Outcome: event.Success, Account: h.ID, Origin: from,
 			Detail: event.Detail{Address: addressHash(f.Guard.Pseudonym, a.Key)},

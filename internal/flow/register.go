@@ -17,6 +17,7 @@ type Register struct {
 	Accounts *NewAccounts
 	Events   *event.Log
 	Notices  *Notices
+	Limits   *Limits
 	Letters  *Letters
 	// Open is whether strangers may register at all, and RequireVerified whether
 	// they have to verify their address before they sign in.
@@ -58,6 +59,11 @@ func (f *Register) do(ctx context.Context, in Credentials, from event.Origin) (c
 	if in.Password == "" {
 		return false, required("password")
 	}
+	done, err := f.Limits.registration(ctx, from)
+	if err != nil {
+		return false, err
+	}
+	defer func() { done(err) }()
 	n, now, err := f.Accounts.prepare(ctx, in)
 	if err != nil {
 		return false, err

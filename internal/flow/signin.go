@@ -32,6 +32,7 @@ type SignIn struct {
 	Revoked  *token.Revocations
 	Events   *event.Log
 	Guard    *Guard
+	Limits   *Limits
 	// Breaches knows passwords that are refused although they are right, since they
 	// have been in a breach; nil refuses none.
 	Breaches password.Breaches
@@ -72,7 +73,7 @@ func (f *SignIn) Do(ctx context.Context, in Credentials, from event.Origin) (Tok
 	return t, f.Count.end("sign_in", err)
 }
 
-func (f *SignIn) do(ctx context.Context, in Credentials, from event.Origin) (Tokens, error) {
+func (f *SignIn) do(ctx context.Context, in Credentials, from event.Origin) (t Tokens, err error) {
 	if in.Email == "" {
 		return Tokens{}, required("email")
 	}
@@ -87,6 +88,15 @@ func (f *SignIn) do(ctx context.Context, in Credentials, from event.Origin) (Tok
 		return Tokens{}, err // before the try is counted
 	}
 	client := f.Guard.clientOf(address, in.Browser, from)
+	device := client.Device
+	if !f.Guard.Lockout.Recognises(device, address.Key) {
+		device = ""
+	}
+	done, err := f.Limits.guess(ctx, device, from)
+	if err != nil {
+		return Tokens{}, err
+	}
+	defer func() { done(err) }()
 	end, err := f.Guard.turns.begin(ctx, client, f.Guard.Lockout.AtOnce())
 	if err != nil {
 		return Tokens{}, err

@@ -88,7 +88,7 @@ func (f *Verify) confirm(tx *db.Tx, t ticket.Ticket, from event.Origin) error {
 // Resend sends another mail for verifying an address. It tells nobody whether there
 // is anything to verify.
 func (f *Verify) Resend(ctx context.Context, email string, from event.Origin) error {
-	return f.Count.end("resend_verification", f.forAddress(ctx, email, func(tx *db.Tx, h account.Holder, a account.Address, now time.Time) error {
+	return f.Count.end("resend_verification", f.forAddress(ctx, email, from, func(tx *db.Tx, h account.Holder, a account.Address, now time.Time) error {
 		e := event.Event{
 			Kind: event.EmailVerification, Outcome: event.Failure, Account: h.ID, Origin: from,
 			Detail: event.Detail{Reason: "nothing_to_verify", Address: addressHash(f.Guard.Pseudonym, a.Key)},
@@ -110,12 +110,15 @@ func (l *Letters) verifyMail(tx *db.Tx, h account.Holder, now time.Time) notice.
 
 // forAddress does something for the account with the address; without one, h has
 // no id. The answer takes the same time.
-func (l *Letters) forAddress(ctx context.Context, email string, do func(tx *db.Tx, h account.Holder, a account.Address, now time.Time) error) error {
+func (l *Letters) forAddress(ctx context.Context, email string, from event.Origin, do func(tx *db.Tx, h account.Holder, a account.Address, now time.Time) error) error {
 	if email == "" {
 		return required("email")
 	}
 	a, err := account.ParseAddress("email", email)
 	if err != nil {
+		return err
+	}
+	if err := l.Limits.mail(ctx, a.Key, from); err != nil {
 		return err
 	}
 	defer even(ctx, time.Now())

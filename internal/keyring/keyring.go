@@ -39,6 +39,8 @@ const (
 	// Lockout hashes the names under which tries at passwords are counted, and
 	// makes the tokens of known devices.
 	Lockout Purpose = "lockout"
+	// Limit hashes the names under which requests are counted.
+	Limit Purpose = "limit"
 	// Pseudonym hashes the e-mail addresses that stand in events.
 	Pseudonym Purpose = "pseudonym"
 	// Outbox seals the mails that wait to be sent.
@@ -55,6 +57,7 @@ var generators = map[Purpose]func(algorithm string, r secret.Random) ([]byte, er
 	AccessSign:    Generate,
 	CSRF:          symmetric,
 	Lockout:       symmetric,
+	Limit:         symmetric,
 	Pseudonym:     symmetric,
 	Outbox:        symmetric,
 	Ticket:        symmetric,

@@ -194,6 +194,10 @@ func (r *Revocations) applyNamed(row Revocation) {
 	}
 }
 
+// Dead reports whether a token is known here to have been revoked. It asks memory
+// alone: only [Revocations.Check] knows that one has not.
+func (r *Revocations) Dead(c *Claims) bool { return r.dead(c) }
+
 // dead reports whether what is known here ends the token.
 func (r *Revocations) dead(c *Claims) bool {
 	if c.AuthTime*int64(time.Second/time.Microsecond) < r.cutOff.Load() || r.sessions.ended(c) {

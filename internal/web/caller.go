@@ -67,6 +67,7 @@ func within(networks []netip.Prefix, a netip.Addr) bool {
 type caller struct {
 	address netip.Addr // IPv4 as IPv4, without a zone; invalid if there is none
 	secure  bool       // it came over TLS, to us or to the proxy before us
+	plain   bool       // a trusted proxy says that it came to it without
 	proxied bool       // the connection's other end is a trusted proxy
 }
 
@@ -99,6 +100,7 @@ func (p *Proxies) caller(r *http.Request) caller {
 	c.proxied = true
 	if proto := last(r.Header["X-Forwarded-Proto"]); proto != "" {
 		c.secure = strings.EqualFold(proto, "https")
+		c.plain = !c.secure
 	}
 	hops := hopsOf(r.Header)
 	for within(p.trusted, c.address) {
@@ -119,6 +121,7 @@ func (p *Proxies) caller(r *http.Request) caller {
 		}
 		if h.proto != "" && r.Header["X-Forwarded-Proto"] == nil {
 			c.secure = strings.EqualFold(h.proto, "https")
+			c.plain = !c.secure
 		}
 		a, ok := hopAddress(h.node)
 		if !ok {

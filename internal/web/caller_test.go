@@ -156,7 +156,7 @@ func FuzzCaller(f *testing.F) {
 			t.Fatalf("%q is %v", header, a)
 		}
 		for _, client := range []string{"192.0.2.7", "2001:db8::7"} {
-			want := caller{netip.MustParseAddr(client), true, true}
+			want := caller{address: netip.MustParseAddr(client), secure: true, proxied: true}
 			header := http.Header{"X-Forwarded-For": {xff + ", " + client}, "Forwarded": {forwarded}, "X-Forwarded-Proto": {proto, "https"}, "Cf-Connecting-Ip": {cf}}
 			if got := p.caller(&http.Request{RemoteAddr: "10.0.0.1:1", Header: header}); got != want {
 				t.Fatalf("%q: %v", header, got)

@@ -11,8 +11,11 @@ import (
 
 // Edge is what the public listener knows of its own outside.
 type Edge struct {
-	hsts bool
-	cors *cors.Cors
+	hsts   bool
+	cors   *cors.Cors
+	hosts  hosts
+	public string // PUBLIC_URL, where that is https
+	plain  bool
 }
 
 // EdgeConfig is the settings that an Edge follows.
@@ -22,6 +25,12 @@ type EdgeConfig struct {
 	// Origins are those of the web applications whose scripts may read our
 	// answers, each as browsers write it (CORS_ORIGINS).
 	Origins []string
+	// Hosts are the names that requests may call; none for any. Loopback adds
+	// the names of this machine.
+	Hosts    []string
+	Loopback bool
+	// Plain is for the listener beside TLS, where all is plain HTTP.
+	Plain bool
 }
 
 // preflightLife is how long browsers may keep the answer to a preflight: as
@@ -33,7 +42,13 @@ func NewEdge(c EdgeConfig) *Edge {
 	host, https := strings.CutPrefix(c.PublicURL, "https://")
 	host, _, _ = strings.Cut(host, ":")
 	// Browsers take HSTS for all of localhost, so for each developer's server.
-	e := &Edge{hsts: https && host != "localhost" && !strings.HasSuffix(host, ".localhost")}
+	e := &Edge{
+		hsts:  https && host != "localhost" && !strings.HasSuffix(host, ".localhost"),
+		hosts: newHosts(c.Hosts, c.Loopback), plain: c.Plain,
+	}
+	if https {
+		e.public = c.PublicURL
+	}
 	if len(c.Origins) > 0 { // to the library, none is all
 		e.cors = cors.New(cors.Options{
 			// Its own list would take an origin in any case, and echo the second
@@ -53,19 +68,30 @@ func NewEdge(c EdgeConfig) *Edge {
 	return e
 }
 
-// enter sets the headers that depend on the request. It reports whether that
-// was all: a preflight has its whole answer then.
-func (e *Edge) enter(w http.ResponseWriter, r *http.Request) (done bool) {
+// enter sets the headers that depend on the request, and turns away what came
+// to a wrong name or in the clear. It reports whether that was all: a preflight
+// has its whole answer then, as has whoever was sent elsewhere.
+func (e *Edge) enter(x *exchange, r *http.Request) (done bool) {
 	if e == nil {
 		return false
 	}
+	// What a proxy asks about a request to an application comes with that
+	// request's name and scheme.
+	about := x.caller.proxied && r.URL.Path == "/v1/forward-auth"
+	if !about && !e.hosts.have(r.Host) {
+		x.err = errUnknownHost
+		return false
+	}
+	if e.public != "" && (e.plain || x.caller.plain && !about) {
+		return e.secured(x, r)
+	}
 	if e.hsts && Secure(r) {
-		w.Header()["Strict-Transport-Security"] = transportSecurity
+		x.Header()["Strict-Transport-Security"] = transportSecurity
 	}
 	if e.cors == nil || !forPrograms(r.URL.Path) {
 		return false
 	}
-	e.cors.HandlerFunc(w, r)
+	e.cors.HandlerFunc(x, r)
 	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/limit"
 )
 
 // Problem is a problem document (RFC 9457): what every error becomes.
@@ -30,6 +31,7 @@ type Problem struct {
 	RequestID string `json:"request_id"`
 
 	retryAfter time.Duration
+	limit      *limit.State // the rule that was broken, if one was
 }
 
 // statuses is the one place where a kind of fault becomes a status.
@@ -50,6 +52,7 @@ var narrower = map[string]int{
 	"request_timeout":        http.StatusRequestTimeout,
 	"body_too_large":         http.StatusRequestEntityTooLarge,
 	"unsupported_media_type": http.StatusUnsupportedMediaType,
+	"unknown_host":           http.StatusMisdirectedRequest,
 }
 
 var errTimedOut = fault.New(fault.Unavailable, "timed_out",
@@ -77,6 +80,7 @@ func ProblemOf(r *http.Request, err error) Problem {
 		Field:      f.Field,
 		RequestID:  id,
 		retryAfter: f.RetryAfter,
+		limit:      exceeded(err),
 	}
 	if p.Code == "" {
 		p.Code = f.Kind.String()
@@ -94,13 +98,16 @@ func ProblemOf(r *http.Request, err error) Problem {
 }
 
 // SetHeaders sets the headers that must go with the status, whatever the form
-// of the body: Retry-After, WWW-Authenticate unless the handler has set one,
+// of the body: Retry-After and the state of a limit, WWW-Authenticate unless the handler has set one,
 // and the closing of a connection on which the rest of a body is still to come.
 func (p Problem) SetHeaders(h http.Header) {
 	switch p.Status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		seconds := max(1, (p.retryAfter+time.Second-1)/time.Second)
 		h.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
+		if p.limit != nil {
+			setRateLimit(h, *p.limit)
+		}
 	case http.StatusRequestTimeout, http.StatusRequestEntityTooLarge:
 		h.Set("Connection", "close")
 	}

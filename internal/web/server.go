@@ -12,7 +12,9 @@ import (
 // NewServer returns a server for an address, with the limits that keep a slow
 // or greedy client from holding a connection: 5 s for the header and 15 s for
 // the whole request, 30 s from the header to the end of the answer, 120 s
-// between two requests, and 32 KiB of header.
+// between two requests, and 32 KiB of header. Over HTTP/2 a connection has at most
+// 100 requests at once; one that says nothing for 30 s is asked whether it
+// lives, and one that takes nothing for 15 s is closed.
 func NewServer(addr string, h http.Handler, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Addr:              addr,
@@ -22,7 +24,13 @@ func NewServer(addr string, h http.Handler, logger *slog.Logger) *http.Server {
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          log.New(serverLog{logger}, "", 0),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: 100,
+			SendPingTimeout:      30 * time.Second,
+			PingTimeout:          15 * time.Second,
+			WriteByteTimeout:     15 * time.Second,
+		},
+		ErrorLog: log.New(serverLog{logger}, "", 0),
 		// "OPTIONS *" would be answered before it comes to our handler.
 		DisableGeneralOptionsHandler: true,
 	}

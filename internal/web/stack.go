@@ -41,8 +41,9 @@ type Stack struct {
 	Quiet bool
 	// Failed is told of each request that failed for a reason of ours; it may be nil.
 	Failed func(err error, from event.Origin)
-	// Edge is for the public listener alone.
-	Edge *Edge
+	// Edge is for the public listener alone, and so is Limit.
+	Edge  *Edge
+	Limit Limit
 }
 
 // route is a Handler at its place in the mux.
@@ -94,7 +95,9 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 	if s.Edge.enter(x, r) {
 		return
 	}
-	x.dispatch(mux, r)
+	if x.err == nil {
+		s.dispatch(mux, x, r)
+	}
 	if x.err == nil || x.status != 0 {
 		return
 	}
@@ -103,18 +106,22 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 	}
 }
 
-// dispatch runs the request's route, or sets the error that says why it has
+// dispatch counts the request and runs its route, or sets the error that says why it has
 // none. The mux would answer text there, and would redirect a path that is not
 // clean: a client that follows turns its POST into a GET, and a path with two
 // spellings is a rule that can be walked round (ASVS 1.5.3).
-func (x *exchange) dispatch(mux *http.ServeMux, r *http.Request) {
+func (s *Stack) dispatch(mux *http.ServeMux, x *exchange, r *http.Request) {
 	h, _ := mux.Handler(r)
+	plain := plainPath(r.URL)
 	rt, ok := h.(*route)
+	if plain && ok {
+		x.route = rt
+	}
 	switch {
-	case !plainPath(r.URL):
+	case !s.limit(x, r):
+	case !plain:
 		x.err = errNotFound
 	case ok:
-		x.route = rt
 		mux.ServeHTTP(x, r)
 	default:
 		// The mux alone knows the methods of a path, and tells them only by

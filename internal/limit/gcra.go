@@ -1,0 +1,113 @@
+// Package limit counts how often something was done, and says when it is too
+// often: in memory, or in a Redis that all replicas share.
+//
+// One algorithm does it in both: GCRA, the leaky bucket kept as one number. A
+// rule of 5 in 15 minutes lets five through at once and one more each three
+// minutes; there is no edge of a window at which ten could pass.
+package limit
+
+import (
+	"context"
+	"time"
+)
+
+// Rule is how often something may be done under one key.
+type Rule struct {
+	// Name is the rule's in metrics, headers and events: in small letters.
+	Name string
+	// Limit is how often in a Window: 1 or more of a microsecond or more each.
+	Limit  int
+	Window time.Duration
+}
+
+// Key is what is counted apart under a rule: a keyed hash, so that nothing that
+// points at a person leaves the process.
+type Key [16]byte
+
+// Claim is one rule under one key.
+type Claim struct {
+	Rule Rule
+	Key  Key
+}
+
+// State is how a claim stands after it was taken, or refused.
+type State struct {
+	Rule Rule
+	// OK is false if it was refused, and nothing counted.
+	OK bool
+	// Remaining is how many more there may be at once.
+	Remaining int
+	// Reset is how long it takes until all of Limit may be done again, and Retry
+	// until one may after a refusal.
+	Reset, Retry time.Duration
+}
+
+// Exceeded is the cause of an error that says that a claim was refused.
+type Exceeded struct{ State State }
+
+// Error implements error.
+func (e *Exceeded) Error() string { return "the limit of " + e.State.Rule.Name + " is used up" }
+
+// Counter counts. Claims of one call go together and each counts by itself: one
+// that is refused does not give back another.
+type Counter interface {
+	Take(ctx context.Context, claims ...Claim) ([]State, error)
+	// GiveBack undoes one Take of the claim that was not refused.
+	GiveBack(ctx context.Context, claim Claim) error
+}
+
+// bucket is what is remembered of a key: how many microseconds of waiting are
+// due, and when that was so. The moment is kept beside the debt, rather than
+// added to it, so that a clock that was set back neither forgives nor adds any:
+// no time has passed then.
+type bucket struct{ debt, at int64 }
+
+// after is the bucket some time later.
+func (b bucket) after(now int64) bucket {
+	return bucket{debt: max(0, b.debt-max(0, now-b.at)), at: now}
+}
+
+// interval is what one costs, in microseconds. It is rounded up, so that no rule
+// lets more through than it says.
+func (r Rule) interval() int64 {
+	n := int64(r.Limit)
+	return (r.Window.Microseconds() + n - 1) / n
+}
+
+// capacity is the most that may be due.
+func (r Rule) capacity() int64 { return r.interval() * int64(r.Limit) }
+
+// take is GCRA. One that is refused changes nothing.
+func (r Rule) take(b bucket, now int64) (bucket, State) {
+	b = b.after(now)
+	ok := b.debt+r.interval() <= r.capacity()
+	if ok {
+		b.debt += r.interval()
+	}
+	return b, r.state(ok, b.debt)
+}
+
+// giveBack undoes one.
+func (r Rule) giveBack(b bucket, now int64) bucket {
+	b = b.after(now)
+	b.debt = max(0, b.debt-r.interval())
+	return b
+}
+
+// state says what a debt means.
+func (r Rule) state(ok bool, debt int64) State {
+	room := r.capacity() - debt
+	s := State{Rule: r, OK: ok, Remaining: int(max(0, room/r.interval())), Reset: time.Duration(debt) * time.Microsecond}
+	if !ok {
+		// A rule that was made stricter leaves debts above its capacity.
+		s.Remaining, s.Retry = 0, time.Duration(r.interval()-room)*time.Microsecond
+	}
+	return s
+}
+
+// Share is the rule for one of several replicas that count each by itself: at
+// least one.
+func (r Rule) Share(replicas int) Rule {
+	r.Limit = max(1, r.Limit/max(1, replicas))
+	return r
+}

@@ -1,0 +1,132 @@
+package web
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// Certificate is that of a listener, read again when its files change.
+type Certificate struct {
+	certFile, keyFile, host string
+	log                     *slog.Logger
+	current                 atomic.Pointer[tls.Certificate]
+	stamp                   string // of the files that were read last, good or not
+}
+
+// OpenCertificate reads a certificate, its chain and its key, all in PEM. One
+// for another host, or for another time, is told and served all the same: to
+// stay away would help nobody.
+func OpenCertificate(certFile, keyFile, host string, now time.Time, log *slog.Logger) (*Certificate, error) {
+	c := &Certificate{certFile: certFile, keyFile: keyFile, host: withoutPort(host), log: log}
+	c.stamp = c.look()
+	pair, err := c.read()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.fits(pair, now); err != nil {
+		log.Warn("The certificate in TLS_CERT_FILE is wrong for PUBLIC_URL; browsers will refuse it. Replace the file, and it is read at once.", "error", err.Error())
+	}
+	c.current.Store(pair)
+	return c, nil
+}
+
+// Get returns the certificate in force.
+func (c *Certificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return c.current.Load(), nil
+}
+
+func (c *Certificate) read() (*tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("TLS_CERT_FILE, TLS_KEY_FILE: %w", err)
+	}
+	return &pair, nil
+}
+
+// fits tells what browsers would have against the certificate, but for who
+// signed it.
+func (c *Certificate) fits(pair *tls.Certificate, now time.Time) error {
+	leaf := pair.Leaf
+	if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
+		return fmt.Errorf("it is good from %s to %s only", leaf.NotBefore.Format(time.RFC3339), leaf.NotAfter.Format(time.RFC3339))
+	}
+	return leaf.VerifyHostname(c.host)
+}
+
+// look returns what tells whether one of the files has changed: they are
+// followed through links, which is how Kubernetes and certbot swap them.
+func (c *Certificate) look() string {
+	var stamp string
+	for _, path := range []string{c.certFile, c.keyFile} {
+		if info, err := os.Stat(path); err == nil {
+			stamp += fmt.Sprintf("%d %d,", info.ModTime().UnixNano(), info.Size())
+		}
+	}
+	return stamp
+}
+
+// Reload takes a changed certificate. The one in force stays if the new one can't
+// be read, belongs to another key, has expired, or is for another host.
+func (c *Certificate) Reload(now time.Time) (changed bool, err error) {
+	stamp := c.look()
+	if stamp == c.stamp {
+		return false, nil
+	}
+	pair, err := c.read()
+	if err == nil {
+		err = c.fits(pair, now)
+	}
+	if err != nil {
+		return false, err
+	}
+	c.stamp = stamp
+	c.current.Store(pair)
+	return true, nil
+}
+
+// Watch looks for a change each second. A fault is told when it has lasted for
+// three looks, since the two files are never written at one moment, and once.
+func (c *Certificate) Watch(ctx context.Context, now func() time.Time) {
+	const patience = 3
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	failures := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		changed, err := c.Reload(now())
+		switch {
+		case changed:
+			c.log.Info("The certificate was replaced.", "good_until", c.current.Load().Leaf.NotAfter.UTC().Format(time.RFC3339))
+			failures = 0
+		case err == nil:
+			failures = 0
+		default:
+			if failures++; failures == patience {
+				c.log.Warn("TLS_CERT_FILE or TLS_KEY_FILE has changed, and what stands there now can't be used; the certificate before stays in force.", "error", err.Error())
+			}
+		}
+	}
+}
+
+// TLS returns the settings of a listener: TLS 1.3, and 1.2 with the suites that
+// have forward secrecy and authenticated encryption (RFC 9325).
+func TLS(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		CipherSuites: []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		},
+		GetCertificate: certificate,
+	}
+}
