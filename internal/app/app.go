@@ -263,6 +263,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 			SignIn: signIn, Refresh: doors.Refresh, SignOut: signOut, Authenticate: doors.Authenticate, Profile: doors.Profile, Cookies: cookies,
 			Unlock: s.unlock(signIn.Guard, count), Register: doors.Register, Verify: doors.Verify, Passwords: doors.Passwords, Addresses: doors.Addresses,
 			NotMe: &flow.NotMe{Letters: letters},
+			Mails: s.mail.page(),
 		},
 	}, nil
 }

@@ -80,6 +80,14 @@ func (m *mailing) run(ctx context.Context) {
 // shown reports whether mails are read at /dev/mail rather than sent.
 func (m *mailing) shown() bool { return m.delivery == nil && !m.s.config.Production() }
 
+// page is what /dev/mail shows, or nil.
+func (m *mailing) page() *flow.Mails {
+	if !m.shown() {
+		return nil
+	}
+	return &flow.Mails{DB: m.s.db, Outbox: m.outbox, Texts: m.texts}
+}
+
 func (m *mailing) jobs(now func() time.Time) []job.Job {
 	return []job.Job{inBatches(m.s.db, "forget-mails", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
 		if m.shown() {

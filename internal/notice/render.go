@@ -13,6 +13,9 @@ import (
 // Rendered is a mail as it is sent and shown.
 type Rendered struct {
 	Subject, Text, HTML, Language string
+	// Blocks are the paragraphs of both, Foot what stands below them.
+	Blocks []Block
+	Foot   string
 }
 
 // view is what texts see of a mail. All of it is clean: no text that a stranger
@@ -103,7 +106,7 @@ func (t *Texts) render(s *speech, name string, m Mail) (r Rendered, err error) {
 	if err := layout.Execute(&page, p); err != nil {
 		return r, err
 	}
-	return Rendered{Subject: p.Subject, Text: p.text(), HTML: page.String(), Language: name}, nil
+	return Rendered{Subject: p.Subject, Text: p.text(), HTML: page.String(), Language: name, Blocks: p.Blocks, Foot: p.Foot}, nil
 }
 
 // The marks around what is more than text, between a template and newPage. Nothing

@@ -37,6 +37,8 @@ type Pages struct {
 	Authenticate *flow.Authenticate
 	Profile      *flow.Profile
 	Cookies      *web.Cookies
+	// Mails is what development shows at /dev/mail; nil where there is no such page.
+	Mails *flow.Mails
 }
 
 // Routes registers the pages.
@@ -55,6 +57,9 @@ func (p *Pages) Routes(s *web.Stack, mux *http.ServeMux) {
 	}
 	s.Handle(mux, "GET /.well-known/change-password", p.changePassword)
 	s.Handle(mux, "GET /assets/{file}", asset)
+	if p.Mails != nil {
+		s.Handle(mux, "GET /dev/mail", p.mails)
+	}
 }
 
 // asset serves a style sheet or a script that came with the program.

@@ -81,6 +81,12 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 	setBaseline(w.Header())
 	w.Header()["X-Request-Id"] = []string{x.id}
 
+	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+		// It may have had a length as well, which net/http hides from us: nothing that
+		// stands behind it counts (RFC 9112 section 6.1).
+		w.Header()["Connection"] = []string{"close"}
+	}
+
 	timeout := s.Timeout
 	if timeout == 0 {
 		timeout = DefaultTimeout

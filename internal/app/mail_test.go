@@ -1,0 +1,102 @@
+package app_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/mail/mailtest"
+)
+
+// devMail opens /dev/mail under a host name; empty is the server's own.
+func (h *house) devMail(host string) (*http.Response, string) {
+	h.Helper()
+	req, err := http.NewRequestWithContext(h.Context(), http.MethodGet, h.server.URL()+"/dev/mail", nil)
+	if err != nil {
+		h.Fatal(err)
+	}
+	if host != "" {
+		req.Host = host
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		h.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return res, string(b)
+}
+
+func TestDevelopmentShowsMails(t *testing.T) {
+	h := open(t, dbtest.SQLite(t))
+	if _, text := h.devMail(""); !strings.Contains(text, "None yet") {
+		t.Error(text)
+	}
+	h.register("ada@example.org")
+	res, text := h.devMail("")
+	if res.StatusCode != 200 || !strings.Contains(text, "ada@example.org") || !strings.Contains(text, `<a href="`+h.server.URL()+`/verify#gatehouse_mt_`) {
+		t.Errorf("%d\n%s", res.StatusCode, text)
+	}
+	if csp := res.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || res.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%v", res.Header)
+	}
+	// A site of somebody else's whose name points to this machine.
+	if res, text := h.devMail("evil.example"); res.StatusCode != 403 || strings.Contains(text, "gatehouse_mt_") {
+		t.Errorf("rebinding: %d\n%s", res.StatusCode, text)
+	}
+}
+
+func TestProductionHasNoPageOfMailsAndSaysThatTheyWait(t *testing.T) {
+	h := open(t, dbtest.SQLite(t), "ENVIRONMENT=production", "PUBLIC_URL=https://auth.acme.org", "BCRYPT_COST=12")
+	if res, _ := h.devMail(""); res.StatusCode != 404 {
+		t.Errorf("/dev/mail: %d", res.StatusCode)
+	}
+	if status, text := h.admin("/readyz"); status != 200 || !strings.Contains(text, `"warnings":{"mail":"SMTP_URL is not set; 0 wait"}`) {
+		t.Errorf("%d %s", status, text)
+	}
+}
+
+// A mail goes from the flow to the server over TLS, with the password; while the
+// server refuses us readyz says so and stays ready, and nobody waits for it.
+func TestMailsAreDelivered(t *testing.T) {
+	dbtest.EachURL(t, func(t *testing.T, dbURL string) {
+		s := mailtest.New(t, mailtest.Options{StartTLS: true, User: "gate", Password: "p@ss"})
+		s.Misbehave(func(at mailtest.Step, _ string) *smtp.SMTPError {
+			if at == mailtest.AtMail {
+				return mailtest.Refuse(450, "not now")
+			}
+			return nil
+		})
+		h := open(t, dbURL, "SMTP_URL="+strings.Replace(s.URL, "p@ss", "p%40ss", 1), "MAIL_FROM=Acme <no-reply@acme.org>")
+		if res, _ := h.devMail(""); res.StatusCode != 404 {
+			t.Errorf("/dev/mail: %d", res.StatusCode)
+		}
+		h.register("ada@example.org")
+		h.eventually("readyz tells", func() (string, bool) {
+			status, text := h.admin("/readyz")
+			return text, status == 200 && strings.Contains(text, `"mail":"the mail server takes none; 1 wait"`)
+		})
+		h.login("ada@example.org")
+		s.Misbehave(nil)
+		h.eventually("the mail comes", func() (string, bool) { return "", len(s.Mails()) > 0 })
+		h.eventually("readyz is content", func() (string, bool) {
+			_, text := h.admin("/readyz")
+			return text, !strings.Contains(text, "warnings")
+		})
+		m := s.Mails()[0]
+		if !m.TLS || m.User != "gate" || m.From != "no-reply@acme.org" || m.To != "ada@example.org" {
+			t.Errorf("%+v", m)
+		}
+		head, parts := m.Parse(t)
+		if head.Get("Auto-Submitted") != "auto-generated" || !strings.Contains(parts["text/plain"], h.server.URL()+"/verify#gatehouse_mt_") {
+			t.Errorf("%v\n%s", head, parts["text/plain"])
+		}
+	})
+}
