@@ -36,7 +36,7 @@ func AlertChannels(c *config.Config) (map[string]func(context.Context, alert.Mes
 			if err != nil {
 				return err
 			}
-			return hook.Send(ctx, m.ID, body)
+			return hook.Post(ctx, m.ID, body)
 		}
 	}
 	return send, done, nil

@@ -87,8 +87,8 @@ func (w *Webhook) sign(h http.Header, id string, at time.Time, body []byte) {
 	h.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(m.Sum(nil)))
 }
 
-// Send posts one message. The id stays the same when it is sent again.
-func (w *Webhook) Send(ctx context.Context, id string, body []byte) error {
+// Post sends one message. The id stays the same when it is sent again.
+func (w *Webhook) Post(ctx context.Context, id string, body []byte) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.target.String(), bytes.NewReader(body))
 	if err != nil {
 		return errors.New("the request can't be made")

@@ -57,11 +57,11 @@ func TestLOG4_WebhooksFollowNothingAndTellNoURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.Close()
-	if err := w.Send(context.Background(), "id", []byte("{}")); err == nil || !strings.Contains(err.Error(), "307") || hits != 1 {
+	if err := w.Post(context.Background(), "id", []byte("{}")); err == nil || !strings.Contains(err.Error(), "307") || hits != 1 {
 		t.Errorf("%v, %d requests", err, hits)
 	}
 	s.Close()
-	if err := w.Send(context.Background(), "id", []byte("{}")); err == nil || strings.Contains(err.Error(), "hidden") {
+	if err := w.Post(context.Background(), "id", []byte("{}")); err == nil || strings.Contains(err.Error(), "hidden") {
 		t.Errorf("%v", err)
 	}
 }
