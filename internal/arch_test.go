@@ -23,6 +23,7 @@ var floors = map[string]int{
 	"internal/api":     6,
 	"internal/page":    6,
 	"internal/web":     4,
+	"internal/alert":   4,
 	"internal/flow":    3,
 	"internal/account": 2, "internal/session": 2, "internal/token": 2, "internal/event": 2, "internal/job": 2, "internal/client": 2,
 	"internal/lockout": 2,

@@ -42,6 +42,7 @@ type commands struct {
 	Client  clientCommand  `cmd:"" help:"Register applications, list them, rotate their secrets and delete them."`
 	Events  eventsCommand  `cmd:"" help:"List, follow, verify and export the log of security events."`
 	Mail    mailCommand    `cmd:"" help:"List the mails that wait or were given up, send them again, and try the mail server."`
+	Alert   alertCommand   `cmd:"" help:"List, test and silence alerts."`
 	Breach  breachCommand  `cmd:"" help:"Build the filter of breached passwords, and ask it."`
 	Bench   benchCommand   `cmd:"" help:"Put a load on a server and measure its answers."`
 	Nginx   nginxCommand   `cmd:"" help:"Print a server block for an nginx in front of the server."`

@@ -27,6 +27,7 @@ type userCommand struct {
 	Verify   userVerify   `cmd:"" help:"Mark an account's address as verified."`
 	Repepper userRepepper `cmd:"" help:"Seal all password hashes under the pepper in force."`
 	Unlock   userUnlock   `cmd:"" help:"Forget the wrong passwords that were tried at an account."`
+	Canary   userCanary   `cmd:"" help:"Make an account a trap: whatever touches it raises an alert."`
 	Roles    userRoles    `cmd:"" help:"Show or set an account's roles."`
 }
 

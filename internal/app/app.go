@@ -63,6 +63,7 @@ type Server struct {
 	running    sync.WaitGroup // background work
 
 	closeBreaches func() error
+	closeAlerts   func()
 }
 
 // listener is one of the ports.
@@ -115,6 +116,9 @@ func (s *Server) abandon() error {
 	if s.hasher != nil {
 		s.hasher.Close()
 	}
+	if s.closeAlerts != nil {
+		s.closeAlerts()
+	}
 	if s.closeBreaches != nil {
 		err = errors.Join(err, s.closeBreaches())
 	}
@@ -159,6 +163,11 @@ func (s *Server) start(ctx context.Context, o Options) error {
 		return err
 	}
 	jobs := append(s.sealing.jobs(), forgetSessions(s.db, o.Now), forgetRevocations(s.db, o.Now), forgetGuesses(s.db, o.Now), forgetDevices(s.db, o.Now), forgetTickets(s.db, o.Now), rotateKeys(p.keys))
+	watching, err := s.alerts(p.events, registry, o.Now, s.log)
+	if err != nil {
+		return err
+	}
+	jobs = append(jobs, watching...)
 	jobs = append(jobs, s.mail.jobs(o.Now)...)
 	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, jobs...)
 	s.sealing.observe(registry)
@@ -260,7 +269,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 }
 
 func (s *Server) publicHandler(p parts, m *web.Metrics, o Options) http.Handler {
-	stack := &web.Stack{Log: s.log, Metrics: m, Now: o.Now, Edge: s.edge(false), Proxies: s.proxies(), Limit: p.limitRequests(o)}
+	stack := &web.Stack{Failed: countDatabaseErrors(p.tally), Log: s.log, Metrics: m, Now: o.Now, Edge: s.edge(false), Proxies: s.proxies(), Limit: p.limitRequests(o)}
 	mux := http.NewServeMux()
 	p.api.Routes(stack, mux)
 	p.pages.Routes(stack, mux)

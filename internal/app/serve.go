@@ -67,6 +67,7 @@ func (s *Server) Stop() error {
 	s.background()
 	s.running.Wait()
 	s.hasher.Close()
+	s.closeAlerts()
 	return errors.Join(err, notClosed(s.admin.http.Close()), s.sealing.close(), s.closeBreaches(), s.db.Close())
 }
 

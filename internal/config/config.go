@@ -232,6 +232,9 @@ type Config struct {
 	EventAnchor  Secret
 	EventForward Secret
 
+	// Alerts says what is watched for in the event log, and who is told.
+	Alerts Alerts
+
 	// EmailVerification is required in production.
 	EmailVerification Verification
 	// Registration says who may open an account.

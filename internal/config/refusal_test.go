@@ -95,8 +95,8 @@ var refusals = []struct {
 	{name: "mails in the clear", environ: production("SMTP_URL=smtp://10.0.0.5:25?tls=off", "MAIL_FROM=no-reply@acme.org"), settings: "SMTP_URL"},
 	{name: "a mail server and no sender", environ: production("SMTP_URL=smtps://gate:" + goodPassword + "@mail.acme.org"), settings: "MAIL_FROM"},
 
-	{name: "known, not built", environ: []string{"REDIS_URL=redis://127.0.0.1", "ALERT_WEBHOOK_URL_FILE=/run/hook", "RETENTION_LOGIN_LOGS_DAYS=90", "ALERT_MAIL_TO="}, envFile: "RETENTION_SESSIONS_DAYS=30\nTLS_ACME_DOMAINS=acme.org",
-		settings: "TLS_ACME_DOMAINS REDIS_URL ALERT_WEBHOOK_URL_FILE RETENTION_LOGIN_LOGS_DAYS RETENTION_SESSIONS_DAYS"},
+	{name: "known, not built", environ: []string{"REDIS_URL=redis://127.0.0.1", "BACKUP_DIR=/var/backup", "RETENTION_LOGIN_LOGS_DAYS=90", "ALERT_MAIL_TO="}, envFile: "RETENTION_SESSIONS_DAYS=30\nTLS_ACME_DOMAINS=acme.org",
+		settings: "TLS_ACME_DOMAINS REDIS_URL BACKUP_DIR RETENTION_LOGIN_LOGS_DAYS RETENTION_SESSIONS_DAYS"},
 	{name: "a misspelt name beside what is missing for it", environ: []string{"ENVIRONMENT=production", "PUBLIC_URL=https://auth.acme.org"}, envFile: "JWT_SECRET=" + goodKey, settings: "JWT_SECRET_KEY"},
 }
 

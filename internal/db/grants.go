@@ -25,6 +25,11 @@ type grant struct {
 // serving role and no more, by the owner's default privileges.
 var grants = []grant{
 	{"account", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"alert", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"alert_canary", []string{"SELECT", "INSERT", "DELETE"}},
+	{"alert_delivery", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"alert_silence", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"alert_state", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"client", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"code_try", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"event", []string{"SELECT", "INSERT"}},

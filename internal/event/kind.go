@@ -62,7 +62,7 @@ type Detail struct {
 	// Address is a keyed hash of an e-mail address that was tried, so that tries
 	// at one address can be told from tries at many without keeping it.
 	Address string `json:"address_hash,omitempty"`
-	// Roles are the account's roles after a role_change.
+	// Roles are the account's roles after a role_change, or at a successful_login.
 	Roles []string `json:"roles,omitempty"`
 	// Fields are the names of what a profile_change changed.
 	Fields []string `json:"fields,omitempty"`

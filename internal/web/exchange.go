@@ -123,6 +123,9 @@ func (s *Stack) log(x *exchange, r *http.Request, route string, status int, take
 	if x.err != nil && !x.gone {
 		refusal = ProblemOf(r, x.err)
 	}
+	if s.Failed != nil && refusal.Status >= http.StatusInternalServerError {
+		s.Failed(x.err, Origin(r))
+	}
 	level := slog.LevelInfo
 	switch worst := max(status, refusal.Status); {
 	case s.Quiet && worst < http.StatusBadRequest:

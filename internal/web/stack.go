@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/gatehouse-auth/gatehouse/internal/event"
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
 )
@@ -38,6 +39,8 @@ type Stack struct {
 	Proxies *Proxies
 	// Quiet logs the requests that go well at DEBUG, where probes make them.
 	Quiet bool
+	// Failed is told of each request that failed for a reason of ours; it may be nil.
+	Failed func(err error, from event.Origin)
 	// Edge is for the public listener alone, and so is Limit.
 	Edge  *Edge
 	Limit Limit

@@ -1,0 +1,122 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatehouse-auth/gatehouse/internal/alert"
+	"github.com/gatehouse-auth/gatehouse/internal/config"
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/job"
+	"github.com/gatehouse-auth/gatehouse/internal/outbound"
+)
+
+// alertKeep is how long an alert stays that is over.
+const alertKeep = 90 * 24 * time.Hour
+
+// sealingLate is how late the sealing of the event log may be.
+const sealingLate = time.Minute
+
+// AlertChannels returns where alerts are told besides the log, and closes them.
+func AlertChannels(c *config.Config) (map[string]func(context.Context, alert.Message) error, func(), error) {
+	send, done := map[string]func(context.Context, alert.Message) error{}, func() {}
+	if c.Alerts.WebhookURL != "" {
+		hook, err := outbound.OpenWebhook(c.Alerts.WebhookURL.Reveal(), c.Alerts.WebhookSecret.Reveal())
+		if err != nil {
+			return nil, nil, fmt.Errorf("ALERT_WEBHOOK_URL: %w", err)
+		}
+		done = hook.Close
+		send["webhook"] = func(ctx context.Context, m alert.Message) error {
+			body, err := m.Body()
+			if err != nil {
+				return err
+			}
+			return hook.Post(ctx, m.ID, body)
+		}
+	}
+	return send, done, nil
+}
+
+// alerts returns the jobs that watch the event log and tell what they find.
+func (s *Server) alerts(events *event.Log, reg prometheus.Registerer, now func() time.Time, log *slog.Logger) ([]job.Job, error) {
+	send, done, err := AlertChannels(s.config)
+	if err != nil {
+		return nil, err
+	}
+	s.closeAlerts = done
+	a := s.config.Alerts
+	w := &alert.Watcher{
+		DB: s.db, Events: events, Sealing: func() int64 { return s.sealingTrouble(now()) }, Mail: s.config.SMTPURL != "", Log: log, Now: now,
+		Thresholds: alert.Thresholds{
+			FailedLogins: a.FailedLogins, UnusualLogins: a.UnusualLogins, Sprayed: a.Sprayed, Stuffed: a.Stuffed, Registrations: a.Registrations,
+			Reuses: a.Reuses, Tampered: a.Tampered, Introspections: a.Introspections, DatabaseErrors: a.DatabaseErrors, RateLimits: a.RateLimits,
+		},
+	}
+	for name := range send {
+		w.Channels = append(w.Channels, name)
+	}
+	d := &alert.Deliverer{DB: s.db, Send: send, Now: now}
+	reg.MustRegister(alertMetrics{s.db})
+	return []job.Job{
+		{Name: "watch-events", Every: 5 * time.Second, Lease: time.Minute, Run: w.Step},
+		{Name: "tell-alerts", Every: 5 * time.Second, Lease: 5 * time.Minute, Run: d.Step},
+		inBatches(s.db, "forget-alerts", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
+			return alert.Forget(tx, now().Add(-alertKeep), limit)
+		}),
+	}, nil
+}
+
+// sealingTrouble is 1 if the log was not sealed for long, or sealing failed.
+func (s *Server) sealingTrouble(now time.Time) int64 {
+	if l := s.jobs.Last()["seal-events"]; l.Failed || now.Sub(l.Due) > sealingLate {
+		return 1
+	}
+	return 0
+}
+
+// alertMetrics tells which rules have an open alert; nothing while the database
+// can't be asked.
+type alertMetrics struct{ db *db.DB }
+
+var alertOpen = prometheus.NewDesc("gatehouse_alert_open", "1 if there is an open alert of this rule, on all replicas the same.", []string{"rule"}, nil)
+
+// Describe implements prometheus.Collector.
+func (alertMetrics) Describe(ch chan<- *prometheus.Desc) { ch <- alertOpen }
+
+// Collect implements prometheus.Collector.
+func (m alertMetrics) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	open := map[string]float64{}
+	err := m.db.Read(ctx, func(tx *db.Tx) error {
+		list, err := alert.List(tx, "", true, len(alert.Rules))
+		for _, a := range list {
+			open[a.Rule] = 1
+		}
+		return err
+	})
+	if err != nil {
+		return
+	}
+	for _, r := range alert.Rules {
+		ch <- prometheus.MustNewConstMetric(alertOpen, prometheus.GaugeValue, open[r.Name], r.Name)
+	}
+}
+
+// countDatabaseErrors records requests that failed on the database, once a
+// network and minute.
+func countDatabaseErrors(tally *event.Tally) func(error, event.Origin) {
+	return func(err error, from event.Origin) {
+		switch db.BlameOf(err) {
+		case db.BlameDatabase:
+			tally.Add(event.SuspiciousActivity, "database_error", from)
+		case db.BlameStatement:
+			tally.Add(event.SuspiciousActivity, "database_error_injection", from)
+		}
+	}
+}
