@@ -241,3 +241,29 @@ func TestTheMetadataTellsWhatIsServed(t *testing.T) {
 		}
 	}
 }
+
+// driveApplications drives the operations of applications to every status, with
+// the access token of a person.
+func (h *house) driveApplications(access string) {
+	h.Helper()
+	app := h.application("shop")
+	h.expect(200, "", request{method: "GET", path: "/.well-known/oauth-authorization-server"})
+	h.expect(200, "", app.follow("", "0"))
+	h.expect(400, "invalid_wait", app.follow("", "x"))
+	for _, path := range []string{"/v1/token/introspect", "/v1/token/revoke"} {
+		h.expect(200, "", app.ask(path, "nonsense"))
+		for status, r := range map[int]request{
+			400: {body: "token=a&token=b", contentType: "application/x-www-form-urlencoded"},
+			413: {body: "token=" + strings.Repeat("a", 64<<10), contentType: "application/x-www-form-urlencoded"},
+			415: {body: "{}"},
+		} {
+			r.method, r.path, r.header = "POST", path, http.Header(app)
+			if a := h.do(r); a.status != status {
+				h.Errorf("%s: %d %s, want %d", path, a.status, a.text, status)
+			}
+		}
+	}
+	h.expect(200, "", request{method: "GET", path: "/v1/forward-auth", bearer: access})
+	h.expect(302, "", request{method: "GET", path: "/v1/forward-auth?redirect=1", header: asksFor("GET", "https", "app.example", "/")})
+	h.expect(400, "invalid_redirect", request{method: "GET", path: "/v1/forward-auth?redirect=2"})
+}

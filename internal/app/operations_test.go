@@ -64,6 +64,7 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 		}
 
 		h.driveRecovery()
+		h.driveApplications(access)
 
 		second := h.login("ada@example.org")
 		list := h.expect(200, "", request{method: "GET", path: "/v1/sessions", bearer: access})
@@ -120,6 +121,18 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 		h.expect(429, "too_many_attempts", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase + "!"}})
 	})
 	t.Run("outage", func(t *testing.T) { open(t, dbtest.Postgres(t)).driveOutages() })
+	t.Run("forward-auth", func(t *testing.T) {
+		h := open(t, dbtest.SQLite(t), "TRUSTED_PROXIES=127.0.0.1")
+		h.register("ada@example.org")
+		b := h.browser()
+		b.signIn("ada@example.org")
+		forged := asksFor("POST", "http", "127.0.0.1", "/")
+		forged.Set("Sec-Fetch-Site", "cross-site")
+		if a := b.send(request{method: "GET", path: "/v1/forward-auth", header: forged}); a.status != 403 {
+			t.Errorf("another site's request: %d %s", a.status, a.text)
+		}
+	})
+	t.Run("limits", func(t *testing.T) { open(t, dbtest.SQLite(t), "API_RATE_LIMIT_REQUESTS=1").driveLimits() })
 
 	for path, item := range document.doc.Paths.Map() {
 		for method, op := range item.Operations() {
@@ -141,6 +154,10 @@ func (h *house) driveCommonFaults() {
 		path = strings.ReplaceAll(path, "{id}", "0198c0de-0000-7000-8000-000000000001")
 		for method, op := range item.Operations() {
 			r := request{method: method, path: path}
+			if op.Security != nil && len(*op.Security) == 1 && (*op.Security)[0]["client"] != nil {
+				h.expect(401, "invalid_client", r)
+				continue
+			}
 			if op.Security != nil && !slices.ContainsFunc(*op.Security, func(s openapi3.SecurityRequirement) bool { return len(s) == 0 }) {
 				h.expect(401, "not_signed_in", r)
 				r.bearer = "not.a.token"
@@ -213,7 +230,8 @@ func (h *house) breakDatabase() {
 func (h *house) driveOutages() {
 	h.Helper()
 	h.register("ada@example.org")
-	me := h.login("ada@example.org")
+	me, app := h.login("ada@example.org"), h.application("shop")
+	h.expect(200, "", app.follow("", "0"))
 	h.breakDatabase()
 	for _, r := range []request{
 		{method: "POST", path: "/v1/register", body: credentials{"eve@example.org", passphrase}},
@@ -242,6 +260,34 @@ func (h *house) driveOutages() {
 		// What has been revoked is unknown soon after: sooner on a machine that is busy.
 		if a := h.do(r); a.status != 503 || a.str("code") != "database_unavailable" && (r.bearer == "" || a.str("code") != "revocations_unknown") {
 			h.Errorf("%s %s: %d %s", r.method, r.path, a.status, a.text)
+		}
+	}
+	access := me.str("access_token")
+	for _, r := range []request{
+		app.ask("/v1/token/introspect", access), app.ask("/v1/token/revoke", access), app.follow("", "0"),
+		{method: "GET", path: "/v1/forward-auth", bearer: access},
+	} {
+		h.eventually(r.path, func() (string, bool) { // what was read a moment ago counts
+			a := h.do(r)
+			if a.status != 503 && a.status != 200 {
+				h.Errorf("%s %s: %d %s", r.method, r.path, a.status, a.text)
+			}
+			return a.text, a.status == 503
+		})
+	}
+}
+
+// driveLimits makes more requests than are allowed: after the first of the network
+// every operation says 429, and when to come back.
+func (h *house) driveLimits() {
+	h.Helper()
+	h.expect(200, "", request{method: "GET", path: "/openapi.json"})
+	for path, item := range document.doc.Paths.Map() {
+		path = strings.ReplaceAll(path, "{id}", "0198c0de-0000-7000-8000-000000000001")
+		for method := range item.Operations() {
+			if a := h.expect(429, "rate_limited", request{method: method, path: path}); a.header.Get("Retry-After") == "" {
+				h.Errorf("%s %s: %v", method, path, a.header)
+			}
 		}
 	}
 }
