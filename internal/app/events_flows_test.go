@@ -40,7 +40,7 @@ func TestLOG1_EachMailedStepWritesExactlyTheseEvents(t *testing.T) {
 			{"change the password", func() {
 				h.login(ada)
 				h.expect(204, "", post("/v1/password/change", body{"current_password": passphrase, "new_password": another}, access))
-			}, []string{"successful_login success", "password_change success change", "session_revoked success password_change"}},
+			}, []string{"successful_login success", "password_change success changed", "session_revoked success password_change"}},
 			{"forget somebody's password", func() {
 				h.expect(202, "", post("/v1/password/forgot", body{"email": "nobody@example.org"}))
 			}, []string{"password_reset_request failure unknown_account"}},
@@ -49,7 +49,7 @@ func TestLOG1_EachMailedStepWritesExactlyTheseEvents(t *testing.T) {
 			}, []string{"password_reset_request success"}},
 			{"reset it", func() {
 				h.expect(204, "", post("/v1/password/reset", body{"token": token(ada, notice.ResetPassword), "new_password": passphrase}))
-			}, []string{"password_change success reset", "session_revoked success password_reset"}},
+			}, []string{"password_change success reset", "session_revoked success password_change"}},
 			{"ask for another address", func() {
 				access = h.login(ada).str("access_token")
 				h.expect(202, "", post("/v1/email/change", body{"email": next, "current_password": passphrase}, access))

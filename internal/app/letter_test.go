@@ -87,7 +87,7 @@ func TestRecovery_PagesTakeNoFormsFromOtherSites(t *testing.T) {
 func TestRecovery_NoHostHeaderPoisonsLinks(t *testing.T) {
 	each(t, func(h *house) {
 		const ada = "ada@example.org"
-		evil := http.Header{"X-Forwarded-Host": {"evil.example"}, "Forwarded": {"host=evil.example"}, "X-Original-Host": {"evil.example"}, "X-Forwarded-Proto": {"http"}}
+		evil := http.Header{"X-Forwarded-Host": {"evil.example"}, "Forwarded": {"host=evil.example"}, "X-Original-Host": {"evil.example"}, "X-Forwarded-Proto": {"https"}}
 		box := h.mailbox()
 		for _, r := range []request{
 			post("/v1/register", body{"email": ada, "password": passphrase}), post("/v1/email/resend", body{"email": ada}), post("/v1/password/forgot", body{"email": ada}),

@@ -48,14 +48,14 @@ func TestDevelopmentShowsMails(t *testing.T) {
 		t.Errorf("%v", res.Header)
 	}
 	// A site of somebody else's whose name points to this machine.
-	if res, text := h.devMail("evil.example"); res.StatusCode != 403 || strings.Contains(text, "gatehouse_mt_") {
+	if res, text := h.devMail("evil.example"); res.StatusCode != 421 || strings.Contains(text, "gatehouse_mt_") {
 		t.Errorf("rebinding: %d\n%s", res.StatusCode, text)
 	}
 }
 
 func TestProductionHasNoPageOfMailsAndSaysThatTheyWait(t *testing.T) {
 	h := open(t, dbtest.SQLite(t), "ENVIRONMENT=production", "PUBLIC_URL=https://auth.acme.org", "BCRYPT_COST=12")
-	if res, _ := h.devMail(""); res.StatusCode != 404 {
+	if res, _ := h.devMail("auth.acme.org"); res.StatusCode != 404 {
 		t.Errorf("/dev/mail: %d", res.StatusCode)
 	}
 	if status, text := h.admin("/readyz"); status != 200 || !strings.Contains(text, `"warnings":{"mail":"SMTP_URL is not set; 0 wait"}`) {
@@ -75,7 +75,7 @@ func TestMailsAreDelivered(t *testing.T) {
 			return nil
 		})
 		h := open(t, dbURL, "SMTP_URL="+strings.Replace(s.URL, "p@ss", "p%40ss", 1), "MAIL_FROM=Acme <no-reply@acme.org>")
-		if res, _ := h.devMail(""); res.StatusCode != 404 {
+		if res, _ := h.devMail("auth.acme.org"); res.StatusCode != 404 {
 			t.Errorf("/dev/mail: %d", res.StatusCode)
 		}
 		h.register("ada@example.org")

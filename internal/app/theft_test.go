@@ -221,6 +221,12 @@ func TestUnknownAndWrongAreOneAnswer(t *testing.T) {
 			strip := func(a answer) string {
 				a.header.Del("Date")
 				a.header.Del("X-Request-Id")
+				// Both get a cookie, for an account that may not be there.
+				for i, c := range a.header["Set-Cookie"] {
+					name, rest, _ := strings.Cut(c, "=")
+					value, attributes, _ := strings.Cut(rest, ";")
+					a.header["Set-Cookie"][i] = fmt.Sprint(name, len(value), attributes)
+				}
 				return fmt.Sprint(a.status, a.header, strings.ReplaceAll(a.text, a.str("request_id"), ""))
 			}
 			if strip(a) != strip(b) {

@@ -104,10 +104,3 @@ func (r Rule) state(ok bool, debt int64) State {
 	}
 	return s
 }
-
-// Share is the rule for one of several replicas that count each by itself: at
-// least one.
-func (r Rule) Share(replicas int) Rule {
-	r.Limit = max(1, r.Limit/max(1, replicas))
-	return r
-}

@@ -59,7 +59,8 @@ func Parse(s string) (Server, error) {
 			return Server{}, errors.New("it names a user and no password, or a password and no user")
 		}
 	}
-	return out, out.options(u.RawQuery)
+	err = out.options(u.RawQuery)
+	return out, err
 }
 
 func (s *Server) options(query string) error {
@@ -132,7 +133,11 @@ func (f From) String() string {
 	if f.Name == "" {
 		return f.Address
 	}
-	return f.Name + " <" + f.Address + ">"
+	plain := f.Name + " <" + f.Address + ">"
+	if again, err := ParseFrom(plain); err != nil || again != f {
+		return (&mail.Address{Name: f.Name, Address: f.Address}).String() // quoted
+	}
+	return plain
 }
 
 // Domain is what stands behind the @.

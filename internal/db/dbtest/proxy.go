@@ -59,7 +59,7 @@ func ends(text, tail, piece []byte) bool {
 
 // here reports whether the link is to be cut now.
 func (c *cut) here(l *link, tail, piece []byte, toServer bool) bool {
-	if toServer && ends(c.mark, tail, piece) {
+	if toServer && len(c.mark) > 0 && ends(c.mark, tail, piece) {
 		l.told = c
 	}
 	return c.toServer == toServer && (len(c.mark) == 0 || l.told == c) && ends(c.text, tail, piece)
