@@ -207,7 +207,9 @@ func TestPostgresOutages(t *testing.T) {
 			return dbURL, outage{func() { primary.Stop(syscall.SIGQUIT) }, func() { standby.Exec(`SELECT pg_promote()`) }, 3 * time.Second, []string{"unreachable", "read_only"}, 3 * time.Second}
 		},
 		"out of connections": func(t *testing.T) (string, outage) {
-			s := dbtest.NewServer(t, "max_connections=12", "superuser_reserved_connections=2")
+			// Who is refused holds a place until then: the superuser's are many more than
+			// the server's pool.
+			s := dbtest.NewServer(t, "max_connections=30", "superuser_reserved_connections=20")
 			s.Exec(`CREATE ROLE app LOGIN`)
 			s.Exec(`CREATE DATABASE app OWNER app`)
 			dbURL := strings.Replace(s.URL("app"), "gatehouse@", "app@", 1)
