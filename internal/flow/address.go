@@ -169,16 +169,7 @@ func (f *Addresses) back(tx *db.Tx, t ticket.Ticket, from event.Origin) error {
 	if err != nil {
 		return err
 	}
-	if err := ticket.Consume(tx, t, now); err != nil {
-		return err
-	}
-	if err := f.endSessions(tx, h.ID, "", "email_undone", from); err != nil {
-		return err
-	}
-	if err := forgetBrowsers(tx, h.ID); err != nil {
-		return err
-	}
-	if err := ticket.Void(tx, h.ID); err != nil {
+	if err := f.expel(tx, t, "email_undone", now, from); err != nil {
 		return err
 	}
 	f.Guard.Events.Append(tx, event.Event{

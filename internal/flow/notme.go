@@ -48,16 +48,7 @@ func (f *NotMe) do(ctx context.Context, token string, from event.Origin) error {
 		if err != nil {
 			return err
 		}
-		if err := ticket.Consume(tx, t, now); err != nil {
-			return err
-		}
-		if err := f.endSessions(tx, t.Account, "", "not_me", from); err != nil {
-			return err
-		}
-		if err := forgetBrowsers(tx, t.Account); err != nil {
-			return err
-		}
-		if err := ticket.Void(tx, t.Account); err != nil {
+		if err := f.expel(tx, t, "not_me", now, from); err != nil {
 			return err
 		}
 		f.Guard.Events.Append(tx, event.Event{
@@ -65,4 +56,19 @@ func (f *NotMe) do(ctx context.Context, token string, from event.Origin) error {
 		})
 		return nil
 	})
+}
+
+// expel uses the ticket up and ends all that anybody has of the account: sessions,
+// known browsers, and links that wait in mailboxes.
+func (l *Letters) expel(tx *db.Tx, t ticket.Ticket, why string, now time.Time, from event.Origin) error {
+	if err := ticket.Consume(tx, t, now); err != nil {
+		return err
+	}
+	if err := l.endSessions(tx, t.Account, "", why, from); err != nil {
+		return err
+	}
+	if err := forgetBrowsers(tx, t.Account); err != nil {
+		return err
+	}
+	return ticket.Void(tx, t.Account)
 }
