@@ -209,6 +209,7 @@ func TestPostgresOutages(t *testing.T) {
 		"out of connections": func(t *testing.T) (string, outage) {
 			// Who is refused holds a place until then: the superuser's are many more than
 			// the server's pool.
+			const places = 10
 			s := dbtest.NewServer(t, "max_connections=30", "superuser_reserved_connections=20")
 			s.Exec(`CREATE ROLE app LOGIN`)
 			s.Exec(`CREATE DATABASE app OWNER app`)
@@ -218,13 +219,19 @@ func TestPostgresOutages(t *testing.T) {
 				func() {
 					s.Exec(`ALTER DATABASE app CONNECTION LIMIT 0`)
 					s.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'app'`)
-					taken = takeAll(t, strings.Replace(s.URL("postgres"), "gatehouse@", "app@", 1))
+					for began := time.Now(); len(taken) < places; {
+						if time.Since(began) > time.Minute {
+							t.Fatalf("%d of %d places taken after a minute", len(taken), places)
+						}
+						taken = append(taken, takeAll(t, strings.Replace(s.URL("postgres"), "gatehouse@", "app@", 1))...)
+					}
 					s.Exec(`ALTER DATABASE app CONNECTION LIMIT -1`)
 				},
 				func() {
 					for _, c := range taken {
 						_ = c.Close(context.Background())
 					}
+					taken = nil
 				}, 3 * time.Second, []string{"no_connection"}, 3 * time.Second,
 			}
 		},
