@@ -48,10 +48,11 @@ type Server struct {
 	setup       *flow.Setup
 	public      listener
 	admin       listener
-	redirect    *listener        // plain HTTP beside TLS, if there is any
-	certificate *web.Certificate // nil without TLS
-	broken      chan error       // what ended a listener
-	draining    chan struct{}    // closed when it takes no more work
+	redirect    *listener   // plain HTTP beside TLS, if there is any
+	certificate certificate // nil without TLS
+	now         func() time.Time
+	broken      chan error    // what ended a listener
+	draining    chan struct{} // closed when it takes no more work
 
 	background context.CancelFunc
 	jobs       *job.Runner
@@ -78,7 +79,7 @@ func Start(ctx context.Context, c *config.Config, o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{log: o.Log, draining: make(chan struct{})}
+	s := &Server{log: o.Log, now: o.Now, draining: make(chan struct{})}
 	if err := s.listen(ctx, c); err != nil {
 		return nil, err
 	}
@@ -129,7 +130,7 @@ func (s *Server) abandon() error {
 }
 
 func (s *Server) start(ctx context.Context, o Options) error {
-	err := s.openTLS(o)
+	err := s.openCertificateFile(o)
 	if err != nil {
 		return err
 	}
@@ -140,6 +141,10 @@ func (s *Server) start(ctx context.Context, o Options) error {
 		return err
 	}
 	ring, err := s.openKeys(ctx, o)
+	if err != nil {
+		return err
+	}
+	authority, err := s.openACME(ctx, ring, o)
 	if err != nil {
 		return err
 	}
@@ -169,9 +174,11 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	}
 	jobs = append(jobs, watching...)
 	jobs = append(jobs, s.mail.jobs(o.Now)...)
+	jobs = append(jobs, renewCertificate(authority)...)
 	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, jobs...)
 	s.sealing.observe(registry)
 	s.observe(registry, o)
+	s.observeCertificate(registry)
 	if err := s.adoptKeys(ctx, p.keys); err != nil {
 		return err
 	}
@@ -183,7 +190,7 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	s.public.http = web.NewServer("", s.publicHandler(p, metrics, o), s.log)
 	s.admin.http = web.NewServer("", s.adminHandler(registry, o), s.log)
 	if s.redirect != nil {
-		s.redirect.http = web.NewServer("", s.redirectHandler(o), s.log)
+		s.redirect.http = web.NewServer("", challenges(authority, s.redirectHandler(o)), s.log)
 	}
 	s.serve(o)
 	return nil
