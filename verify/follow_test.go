@@ -106,12 +106,12 @@ func TestJWT5_AnUnknownKindEndsAll(t *testing.T) {
 	becomes(t, v, token, nil)
 }
 
-// TestJWT5_WhoCanNotKnowSaysSo: after the staleness it is 503, and never 401; a
-// token that is known to be revoked stays so.
+// TestJWT5_WhoCanNotKnowSaysSo: it is 503, and never 401; a token that is known to
+// be revoked stays so. An application that asked for it goes on.
 func TestJWT5_WhoCanNotKnowSaysSo(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
-	strict := i.verifier(verify.WithClient("app", "secret"), verify.WithStaleness(3*time.Second))
+	strict := i.verifier(verify.WithClient("app", "secret"))
 	goesOn := i.verifier(verify.WithClient("app", "secret"), verify.WithStaleness(time.Hour))
 	alive, dead := i.token(nil), i.token(map[string]any{"sid": "dead"})
 	i.revoke(map[string]any{"kind": "session", "id": "dead"})
@@ -133,6 +133,47 @@ func TestJWT5_WrongCredentialsAreNoFreedom(t *testing.T) {
 	i := newIssuer(t)
 	v := i.verifier(verify.WithClient("app", "wrong"))
 	if _, err := v.Verify(t.Context(), i.token(nil)); !errors.Is(err, verify.ErrUnavailable) || !strings.Contains(err.Error(), "revoked") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestJWT5_ASilentNetworkIsNoFreedom: no error comes, and no answer. What is taken
+// for good began within a second of the last answer.
+func TestJWT5_ASilentNetworkIsNoFreedom(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	strict := i.verifier(verify.WithClient("app", "secret"))
+	goesOn := i.verifier(verify.WithClient("app", "secret"), verify.WithStaleness(time.Hour))
+	token := i.token(nil)
+	becomes(t, strict, token, nil)
+	becomes(t, goesOn, token, nil)
+	i.silence()
+	silent := time.Now()
+	for refused := 0; refused < 3; {
+		began := time.Now()
+		_, err := strict.Verify(t.Context(), token)
+		switch {
+		case errors.Is(err, verify.ErrUnavailable):
+			refused++
+		case err != nil:
+			t.Fatal(err)
+		case began.Sub(silent) > time.Second:
+			t.Fatalf("taken %v after the last answer", began.Sub(silent))
+		}
+	}
+	if _, err := goesOn.Verify(t.Context(), token); err != nil {
+		t.Errorf("it was to go on: %v", err)
+	}
+}
+
+// TestJWT5_WhatIsOldOnArrivalIsOld: the answer is of a replica that has not asked
+// its database for too long.
+func TestJWT5_WhatIsOldOnArrivalIsOld(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	i.age = 5 * time.Second
+	v := i.verifier(verify.WithClient("app", "secret"))
+	if _, err := v.Verify(t.Context(), i.token(nil)); !errors.Is(err, verify.ErrUnavailable) {
 		t.Errorf("%v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -30,10 +31,12 @@ type issuer struct {
 	keys   []jose.JSONWebKey // private
 	asked  int               // for the keys
 	down   bool
+	silent chan struct{} // closed at the end of the test, if nothing is answered
 	feed   []map[string]any
 	reset  bool
 	cursor int
 	more   chan struct{}
+	age    time.Duration // of what it knows
 }
 
 func newIssuer(t testing.TB) *issuer {
@@ -57,8 +60,11 @@ func newIssuer(t testing.TB) *issuer {
 	mux.HandleFunc("GET /v1/revocations", i.revocations)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		i.mu.Lock()
-		down := i.down
+		down, silent := i.down, i.silent
 		i.mu.Unlock()
+		if silent != nil {
+			<-silent
+		}
 		if down {
 			w.WriteHeader(http.StatusBadGateway)
 			return
@@ -77,21 +83,24 @@ func (i *issuer) revocations(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	from := 0
+	came, from := time.Now(), 0
 	_, _ = fmt.Sscan(r.FormValue("cursor"), &from)
 	i.mu.Lock()
 	more := i.more
-	fresh := i.reset || from == 0 || from < i.cursor
+	news := i.reset || from == 0 || from < i.cursor
 	i.mu.Unlock()
-	if !fresh {
+	if !news {
 		select {
 		case <-more:
-		case <-time.After(time.Second):
+		case <-time.After(waitOf(r)):
 		case <-r.Context().Done():
 		}
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.silent != nil {
+		return
+	}
 	reset := i.reset || from == 0
 	i.reset = false
 	list := []map[string]any{}
@@ -102,9 +111,15 @@ func (i *issuer) revocations(w http.ResponseWriter, r *http.Request) {
 		list = append(list, x)
 	}
 	i.cursor = len(i.feed) + 1
+	fresh := time.Since(came).Milliseconds() - i.age.Milliseconds()
 	_ = json.NewEncoder(w).Encode(map[string]any{
-		"cursor": fmt.Sprint(i.cursor), "reset": reset, "fresh_at": time.Now(), "revocations": list,
+		"cursor": fmt.Sprint(i.cursor), "reset": reset, "fresh_at": time.Now(), "fresh_after_ms": fresh, "revocations": list,
 	})
+}
+
+func waitOf(r *http.Request) time.Duration {
+	seconds, _ := strconv.ParseFloat(r.FormValue("wait"), 64)
+	return time.Duration(seconds * float64(time.Second))
 }
 
 // revoke puts something in the feed.
@@ -124,6 +139,14 @@ func (i *issuer) goDown(down bool) {
 	i.down = down
 	close(i.more)
 	i.more = make(chan struct{})
+}
+
+// silence has no call answered from now on.
+func (i *issuer) silence() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.silent = make(chan struct{})
+	i.Cleanup(func() { close(i.silent) })
 }
 
 func (i *issuer) addKey() jose.JSONWebKey {

@@ -93,8 +93,10 @@ func WithClient(id, secret string) Option {
 }
 
 // WithStaleness sets for how long tokens are taken while Gatehouse can't be asked
-// what has been revoked; after it the answer is [ErrUnavailable]. Without it
-// that is 5 seconds. At least it is 3 seconds.
+// what has been revoked. Without it that is not at all: what is known is never older
+// than a second, a token waits for news for up to a second, and then the answer
+// is [ErrUnavailable]. With it the application survives Gatehouse's being down for
+// so long, at the price that a token that is revoked meanwhile is taken.
 func WithStaleness(limit time.Duration) Option { return func(o *options) { o.stale = limit } }
 
 // WithLeeway has tokens live for longer, for clocks that differ: without it, not
@@ -112,8 +114,6 @@ func WithHTTPClient(c *http.Client) Option { return func(o *options) { o.client 
 func WithLogger(l *slog.Logger) Option { return func(o *options) { o.log = l } }
 
 const (
-	staleAfter  = 5 * time.Second
-	leastStale  = 3 * time.Second
 	askTimeout  = 5 * time.Second
 	longestSkew = time.Minute // by which a clock may be behind the one that issued
 )
@@ -130,7 +130,7 @@ func New(issuer string, option ...Option) (*Verifier, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
-	o := options{Verifier: v, stale: staleAfter}
+	o := options{Verifier: v}
 	for _, f := range option {
 		f(&o)
 	}
@@ -148,8 +148,8 @@ func New(issuer string, option ...Option) (*Verifier, error) {
 	if (o.id == "") != (o.secret == "") {
 		return nil, errors.New("verify: a client has an id and a secret")
 	}
-	if o.stale < leastStale || v.leeway < 0 {
-		return nil, fmt.Errorf("verify: the staleness is %v, at least %v are needed; the leeway is %v", o.stale, leastStale, v.leeway)
+	if o.stale < 0 || v.leeway < 0 {
+		return nil, fmt.Errorf("verify: the staleness is %v, the leeway %v: neither can be negative", o.stale, v.leeway)
 	}
 	v.keys.verifier = v
 	if o.id != "" {

@@ -202,15 +202,15 @@ func TestTheMetadataMustBeTheIssuers(t *testing.T) {
 func TestUnsafeSettingsAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, of := range map[string]func() (*verify.Verifier, error){
-		"http":              func() (*verify.Verifier, error) { return verify.New("http://auth.example.org") },
-		"no URL":            func() (*verify.Verifier, error) { return verify.New("auth.example.org") },
-		"empty":             func() (*verify.Verifier, error) { return verify.New("") },
-		"a query":           func() (*verify.Verifier, error) { return verify.New("https://auth.example.org?a=b") },
-		"a password":        func() (*verify.Verifier, error) { return verify.New("https://a:b@auth.example.org") },
-		"an http address":   func() (*verify.Verifier, error) { return verify.New("x", verify.WithAddress("http://10.0.0.1")) },
-		"no audience":       func() (*verify.Verifier, error) { return verify.New("https://a.example", verify.WithAudience("")) },
-		"half a client":     func() (*verify.Verifier, error) { return verify.New("https://a.example", verify.WithClient("id", "")) },
-		"stale for a blink": func() (*verify.Verifier, error) { return verify.New("https://a.example", verify.WithStaleness(1)) },
+		"http":                        func() (*verify.Verifier, error) { return verify.New("http://auth.example.org") },
+		"no URL":                      func() (*verify.Verifier, error) { return verify.New("auth.example.org") },
+		"empty":                       func() (*verify.Verifier, error) { return verify.New("") },
+		"a query":                     func() (*verify.Verifier, error) { return verify.New("https://auth.example.org?a=b") },
+		"a password":                  func() (*verify.Verifier, error) { return verify.New("https://a:b@auth.example.org") },
+		"an http address":             func() (*verify.Verifier, error) { return verify.New("x", verify.WithAddress("http://10.0.0.1")) },
+		"no audience":                 func() (*verify.Verifier, error) { return verify.New("https://a.example", verify.WithAudience("")) },
+		"half a client":               func() (*verify.Verifier, error) { return verify.New("https://a.example", verify.WithClient("id", "")) },
+		"stale for less than nothing": func() (*verify.Verifier, error) { return verify.New("https://a.example", verify.WithStaleness(-1)) },
 	} {
 		if v, err := of(); err == nil {
 			t.Errorf("%s is taken: %v", name, v)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -64,8 +65,25 @@ func answerRevocation(r token.Revocation) revocationAnswer {
 	return out
 }
 
-// maxWait is how long a request may wait for news.
+// maxWait is how many seconds a request may wait for news.
 const maxWait = 30
+
+// waits are numbers of seconds, to the millisecond.
+var waits = regexp.MustCompile(`^[0-9]{1,2}(\.[0-9]{1,3})?$`)
+
+// parseWait reads how long a request will wait.
+func parseWait(s string) (time.Duration, error) {
+	seconds := 0.0
+	if waits.MatchString(s) {
+		seconds, _ = strconv.ParseFloat(s, 64)
+	} else if s != "" {
+		seconds = -1
+	}
+	if seconds < 0 || seconds > maxWait {
+		return 0, fault.Field("wait", "invalid_wait", "The wait is a number of seconds from 0 to %d, with three decimals at most.", maxWait)
+	}
+	return time.Duration(seconds*1000) * time.Millisecond, nil
+}
 
 // revocations is the feed. There may be millions, so they are written one by one.
 func (a *API) revocations(w http.ResponseWriter, r *http.Request, _ client.Client) error {
@@ -73,19 +91,20 @@ func (a *API) revocations(w http.ResponseWriter, r *http.Request, _ client.Clien
 	if err != nil {
 		return err
 	}
-	wait := 0
-	if s := q.Get("wait"); s != "" {
-		if wait, err = strconv.Atoi(s); err != nil || wait < 0 || wait > maxWait {
-			return fault.Field("wait", "invalid_wait", "The wait is a number of seconds from 0 to %d.", maxWait)
-		}
-	}
-	ctx, cancel := web.Patient(w, r, time.Duration(wait)*time.Second)
-	defer cancel()
-	told, err := a.Follow.Do(ctx, q.Get("cursor"), time.Duration(wait)*time.Second)
+	wait, err := parseWait(q.Get("wait"))
 	if err != nil {
 		return err
 	}
-	head, err := json.Marshal(map[string]any{"cursor": told.Cursor, "reset": told.Everything, "fresh_at": stamp(told.FreshAt)})
+	ctx, cancel := web.Patient(w, r, wait)
+	defer cancel()
+	told, err := a.Follow.Do(ctx, q.Get("cursor"), wait)
+	if err != nil {
+		return err
+	}
+	head, err := json.Marshal(map[string]any{
+		"cursor": told.Cursor, "reset": told.Everything, "fresh_at": stamp(told.FreshAt),
+		"fresh_after_ms": told.FreshAfter.Milliseconds() - 1, // rounded down
+	})
 	if err != nil {
 		return err
 	}

@@ -88,7 +88,7 @@ func TestTheFeedIsForRegisteredApplications(t *testing.T) {
 				h.Errorf("%s: %v", name, a.header)
 			}
 		}
-		for _, wait := range []string{"-1", "31", "1.5", "x", "1e1"} {
+		for _, wait := range []string{"-1", "31", "30.001", "1.2345", ".5", "x", "1e1", "NaN", "+1"} {
 			h.expect(400, "invalid_wait", app.follow("", wait))
 		}
 		// The secret is of one application, and of no use elsewhere.

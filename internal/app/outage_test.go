@@ -81,6 +81,15 @@ func (g *guest) refused(tag string, within time.Duration) {
 func (g *guest) recovers(within time.Duration) {
 	g.Helper()
 	began := time.Now()
+	g.ready(within)
+	g.works()
+	g.Logf("back after %v", time.Since(began).Round(time.Millisecond))
+}
+
+// ready waits until readyz is content: on a busy machine a poll may be late.
+func (g *guest) ready(within time.Duration) {
+	g.Helper()
+	began := time.Now()
 	for {
 		status, text := g.admin("/readyz")
 		if status == 200 {
@@ -91,8 +100,6 @@ func (g *guest) recovers(within time.Duration) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	g.works()
-	g.Logf("back after %v", time.Since(began).Round(time.Millisecond))
 }
 
 // works goes through the flows with the tokens that the guest holds.
@@ -297,9 +304,7 @@ func TestASlowPostgresIsOnlySlow(t *testing.T) {
 	g := open(t, p.URL()).guest("ada@example.org")
 	p.Delay(20 * time.Millisecond)
 	g.works()
-	if status, text := g.admin("/readyz"); status != 200 {
-		t.Errorf("readyz: %d %s", status, text)
-	}
+	g.ready(0)
 }
 
 // TestAFullPostgresStillServesWithWhatThePoolHas leaves the server one

@@ -225,3 +225,22 @@ func TestRATE2_Mails(t *testing.T) {
 		t.Errorf("the headers: %v", a.header)
 	}
 }
+
+// RATE-1: a registered application asks as often as it likes what is for these
+// alone, as long as its secret is right.
+func TestRATE1_RegisteredApplications(t *testing.T) {
+	h := open(t, "sqlite:"+t.TempDir()+"/x.db", "API_RATE_LIMIT_REQUESTS=3", "API_RATE_LIMIT_WINDOW_SECONDS=3600")
+	app := h.application("shop")
+	h.expect(200, "", app.ask("/v1/token/introspect", "x")) // brings it into memory
+	for range 3 {
+		h.expect(200, "", app.ask("/v1/token/introspect", "x"))
+		h.expect(200, "", app.ask("/v1/token/revoke", "x"))
+		h.expect(200, "", app.follow("", "0"))
+	}
+	for range 2 {
+		h.expect(401, "invalid_client", basic("shop", "gatehouse_cs_x").ask("/v1/token/introspect", "x"))
+	}
+	h.expect(429, "rate_limited", basic("shop", "gatehouse_cs_x").ask("/v1/token/introspect", "x"))
+	h.expect(429, "rate_limited", request{method: "GET", path: "/v1/me", header: map[string][]string(app)})
+	h.expect(200, "", app.ask("/v1/token/introspect", "x"))
+}

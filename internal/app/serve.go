@@ -32,6 +32,7 @@ func (s *Server) serve(o Options) {
 			s.log.Warn("What has been revoked can't be read; until it can, each token is looked up in the database.", "error", err.Error())
 		})
 	})
+	s.running.Go(func() { s.followBlocks(ctx) })
 	if s.certificate != nil {
 		s.running.Go(func() { s.certificate.Watch(ctx, o.Now) })
 	}

@@ -64,7 +64,22 @@ func (r *Registry) Authenticate(ctx context.Context, id, shown string, changes u
 	if err != nil {
 		return Client{}, "", err
 	}
-	now := r.now()
+	c, verdict := s.judge(id, shown, r.now())
+	return c, verdict, nil
+}
+
+// Known reports whether what was read last has an application with this secret,
+// however long ago that was. It asks nobody.
+func (r *Registry) Known(id, shown string) bool {
+	s := r.have.Load()
+	if s == nil {
+		return false
+	}
+	_, verdict := s.judge(id, shown, r.now())
+	return verdict == Good || verdict == Old
+}
+
+func (s *snapshot) judge(id, shown string, now time.Time) (Client, Verdict) {
 	k, ok := s.byID[id]
 	current, old := none, none
 	if ok {
@@ -77,13 +92,13 @@ func (r *Registry) Authenticate(ctx context.Context, id, shown string, changes u
 	isCurrent, isOld := subtle.ConstantTimeCompare(sum[:], current), subtle.ConstantTimeCompare(sum[:], old)
 	switch {
 	case !ok:
-		return Client{}, Unknown, nil
+		return Client{}, Unknown
 	case isCurrent == 1:
-		return k.client(now), Good, nil
+		return k.client(now), Good
 	case isOld == 1:
-		return k.client(now), Old, nil
+		return k.client(now), Old
 	}
-	return Client{}, WrongSecret, nil
+	return Client{}, WrongSecret
 }
 
 // current returns what is in memory, or reads it again if that may have changed.

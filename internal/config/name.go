@@ -75,6 +75,11 @@ func known(name string) bool {
 func nearest(name string) (string, int) {
 	best, least, cost := "", 0, 0
 	for _, s := range table {
+		// Each letter that one name is longer by is an edit. Every start looks at all of
+		// the environment, and the tables cost it as much as opening the database.
+		if apart := max(len(name)-len(s.name), len(s.name)-len(name)); best != "" && 2*apart >= cost {
+			continue
+		}
 		d := distance(name, s.name)
 		c := 2 * d
 		if s.field.read == nil {
@@ -94,26 +99,24 @@ func distance(a, b string) int {
 	if len(a) > 100 {
 		return len(a)
 	}
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
+	// The rows of the table for the letters of a before this one, and for this one.
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
+		before, last, row = last, row, before
+		row[0] = i
 		for j := 1; j <= len(b); j++ {
 			change := 1
 			if a[i-1] == b[j-1] {
 				change = 0
 			}
-			d := min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+change)
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+change)
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				d = min(d, rows[i-2][j-2]+1)
+				row[j] = min(row[j], before[j-2]+1)
 			}
-			rows[i][j] = d
 		}
 	}
-	return rows[len(a)][len(b)]
+	return row[len(b)]
 }

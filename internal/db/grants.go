@@ -30,6 +30,7 @@ var grants = []grant{
 	{"alert_delivery", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"alert_silence", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"alert_state", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"block", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"client", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"code_try", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"event", []string{"SELECT", "INSERT"}},

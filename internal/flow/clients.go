@@ -42,6 +42,10 @@ func (f *AuthenticateClient) Do(ctx context.Context, id, secret string, from eve
 	return c, nil
 }
 
+// Known reports whether these are the credentials of an application that stands
+// in memory. It judges nothing: Do does.
+func (f *AuthenticateClient) Known(id, secret string) bool { return f.Clients.Known(id, secret) }
+
 // CreateClient registers an application, and returns its secret.
 func (f *Operator) CreateClient(ctx context.Context, name string, from event.Origin) (c client.Client, shown string, err error) {
 	if name, err = client.ParseName(name); err != nil {

@@ -181,7 +181,10 @@ type Followed struct {
 	// before is to be forgotten.
 	Everything bool
 	// FreshAt is the time up to which it holds all revocations.
-	FreshAt     time.Time
+	FreshAt time.Time
+	// FreshAfter is how long after the question that is, or less; before the
+	// question it is negative. It serves whoever has another clock.
+	FreshAfter  time.Duration
 	Revocations iter.Seq[Revocation]
 }
 
@@ -190,11 +193,11 @@ type Followed struct {
 // the given time at most or until stopping is closed. It returns ErrUnknown
 // as soon as this replica does not know.
 func (r *Revocations) Follow(ctx context.Context, from string, wait time.Duration, stopping <-chan struct{}) (Followed, error) {
+	came := r.now()
 	c, ok := parseCursor(from)
 	if !ok {
-		return r.followAll()
+		return r.followAll(came)
 	}
-	came := r.now()
 	if r.feed.find(c, came).ahead {
 		poll, cancel := context.WithTimeout(ctx, FreshFor)
 		defer cancel()
@@ -209,9 +212,9 @@ func (r *Revocations) Follow(ctx context.Context, from string, wait time.Duratio
 	for last, held := wait <= 0, false; ; {
 		at := r.feed.find(c, came)
 		if at.everything || at.ahead { // still ahead: it is of a database that went back in time
-			return r.followAll()
+			return r.followAll(came)
 		}
-		told, rows, more, err := r.followed(at)
+		told, rows, more, err := r.followed(came, at)
 		// While a transaction is open for long, each replica has rows that the
 		// others' cursors do not tell of. Whoever goes round them is held up a little.
 		if err != nil || last || len(rows) > 0 && (held || !at.foreign) {
@@ -233,33 +236,35 @@ func (r *Revocations) Follow(ctx context.Context, from string, wait time.Duratio
 	}
 }
 
-// fresh returns when what is known here was asked for, or ErrUnknown.
-func (r *Revocations) fresh() (time.Time, error) {
-	if r.Age() > FreshFor {
-		return time.Time{}, ErrUnknown
+// fresh begins what a follower is told whose question came at the given time; it
+// returns ErrUnknown if nobody knows.
+func (r *Revocations) fresh(came time.Time) (Followed, error) {
+	at := r.asked()
+	if r.since(at) > FreshFor {
+		return Followed{}, ErrUnknown
 	}
-	r.freshness.mu.Lock()
-	defer r.freshness.mu.Unlock()
-	return r.freshness.askedAt, nil
+	return Followed{FreshAt: at, FreshAfter: min(at.Sub(came), at.Round(0).Sub(came.Round(0)))}, nil
 }
 
 // followed returns what there is from a place on.
-func (r *Revocations) followed(p place) (Followed, []Revocation, <-chan struct{}, error) {
-	at, err := r.fresh()
+func (r *Revocations) followed(came time.Time, p place) (Followed, []Revocation, <-chan struct{}, error) {
+	told, err := r.fresh(came)
 	if err != nil {
-		return Followed{}, nil, nil, err
+		return told, nil, nil, err
 	}
-	end := r.feed.end(r.now()) // first: what comes meanwhile is told twice
+	told.Cursor = r.feed.end(r.now()).String() // first: what comes meanwhile is told twice
 	rows, more := r.feed.after(p.number, p.tx)
-	return Followed{Cursor: end.String(), FreshAt: at, Revocations: slices.Values(rows)}, rows, more, nil
+	told.Revocations = slices.Values(rows)
+	return told, rows, more, nil
 }
 
-func (r *Revocations) followAll() (Followed, error) {
-	at, err := r.fresh()
+func (r *Revocations) followAll(came time.Time) (Followed, error) {
+	told, err := r.fresh(came)
 	if err != nil {
-		return Followed{}, err
+		return told, err
 	}
-	return Followed{Cursor: r.feed.end(r.now()).String(), Everything: true, FreshAt: at, Revocations: r.all}, nil
+	told.Cursor, told.Everything, told.Revocations = r.feed.end(r.now()).String(), true, r.all
+	return told, nil
 }
 
 // all hands out what this replica remembers.

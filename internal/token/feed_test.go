@@ -214,6 +214,9 @@ func TestACursorThatCantBeContinuedGetsEverything(t *testing.T) {
 		"beyond":   cursor{good.name, good.number + 9, 0, good.at}.String(),
 		"nonsense": "nonsense", "long": strings.Repeat("9", 1000), "parts": "a.b.c.d.e", "negative": "a.-1.0.0",
 	} {
+		if err := r.Await(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		if told, err := r.Follow(t.Context(), c, time.Minute, nil); err != nil || !told.Everything {
 			t.Errorf("%s: %v %v", name, told.Everything, err)
 		}
@@ -225,6 +228,9 @@ func TestACursorThatCantBeContinuedGetsEverything(t *testing.T) {
 	r.feed.take(rows, good.mark, good.mark, false)
 	for _, name := range []string{good.name, "another"} {
 		c := cursor{name, good.number, good.mark, good.at}
+		if err := r.Await(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		if told, err := r.Follow(t.Context(), c.String(), 0, nil); err != nil || !told.Everything {
 			t.Errorf("after more than is kept: %v %v", told.Everything, err)
 		}

@@ -201,10 +201,16 @@ func (r *Revocations) reloadDue() bool {
 // or the wall clock, whichever says more: a machine that was suspended has only
 // one of them right. It is endless before the first poll, and when the clock was
 // set back since.
-func (r *Revocations) Age() time.Duration {
+func (r *Revocations) Age() time.Duration { return r.since(r.asked()) }
+
+// asked returns when the last good poll was asked for.
+func (r *Revocations) asked() time.Time {
 	r.freshness.mu.Lock()
-	asked := r.freshness.askedAt
-	r.freshness.mu.Unlock()
+	defer r.freshness.mu.Unlock()
+	return r.freshness.askedAt
+}
+
+func (r *Revocations) since(asked time.Time) time.Duration {
 	now := r.now()
 	wall := now.Round(0).Sub(asked.Round(0))
 	if asked.IsZero() || wall < 0 {
@@ -217,14 +223,17 @@ func (r *Revocations) Age() time.Duration {
 // that has, and ErrUnknown if that can't be told. While the memory is fresh it
 // asks nobody; otherwise it asks the database.
 func (r *Revocations) Check(ctx context.Context, c *Claims) error {
-	age := r.Age()
+	// What is looked at was known at the time asked for, and is old by the time of
+	// the look's end: the process may have been suspended in between.
+	asked := r.asked()
 	if r.dead(c) {
 		return errRevoked
 	}
+	age := r.since(asked)
 	if age <= FreshFor {
 		return nil
 	}
-	err := r.ask(ctx, c)
+	err := r.askQuickly(ctx, c)
 	if err != nil && fault.KindOf(err) != fault.Unauthenticated {
 		if age <= r.stale {
 			return nil
@@ -235,6 +244,16 @@ func (r *Revocations) Check(ctx context.Context, c *Claims) error {
 }
 
 var errRevoked = ErrInvalid.Because(errors.New("it has been revoked"))
+
+// askQuickly asks again as long as an answer is too old when it comes.
+func (r *Revocations) askQuickly(ctx context.Context, c *Claims) error {
+	for {
+		began := r.now()
+		if err := r.ask(ctx, c); err != nil || r.since(began) <= FreshFor {
+			return err
+		}
+	}
+}
 
 // ask looks one token up in the database.
 func (r *Revocations) ask(ctx context.Context, c *Claims) error {
