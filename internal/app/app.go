@@ -63,6 +63,7 @@ type Server struct {
 	revoked    *token.Revocations
 	blocks     *block.List
 	ring       *keyring.Ring
+	counting   *counting
 	running    sync.WaitGroup // background work
 
 	closeBreaches func() error
@@ -125,6 +126,9 @@ func (s *Server) abandon() error {
 	if s.closeBreaches != nil {
 		err = errors.Join(err, s.closeBreaches())
 	}
+	if s.counting != nil {
+		err = errors.Join(err, s.counting.close())
+	}
 	if s.db != nil {
 		err = errors.Join(err, s.db.Close())
 	}
@@ -157,6 +161,9 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	if s.mail, err = s.newMailing(ring, o.Now); err != nil {
 		return err
 	}
+	if s.counting, err = s.newCounting(ctx, o.Now); err != nil {
+		return err
+	}
 	p, err := s.parts(o, ring, registry)
 	if err != nil {
 		return err
@@ -165,7 +172,7 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	if s.sealing, err = s.newSealing(p.events, o.Now); err != nil {
 		return err
 	}
-	jobs := append(s.sealing.jobs(), forgetSessions(s.db, o.Now), forgetRevocations(s.db, o.Now), forgetGuesses(s.db, o.Now), forgetDevices(s.db, o.Now), forgetTickets(s.db, o.Now), rotateKeys(p.keys))
+	jobs := append(s.sealing.jobs(), forgetSessions(s.db, o.Now), forgetRevocations(s.db, o.Now), forgetGuesses(s.db, o.Now), forgetDevices(s.db, o.Now), forgetTickets(s.db, o.Now), forgetReplicas(s.db, o.Now), rotateKeys(p.keys))
 	watching, err := s.alerts(p.events, registry, o.Now, s.log)
 	if err != nil {
 		return err
@@ -175,6 +182,7 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	jobs = append(jobs, endBlocks(s.db, o.Now)...)
 	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, jobs...)
 	s.sealing.observe(registry)
+	s.counting.observe(registry)
 	s.observe(registry, o)
 	if err := s.adoptKeys(ctx, p.keys); err != nil {
 		return err

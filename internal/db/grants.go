@@ -48,6 +48,7 @@ var grants = []grant{
 	{"job", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"known_device", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"outbox", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"replica", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"revocation", []string{"SELECT", "INSERT", "DELETE"}},
 	{"ring_key", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"ring_wrap", []string{"SELECT", "INSERT", "DELETE"}},
