@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-auth/gatehouse/internal/alert"
 	"github.com/gatehouse-auth/gatehouse/internal/api"
 	"github.com/gatehouse-auth/gatehouse/internal/block"
 	"github.com/gatehouse-auth/gatehouse/internal/client"
@@ -269,6 +270,8 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		ForwardAuth:  &flow.ForwardAuth{DB: s.db, Authenticate: authenticate, Count: count, Now: o.Now},
 		Administrate: &flow.Administrate{Tally: tally, Count: count, Now: o.Now},
 		Blocks:       &flow.Blocks{DB: s.db, Events: events, Proxy: s.proxies().Overlaps, Count: count, Now: o.Now},
+		Audit:        &flow.Audit{DB: s.db, Events: events, Count: count},
+		Alerts:       &alert.Desk{DB: s.db, Events: events, Now: o.Now},
 		Discovery:    api.Discovery{Issuer: c.JWTIssuer, PublicURL: c.PublicURL},
 		Profile:      &flow.Profile{DB: s.db, Events: events, Count: count, Now: o.Now},
 		Tokens:       issuer,
