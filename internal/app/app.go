@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-auth/gatehouse/internal/alert"
 	"github.com/gatehouse-auth/gatehouse/internal/api"
 	"github.com/gatehouse-auth/gatehouse/internal/block"
 	"github.com/gatehouse-auth/gatehouse/internal/client"
@@ -49,10 +50,11 @@ type Server struct {
 	setup       *flow.Setup
 	public      listener
 	admin       listener
-	redirect    *listener        // plain HTTP beside TLS, if there is any
-	certificate *web.Certificate // nil without TLS
-	broken      chan error       // what ended a listener
-	draining    chan struct{}    // closed when it takes no more work
+	redirect    *listener   // plain HTTP beside TLS, if there is any
+	certificate certificate // nil without TLS
+	now         func() time.Time
+	broken      chan error    // what ended a listener
+	draining    chan struct{} // closed when it takes no more work
 
 	background context.CancelFunc
 	jobs       *job.Runner
@@ -62,6 +64,7 @@ type Server struct {
 	revoked    *token.Revocations
 	blocks     *block.List
 	ring       *keyring.Ring
+	counting   *counting
 	running    sync.WaitGroup // background work
 
 	closeBreaches func() error
@@ -80,7 +83,7 @@ func Start(ctx context.Context, c *config.Config, o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{log: o.Log, draining: make(chan struct{})}
+	s := &Server{log: o.Log, now: o.Now, draining: make(chan struct{})}
 	if err := s.listen(ctx, c); err != nil {
 		return nil, err
 	}
@@ -124,6 +127,9 @@ func (s *Server) abandon() error {
 	if s.closeBreaches != nil {
 		err = errors.Join(err, s.closeBreaches())
 	}
+	if s.counting != nil {
+		err = errors.Join(err, s.counting.close())
+	}
 	if s.db != nil {
 		err = errors.Join(err, s.db.Close())
 	}
@@ -131,7 +137,7 @@ func (s *Server) abandon() error {
 }
 
 func (s *Server) start(ctx context.Context, o Options) error {
-	err := s.openTLS(o)
+	err := s.openCertificateFile(o)
 	if err != nil {
 		return err
 	}
@@ -142,6 +148,10 @@ func (s *Server) start(ctx context.Context, o Options) error {
 		return err
 	}
 	ring, err := s.openKeys(ctx, o)
+	if err != nil {
+		return err
+	}
+	authority, err := s.openACME(ctx, ring, o)
 	if err != nil {
 		return err
 	}
@@ -156,6 +166,9 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	if s.mail, err = s.newMailing(ring, o.Now); err != nil {
 		return err
 	}
+	if s.counting, err = s.newCounting(ctx, o.Now); err != nil {
+		return err
+	}
 	p, err := s.parts(o, ring, registry)
 	if err != nil {
 		return err
@@ -164,17 +177,20 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	if s.sealing, err = s.newSealing(p.events, o.Now); err != nil {
 		return err
 	}
-	jobs := append(s.sealing.jobs(), forgetSessions(s.db, o.Now), forgetRevocations(s.db, o.Now), forgetGuesses(s.db, o.Now), forgetDevices(s.db, o.Now), forgetTickets(s.db, o.Now), rotateKeys(p.keys))
+	jobs := append(s.sealing.jobs(), forgetSessions(s.db, o.Now), forgetRevocations(s.db, o.Now), forgetGuesses(s.db, o.Now), forgetDevices(s.db, o.Now), forgetTickets(s.db, o.Now), forgetReplicas(s.db, o.Now), rotateKeys(p.keys))
 	watching, err := s.alerts(p.events, registry, o.Now, s.log)
 	if err != nil {
 		return err
 	}
 	jobs = append(jobs, watching...)
 	jobs = append(jobs, s.mail.jobs(o.Now)...)
+	jobs = append(jobs, renewCertificate(authority)...)
 	jobs = append(jobs, endBlocks(s.db, o.Now)...)
 	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, jobs...)
 	s.sealing.observe(registry)
+	s.counting.observe(registry)
 	s.observe(registry, o)
+	s.observeCertificate(registry)
 	if err := s.adoptKeys(ctx, p.keys); err != nil {
 		return err
 	}
@@ -187,7 +203,7 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	s.public.http = web.NewServer("", s.publicHandler(p, metrics, blocked, o), s.log)
 	s.admin.http = web.NewServer("", s.adminHandler(registry, o), s.log)
 	if s.redirect != nil {
-		s.redirect.http = web.NewServer("", s.redirectHandler(blocked, o), s.log)
+		s.redirect.http = web.NewServer("", challenges(authority, s.redirectHandler(blocked, o)), s.log)
 	}
 	s.serve(o)
 	return nil
@@ -254,6 +270,8 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		ForwardAuth:  &flow.ForwardAuth{DB: s.db, Authenticate: authenticate, Count: count, Now: o.Now},
 		Administrate: &flow.Administrate{Tally: tally, Count: count, Now: o.Now},
 		Blocks:       &flow.Blocks{DB: s.db, Events: events, Proxy: s.proxies().Overlaps, Count: count, Now: o.Now},
+		Audit:        &flow.Audit{DB: s.db, Events: events, Count: count},
+		Alerts:       &alert.Desk{DB: s.db, Events: events, Now: o.Now},
 		Discovery:    api.Discovery{Issuer: c.JWTIssuer, PublicURL: c.PublicURL},
 		Profile:      &flow.Profile{DB: s.db, Events: events, Count: count, Now: o.Now},
 		Tokens:       issuer,

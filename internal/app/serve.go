@@ -21,6 +21,7 @@ func (s *Server) serve(o Options) {
 	s.background = cancel
 	s.running.Go(func() { s.jobs.Run(ctx) })
 	s.running.Go(func() { s.mail.run(ctx) })
+	s.counting.run(ctx, s)
 	s.running.Go(func() {
 		s.tally.Run(ctx, func(err error) {
 			s.log.Warn("Events that were counted could not be written; they are kept for the next minute.", "error", err.Error())
@@ -33,7 +34,7 @@ func (s *Server) serve(o Options) {
 	})
 	s.running.Go(func() { s.followBlocks(ctx) })
 	if s.certificate != nil {
-		s.running.Go(func() { s.certificate.Watch(ctx, o.Now) })
+		s.running.Go(func() { s.certificate.Watch(ctx) })
 	}
 	s.broken = make(chan error, len(s.listeners()))
 	for _, l := range s.listeners() {
@@ -69,7 +70,7 @@ func (s *Server) Stop() error {
 	s.running.Wait()
 	s.hasher.Close()
 	s.closeAlerts()
-	return errors.Join(err, notClosed(s.admin.http.Close()), s.sealing.close(), s.closeBreaches(), s.db.Close())
+	return errors.Join(err, notClosed(s.admin.http.Close()), s.sealing.close(), s.closeBreaches(), s.counting.close(), s.db.Close())
 }
 
 func notClosed(err error) error {

@@ -114,6 +114,10 @@ type Config struct {
 	// TLSCertFile and TLSKeyFile are the certificate of the public listener: both
 	// or none.
 	TLSCertFile, TLSKeyFile string
+	// ACMEDomains are the names of the certificate that is ordered by ACME, in lower
+	// case, none for no such; ACMEDirectory is the authority's.
+	ACMEDomains   []string
+	ACMEDirectory string
 	// TLSRedirectAddr is where plain HTTP is answered beside TLS; empty for nowhere.
 	TLSRedirectAddr string
 	// ConnectionsPerAddress is how many one address may hold; 0 for any number.
@@ -150,6 +154,9 @@ type Config struct {
 	// RevocationStale is for how long tokens are taken as not revoked when the
 	// database can't be asked: 0 to 900 seconds.
 	RevocationStale time.Duration
+
+	// Redis holds the counts of the rate limits; without a URL they are in memory.
+	Redis Redis
 
 	// JWTSecretKey is the root of every derived key. It is empty only in
 	// development: then one is made at the first start and kept in

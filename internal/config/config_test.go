@@ -101,7 +101,7 @@ func TestDefaults(t *testing.T) {
 		MigrateDatabase: Database{SQLite, "./data/gatehouse.db", "sqlite:./data/gatehouse.db"},
 
 		DatabaseMaxConns: 8, Migrate: MigrateAuto,
-		JWTAlgorithm: "ES256", JWTKeyRotation: 90 * day, JWTIssuer: "http://127.0.0.1:8000", JWTAudience: "http://127.0.0.1:8000",
+		JWTAlgorithm: "ES256", JWTKeyRotation: 90 * day, ACMEDirectory: letsEncrypt, JWTIssuer: "http://127.0.0.1:8000", JWTAudience: "http://127.0.0.1:8000",
 		AccessTokenLife: 15 * time.Minute, RefreshTokenLife: 7 * 24 * time.Hour, SessionMaxLife: 30 * 24 * time.Hour,
 		RefreshReuseGrace: 10 * time.Second, RefreshRetry: 24 * time.Hour,
 		SessionsPerAccount: 50, CookieHTTPOnly: true, CookieSameSite: SameSiteStrict,
@@ -135,7 +135,9 @@ func TestEverySettingIsRead(t *testing.T) {
 		"PUBLIC_URL=HTTPS://Auth.ACME.org:443/", "CORS_ORIGINS= https://App.acme.org:443 ,https://acme.org:8443",
 		"TRUSTED_PROXIES=10.0.0.5 , 192.168.7.9/24,Cloudflare,::ffff:10.0.0.5,fd00::/8", "DATABASE_URL=postgresql://gate:"+goodPassword+"@db.acme.org/gate",
 		"DATABASE_MAX_CONNS=20", "MIGRATE=OFF", "MIGRATE_DATABASE_URL=postgres://owner:"+goodPassword+"@db.acme.org/gate?sslmode=verify-full",
-		"REVOCATION_STALE_SECONDS=900", "JWT_SECRET_KEY="+goodKey, "JWT_SECRET_KEY_PREVIOUS=the one before", "JWT_ALGORITHM=eddsa", "JWT_KEY_ROTATION_DAYS=365", "JWT_ISSUER=https://iss.acme.org", "JWT_AUDIENCE=urn:acme:api",
+		"REVOCATION_STALE_SECONDS=900",
+		"REDIS_URL=rediss://gate:p%40ss@[fd00::7]:26380/3?master_name=mymaster&addr=s2&addr=10.0.0.9:7&sentinel_username=s&sentinel_password=p%2Fw&ca=/etc/ca.pem&cert=/etc/c.pem&key=/etc/k.pem",
+		"JWT_SECRET_KEY="+goodKey, "JWT_SECRET_KEY_PREVIOUS=the one before", "JWT_ALGORITHM=eddsa", "JWT_KEY_ROTATION_DAYS=365", "JWT_ISSUER=https://iss.acme.org", "JWT_AUDIENCE=urn:acme:api",
 		"ACCESS_TOKEN_EXPIRE_MINUTES=30", "REFRESH_TOKEN_EXPIRE_DAYS=90", "SESSION_MAX_DAYS=90",
 		"REFRESH_REUSE_GRACE_SECONDS=0", "REFRESH_RETRY_HOURS=72",
 		"SESSIONS_PER_ACCOUNT=1000", "SESSION_COOKIE_SECURE=true", "SESSION_COOKIE_HTTPONLY=TRUE", "SESSION_COOKIE_SAMESITE=Lax", "PASSWORD_MIN_LENGTH=8", "PASSWORD_HASH=Argon2id",
@@ -153,12 +155,17 @@ func TestEverySettingIsRead(t *testing.T) {
 	)
 	want := &Config{
 		Environment: Production, LogLevel: slog.LevelWarn, ListenAddr: "[::1]:8000", AdminListenAddr: "localhost:0", AdminPprof: true,
-		TLSCertFile: "/etc/tls/cert.pem", TLSKeyFile: "/etc/tls/key.pem", TLSRedirectAddr: ":80", ConnectionsPerAddress: 9,
+		TLSCertFile: "/etc/tls/cert.pem", TLSKeyFile: "/etc/tls/key.pem", ACMEDirectory: letsEncrypt, TLSRedirectAddr: ":80", ConnectionsPerAddress: 9,
 		PublicURL: "https://auth.acme.org", CORSOrigins: []string{"https://app.acme.org", "https://acme.org:8443"},
 		TrustedProxies: networks("10.0.0.5/32", "192.168.7.0/24", "fd00::/8"), CloudflareProxies: true,
 		Database:         Database{Kind: PostgreSQL, URL: "postgresql://gate:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
 		MigrateDatabase:  Database{Kind: PostgreSQL, URL: "postgres://owner:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
 		DatabaseMaxConns: 20, Migrate: MigrateOff, RevocationStale: 15 * time.Minute,
+		Redis: Redis{
+			URL:   "rediss://gate:p%40ss@[fd00::7]:26380/3?master_name=mymaster&addr=s2&addr=10.0.0.9:7&sentinel_username=s&sentinel_password=p%2Fw&ca=/etc/ca.pem&cert=/etc/c.pem&key=/etc/k.pem",
+			Addrs: []string{"[fd00::7]:26380", "s2:26379", "10.0.0.9:7"}, Master: "mymaster", Username: "gate", Password: "p@ss", SentinelUsername: "s", SentinelPassword: "p/w",
+			Number: 3, TLS: true, CAFile: "/etc/ca.pem", ClientCert: "/etc/c.pem", ClientKey: "/etc/k.pem",
+		},
 		JWTSecretKey: goodKey, JWTSecretKeyPrevious: "the one before", JWTAlgorithm: "EdDSA", JWTKeyRotation: 365 * day, JWTIssuer: "https://iss.acme.org", JWTAudience: "urn:acme:api",
 		AccessTokenLife: 30 * time.Minute, RefreshTokenLife: 90 * day, SessionMaxLife: 90 * day,
 		RefreshRetry: 72 * time.Hour, SessionsPerAccount: 1000, CookieSecure: true, CookieHTTPOnly: true, CookieSameSite: SameSiteLax, PasswordMinLength: 8, PasswordHash: "argon2id", BcryptCost: 16,
@@ -181,9 +188,18 @@ func TestEverySettingIsRead(t *testing.T) {
 		t.Errorf("data folder with PostgreSQL: %q", got.DataDir())
 	}
 	for _, row := range got.Report() {
-		if row.Source != FromEnvironment {
+		if row.Source != FromEnvironment && !strings.HasPrefix(row.Name, "TLS_ACME_") { // which exclude TLS_CERT_FILE
 			t.Errorf("%s: source %q", row.Name, row.Source)
 		}
+	}
+}
+
+// NET-1: what orders the certificate is one of two ways, so it is read by itself.
+func TestNET1_ACMEIsRead(t *testing.T) {
+	const directory = "https://ca.acme.org:9000/acme/directory?ca=/etc/ca.pem"
+	c := mustLoad(t, production("TLS_ACME_DOMAINS= Auth.ACME.org ,www.acme.org", "TLS_ACME_DIRECTORY="+directory, "LISTEN_ADDR=:443", "TLS_REDIRECT_ADDR=:80")...)
+	if !slices.Equal(c.ACMEDomains, []string{"auth.acme.org", "www.acme.org"}) || c.ACMEDirectory != directory || !c.OwnTLS() {
+		t.Errorf("%q from %q", c.ACMEDomains, c.ACMEDirectory)
 	}
 }
 

@@ -25,6 +25,8 @@ type grant struct {
 // serving role and no more, by the owner's default privileges.
 var grants = []grant{
 	{"account", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"acme_secret", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"acme_try", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"alert", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"alert_canary", []string{"SELECT", "INSERT", "DELETE"}},
 	{"alert_delivery", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
@@ -48,6 +50,7 @@ var grants = []grant{
 	{"job", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"known_device", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"outbox", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"replica", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"revocation", []string{"SELECT", "INSERT", "DELETE"}},
 	{"ring_key", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"ring_wrap", []string{"SELECT", "INSERT", "DELETE"}},
