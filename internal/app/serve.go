@@ -68,6 +68,7 @@ func (s *Server) Stop() error {
 	s.running.Wait()
 	s.hasher.Close()
 	s.closeAlerts()
+	s.closeTraces()
 	return errors.Join(err, notClosed(s.admin.http.Close()), s.sealing.close(), s.closeBreaches(), s.db.Close())
 }
 
