@@ -41,6 +41,7 @@ type commands struct {
 	Key     keyCommand     `cmd:"" help:"List, rotate and revoke the keys of the installation."`
 	Client  clientCommand  `cmd:"" help:"Register applications, list them, rotate their secrets and delete them."`
 	Events  eventsCommand  `cmd:"" help:"List, follow, verify and export the log of security events."`
+	Block   blockCommand   `cmd:"" help:"Refuse the requests of networks, list them, and end that."`
 	Mail    mailCommand    `cmd:"" help:"List the mails that wait or were given up, send them again, and try the mail server."`
 	Alert   alertCommand   `cmd:"" help:"List, test and silence alerts."`
 	Breach  breachCommand  `cmd:"" help:"Build the filter of breached passwords, and ask it."`

@@ -28,6 +28,7 @@ type userCommand struct {
 	Repepper userRepepper `cmd:"" help:"Seal all password hashes under the pepper in force."`
 	Unlock   userUnlock   `cmd:"" help:"Forget the wrong passwords that were tried at an account."`
 	Canary   userCanary   `cmd:"" help:"Make an account a trap: whatever touches it raises an alert."`
+	Reset    userReset    `cmd:"" help:"Make an account's owner set a new password, and sign everybody out."`
 	Roles    userRoles    `cmd:"" help:"Show or set an account's roles."`
 }
 

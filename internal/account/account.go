@@ -32,8 +32,9 @@ type Credentials struct {
 	Hash     string
 	Verified bool
 	Disabled bool
-	// PasswordAt is when the password was set.
-	PasswordAt time.Time
+	// PasswordAt is when the password was set, and SignedInAt when somebody signed in,
+	// zero before the first time.
+	PasswordAt, SignedInAt time.Time
 	// MustReset says that the owner has told that somebody else was there: nobody
 	// signs in before the password was reset.
 	MustReset bool
@@ -77,15 +78,16 @@ func ByAddress(tx *db.Tx, a Address) (Credentials, error) {
 	var (
 		c                  Credentials
 		verified, disabled *int64
-		reset              *int64
+		reset, signedIn    *int64
 		since              int64
 	)
-	err := tx.QueryRow(`SELECT id, hash, verified_at, disabled_at, reset_at, COALESCE(password_at, created_at) FROM account WHERE email_key = $1`, a.Key).
-		Scan(&c.ID, &c.Hash, &verified, &disabled, &reset, &since)
+	err := tx.QueryRow(`SELECT id, hash, verified_at, disabled_at, reset_at, COALESCE(password_at, created_at), signed_in_at FROM account WHERE email_key = $1`, a.Key).
+		Scan(&c.ID, &c.Hash, &verified, &disabled, &reset, &since, &signedIn)
 	if errors.Is(err, db.ErrNoRows) {
 		return Credentials{}, ErrNotFound
 	}
 	c.Verified, c.Disabled, c.MustReset, c.PasswordAt = verified != nil, disabled != nil, reset != nil, db.Time(since)
+	c.SignedInAt = db.TimeOrZero(signedIn)
 	return c, err
 }
 

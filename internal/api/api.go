@@ -39,6 +39,8 @@ type API struct {
 	Introspect   *flow.Introspect
 	RevokeToken  *flow.RevokeToken
 	ForwardAuth  *flow.ForwardAuth
+	Administrate *flow.Administrate
+	Blocks       *flow.Blocks
 	Discovery    Discovery
 	Tokens       *token.Issuer
 	Cookies      *web.Cookies
@@ -78,6 +80,10 @@ func (a *API) operations() map[string]web.Handler {
 		"POST /v1/token/introspect":  a.registered(a.introspect),
 		"POST /v1/token/revoke":      a.registered(a.revoke),
 		"GET /.well-known/jwks.json": a.jwks,
+
+		"GET /v1/admin/blocks":         a.administrator(reads, a.blocks),
+		"POST /v1/admin/blocks":        a.administrator(changes, a.addBlock),
+		"DELETE /v1/admin/blocks/{id}": a.administrator(changes, a.removeBlock),
 
 		"GET /.well-known/oauth-authorization-server": a.metadata,
 		"GET /openapi.json":                           a.openAPI,

@@ -88,8 +88,14 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 		answer.Checks["database"] = db.Trouble(err)
 		s.log.Warn("readyz: the database does not serve", "request_id", web.Origin(r).RequestID, "trouble", answer.Checks["database"], "error", err.Error())
 	}
-	if why := s.mail.waiting(ctx); why != "" {
-		answer.Warnings = map[string]string{"mail": why}
+	for name, why := range map[string]string{"mail": s.mail.waiting(ctx), "redis": s.counting.trouble()} {
+		if why == "" {
+			continue
+		}
+		if answer.Warnings == nil {
+			answer.Warnings = map[string]string{}
+		}
+		answer.Warnings[name] = why
 	}
 	status := http.StatusOK
 	for _, check := range answer.Checks {

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatehouse-auth/gatehouse/internal/api"
+	"github.com/gatehouse-auth/gatehouse/internal/block"
 	"github.com/gatehouse-auth/gatehouse/internal/client"
 	"github.com/gatehouse-auth/gatehouse/internal/config"
 	"github.com/gatehouse-auth/gatehouse/internal/db"
@@ -60,7 +61,9 @@ type Server struct {
 	mail       *mailing
 	tally      *event.Tally
 	revoked    *token.Revocations
+	blocks     *block.List
 	ring       *keyring.Ring
+	counting   *counting
 	running    sync.WaitGroup // background work
 
 	closeBreaches func() error
@@ -128,6 +131,9 @@ func (s *Server) abandon() error {
 	if s.closeBreaches != nil {
 		err = errors.Join(err, s.closeBreaches())
 	}
+	if s.counting != nil {
+		err = errors.Join(err, s.counting.close())
+	}
 	if s.db != nil {
 		err = errors.Join(err, s.db.Close())
 	}
@@ -163,6 +169,9 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	if s.mail, err = s.newMailing(ring, o.Now); err != nil {
 		return err
 	}
+	if s.counting, err = s.newCounting(ctx, o.Now); err != nil {
+		return err
+	}
 	p, err := s.parts(o, ring, registry)
 	if err != nil {
 		return err
@@ -171,28 +180,31 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	if s.sealing, err = s.newSealing(p.events, o.Now); err != nil {
 		return err
 	}
-	jobs := append(s.sealing.jobs(), forgetSessions(s.db, o.Now), forgetRevocations(s.db, o.Now), forgetGuesses(s.db, o.Now), forgetDevices(s.db, o.Now), forgetTickets(s.db, o.Now), rotateKeys(p.keys))
+	jobs := append(s.sealing.jobs(), forgetSessions(s.db, o.Now), forgetRevocations(s.db, o.Now), forgetGuesses(s.db, o.Now), forgetDevices(s.db, o.Now), forgetTickets(s.db, o.Now), forgetReplicas(s.db, o.Now), rotateKeys(p.keys))
 	watching, err := s.alerts(p.events, registry, o.Now, s.log)
 	if err != nil {
 		return err
 	}
 	jobs = append(jobs, watching...)
 	jobs = append(jobs, s.mail.jobs(o.Now)...)
+	jobs = append(jobs, endBlocks(s.db, o.Now)...)
 	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, jobs...)
 	s.sealing.observe(registry)
+	s.counting.observe(registry)
 	s.observe(registry, o)
 	if err := s.adoptKeys(ctx, p.keys); err != nil {
 		return err
 	}
-	// What was revoked before this start is known before the first request.
-	if err := s.revoked.Poll(ctx); err != nil {
+	// What was revoked or blocked before this start is known before the first request.
+	if err := errors.Join(s.revoked.Poll(ctx), s.blocks.Load(ctx)); err != nil {
 		return err
 	}
 	metrics := web.NewMetrics(registry)
-	s.public.http = web.NewServer("", s.publicHandler(p, metrics, o), s.log)
+	blocked := s.blocked(p.tally, registry)
+	s.public.http = web.NewServer("", s.publicHandler(p, metrics, blocked, o), s.log)
 	s.admin.http = web.NewServer("", s.adminHandler(registry, o), s.log)
 	if s.redirect != nil {
-		s.redirect.http = web.NewServer("", s.redirectHandler(o), s.log)
+		s.redirect.http = web.NewServer("", s.redirectHandler(blocked, o), s.log)
 	}
 	s.serve(o)
 	return nil
@@ -225,7 +237,9 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	count := flowCounter(registry)
 	limits := s.newLimits(ring, tally, registry)
 	s.revoked = token.NewRevocations(s.db, c.AccessTokenLife, c.RevocationStale, o.Now)
+	s.blocks = block.NewList(s.db, o.Now)
 	s.followRing(ring, issuer, sessions)
+	s.revoked.Beside(func(tx *db.Tx) error { return errors.Join(ring.Poll(tx), s.blocks.Poll(tx)) })
 	cookies := &web.Cookies{
 		Secure: c.CookieSecure, HTTPOnly: c.CookieHTTPOnly, Lax: c.CookieSameSite == config.SameSiteLax,
 		Origin: c.PublicURL, Applications: c.CORSOrigins, Key: func() []byte { return ring.Key(keyring.CSRF) },
@@ -255,6 +269,8 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		Introspect:   &flow.Introspect{DB: s.db, Authenticate: authenticate, Sessions: sessions, Count: count, Now: o.Now},
 		RevokeToken:  &flow.RevokeToken{DB: s.db, Authenticate: authenticate, Sessions: sessions, Events: events, Count: count, Now: o.Now},
 		ForwardAuth:  &flow.ForwardAuth{DB: s.db, Authenticate: authenticate, Count: count, Now: o.Now},
+		Administrate: &flow.Administrate{Tally: tally, Count: count, Now: o.Now},
+		Blocks:       &flow.Blocks{DB: s.db, Events: events, Proxy: s.proxies().Overlaps, Count: count, Now: o.Now},
 		Discovery:    api.Discovery{Issuer: c.JWTIssuer, PublicURL: c.PublicURL},
 		Profile:      &flow.Profile{DB: s.db, Events: events, Count: count, Now: o.Now},
 		Tokens:       issuer,
@@ -277,8 +293,8 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	}, nil
 }
 
-func (s *Server) publicHandler(p parts, m *web.Metrics, o Options) http.Handler {
-	stack := &web.Stack{Failed: countDatabaseErrors(p.tally), Log: s.log, Metrics: m, Now: o.Now, Traces: s.traces, Edge: s.edge(false), Proxies: s.proxies(), Limit: p.limitRequests(o)}
+func (s *Server) publicHandler(p parts, m *web.Metrics, blocked func(event.Origin) bool, o Options) http.Handler {
+	stack := &web.Stack{Blocked: blocked, Failed: countDatabaseErrors(p.tally), Log: s.log, Metrics: m, Now: o.Now, Traces: s.traces, Edge: s.edge(false), Proxies: s.proxies(), Limit: p.limitRequests(o)}
 	mux := http.NewServeMux()
 	p.api.Routes(stack, mux)
 	p.pages.Routes(stack, mux)

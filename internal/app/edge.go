@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-auth/gatehouse/internal/event"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
@@ -47,9 +48,10 @@ func (s *Server) listenRedirect(ctx context.Context) error {
 }
 
 // redirectHandler answers what comes to that listener: nothing but the way to TLS.
-func (s *Server) redirectHandler(o Options) http.Handler {
+func (s *Server) redirectHandler(blocked func(event.Origin) bool, o Options) http.Handler {
 	stack := &web.Stack{
-		Log: s.log, Metrics: web.NewMetrics(prometheus.NewRegistry()), Now: o.Now, Edge: s.edge(true), Proxies: s.proxies(),
+		Blocked: blocked,
+		Log:     s.log, Metrics: web.NewMetrics(prometheus.NewRegistry()), Now: o.Now, Edge: s.edge(true), Proxies: s.proxies(),
 	}
 	return stack.Wrap(http.NewServeMux())
 }

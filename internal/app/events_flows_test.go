@@ -115,6 +115,10 @@ func TestLOG1_EachCommandWritesExactlyTheseEvents(t *testing.T) {
 				h.expect(403, "account_disabled", signInAs(ada, passphrase))
 			}, []string{"failed_login_attempt failure account_disabled"}},
 			{"enable", func() { must(o.Enable(h.Context(), ada, from)) }, []string{"account_enabled success"}},
+			{"reset", func() {
+				_, _, err := o.ResetUser(h.Context(), ada, from)
+				must(err)
+			}, []string{"password_reset_request success"}},
 			{"unlock", func() { must(o.Unlock(h.Context(), ada, from)) }, []string{"account_unlocked success"}},
 		} {
 			step.do()

@@ -69,8 +69,7 @@ func refreshKeys(ring *keyring.Ring) session.Keys {
 // followed are the purposes whose keys are taken up while the server runs.
 var followed = []keyring.Purpose{keyring.AccessSign, keyring.RefreshMAC, keyring.RefreshDerive, keyring.CSRF}
 
-// followRing has those who use keys use the new ones when the ring changes, which
-// is looked at beside every poll of the revocations.
+// followRing has those who use keys use the new ones when the ring changes.
 func (s *Server) followRing(ring *keyring.Ring, issuer *token.Issuer, sessions *session.Store) {
 	s.ring = ring
 	atStart := map[keyring.Purpose]string{}
@@ -94,7 +93,6 @@ func (s *Server) followRing(ring *keyring.Ring, issuer *token.Issuer, sessions *
 	}, func(err error) {
 		s.log.Error("The keys have changed and can't be opened; this replica goes on with those that it has, and refuses tokens made with others. See docs/guides/keys.md.", "error", err.Error())
 	})
-	s.revoked.Beside(ring.Poll)
 }
 
 // adoptKeys does what JWT_ALGORITHM and the secrets ask for.

@@ -22,7 +22,7 @@ func (s *Server) proxies() *web.Proxies {
 func (s *Server) newLimits(ring *keyring.Ring, tally *event.Tally, reg prometheus.Registerer) *flow.Limits {
 	c := s.config
 	l := &flow.Limits{
-		Counter: limit.NewMemory(),
+		Counter: s.counting.counter,
 		API:     rule("api", c.APILimit), Login: rule("login", c.LoginLimit), Registration: rule("registration", c.RegistrationLimit), Reset: rule("password_reset", c.ResetLimit),
 		Key: func() []byte { return ring.Key(keyring.Limit) }, Tally: tally,
 	}

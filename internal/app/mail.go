@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/ticket"
 )
 
 // mailTimeout is for each step of the conversation with the mail server.
@@ -175,11 +176,26 @@ func notices(outbox *notice.Outbox, now func() time.Time) *flow.Notices {
 
 // operatorNotices is notices for an operator's command.
 func operatorNotices(ctx context.Context, c *config.Config, d *db.DB) (*flow.Notices, error) {
+	l, err := operatorLetters(ctx, c, d)
+	if err != nil {
+		return nil, err
+	}
+	return l.Guard.Notices, nil
+}
+
+// operatorLetters is what an operator's command needs to send mails with links.
+func operatorLetters(ctx context.Context, c *config.Config, d *db.DB) (*flow.Letters, error) {
 	ring, err := operatorRing(ctx, c, d)
 	if err != nil {
 		return nil, err
 	}
-	return notices(notice.NewOutbox(ring.Key(keyring.Outbox), secret.Random{}, time.Now), time.Now), nil
+	n := notices(notice.NewOutbox(ring.Key(keyring.Outbox), secret.Random{}, time.Now), time.Now)
+	l := &flow.Letters{
+		Tickets: ticket.NewStore(func() []byte { return ring.Key(keyring.Ticket) }, secret.Random{}),
+		Guard:   &flow.Guard{Notices: n}, Base: c.PublicURL, Now: time.Now,
+	}
+	n.NotMe = (&flow.NotMe{Letters: l}).Link
+	return l, nil
 }
 
 // operatorRing opens the keys as well, which few of an operator's commands need.

@@ -121,6 +121,7 @@ func Operator(ctx context.Context, c *config.Config, log, events *slog.Logger) (
 		Revoked:  token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
 		Events:   event.NewLog(events, random, time.Now, nil),
 		Notices:  func(ctx context.Context) (*flow.Notices, error) { return operatorNotices(ctx, c, d) },
+		Letters:  func(ctx context.Context) (*flow.Letters, error) { return operatorLetters(ctx, c, d) },
 		Lockout:  func(ctx context.Context) (*lockout.Store, error) { return operatorLockout(ctx, c, d) },
 		Now:      time.Now,
 	}

@@ -132,6 +132,7 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 			t.Errorf("another site's request: %d %s", a.status, a.text)
 		}
 	})
+	t.Run("administrators", func(t *testing.T) { open(t, dbtest.SQLite(t), trusted).driveAdministrators() })
 	t.Run("limits", func(t *testing.T) { open(t, dbtest.SQLite(t), "API_RATE_LIMIT_REQUESTS=1").driveLimits() })
 
 	for path, item := range document.doc.Paths.Map() {
@@ -231,6 +232,7 @@ func (h *house) driveOutages() {
 	h.Helper()
 	h.register("ada@example.org")
 	me, app := h.login("ada@example.org"), h.application("shop")
+	root := h.administrator("root@example.org")
 	h.expect(200, "", app.follow("", "0"))
 	h.breakDatabase()
 	for _, r := range []request{
@@ -250,12 +252,18 @@ func (h *house) driveOutages() {
 		{method: "POST", path: "/v1/password/reset", body: `{"token":"gatehouse_mt_x","new_password":"` + passphrase + `!"}`},
 		{method: "POST", path: "/v1/email/verify", body: `{"token":"gatehouse_mt_x"}`},
 		{method: "POST", path: "/v1/email/resend", body: `{"email":"ada@example.org"}`},
+		{method: "GET", path: "/v1/admin/blocks"},
+		{method: "POST", path: "/v1/admin/blocks", body: `{"network":"203.0.113.7"}`},
+		{method: "DELETE", path: "/v1/admin/blocks/none"},
 	} {
 		if !strings.Contains(fmt.Sprint(r.body), "refresh_token") {
 			r.bearer = me.str("access_token")
 		}
 		if r.path == "/v1/login" || r.path == "/v1/register" {
 			r.bearer = ""
+		}
+		if strings.HasPrefix(r.path, "/v1/admin/") {
+			r.bearer = root
 		}
 		// What has been revoked is unknown soon after: sooner on a machine that is busy.
 		if a := h.do(r); a.status != 503 || a.str("code") != "database_unavailable" && (r.bearer == "" || a.str("code") != "revocations_unknown") {
@@ -290,4 +298,26 @@ func (h *house) driveLimits() {
 			}
 		}
 	}
+}
+
+// driveAdministrators drives what is for administrators, and has every operation
+// refuse a blocked network.
+func (h *house) driveAdministrators() {
+	h.Helper()
+	root := h.administrator("root@example.org")
+	h.driveBadBodies(request{method: "POST", path: "/v1/admin/blocks", bearer: root})
+	made := h.expect(201, "", blocking(root, map[string]any{"network": "203.0.113.7"}))
+	h.expect(200, "", blocking(root, map[string]any{"network": "203.0.113.7"}))
+	h.expect(409, "confirmation_needed", blocking(root, map[string]any{"network": "::/0"}))
+	h.expect(200, "", request{method: "GET", path: "/v1/admin/blocks", bearer: root})
+	h.expect(400, "invalid_cursor", request{method: "GET", path: "/v1/admin/blocks?cursor=x", bearer: root})
+	h.becomes("203.0.113.7", 403)
+	for path, item := range document.doc.Paths.Map() {
+		path = strings.ReplaceAll(path, "{id}", "0198c0de-0000-7000-8000-000000000001")
+		for method := range item.Operations() {
+			h.expect(403, "address_blocked", through("203.0.113.7", request{method: method, path: path}))
+		}
+	}
+	h.expect(204, "", request{method: "DELETE", path: "/v1/admin/blocks/" + made.str("id"), bearer: root})
+	h.expect(404, "block_not_found", request{method: "DELETE", path: "/v1/admin/blocks/" + made.str("id"), bearer: root})
 }

@@ -21,6 +21,7 @@ func (s *Server) serve(o Options) {
 	s.background = cancel
 	s.running.Go(func() { s.jobs.Run(ctx) })
 	s.running.Go(func() { s.mail.run(ctx) })
+	s.counting.run(ctx, s)
 	s.running.Go(func() {
 		s.tally.Run(ctx, func(err error) {
 			s.log.Warn("Events that were counted could not be written; they are kept for the next minute.", "error", err.Error())
@@ -31,6 +32,7 @@ func (s *Server) serve(o Options) {
 			s.log.Warn("What has been revoked can't be read; until it can, each token is looked up in the database.", "error", err.Error())
 		})
 	})
+	s.running.Go(func() { s.followBlocks(ctx) })
 	if s.certificate != nil {
 		s.running.Go(func() { s.certificate.Watch(ctx, o.Now) })
 	}
@@ -69,7 +71,7 @@ func (s *Server) Stop() error {
 	s.hasher.Close()
 	s.closeAlerts()
 	s.closeTraces()
-	return errors.Join(err, notClosed(s.admin.http.Close()), s.sealing.close(), s.closeBreaches(), s.db.Close())
+	return errors.Join(err, notClosed(s.admin.http.Close()), s.sealing.close(), s.closeBreaches(), s.counting.close(), s.db.Close())
 }
 
 func notClosed(err error) error {

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/limit/redistest"
 	"github.com/gatehouse-auth/gatehouse/internal/mail/mailtest"
 )
 
@@ -219,4 +220,15 @@ func TestACollectorInTroubleHoldsNobodyUp(t *testing.T) {
 			h.lines()
 		})
 	}
+}
+
+func TestTracesTellOfRedis(t *testing.T) {
+	c := newCollector(t)
+	h := open(t, dbtest.SQLite(t), "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "REDIS_URL="+redistest.Start(t).URL())
+	h.register("ada@example.org")
+	id, _ := h.traceOf(h.login("ada@example.org"))
+	h.eventually("Redis", func() (string, bool) {
+		got := c.of(id)
+		return fmt.Sprint(got), slices.Contains(got, "redis.limit < sign_in") && slices.Contains(got, "redis.limit < POST /v1/login")
+	})
 }

@@ -151,6 +151,9 @@ type Config struct {
 	// database can't be asked: 0 to 900 seconds.
 	RevocationStale time.Duration
 
+	// Redis holds the counts of the rate limits; without a URL they are in memory.
+	Redis Redis
+
 	// JWTSecretKey is the root of every derived key. It is empty only in
 	// development: then one is made at the first start and kept in
 	// [Config.DataDir].

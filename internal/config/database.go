@@ -282,7 +282,7 @@ func (p *postgresURL) assemble(password string, params []param) string {
 	return b.String()
 }
 
-// maskPassword returns a database's or a mail server's URL as it may be shown. It is one that has
+// maskPassword returns the URL of a database, a Redis or a mail server as it may be shown. It is one that has
 // been read before.
 func maskPassword(value string) string {
 	if value == "" || strings.HasPrefix(value, "sqlite:") {
@@ -290,6 +290,9 @@ func maskPassword(value string) string {
 	}
 	if strings.HasPrefix(value, "smtp") {
 		return mail.Masked(value)
+	}
+	if strings.HasPrefix(value, "redis") {
+		return maskRedis(value)
 	}
 	p, problem := splitPostgres(value)
 	if problem != "" || p.decode() != "" {

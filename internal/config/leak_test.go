@@ -56,7 +56,8 @@ func TestDB3_NothingLeaks(t *testing.T) {
 		"postgres://g:" + canary + "changeme@db.acme.org/g?sslmode=" + canary, "postgres://g:" + half + "@" + half + "@db.acme.org/g",
 		"postgres://g:" + half + "/" + canary + "@db.acme.org/g", "postgres://g:12/" + canary + "@db.acme.org/g", "postgres://g:12?" + canary + "@db.acme.org/g",
 		"postgres://g:12#" + canary + "@db.acme.org/g", "postgres://" + canary, "postgres://g:" + canary, "postgres://g:" + canary + "%@db.acme.org/g", "postgres://g@db.acme.org/g?" + canary + "=1",
-		"rediss://:" + canary + "@redis.acme.org", "sqlite://" + canary, canary + ":8000", "12" + canary, "-" + canary,
+		"rediss://:" + canary + "@redis.acme.org", "redis://:" + canary + "@redis.acme.org/0?cluster=true", "redis://:" + half + "@" + half + "@r1", "redis://:" + half + "/" + canary + "@r1",
+		"redis://g:" + canary + "@r1?master_name=m&sentinel_password=" + canary, "redis://g:" + canary + "@r1?%73entinel_password=" + canary, "redis://" + canary + "@r1", "redis://r1?" + canary + "=1", "sqlite://" + canary, canary + ":8000", "12" + canary, "-" + canary,
 	}
 	var names []string
 	for _, s := range table {
@@ -115,6 +116,20 @@ func TestDB3_AcceptedPasswordsStayHidden(t *testing.T) {
 	}
 	for _, url := range []string{"smtp://g:" + canary + "@mail.acme.org", "smtps://g:" + canary + "@mail.acme.org:465/?ca=/etc/ca.pem"} {
 		c, err := load(production("SMTP_URL="+url, "MAIL_FROM=no-reply@acme.org")...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaks(t, url, all(t, c, nil))
+	}
+}
+
+// TestDB3_AcceptedRedisPasswordsStayHidden: the same for a Redis and its Sentinels.
+func TestDB3_AcceptedRedisPasswordsStayHidden(t *testing.T) {
+	for _, url := range []string{
+		"rediss://:" + canary + "@r1", "redis://g:" + canary + "@r1:1?cluster=true",
+		"redis://r1?master_name=m&%73entinel_password=" + canary, "redis://r1?sentinel_password=" + canary + "&master_name=m",
+	} {
+		c, err := load(production("REDIS_URL=" + url)...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -95,8 +96,19 @@ var refusals = []struct {
 	{name: "mails in the clear", environ: production("SMTP_URL=smtp://10.0.0.5:25?tls=off", "MAIL_FROM=no-reply@acme.org"), settings: "SMTP_URL"},
 	{name: "a mail server and no sender", environ: production("SMTP_URL=smtps://gate:" + goodPassword + "@mail.acme.org"), settings: "MAIL_FROM"},
 
-	{name: "known, not built", environ: []string{"REDIS_URL=redis://127.0.0.1", "BACKUP_DIR=/var/backup", "RETENTION_LOGIN_LOGS_DAYS=90", "ALERT_MAIL_TO="}, envFile: "RETENTION_SESSIONS_DAYS=30\nTLS_ACME_DOMAINS=acme.org",
-		settings: "TLS_ACME_DOMAINS REDIS_URL BACKUP_DIR RETENTION_LOGIN_LOGS_DAYS RETENTION_SESSIONS_DAYS"},
+	{name: "no Redis", environ: []string{"REDIS_URL=http://redis.acme.org"}, settings: "REDIS_URL"},
+	{name: "a Redis and a stray @", environ: []string{"REDIS_URL=redis://:a@b@redis.acme.org"}, settings: "REDIS_URL"},
+	{name: "a Redis and half a password", environ: []string{"REDIS_URL=redis://gate@redis.acme.org"}, settings: "REDIS_URL"},
+	{name: "a Redis and a name for a number", environ: []string{"REDIS_URL=redis://redis.acme.org/gatehouse"}, settings: "REDIS_URL"},
+	{name: "a Redis and no host", environ: []string{"REDIS_URL=redis:///0"}, settings: "REDIS_URL"},
+	{name: "a Redis with another parameter", environ: []string{"REDIS_URL=rediss://redis.acme.org?skip_verify=true"}, settings: "REDIS_URL"},
+	{name: "two Redis and no word of what they are", environ: []string{"REDIS_URL=redis://r1?addr=r2"}, settings: "REDIS_URL"},
+	{name: "a Cluster behind Sentinels", environ: []string{"REDIS_URL=redis://r1?cluster=true&master_name=m"}, settings: "REDIS_URL"},
+	{name: "a certificate for no TLS", environ: []string{"REDIS_URL=redis://r1?ca=/etc/ca.pem"}, settings: "REDIS_URL"},
+	{name: "half a client's certificate", environ: []string{"REDIS_URL=rediss://r1?cert=/etc/c.pem"}, settings: "REDIS_URL"},
+
+	{name: "known, not built", environ: []string{"BACKUP_DIR=/var/backup", "RETENTION_LOGIN_LOGS_DAYS=90", "ALERT_MAIL_TO="}, envFile: "RETENTION_SESSIONS_DAYS=30\nTLS_ACME_DOMAINS=acme.org",
+		settings: "TLS_ACME_DOMAINS BACKUP_DIR RETENTION_LOGIN_LOGS_DAYS RETENTION_SESSIONS_DAYS"},
 	{name: "a misspelt name beside what is missing for it", environ: []string{"ENVIRONMENT=production", "PUBLIC_URL=https://auth.acme.org"}, envFile: "JWT_SECRET=" + goodKey, settings: "JWT_SECRET_KEY"},
 }
 
@@ -150,28 +162,32 @@ func TestENV1_GuideTemplate(t *testing.T) {
 		t.Errorf("every name in the template is known: %q", f.Warnings)
 	}
 
-	// With real values, what is left is what this version does not have.
+	// With real values it is taken as it stands.
 	real := strings.NewReplacer(
 		"CHANGE_THIS_TO_A_SECURE_RANDOM_STRING_AT_LEAST_32_CHARS", goodKey,
 		"db_user:STRONG_PASSWORD@db_host:5432/production_db", "gate:"+goodPassword+"@db.acme.org:5432/gate", "yourdomain.com", "acme.org",
+		"redis://redis_host:6379/0", "rediss://gate:"+goodPassword+"@redis.acme.org:6379/0",
 	).Replace(string(template))
-	_, err = Load(Source{Environ: []string{"PUBLIC_URL=https://auth.acme.org"}, ReadFile: files{".env": real}.read})
-	for _, one := range faultsOf(t, err).List {
-		if !strings.Contains(one.Problem, "does not have it yet") {
-			t.Errorf("%+v", one)
-		}
+	c, err := Load(Source{Environ: []string{"PUBLIC_URL=https://auth.acme.org"}, ReadFile: files{".env": real}.read})
+	if err != nil || len(c.Warnings) > 0 {
+		t.Fatalf("%v, %+v", err, c)
 	}
-	var kept []string
-	for _, line := range strings.Split(real, "\n") {
-		for _, name := range []string{"JWT_", "ACCESS_", "REFRESH_", "DATABASE_", "ENVIRONMENT", "LOG_"} {
-			if strings.HasPrefix(line, name) {
-				kept = append(kept, line)
-			}
-		}
+	if c.Redis.Addrs[0] != "redis.acme.org:6379" || c.LoginLimit.Count != 3 || c.RegistrationLimit.Window != 2*time.Hour {
+		t.Errorf("%+v", c)
 	}
-	c, err := Load(Source{Environ: []string{"PUBLIC_URL=https://auth.acme.org"}, ReadFile: files{".env": strings.Join(kept, "\n")}.read})
-	if err != nil || len(c.Warnings) > 0 || len(kept) != 6 {
-		t.Errorf("%v, %q", err, kept)
+}
+
+// TestENV1_RedisInTheClear: production tells of a Redis elsewhere without TLS, or
+// without a password.
+func TestENV1_RedisInTheClear(t *testing.T) {
+	for url, want := range map[string]int{
+		"redis://redis.acme.org": 2, "redis://:pw@redis.acme.org": 1, "rediss://redis.acme.org": 1, "rediss://:pw@redis.acme.org": 0,
+		"rediss://redis.acme.org?cert=/etc/c.pem&key=/etc/k.pem": 0,
+		"redis://127.0.0.1": 0, "redis://localhost:7": 0, "redis://[::1]": 0, "redis://127.0.0.1?cluster=true&addr=10.0.0.5": 2,
+	} {
+		if c := mustLoad(t, production("REDIS_URL="+url)...); len(c.Warnings) != want {
+			t.Errorf("%s: %q, want %d", url, c.Warnings, want)
+		}
 	}
 }
 

@@ -150,7 +150,14 @@ var table = append([]setting{
 			}
 		},
 	},
-	{name: "REDIS_URL", cover: passwordCovered},
+	{
+		name: "REDIS_URL", cover: passwordCovered, unset: "none: the limits are counted in memory",
+		meaning: "The Redis in which all replicas count for the rate limits: `rediss://USER:PASSWORD@HOST:PORT/NUMBER`, or `redis://` without TLS. " +
+			"Cluster, Sentinel and certificates: see [redis.md](guides/redis.md).",
+		production: "`redis://` to any host but loopback is told, and so is one without a password",
+		field:      field{read: readRedis, show: func(c *Config) string { return c.Redis.URL.Reveal() }},
+		safe:       tellRedis,
+	},
 	{
 		name: "JWT_SECRET_KEY", cover: covered, unset: "made at the first start, and kept beside the database",
 		meaning:    "The root of every derived key: 32 random characters or more. `gatehouse secret` prints one.",

@@ -9,6 +9,7 @@ package crashtest_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -75,6 +76,7 @@ type house struct {
 	*testing.T
 	binary, dbURL string
 	dir           string
+	listen        string // where, if that is to stay the same
 
 	process *exec.Cmd
 	address atomic.Pointer[endpoint] // nil while it is down
@@ -144,7 +146,7 @@ func (h *house) launch(grace int) <-chan string {
 	c.Dir, c.Stdout, c.Stderr = h.dir, out, log
 	c.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + h.dir, "DATABASE_URL=" + h.dbURL,
-		"LISTEN_ADDR=127.0.0.1:0", "ADMIN_LISTEN_ADDR=127.0.0.1:0", "LOG_LEVEL=WARNING",
+		"LISTEN_ADDR=" + cmp.Or(h.listen, "127.0.0.1:0"), "ADMIN_LISTEN_ADDR=127.0.0.1:0", "LOG_LEVEL=WARNING",
 		"EVENT_KEY=Hs4kPz8vWd2Qx7LmTn5RbYc9JgFa3EuK", "JWT_SECRET_KEY=q7Vx2mZp9LtRw4KcYb8NsHf3GdJ6TaEu", "BCRYPT_COST=4", "TRUSTED_PROXIES=127.0.0.1", "LOCKOUT_AFTER=10", "LOCKOUT_DELAY_SECONDS=1",
 		"PUBLIC_URL=http://gatehouse.test", // else the port, and with it the issuer, were another one each time
 		"API_RATE_LIMIT_REQUESTS=1000000", "LOGIN_RATE_LIMIT_ATTEMPTS=1000000", "REGISTRATION_RATE_LIMIT_ATTEMPTS=1000000",

@@ -29,6 +29,10 @@ const (
 	SessionRevoked    Kind = "session_revoked"
 	KeyRotated        Kind = "key_rotated"
 
+	AddressBlocked   Kind = "address_blocked"
+	AddressUnblocked Kind = "address_unblocked"
+	BlockedRequest   Kind = "blocked_request"
+
 	ClientCreated Kind = "client_created"
 	ClientRotated Kind = "client_rotated"
 	ClientDeleted Kind = "client_deleted"
@@ -66,6 +70,8 @@ type Detail struct {
 	Roles []string `json:"roles,omitempty"`
 	// Fields are the names of what a profile_change changed.
 	Fields []string `json:"fields,omitempty"`
+	// Network is what was blocked, or is no longer.
+	Network string `json:"network,omitempty"`
 	// Count is how often it happened, for what is counted and recorded once a
 	// minute, or how many things one action touched.
 	Count int64 `json:"count,omitempty"`

@@ -51,7 +51,7 @@ func (f *Authenticate) do(ctx context.Context, access string, from event.Origin)
 	if err != nil {
 		return Identity{}, err
 	}
-	return Identity{Account: c.Subject, Session: c.Session, Roles: c.Roles}, nil
+	return Identity{Account: c.Subject, Session: c.Session, Roles: c.Roles, AuthAt: time.Unix(c.AuthTime, 0)}, nil
 }
 
 // claims returns what a good access token says.

@@ -33,6 +33,8 @@ type Identity struct {
 	Account string
 	Session string
 	Roles   []string
+	// AuthAt is when the password was given.
+	AuthAt time.Time
 }
 
 // The faults that several flows share.

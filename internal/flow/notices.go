@@ -3,6 +3,7 @@ package flow
 import (
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/account"
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/event"
 	"github.com/gatehouse-auth/gatehouse/internal/notice"
@@ -33,4 +34,14 @@ func (n *Notices) Send(tx *db.Tx, m notice.Mail, from event.Origin) error {
 		m.NotMe = link
 	}
 	return n.Outbox.Queue(tx, m)
+}
+
+// byOperator queues a mail about what those who run the server did to an account.
+// Where they sit is not its owner's business.
+func (n *Notices) byOperator(tx *db.Tx, kind notice.Kind, a account.Account) error {
+	m := notice.Mail{Kind: kind, Account: a.ID, To: a.Email, Name: a.Name, Locale: a.Locale, ByOperator: true}
+	if kind.Takes(notice.Roles) {
+		m.Roles = a.Roles
+	}
+	return n.Send(tx, m, event.Origin{})
 }

@@ -25,6 +25,8 @@ type Operator struct {
 	// Notices opens what mails are queued with, for the commands that tell somebody
 	// something: it needs JWT_SECRET_KEY.
 	Notices func(context.Context) (*Notices, error)
+	// Letters opens what links in mails are made with, as far as a command needs it.
+	Letters func(context.Context) (*Letters, error)
 	// Lockout opens what counts tries at passwords.
 	Lockout func(context.Context) (*lockout.Store, error)
 	Now     func() time.Time
@@ -89,6 +91,10 @@ func (f *Operator) Users(ctx context.Context, after string, limit int) (list []a
 // Disable disables an account and ends its sessions, and returns how many they
 // were.
 func (f *Operator) Disable(ctx context.Context, user string, from event.Origin) (ended int, err error) {
+	tell, err := f.Notices(ctx)
+	if err != nil {
+		return 0, err
+	}
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		a, err := account.Find(tx, user)
 		if err != nil {
@@ -104,6 +110,9 @@ func (f *Operator) Disable(ctx context.Context, user string, from event.Origin) 
 			f.Events.Append(tx, event.Event{
 				Kind: event.AccountDisabled, Outcome: event.Success, Account: a.ID, Origin: from, Detail: event.Detail{By: operator},
 			})
+			if err := tell.byOperator(tx, notice.AccountDisabled, a); err != nil {
+				return err
+			}
 		}
 		ended, err = f.endAll(tx, a.ID, session.WhyDisabled, from)
 		return err
@@ -113,18 +122,23 @@ func (f *Operator) Disable(ctx context.Context, user string, from event.Origin) 
 
 // Enable lets a disabled account sign in again.
 func (f *Operator) Enable(ctx context.Context, user string, from event.Origin) error {
+	tell, err := f.Notices(ctx)
+	if err != nil {
+		return err
+	}
 	return f.DB.Write(ctx, func(tx *db.Tx) error {
 		a, err := account.Find(tx, user)
 		if err != nil {
 			return err
 		}
 		changed, err := account.SetDisabled(tx, a.ID, false, f.Now())
-		if err == nil && changed {
-			f.Events.Append(tx, event.Event{
-				Kind: event.AccountEnabled, Outcome: event.Success, Account: a.ID, Origin: from, Detail: event.Detail{By: operator},
-			})
+		if err != nil || !changed {
+			return err
 		}
-		return err
+		f.Events.Append(tx, event.Event{
+			Kind: event.AccountEnabled, Outcome: event.Success, Account: a.ID, Origin: from, Detail: event.Detail{By: operator},
+		})
+		return tell.byOperator(tx, notice.AccountEnabled, a)
 	})
 }
 
@@ -220,9 +234,7 @@ func (f *Operator) SetRoles(ctx context.Context, user string, roles []string, fr
 		if err := f.gaveRoles(tx, a.ID, roles, f.Now(), from); err != nil {
 			return err
 		}
-		return tell.Send(tx, notice.Mail{
-			Kind: notice.RolesChanged, Account: a.ID, To: a.Email, Name: a.Name, Locale: a.Locale, Roles: roles, ByOperator: true,
-		}, event.Origin{})
+		return tell.byOperator(tx, notice.RolesChanged, a)
 	})
 	return a, err
 }

@@ -39,6 +39,8 @@ func Outcomes() map[string][]string {
 		"sign_out":            {success, "session_not_found", "expired", "invalid_token", string(session.Forged), string(session.Outdated)},
 		"authenticate":        {success, "expired", "invalid_token", "revoked"},
 		"authenticate_client": {string(client.Good), string(client.Old), string(client.WrongSecret), string(client.Unknown)},
+		"administrate":        {success, "not_administrator", "sign_in_again"},
+		"block":               {success, "block_not_found", "confirmation_needed"},
 		"forward_auth":        {success, "expired", "invalid_token", "revoked"},
 		"introspect":          {success, "inactive"},
 		"revoke_token":        {success, "inactive"},

@@ -284,9 +284,11 @@ func (f *SignIn) begin(ctx context.Context, try lockout.Try, who account.Credent
 				Detail: event.Detail{Reason: session.WhyTooMany},
 			})
 		}
-		start := session.Start{Account: who.ID, Roles: roles, AMR: []string{"pwd"}, UserAgent: from.UserAgent}
-		if from.Address.IsValid() {
-			start.Address = from.Address.String()
+		start := startOf(who.ID, roles, []string{"pwd"}, from)
+		if try.Device == "" {
+			if err := f.tellNew(tx, who, start, now, from); err != nil {
+				return err
+			}
 		}
 		grant = f.Sessions.Begin(tx, start, now)
 		f.Guard.succeeded(tx, try)

@@ -15,6 +15,18 @@ import (
 // microseconds.
 var counters = map[string]func(t *testing.T, now func() int64) Counter{
 	"memory": func(_ *testing.T, now func() int64) Counter { return newMemory(Most, now) },
+	"redis":  func(t *testing.T, now func() int64) Counter { return at(plain(t), now) },
+	"shared, with Redis": func(t *testing.T, now func() int64) Counter {
+		s := shared(t, at(plain(t), now), 1)
+		s.patience = time.Minute // what is judged is the counting
+		begin(t, s)
+		return s
+	},
+	"shared, and Redis is away": func(t *testing.T, now func() int64) Counter {
+		s := shared(t, NewRedis(RedisConfig{Addrs: []string{"127.0.0.1:1"}}), 1)
+		s.memory = newMemory(Most, now)
+		return s
+	},
 }
 
 // suite runs a test on each of them.

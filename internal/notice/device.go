@@ -30,3 +30,18 @@ func device(userAgent string) (browser, system string) {
 	}
 	return find(browsers), find(systems)
 }
+
+// deviceMost is how long the name of a device is.
+const deviceMost = 60
+
+// Device names what a user agent is, so that two of one name are the same to a
+// person: the browser and the system, or else what it calls itself first, without a
+// version.
+func Device(userAgent string) string {
+	browser, system := device(userAgent)
+	if browser == "" {
+		browser, _, _ = strings.Cut(userAgent, "/")
+	}
+	name := []rune(strings.TrimSpace(strings.ToValidUTF8(browser, "") + " " + system))
+	return string(name[:min(len(name), deviceMost)])
+}

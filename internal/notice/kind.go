@@ -40,6 +40,10 @@ const (
 	AccountDeleted Kind = "account_deleted"
 	// AdminReset tells that those who run the service have reset the account.
 	AdminReset Kind = "admin_reset"
+	// AccountDisabled and AccountEnabled tell that nobody can sign in any more, and
+	// that one can again.
+	AccountDisabled Kind = "account_disabled"
+	AccountEnabled  Kind = "account_enabled"
 	// DataExported tells that a copy of the account's data was fetched.
 	DataExported Kind = "data_exported"
 )
@@ -112,6 +116,8 @@ var Facts = map[Kind]Needs{
 	TokenReused:       {May: []Fact{NotMe}},
 	AccountDeleted:    {},
 	AdminReset:        {May: []Fact{Link, Code, NotMe}},
+	AccountDisabled:   {May: []Fact{NotMe}},
+	AccountEnabled:    {May: []Fact{NotMe}},
 	DataExported:      {May: []Fact{NotMe}},
 }
 

@@ -78,6 +78,8 @@ type Start struct {
 	AMR       []string // authentication methods (RFC 8176)
 	UserAgent string
 	Address   string
+	// Device and Network are the two as people tell them apart: see [Known].
+	Device, Network string
 }
 
 // Grant is what a sign-in or a refresh gives to a client, short of the access
@@ -96,13 +98,13 @@ type Grant struct {
 
 // Columns are the columns of a session's row that [Store.Make] fills.
 var Columns = []string{"id", "account_id", "roles", "amr", "user_agent", "address", "auth_at", "max_at", "idle_at",
-	"gen", "cur", "salt", "minted_at", "rotated_at"}
+	"gen", "cur", "salt", "minted_at", "rotated_at", "device", "network"}
 
 // Begin starts a session in the transaction; the statement is deferred.
 func (s *Store) Begin(tx *db.Tx, b Start, now time.Time) Grant {
 	grant, row := s.Make(b, now)
-	tx.Defer(`INSERT INTO session (id, account_id, roles, amr, user_agent, address, auth_at, max_at, idle_at, gen, cur, salt, minted_at, rotated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`, row...)
+	tx.Defer(`INSERT INTO session (id, account_id, roles, amr, user_agent, address, auth_at, max_at, idle_at, gen, cur, salt, minted_at, rotated_at, device, network)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`, row...)
 	return grant
 }
 
@@ -121,7 +123,7 @@ func (s *Store) Make(b Start, now time.Time) (Grant, []any) {
 		Refresh: t.encode(keys), RefreshUntil: idleAt, Generation: t.generation,
 	}
 	return grant, []any{sid.String(), b.Account, encodeList(b.Roles), encodeList(b.AMR), b.UserAgent, b.Address,
-		at, db.Micros(maxAt), db.Micros(idleAt), int64(t.generation), t.hash(), salt, at, at}
+		at, db.Micros(maxAt), db.Micros(idleAt), int64(t.generation), t.hash(), salt, at, at, b.Device, b.Network}
 }
 
 // EndOldest ends the living sessions of an account beyond those that it may have

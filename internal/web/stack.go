@@ -44,6 +44,9 @@ type Stack struct {
 	Failed func(err error, from event.Origin)
 	// Traces begins a trace for each request; nil for none.
 	Traces *trace.Tracer
+	// Blocked reports whether requests from an address are refused, before anything
+	// else is done; it may be nil.
+	Blocked func(from event.Origin) bool
 	// Edge is for the public listener alone, and so is Limit.
 	Edge  *Edge
 	Limit Limit
@@ -90,6 +93,10 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 		w.Header()["Connection"] = []string{"close"}
 	}
 
+	if s.Blocked != nil && s.Blocked(event.Origin{RequestID: x.id, Address: x.caller.address}) {
+		s.refuseBlocked(x, r)
+		return
+	}
 	timeout := s.Timeout
 	if timeout == 0 {
 		timeout = DefaultTimeout
@@ -113,6 +120,22 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 	if x.gone = clientGone(r, x.err); !x.gone {
 		WriteProblem(x, r, x.err)
 	}
+}
+
+var errBlocked = fault.New(fault.Denied, "address_blocked",
+	"Requests from this network are blocked. If that is a mistake, tell the operator of this service the request id.")
+
+// refuseBlocked answers a request from a blocked network. A connection of its own
+// closes: what else comes on it would be refused as well.
+func (s *Stack) refuseBlocked(x *exchange, r *http.Request) {
+	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	s.Metrics.inFlight.Inc()
+	defer s.finish(x, r)
+	x.err = errBlocked
+	if !x.caller.proxied {
+		x.Header()["Connection"] = []string{"close"}
+	}
+	WriteProblem(x, r, x.err)
 }
 
 // dispatch counts the request and runs its route, or sets the error that says why it has

@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io"
 	"math/big"
 	"mime"
@@ -156,15 +157,12 @@ type session struct {
 }
 
 func (s *session) answer(at Step) error {
-	switch e := s.b.s.ask(at, s.mail.To); {
-	case e == nil:
-		return nil
-	case e == Die:
+	err := s.b.s.ask(at, s.mail.To)
+	if errors.Is(err, Die) {
 		_ = s.conn.Conn().Close()
 		return io.ErrUnexpectedEOF
-	default:
-		return e
 	}
+	return err
 }
 
 func (s *session) AuthMechanisms() []string {

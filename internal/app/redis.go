@@ -1,0 +1,158 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatehouse-auth/gatehouse/internal/config"
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/job"
+	"github.com/gatehouse-auth/gatehouse/internal/limit"
+	"github.com/gatehouse-auth/gatehouse/internal/secret"
+)
+
+// counting is what holds the counts of the rate limits: Redis, or this process.
+type counting struct {
+	counter  limit.Counter
+	shared   *limit.Shared // nil without Redis
+	replicas *job.Replicas // nil without Redis
+}
+
+// newCounting begins to count.
+func (s *Server) newCounting(ctx context.Context, now func() time.Time) (*counting, error) {
+	c := &s.config.Redis
+	if c.URL == "" {
+		return &counting{counter: limit.NewMemory()}, nil
+	}
+	secured, err := redisTLS(c)
+	if err != nil {
+		return nil, fault.New(fault.Denied, "redis_refused", fmt.Sprintf("REDIS_URL: a file that it names can't be used: %v.", err)).Because(err)
+	}
+	replicas := job.NewReplicas(s.db, secret.Random{}.ID(now()), now)
+	if err := replicas.Beat(ctx); err != nil {
+		return nil, err
+	}
+	shared := limit.NewShared(limit.NewRedis(limit.RedisConfig{
+		Addrs: c.Addrs, Cluster: c.Cluster, Master: c.Master, DB: c.Number, TLS: secured,
+		Username: c.Username, Password: c.Password.Reveal(), SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword.Reveal(),
+	}), replicas.Alive, s.log)
+	if trouble, err := shared.Begin(ctx); err != nil {
+		says := redisSays[trouble]
+		refused := fault.New(fault.Denied, "redis_refused", fmt.Sprintf("REDIS_URL: %s (%v). %s", says.wrong, err, says.mend)).Because(err)
+		return nil, errors.Join(refused, shared.Close())
+	}
+	return &counting{counter: shared, shared: shared, replicas: replicas}, nil
+}
+
+// redisSays is what an operator reads about a Redis that will not count until
+// somebody changes a setting, at the start; and in readyz.
+var redisSays = map[limit.Trouble]struct{ wrong, mend string }{
+	limit.TroubleLogin:       {"Redis refuses the login", "Write its user and password into the URL."},
+	limit.TroubleRights:      {"Redis gives its user too few rights", "docs/guides/redis.md has the ACL."},
+	limit.TroubleCertificate: {"Redis's certificate is not good", "Name its authority in the parameter ca, and the host by the name that the certificate has."},
+	limit.TroubleKind:        {"that Redis is of another kind than the URL says", "Write cluster=true for a Cluster, master_name for Sentinels, and neither for one server; a database's number must be one that it has."},
+	limit.TroubleUnreachable: {wrong: "Redis is unreachable"},
+	limit.TroubleTimeout:     {wrong: "Redis does not answer in time"},
+	limit.TroubleReadOnly:    {wrong: "that Redis is a replica, which takes no counts"},
+	limit.TroubleFull:        {wrong: "Redis has no memory left"},
+	limit.TroubleFailing:     {wrong: "Redis answers with errors: see the log"},
+}
+
+// redisTLS is how Redis's certificate is checked, or nil without TLS.
+func redisTLS(c *config.Redis) (*tls.Config, error) {
+	if !c.TLS {
+		return nil, nil
+	}
+	t := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.CAFile != "" {
+		pem, err := os.ReadFile(c.CAFile)
+		if err != nil {
+			return nil, err
+		}
+		if t.RootCAs = x509.NewCertPool(); !t.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, errors.New("the file of ca holds no certificate in PEM")
+		}
+	}
+	if c.ClientCert != "" {
+		own, err := tls.LoadX509KeyPair(c.ClientCert, c.ClientKey)
+		if err != nil {
+			return nil, err
+		}
+		t.Certificates = []tls.Certificate{own}
+	}
+	return t, nil
+}
+
+// run keeps looking, until the context ends.
+func (c *counting) run(ctx context.Context, s *Server) {
+	if c.shared == nil {
+		return
+	}
+	s.running.Go(func() { c.shared.Run(ctx) })
+	s.running.Go(func() {
+		c.replicas.Run(ctx, func(err error) {
+			s.log.Warn("How many replicas there are can't be read; those of before are taken to be there.", "error", err.Error())
+		})
+	})
+}
+
+func (c *counting) close() error {
+	if c.shared == nil {
+		return nil
+	}
+	return c.shared.Close()
+}
+
+// trouble says for readyz why Redis does not count, or nothing.
+func (c *counting) trouble() string {
+	if c.shared == nil {
+		return ""
+	}
+	t := c.shared.Away()
+	if t == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s; until it counts this replica does so by itself, for one of %d", redisSays[t].wrong, c.replicas.Alive())
+}
+
+// observe registers what is measured of it.
+func (c *counting) observe(reg prometheus.Registerer) {
+	gauge := func(name, help string, value func() float64) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	}
+	gauge("gatehouse_rate_limit_redis_away", "1 while REDIS_URL is set and that Redis does not count, so that this replica counts by itself; else 0.", func() float64 {
+		if c.shared != nil && c.shared.Away() != "" {
+			return 1
+		}
+		return 0
+	})
+	gauge("gatehouse_rate_limit_replicas", "Replicas that shared the limits in the last minute, as far as this one knows; 1 without REDIS_URL.", func() float64 {
+		if c.replicas == nil {
+			return 1
+		}
+		return float64(c.replicas.Alive())
+	})
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "gatehouse_rate_limit_without_redis_total", Help: "What this replica counted by itself because Redis did not count.",
+	}, func() float64 {
+		if c.shared == nil {
+			return 0
+		}
+		return float64(c.shared.Local())
+	}))
+}
+
+// forgetReplicas deletes the rows of replicas that ended without a goodbye.
+func forgetReplicas(d *db.DB, now func() time.Time) job.Job {
+	return inBatches(d, "forget-replicas", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
+		return job.ForgetReplicas(tx, now().Add(-time.Hour), limit)
+	})
+}

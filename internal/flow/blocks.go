@@ -1,0 +1,170 @@
+package flow
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/block"
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/secret"
+)
+
+// Blocks blocks networks and ends blocks: administrators do it, and operators, who
+// have no identity.
+type Blocks struct {
+	DB     *db.DB
+	Events *event.Log
+	// Proxy returns a network of trusted proxies that shares an address with this one.
+	Proxy func(netip.Prefix) (netip.Prefix, bool)
+	Count Count
+	Now   func() time.Time
+}
+
+// NewBlock is what to block.
+type NewBlock struct {
+	Network, Reason string
+	// ExpiresAt is when it ends by itself; zero for never.
+	ExpiresAt time.Time
+	// Confirmed is for whoever was asked again, and meant it.
+	Confirmed bool
+}
+
+// ErrConfirm is for a block by which whoever makes it may lock out somebody whom
+// they did not mean; its message says whom.
+var ErrConfirm = fault.New(fault.Conflict, "confirmation_needed", "")
+
+// Add blocks a network, or gives a block of it another reason and end: added
+// reports false then. own are the addresses of whoever asks.
+func (f *Blocks) Add(ctx context.Context, in NewBlock, own []netip.Addr, who Identity, from event.Origin) (b block.Block, added bool, err error) {
+	b, err = f.prepare(in, own)
+	if err != nil {
+		return b, false, f.Count.end("block", err)
+	}
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+		n, err := block.Turn(tx)
+		if err != nil {
+			return err
+		}
+		if b, added, err = block.Add(tx, secret.Random{}, n, b, f.Now()); err != nil {
+			return err
+		}
+		f.changed(tx, event.AddressBlocked, event.Detail{Network: b.Network.String()}, who, from)
+		return nil
+	})
+	return b, added, f.Count.end("block", err)
+}
+
+// blockBatch bounds the blocks of one transaction.
+const blockBatch = 500
+
+// AddAll blocks many networks, some hundred in a transaction, with one event for
+// each of those. It returns how many it added or changed.
+func (f *Blocks) AddAll(ctx context.Context, in []NewBlock, own []netip.Addr, from event.Origin) (done int, err error) {
+	all := make([]block.Block, len(in))
+	for i := range in {
+		if all[i], err = f.prepare(in[i], own); err != nil {
+			return 0, f.Count.end("block", err)
+		}
+	}
+	for batch := range slices.Chunk(all, blockBatch) {
+		err := f.DB.Write(ctx, func(tx *db.Tx) error {
+			n, err := block.Turn(tx)
+			if err != nil {
+				return err
+			}
+			for _, b := range batch {
+				if _, _, err := block.Add(tx, secret.Random{}, n, b, f.Now()); err != nil {
+					return err
+				}
+			}
+			f.changed(tx, event.AddressBlocked, event.Detail{Count: int64(len(batch))}, Identity{}, from)
+			return nil
+		})
+		if err != nil {
+			return done, f.Count.end("block", err)
+		}
+		done += len(batch)
+	}
+	return done, f.Count.end("block", nil)
+}
+
+func (f *Blocks) prepare(in NewBlock, own []netip.Addr) (b block.Block, err error) {
+	if in.Network == "" {
+		return b, required("network")
+	}
+	if b.Network, err = block.ParseNetwork(in.Network); err != nil {
+		return b, err
+	}
+	if b.Reason, err = block.ParseReason(in.Reason); err != nil {
+		return b, err
+	}
+	if !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(f.Now()) {
+		return b, fault.Field("expires_at", "invalid_expiry", "The end lies in the past.")
+	}
+	b.ExpiresAt = in.ExpiresAt
+	if whom := f.caught(b.Network, own); whom != "" && !in.Confirmed {
+		again := *ErrConfirm
+		again.Message = "A block of " + b.Network.String() + " would refuse " + whom + "."
+		return b, &again
+	}
+	return b, nil
+}
+
+// caught says whom a block of the network would refuse that may not be meant, if
+// anybody.
+func (f *Blocks) caught(n netip.Prefix, own []netip.Addr) string {
+	for _, a := range own {
+		if n.Contains(a.Unmap().WithZone("")) {
+			return "your own address, " + a.String()
+		}
+	}
+	if p, ok := f.Proxy(n); ok {
+		return "a trusted proxy, " + p.String()
+	}
+	if block.Wide(n) {
+		return "more of the internet than any attacker has"
+	}
+	return ""
+}
+
+// Remove ends a block, which is named by its id or its network, and returns it.
+func (f *Blocks) Remove(ctx context.Context, idOrNetwork string, who Identity, from event.Origin) (b block.Block, err error) {
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+		n, err := block.Turn(tx)
+		if err != nil {
+			return err
+		}
+		now := f.Now()
+		if b, err = block.Find(tx, idOrNetwork, now); err != nil {
+			return err
+		}
+		if _, err := block.Remove(tx, n, b.ID, now); err != nil {
+			return err
+		}
+		f.changed(tx, event.AddressUnblocked, event.Detail{Network: b.Network.String()}, who, from)
+		return nil
+	})
+	return b, f.Count.end("block", err)
+}
+
+func (f *Blocks) changed(tx *db.Tx, kind event.Kind, d event.Detail, who Identity, from event.Origin) {
+	d.By = who.by()
+	f.Events.Append(tx, event.Event{Kind: kind, Outcome: event.Success, Account: who.Account, Session: who.Session, Origin: from, Detail: d})
+}
+
+// List returns the newest blocks before the one of an id, if that is not empty, at
+// most limit, and whether there are more.
+func (f *Blocks) List(ctx context.Context, before string, limit int) (list []block.Block, more bool, err error) {
+	err = f.DB.Read(ctx, func(tx *db.Tx) error {
+		list, err = block.Page(tx, before, limit+1, f.Now())
+		return err
+	})
+	if more = len(list) > limit; more {
+		list = list[:limit]
+	}
+	return list, more, f.Count.end("block", err)
+}
