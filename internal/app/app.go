@@ -59,6 +59,7 @@ type Server struct {
 	sealing    *sealing
 	mail       *mailing
 	tally      *event.Tally
+	uses       *session.Uses
 	revoked    *token.Revocations
 	blocks     *block.List
 	ring       *keyring.Ring
@@ -225,6 +226,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		refreshKeys(ring), ring.Epoch, random)
 	events := event.NewLog(s.log, random, o.Now, eventCounter(registry))
 	tally := event.NewTally(s.db, events)
+	s.uses = session.NewUses(s.db)
 	count := flowCounter(registry)
 	limits := s.newLimits(ring, tally, registry)
 	s.revoked = token.NewRevocations(s.db, c.AccessTokenLife, c.RevocationStale, o.Now)
@@ -244,7 +246,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	}
 	letters := s.letters(ring, signIn.Guard, limits, accounts, count)
 	signOut := &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now}
-	authenticate := &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Tally: tally, Count: count, Now: o.Now}
+	authenticate := &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Uses: s.uses, Tally: tally, Count: count, Now: o.Now}
 	doors := &api.API{
 		Register:     &flow.Register{DB: s.db, Accounts: accounts, Events: events, Notices: tell, Letters: letters, Limits: limits, Open: c.Registration == config.RegistrationOpen, RequireVerified: verified, Count: count},
 		SignIn:       signIn,
