@@ -39,7 +39,7 @@ func (s *Server) serve(o Options) {
 	})
 	s.running.Go(func() { s.followBlocks(ctx) })
 	if s.certificate != nil {
-		s.running.Go(func() { s.certificate.Watch(ctx, o.Now) })
+		s.running.Go(func() { s.certificate.Watch(ctx) })
 	}
 	s.broken = make(chan error, len(s.listeners()))
 	for _, l := range s.listeners() {
