@@ -236,7 +236,7 @@ func (f *follower) get(ctx context.Context, giveUp func()) (*told, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer res.Body.Close() //nolint:errcheck // it was read
+	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		_, _ = io.CopyN(io.Discard, res.Body, 4<<10) // so that the connection can be used again
 		return nil, fmt.Errorf("%s answered %d", place, res.StatusCode)

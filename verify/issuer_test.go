@@ -107,9 +107,7 @@ func (i *issuer) revocations(w http.ResponseWriter, r *http.Request) {
 	if reset {
 		from = 1
 	}
-	for _, x := range i.feed[min(from-1, len(i.feed)):] {
-		list = append(list, x)
-	}
+	list = append(list, i.feed[min(from-1, len(i.feed)):]...)
 	i.cursor = len(i.feed) + 1
 	fresh := time.Since(came).Milliseconds() - i.age.Milliseconds()
 	_ = json.NewEncoder(w).Encode(map[string]any{

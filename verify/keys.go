@@ -217,7 +217,7 @@ func (k *keys) get(ctx context.Context, place string) ([]byte, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	defer res.Body.Close() //nolint:errcheck // it was read
+	defer res.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(res.Body, maxKeys+1))
 	if err == nil && len(b) > maxKeys {
 		err = fmt.Errorf("the answer of %s is over 1 MiB", place)

@@ -40,6 +40,10 @@ type alertJSON struct {
 	Look       string     `json:"look"`
 }
 
+func desk(o *flow.Operator) *alert.Desk {
+	return &alert.Desk{DB: o.DB, Events: o.Events, Now: o.Now}
+}
+
 type alertList struct {
 	Open  bool `help:"Only those that are not over."`
 	Limit int  `default:"50" help:"At most so many."`
@@ -56,17 +60,7 @@ func (l alertList) Run(ctx context.Context, t *terminal) error {
 		return usageError("--limit is 1 or more.")
 	}
 	return t.operator(ctx, func(o *flow.Operator) error {
-		var (
-			list   []alert.Alert
-			silent map[string]time.Time
-		)
-		err := o.DB.Read(ctx, func(tx *db.Tx) (err error) {
-			if list, err = alert.List(tx, "", l.Open, l.Limit); err != nil {
-				return err
-			}
-			silent, err = alert.Silences(tx, now())
-			return err
-		})
+		list, _, silent, err := desk(o).List(ctx, "", l.Open, l.Limit)
 		if err != nil {
 			return err
 		}
@@ -155,7 +149,7 @@ func (s alertSilence) Run(ctx context.Context, t *terminal) error {
 	}
 	until := at.Add(at.Sub(ago))
 	return t.operator(ctx, func(o *flow.Operator) error {
-		err := o.DB.Write(ctx, func(tx *db.Tx) error { return alert.Silence(tx, s.Rule, until) })
+		err := desk(o).Silence(ctx, s.Rule, until, flow.Identity{}.By(), "", "", t.origin())
 		if err != nil {
 			return err
 		}

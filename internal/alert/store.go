@@ -81,9 +81,9 @@ func Forget(tx *db.Tx, before time.Time, limit int) (int64, error) {
 	return tx.Exec(`DELETE FROM alert WHERE id IN (SELECT id FROM alert WHERE resolved_at < $1 ORDER BY id LIMIT $2)`, db.Micros(before), limit)
 }
 
-// Silence tells nobody of a rule's alerts until a time; they are raised and
+// silence tells nobody of a rule's alerts until a time; they are raised and
 // listed all the same. A time that is over ends it.
-func Silence(tx *db.Tx, rule string, until time.Time) error {
+func silence(tx *db.Tx, rule string, until time.Time) error {
 	if _, ok := ByName(rule); !ok {
 		return fault.New(fault.NotFound, "rule_unknown", "There is no rule of this name: docs/guides/alerts.md lists them.")
 	}

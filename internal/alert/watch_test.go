@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
 )
 
@@ -182,13 +183,29 @@ func TestLOG6_SilencedRulesAreListedAndNotTold(t *testing.T) {
 	d := dbtest.Open(t, dbtest.SQLite(t))
 	s := newStand(d)
 	s.together(t)
-	err := d.Write(t.Context(), func(tx *db.Tx) error { return alert.Silence(tx, alert.SessionAhead, s.now().Add(time.Hour)) })
-	if err != nil {
+	desk := alert.Desk{DB: d, Events: s.log, Now: s.now}
+	silence := func(rule string, life time.Duration) error {
+		return desk.Silence(t.Context(), rule, s.now().Add(life), "administrator", "", "", event.Origin{})
+	}
+	if err := silence(alert.SessionAhead, time.Hour); err != nil {
 		t.Fatal(err)
+	}
+	if f := fault.As(silence("nonsense", time.Hour)); f == nil || f.Code != "rule_unknown" {
+		t.Errorf("a rule that is none: %v", f)
+	}
+	if f := fault.As(silence(alert.SessionAhead, 367*24*time.Hour)); f == nil || f.Code != "invalid_time" {
+		t.Errorf("for ever: %v", f)
 	}
 	s.append(t, 1, event.Event{Kind: event.SuspiciousActivity, Outcome: event.Failure, Detail: event.Detail{Reason: "refresh_token_ahead"}})
 	s.together(t)
 	if l, told := s.alerts(t), s.deliver(t, nil); len(l) != 1 || len(told) != 0 {
 		t.Errorf("%+v, told %v", l, told)
+	}
+	if err := silence(alert.SessionAhead, 0); err != nil {
+		t.Fatal(err)
+	}
+	list, more, silent, err := desk.List(t.Context(), "", true, 1)
+	if err != nil || len(list) != 1 || more || len(silent) != 0 {
+		t.Errorf("%v, more %v, silent %v, %v", list, more, silent, err)
 	}
 }

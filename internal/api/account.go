@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -120,23 +121,28 @@ func (a *API) events(w http.ResponseWriter, r *http.Request, who flow.Identity) 
 // page reads the query of a list: cursor, as an earlier answer gave it, and
 // limit.
 func page(r *http.Request) (cursor string, limit int, err error) {
-	q, err := web.Query(r, "cursor", "limit")
-	if err != nil {
-		return "", 0, err
+	_, cursor, limit, err = filtered(r)
+	return cursor, limit, err
+}
+
+// filtered is page for a list that takes filters as well, whose values it returns.
+func filtered(r *http.Request, filters ...string) (q url.Values, cursor string, limit int, err error) {
+	if q, err = web.Query(r, append([]string{"cursor", "limit"}, filters...)...); err != nil {
+		return nil, "", 0, err
 	}
 	limit = pageDefault
 	if s := q.Get("limit"); s != "" {
 		limit, err = strconv.Atoi(s)
 		if err != nil || limit < 1 || limit > pageMax {
-			return "", 0, fault.Field("limit", "invalid_limit", "The limit is a number from 1 to %d.", pageMax)
+			return nil, "", 0, fault.Field("limit", "invalid_limit", "The limit is a number from 1 to %d.", pageMax)
 		}
 	}
 	cursor = q.Get("cursor")
 	if cursor != "" {
 		id, err := uuid.Parse(cursor)
 		if err != nil || id.String() != cursor {
-			return "", 0, fault.Field("cursor", "invalid_cursor", "The cursor must be the next_cursor of an earlier answer.")
+			return nil, "", 0, fault.Field("cursor", "invalid_cursor", "The cursor must be the next_cursor of an earlier answer.")
 		}
 	}
-	return cursor, limit, nil
+	return q, cursor, limit, nil
 }

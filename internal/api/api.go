@@ -13,6 +13,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/gatehouse-auth/gatehouse/internal/alert"
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
@@ -41,6 +42,8 @@ type API struct {
 	ForwardAuth  *flow.ForwardAuth
 	Administrate *flow.Administrate
 	Blocks       *flow.Blocks
+	Audit        *flow.Audit
+	Alerts       *alert.Desk
 	Discovery    Discovery
 	Tokens       *token.Issuer
 	Cookies      *web.Cookies
@@ -81,9 +84,12 @@ func (a *API) operations() map[string]web.Handler {
 		"POST /v1/token/revoke":      a.registered(a.revoke),
 		"GET /.well-known/jwks.json": a.jwks,
 
-		"GET /v1/admin/blocks":         a.administrator(reads, a.blocks),
-		"POST /v1/admin/blocks":        a.administrator(changes, a.addBlock),
-		"DELETE /v1/admin/blocks/{id}": a.administrator(changes, a.removeBlock),
+		"GET /v1/admin/events":          a.administrator(reads, a.allEvents),
+		"GET /v1/admin/alerts":          a.administrator(reads, a.alerts),
+		"POST /v1/admin/alerts/silence": a.administrator(changes, a.silence),
+		"GET /v1/admin/blocks":          a.administrator(reads, a.blocks),
+		"POST /v1/admin/blocks":         a.administrator(changes, a.addBlock),
+		"DELETE /v1/admin/blocks/{id}":  a.administrator(changes, a.removeBlock),
 
 		"GET /.well-known/oauth-authorization-server": a.metadata,
 		"GET /openapi.json":                           a.openAPI,

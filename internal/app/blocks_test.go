@@ -283,7 +283,8 @@ func TestTheAdministratorsGuard(t *testing.T) {
 // administratorsCalls are all calls below /v1/admin, each with a body that is good.
 func administratorsCalls() (list []request) {
 	bodies := map[string]map[string]any{
-		"POST /v1/admin/blocks": {"network": "203.0.113.7"},
+		"POST /v1/admin/blocks":         {"network": "203.0.113.7"},
+		"POST /v1/admin/alerts/silence": {"rule": "canary", "until": "2001-01-01T00:00:00Z"},
 	}
 	for path, item := range document.doc.Paths.Map() {
 		if !strings.HasPrefix(path, "/v1/admin/") {

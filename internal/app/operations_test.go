@@ -252,6 +252,9 @@ func (h *house) driveOutages() {
 		{method: "POST", path: "/v1/password/reset", body: `{"token":"gatehouse_mt_x","new_password":"` + passphrase + `!"}`},
 		{method: "POST", path: "/v1/email/verify", body: `{"token":"gatehouse_mt_x"}`},
 		{method: "POST", path: "/v1/email/resend", body: `{"email":"ada@example.org"}`},
+		{method: "GET", path: "/v1/admin/events"},
+		{method: "GET", path: "/v1/admin/alerts"},
+		{method: "POST", path: "/v1/admin/alerts/silence", body: `{"rule":"canary","until":"2001-01-01T00:00:00Z"}`},
 		{method: "GET", path: "/v1/admin/blocks"},
 		{method: "POST", path: "/v1/admin/blocks", body: `{"network":"203.0.113.7"}`},
 		{method: "DELETE", path: "/v1/admin/blocks/none"},
@@ -306,6 +309,7 @@ func (h *house) driveAdministrators() {
 	h.Helper()
 	root := h.administrator("root@example.org")
 	h.driveBadBodies(request{method: "POST", path: "/v1/admin/blocks", bearer: root})
+	h.driveAudit(root)
 	made := h.expect(201, "", blocking(root, map[string]any{"network": "203.0.113.7"}))
 	h.expect(200, "", blocking(root, map[string]any{"network": "203.0.113.7"}))
 	h.expect(409, "confirmation_needed", blocking(root, map[string]any{"network": "::/0"}))

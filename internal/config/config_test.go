@@ -101,7 +101,7 @@ func TestDefaults(t *testing.T) {
 		MigrateDatabase: Database{SQLite, "./data/gatehouse.db", "sqlite:./data/gatehouse.db"},
 
 		DatabaseMaxConns: 8, Migrate: MigrateAuto,
-		JWTAlgorithm: "ES256", JWTKeyRotation: 90 * day, JWTIssuer: "http://127.0.0.1:8000", JWTAudience: "http://127.0.0.1:8000",
+		JWTAlgorithm: "ES256", JWTKeyRotation: 90 * day, ACMEDirectory: letsEncrypt, JWTIssuer: "http://127.0.0.1:8000", JWTAudience: "http://127.0.0.1:8000",
 		AccessTokenLife: 15 * time.Minute, RefreshTokenLife: 7 * 24 * time.Hour, SessionMaxLife: 30 * 24 * time.Hour,
 		RefreshReuseGrace: 10 * time.Second, RefreshRetry: 24 * time.Hour,
 		SessionsPerAccount: 50, CookieHTTPOnly: true, CookieSameSite: SameSiteStrict,
@@ -155,7 +155,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	)
 	want := &Config{
 		Environment: Production, LogLevel: slog.LevelWarn, ListenAddr: "[::1]:8000", AdminListenAddr: "localhost:0", AdminPprof: true,
-		TLSCertFile: "/etc/tls/cert.pem", TLSKeyFile: "/etc/tls/key.pem", TLSRedirectAddr: ":80", ConnectionsPerAddress: 9,
+		TLSCertFile: "/etc/tls/cert.pem", TLSKeyFile: "/etc/tls/key.pem", ACMEDirectory: letsEncrypt, TLSRedirectAddr: ":80", ConnectionsPerAddress: 9,
 		PublicURL: "https://auth.acme.org", CORSOrigins: []string{"https://app.acme.org", "https://acme.org:8443"},
 		TrustedProxies: networks("10.0.0.5/32", "192.168.7.0/24", "fd00::/8"), CloudflareProxies: true,
 		Database:         Database{Kind: PostgreSQL, URL: "postgresql://gate:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
@@ -188,9 +188,18 @@ func TestEverySettingIsRead(t *testing.T) {
 		t.Errorf("data folder with PostgreSQL: %q", got.DataDir())
 	}
 	for _, row := range got.Report() {
-		if row.Source != FromEnvironment {
+		if row.Source != FromEnvironment && !strings.HasPrefix(row.Name, "TLS_ACME_") { // which exclude TLS_CERT_FILE
 			t.Errorf("%s: source %q", row.Name, row.Source)
 		}
+	}
+}
+
+// NET-1: what orders the certificate is one of two ways, so it is read by itself.
+func TestNET1_ACMEIsRead(t *testing.T) {
+	const directory = "https://ca.acme.org:9000/acme/directory?ca=/etc/ca.pem"
+	c := mustLoad(t, production("TLS_ACME_DOMAINS= Auth.ACME.org ,www.acme.org", "TLS_ACME_DIRECTORY="+directory, "LISTEN_ADDR=:443", "TLS_REDIRECT_ADDR=:80")...)
+	if !slices.Equal(c.ACMEDomains, []string{"auth.acme.org", "www.acme.org"}) || c.ACMEDirectory != directory || !c.OwnTLS() {
+		t.Errorf("%q from %q", c.ACMEDomains, c.ACMEDirectory)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
 )
 
-const mendSMTP = "Write smtp://USER:PASSWORD@HOST:587 or smtps://USER:PASSWORD@HOST:465, with each of % / ? # @ : in a password percent-encoded."
+const mendSMTP = "Write smtp://USER:PASSWORD@HOST:587 or smtps://USER:PASSWORD@HOST:465, with each of % / ? # @ : in a password percent-encoded." //nolint:gosec // a form, no secret
 
 // readSMTP takes the URL of a mail server.
 func readSMTP(r *reading) {

@@ -32,6 +32,7 @@ var Catalogue = []About{
 	{AddressBlocked, "An operator or an administrator blocked a `network`, or gave a block another end. `count` is how many there were, where a file of them was read. `reason` of the block stands in `gatehouse block list`."},
 	{AddressUnblocked, "An operator or an administrator ended the block of a `network`."},
 	{BlockedRequest, "A request from a blocked network was refused. It is recorded once a network and minute, with its `count`."},
+	{AlertSilenced, "The alerts of a `rule` are told to nobody for a while, or are told again: `reason` is `ended` then."},
 	{DeviceKnown, "A browser became a known device of an account: strangers' wrong passwords do not make it wait."},
 	{PepperRotated, "Stored password hashes were sealed under another pepper, `count` of them."},
 	{ClientCreated, "An application was registered."},

@@ -31,6 +31,7 @@ const (
 
 	AddressBlocked   Kind = "address_blocked"
 	AddressUnblocked Kind = "address_unblocked"
+	AlertSilenced    Kind = "alert_silenced"
 	BlockedRequest   Kind = "blocked_request"
 
 	ClientCreated Kind = "client_created"
@@ -70,6 +71,8 @@ type Detail struct {
 	Roles []string `json:"roles,omitempty"`
 	// Fields are the names of what a profile_change changed.
 	Fields []string `json:"fields,omitempty"`
+	// Rule is the rule whose alerts are told to nobody for a while.
+	Rule string `json:"rule,omitempty"`
 	// Network is what was blocked, or is no longer.
 	Network string `json:"network,omitempty"`
 	// Count is how often it happened, for what is counted and recorded once a

@@ -78,7 +78,6 @@ type row struct {
 type verifier struct {
 	report Report
 	tree   *edge
-	lastTx int64
 	// nodes are the hashes of the stored subtrees that were computed since the
 	// last look.
 	nodes map[[2]int64]tlog.Hash

@@ -47,9 +47,9 @@ func (f *Administrate) judge(who Identity, change bool) error {
 	return nil
 }
 
-// by is the By of an event: an administrator's, or the operator's where there is
+// By is the By of an event: an administrator's, or the operator's where there is
 // no identity.
-func (who Identity) by() string {
+func (who Identity) By() string {
 	if who.Account == "" {
 		return operator
 	}

@@ -39,6 +39,7 @@ func Outcomes() map[string][]string {
 		"authenticate":        {success, "expired", "invalid_token", "revoked"},
 		"authenticate_client": {string(client.Good), string(client.Old), string(client.WrongSecret), string(client.Unknown)},
 		"administrate":        {success, "not_administrator", "sign_in_again"},
+		"audit":               {success},
 		"block":               {success, "block_not_found", "confirmation_needed"},
 		"forward_auth":        {success, "expired", "invalid_token", "revoked"},
 		"introspect":          {success, "inactive"},

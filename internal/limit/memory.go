@@ -92,7 +92,7 @@ func (m *Memory) change(k Key, how func(b bucket, now int64) bucket) {
 func (s *shard) room(now int64) int32 {
 	if len(s.entries) < s.most {
 		s.entries = append(s.entries, entry{})
-		return int32(len(s.entries) - 1)
+		return int32(len(s.entries) - 1) //nolint:gosec // most is far below
 	}
 	worst, least := 0, int64(0)
 	for n := range min(sample, len(s.entries)) {
