@@ -135,7 +135,7 @@ func (s *Server) abandon() error {
 		err = errors.Join(err, s.closeBreaches())
 	}
 	if s.counting != nil {
-		err = errors.Join(err, s.counting.close())
+		s.counting.close()
 	}
 	if s.db != nil {
 		err = errors.Join(err, s.db.Close())

@@ -76,7 +76,8 @@ func (s *Server) Stop() error {
 	s.hasher.Close()
 	s.closeAlerts()
 	s.closeTraces()
-	return errors.Join(err, notClosed(s.admin.http.Close()), s.sealing.close(), s.closeBreaches(), s.counting.close(), s.db.Close())
+	s.counting.close()
+	return errors.Join(err, notClosed(s.admin.http.Close()), s.sealing.close(), s.closeBreaches(), s.db.Close())
 }
 
 func notClosed(err error) error {
