@@ -30,7 +30,7 @@ func (u userRepepper) Run(ctx context.Context, t *terminal) error {
 	return t.operator(ctx, func(o *flow.Operator) error {
 		n, err := o.Repepper(ctx, pepper, !u.Yes, t.origin(), func(seen int) {
 			if isTerminal(t.err) {
-				fmt.Fprintf(t.err, "\r%d accounts", seen)
+				fmt.Fprintf(t.err, "\r%d hashes", seen)
 			}
 		})
 		if isTerminal(t.err) {
