@@ -75,7 +75,9 @@ func (s *Server) Stop() error {
 	s.running.Wait()
 	s.hasher.Close()
 	s.closeAlerts()
-	return errors.Join(err, notClosed(s.admin.http.Close()), s.sealing.close(), s.closeBreaches(), s.counting.close(), s.db.Close())
+	s.closeTraces()
+	s.counting.close()
+	return errors.Join(err, notClosed(s.admin.http.Close()), s.sealing.close(), s.closeBreaches(), s.db.Close())
 }
 
 func notClosed(err error) error {
