@@ -29,6 +29,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/session"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/internal/trace"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
@@ -61,6 +62,7 @@ type Server struct {
 	sealing    *sealing
 	mail       *mailing
 	tally      *event.Tally
+	uses       *session.Uses
 	revoked    *token.Revocations
 	blocks     *block.List
 	ring       *keyring.Ring
@@ -69,6 +71,8 @@ type Server struct {
 
 	closeBreaches func() error
 	closeAlerts   func()
+	traces        *trace.Tracer // nil: none are taken
+	closeTraces   func()
 }
 
 // listener is one of the ports.
@@ -124,11 +128,14 @@ func (s *Server) abandon() error {
 	if s.closeAlerts != nil {
 		s.closeAlerts()
 	}
+	if s.closeTraces != nil {
+		s.closeTraces()
+	}
 	if s.closeBreaches != nil {
 		err = errors.Join(err, s.closeBreaches())
 	}
 	if s.counting != nil {
-		err = errors.Join(err, s.counting.close())
+		s.counting.close()
 	}
 	if s.db != nil {
 		err = errors.Join(err, s.db.Close())
@@ -145,6 +152,9 @@ func (s *Server) start(ctx context.Context, o Options) error {
 		return err
 	}
 	if err := s.prepareSchema(ctx); err != nil {
+		return err
+	}
+	if s.traces, s.closeTraces, err = s.openTraces(ctx, o.Version); err != nil {
 		return err
 	}
 	ring, err := s.openKeys(ctx, o)
@@ -233,6 +243,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		refreshKeys(ring), ring.Epoch, random)
 	events := event.NewLog(s.log, random, o.Now, eventCounter(registry))
 	tally := event.NewTally(s.db, events)
+	s.uses = session.NewUses(s.db)
 	count := flowCounter(registry)
 	limits := s.newLimits(ring, tally, registry)
 	s.revoked = token.NewRevocations(s.db, c.AccessTokenLife, c.RevocationStale, o.Now)
@@ -252,7 +263,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	}
 	letters := s.letters(ring, signIn.Guard, limits, accounts, count)
 	signOut := &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now}
-	authenticate := &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Tally: tally, Count: count, Now: o.Now}
+	authenticate := &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Uses: s.uses, Tally: tally, Count: count, Now: o.Now}
 	doors := &api.API{
 		Register:     &flow.Register{DB: s.db, Accounts: accounts, Events: events, Notices: tell, Letters: letters, Limits: limits, Open: c.Registration == config.RegistrationOpen, RequireVerified: verified, Count: count},
 		SignIn:       signIn,
@@ -295,7 +306,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 }
 
 func (s *Server) publicHandler(p parts, m *web.Metrics, blocked func(event.Origin) bool, o Options) http.Handler {
-	stack := &web.Stack{Blocked: blocked, Failed: countDatabaseErrors(p.tally), Log: s.log, Metrics: m, Now: o.Now, Edge: s.edge(false), Proxies: s.proxies(), Limit: p.limitRequests(o)}
+	stack := &web.Stack{Blocked: blocked, Failed: countDatabaseErrors(p.tally), Log: s.log, Metrics: m, Now: o.Now, Traces: s.traces, Edge: s.edge(false), Proxies: s.proxies(), Limit: p.limitRequests(o)}
 	mux := http.NewServeMux()
 	p.api.Routes(stack, mux)
 	p.pages.Routes(stack, mux)

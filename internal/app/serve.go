@@ -28,6 +28,11 @@ func (s *Server) serve(o Options) {
 		})
 	})
 	s.running.Go(func() {
+		s.uses.Run(ctx, func(err error) {
+			s.log.Warn("When sessions were last used could not be written; the next uses will tell.", "error", err.Error())
+		})
+	})
+	s.running.Go(func() {
 		s.revoked.Run(ctx, func(err error) {
 			s.log.Warn("What has been revoked can't be read; until it can, each token is looked up in the database.", "error", err.Error())
 		})
@@ -70,7 +75,9 @@ func (s *Server) Stop() error {
 	s.running.Wait()
 	s.hasher.Close()
 	s.closeAlerts()
-	return errors.Join(err, notClosed(s.admin.http.Close()), s.sealing.close(), s.closeBreaches(), s.counting.close(), s.db.Close())
+	s.closeTraces()
+	s.counting.close()
+	return errors.Join(err, notClosed(s.admin.http.Close()), s.sealing.close(), s.closeBreaches(), s.db.Close())
 }
 
 func notClosed(err error) error {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/session"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
@@ -15,6 +16,7 @@ import (
 type Authenticate struct {
 	Tokens      *token.Issuer
 	Revocations *token.Revocations
+	Uses        *session.Uses
 	Tally       *event.Tally
 	Count       Count
 	Now         func() time.Time
@@ -22,8 +24,9 @@ type Authenticate struct {
 
 // Do returns the identity, token.ErrInvalid, or token.ErrUnknown.
 func (f *Authenticate) Do(ctx context.Context, access string, from event.Origin) (Identity, error) {
+	ctx, run := f.Count.begin(ctx, "authenticate")
 	who, err := f.do(ctx, access, from)
-	return who, f.Count.end("authenticate", err)
+	return who, run.end(err)
 }
 
 // knowsKeys is how long a token waits whose key is not known here.
@@ -68,5 +71,6 @@ func (f *Authenticate) claims(ctx context.Context, access string, from event.Ori
 		}
 		return nil, err
 	}
+	f.Uses.Add(c.Session, f.Now())
 	return c, nil
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/gatehouse-auth/gatehouse/internal/trace"
 )
 
 // RedisConfig says which Redis holds the counts.
@@ -48,7 +50,7 @@ const (
 	keyPrefix = "gatehouse:limit:"
 	// redisIO is how long a connection may take to open, and an answer to come, to
 	// whoever asks without a deadline of their own.
-	redisIO = time.Second
+	redisIO = 5 * time.Second
 	// redisConns is how many connections there are to a server.
 	redisConns = 8
 	// outlive covers what rounding and a clock that is corrected make of a moment.
@@ -73,8 +75,8 @@ func NewRedis(c RedisConfig) *Redis {
 	})}
 }
 
-// Close ends its connections.
-func (r *Redis) Close() error { return r.client.Close() }
+// Close ends its connections. That one of them was broken is no matter then.
+func (r *Redis) Close() { _ = r.client.Close() }
 
 // Take implements [Counter].
 func (r *Redis) Take(ctx context.Context, claims ...Claim) ([]State, error) {
@@ -89,7 +91,9 @@ func (r *Redis) GiveBack(ctx context.Context, claim Claim) error {
 
 // run runs the script on each claim's key. They are sent together, and not as one
 // script, since the keys of a Cluster lie on different servers.
-func (r *Redis) run(ctx context.Context, giveBack bool, claims []Claim) ([]State, error) {
+func (r *Redis) run(ctx context.Context, giveBack bool, claims []Claim) (states []State, err error) {
+	ctx, step := trace.Begin(ctx, "redis.limit")
+	defer func() { step.End(err) }()
 	commands := make([]*redis.Cmd, len(claims))
 	if len(claims) == 1 {
 		commands[0] = gcra.EvalSha(ctx, r.client, keyOfClaim(claims[0]), r.args(claims[0], giveBack)...)
@@ -100,7 +104,7 @@ func (r *Redis) run(ctx context.Context, giveBack bool, claims []Claim) ([]State
 		}
 		_, _ = pipe.Exec(ctx) // each command has its own error
 	}
-	states := make([]State, len(claims))
+	states = make([]State, len(claims))
 	for i, c := range claims {
 		if redis.HasErrorPrefix(commands[i].Err(), "NOSCRIPT") {
 			commands[i] = gcra.Eval(ctx, r.client, keyOfClaim(c), r.args(c, giveBack)...)
@@ -166,7 +170,7 @@ var troubles = []struct {
 	trouble Trouble
 }{
 	{"WRONGPASS", TroubleLogin}, {"NOAUTH", TroubleLogin}, {"ERR AUTH", TroubleLogin}, {"ERR invalid password", TroubleLogin},
-	{"NOPERM", TroubleRights},
+	{"NOPERM", TroubleRights}, {"ERR The user executing the script", TroubleRights},
 	{"ERR This instance has cluster support disabled", TroubleKind}, {"MOVED", TroubleKind}, {"ERR No such master", TroubleKind},
 	{"ERR unknown command", TroubleKind}, {"ERR SELECT is not allowed in cluster mode", TroubleKind}, {"ERR DB index is out of range", TroubleKind},
 	{"READONLY", TroubleReadOnly}, {"OOM", TroubleFull}, {"MISCONF", TroubleFull},
