@@ -61,7 +61,9 @@ func TestARefusedBodyIsReadBeforeTheConnectionEnds(t *testing.T) {
 // NET-6: neither a body that does not end nor a connection that says nothing is
 // kept.
 func TestServerDropsSlowBodyAndIdleConnections(t *testing.T) {
-	h := newHouse(t, func(_ *Stack, s *http.Server) { s.ReadTimeout, s.IdleTimeout = 100*time.Millisecond, 100*time.Millisecond })
+	h := newHouse(t, func(_ *Stack, s *http.Server) {
+		s.ReadTimeout, s.IdleTimeout = 100*time.Millisecond, 100*time.Millisecond
+	})
 	h.handle("GET /", ok)
 	h.handle("POST /", func(w http.ResponseWriter, r *http.Request) error {
 		_, err := readBody(w, r)
