@@ -176,11 +176,11 @@ func TestNET2_ASignInIsANewSessionAndEndsTheOld(t *testing.T) {
 		}
 		// Whoever signs in again gets another session, and another token against CSRF.
 		before := victim.send(request{method: "GET", path: "/v1/sessions"})
-		cookies := fmt.Sprint(victim.jar.Cookies(victim.url()))
+		cookies := fmt.Sprint(victim.jar.Cookies(victim.origin()))
 		token := victim.cookie("gatehouse_csrf")
 		victim.signIn("ada@example.org")
 		after := victim.send(request{method: "GET", path: "/v1/sessions"})
-		if strings.Count(before.text, `"current":true`) != 1 || strings.Count(after.text, `"id"`) != 1 || before.text == after.text || cookies == fmt.Sprint(victim.jar.Cookies(victim.url())) || token == victim.cookie("gatehouse_csrf") {
+		if strings.Count(before.text, `"current":true`) != 1 || strings.Count(after.text, `"id"`) != 1 || before.text == after.text || cookies == fmt.Sprint(victim.jar.Cookies(victim.origin())) || token == victim.cookie("gatehouse_csrf") {
 			h.Errorf("signed in again: before %s, after %s", before.text, after.text)
 		}
 		// Another site can't sign its visitor in either.
