@@ -26,7 +26,7 @@ var floors = map[string]int{
 	"internal/alert":   4,
 	"internal/flow":    3,
 	"internal/account": 2, "internal/session": 2, "internal/token": 2, "internal/event": 2, "internal/job": 2, "internal/client": 2,
-	"internal/lockout": 2, "internal/block": 2,
+	"internal/lockout": 2, "internal/acme": 2, "internal/block": 2,
 	"internal/notice": 2, "internal/ticket": 2,
 	"internal/limit":    1,
 	"internal/password": 1, "internal/breach": 1, "internal/db": 1, "internal/keyring": 1,

@@ -154,7 +154,7 @@ func (m mailTest) Run(ctx context.Context, t *terminal) error {
 		Text: "This is a test that somebody who runs " + c.PublicURL + " has sent. Nothing needs to be done.\n",
 	})
 	if err == nil {
-		_, err = fmt.Fprintf(t.out, "The mail server took it, from %s.\n", c.MailFrom)
+		_, err = fmt.Fprintf(t.out, "The mail server took it, from %s. It says: %s\n", c.MailFrom, conn.Answer())
 	}
 	return err
 }

@@ -40,6 +40,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"occupy":    occupy,
 	"begin":     begin,
 	"finish":    finish,
+	"mailing":   mailing,
 }
 
 // patience is how long a script waits for what takes milliseconds.

@@ -50,16 +50,18 @@ type Server struct {
 	setup       *flow.Setup
 	public      listener
 	admin       listener
-	redirect    *listener        // plain HTTP beside TLS, if there is any
-	certificate *web.Certificate // nil without TLS
-	broken      chan error       // what ended a listener
-	draining    chan struct{}    // closed when it takes no more work
+	redirect    *listener   // plain HTTP beside TLS, if there is any
+	certificate certificate // nil without TLS
+	now         func() time.Time
+	broken      chan error    // what ended a listener
+	draining    chan struct{} // closed when it takes no more work
 
 	background context.CancelFunc
 	jobs       *job.Runner
 	sealing    *sealing
 	mail       *mailing
 	tally      *event.Tally
+	uses       *session.Uses
 	revoked    *token.Revocations
 	blocks     *block.List
 	ring       *keyring.Ring
@@ -82,7 +84,7 @@ func Start(ctx context.Context, c *config.Config, o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{log: o.Log, draining: make(chan struct{})}
+	s := &Server{log: o.Log, now: o.Now, draining: make(chan struct{})}
 	if err := s.listen(ctx, c); err != nil {
 		return nil, err
 	}
@@ -127,7 +129,7 @@ func (s *Server) abandon() error {
 		err = errors.Join(err, s.closeBreaches())
 	}
 	if s.counting != nil {
-		err = errors.Join(err, s.counting.close())
+		s.counting.close()
 	}
 	if s.db != nil {
 		err = errors.Join(err, s.db.Close())
@@ -136,7 +138,7 @@ func (s *Server) abandon() error {
 }
 
 func (s *Server) start(ctx context.Context, o Options) error {
-	err := s.openTLS(o)
+	err := s.openCertificateFile(o)
 	if err != nil {
 		return err
 	}
@@ -147,6 +149,10 @@ func (s *Server) start(ctx context.Context, o Options) error {
 		return err
 	}
 	ring, err := s.openKeys(ctx, o)
+	if err != nil {
+		return err
+	}
+	authority, err := s.openACME(ctx, ring, o)
 	if err != nil {
 		return err
 	}
@@ -179,11 +185,13 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	}
 	jobs = append(jobs, watching...)
 	jobs = append(jobs, s.mail.jobs(o.Now)...)
+	jobs = append(jobs, renewCertificate(authority)...)
 	jobs = append(jobs, endBlocks(s.db, o.Now)...)
 	s.jobs = job.NewRunner(s.db, secret.Random{}.ID(o.Now()), o.Now, s.log, jobs...)
 	s.sealing.observe(registry)
 	s.counting.observe(registry)
 	s.observe(registry, o)
+	s.observeCertificate(registry)
 	if err := s.adoptKeys(ctx, p.keys); err != nil {
 		return err
 	}
@@ -196,7 +204,7 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	s.public.http = web.NewServer("", s.publicHandler(p, metrics, blocked, o), s.log)
 	s.admin.http = web.NewServer("", s.adminHandler(registry, o), s.log)
 	if s.redirect != nil {
-		s.redirect.http = web.NewServer("", s.redirectHandler(blocked, o), s.log)
+		s.redirect.http = web.NewServer("", challenges(authority, s.redirectHandler(blocked, o)), s.log)
 	}
 	s.serve(o)
 	return nil
@@ -226,6 +234,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		refreshKeys(ring), ring.Epoch, random)
 	events := event.NewLog(s.log, random, o.Now, eventCounter(registry))
 	tally := event.NewTally(s.db, events)
+	s.uses = session.NewUses(s.db)
 	count := flowCounter(registry)
 	limits := s.newLimits(ring, tally, registry)
 	s.revoked = token.NewRevocations(s.db, c.AccessTokenLife, c.RevocationStale, o.Now)
@@ -245,7 +254,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	}
 	letters := s.letters(ring, signIn.Guard, limits, accounts, count)
 	signOut := &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now}
-	authenticate := &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Tally: tally, Count: count, Now: o.Now}
+	authenticate := &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Uses: s.uses, Tally: tally, Count: count, Now: o.Now}
 	doors := &api.API{
 		Register:     &flow.Register{DB: s.db, Accounts: accounts, Events: events, Notices: tell, Letters: letters, Limits: limits, Open: c.Registration == config.RegistrationOpen, RequireVerified: verified, Count: count},
 		SignIn:       signIn,

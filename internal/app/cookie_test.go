@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -172,6 +173,15 @@ func TestNET2_ASignInIsANewSessionAndEndsTheOld(t *testing.T) {
 		}
 		if a := eve.send(request{method: "GET", path: "/v1/me"}); a.status != 401 {
 			h.Errorf("the replaced session lives on: %d", a.status)
+		}
+		// Whoever signs in again gets another session, and another token against CSRF.
+		before := victim.send(request{method: "GET", path: "/v1/sessions"})
+		cookies := fmt.Sprint(victim.jar.Cookies(victim.url()))
+		token := victim.cookie("gatehouse_csrf")
+		victim.signIn("ada@example.org")
+		after := victim.send(request{method: "GET", path: "/v1/sessions"})
+		if strings.Count(before.text, `"current":true`) != 1 || strings.Count(after.text, `"id"`) != 1 || before.text == after.text || cookies == fmt.Sprint(victim.jar.Cookies(victim.url())) || token == victim.cookie("gatehouse_csrf") {
+			h.Errorf("signed in again: before %s, after %s", before.text, after.text)
 		}
 		// Another site can't sign its visitor in either.
 		a := h.do(request{

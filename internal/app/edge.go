@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -20,17 +19,6 @@ func (s *Server) edge(plain bool) *web.Edge {
 		PublicURL: s.config.PublicURL, Origins: s.config.CORSOrigins,
 		Hosts: s.config.HostNames(), Loopback: !s.config.Production(), Plain: plain,
 	})
-}
-
-// openTLS reads the certificate, if the public listener has one.
-func (s *Server) openTLS(o Options) error {
-	if !s.config.OwnTLS() {
-		return nil
-	}
-	_, host, _ := strings.Cut(s.config.PublicURL, "://")
-	var err error
-	s.certificate, err = web.OpenCertificate(s.config.TLSCertFile, s.config.TLSKeyFile, host, o.Now(), s.log)
-	return err
 }
 
 // listenRedirect takes the port of the listener beside TLS, if there is one.
@@ -72,7 +60,7 @@ func (s *Server) serveOn(l *listener) error {
 	}
 	limited := web.LimitPerAddress(l.Listener, s.config.ConnectionsPerAddress, s.proxies())
 	if l == &s.public && s.certificate != nil {
-		l.http.TLSConfig = web.TLS(s.certificate.Get)
+		l.http.TLSConfig = web.TLS(s.certificate.Get, s.challengeProtocols()...)
 		return l.http.ServeTLS(limited, "", "")
 	}
 	return l.http.Serve(limited)

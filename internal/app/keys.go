@@ -67,7 +67,7 @@ func refreshKeys(ring *keyring.Ring) session.Keys {
 }
 
 // followed are the purposes whose keys are taken up while the server runs.
-var followed = []keyring.Purpose{keyring.AccessSign, keyring.RefreshMAC, keyring.RefreshDerive, keyring.CSRF}
+var followed = []keyring.Purpose{keyring.AccessSign, keyring.RefreshMAC, keyring.RefreshDerive, keyring.CSRF, keyring.ACME}
 
 // followRing has those who use keys use the new ones when the ring changes.
 func (s *Server) followRing(ring *keyring.Ring, issuer *token.Issuer, sessions *session.Store) {

@@ -1,10 +1,15 @@
 package app_test
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -97,6 +102,47 @@ func TestMailsAreDelivered(t *testing.T) {
 		head, parts := m.Parse(t)
 		if head.Get("Auto-Submitted") != "auto-generated" || !strings.Contains(parts["text/plain"], h.server.URL()+"/verify#gatehouse_mt_") {
 			t.Errorf("%v\n%s", head, parts["text/plain"])
+		}
+	})
+}
+
+// Issue 5: sign-in never waits for mail. The server holds the delivery's connection
+// and says nothing, while people register, sign in from elsewhere and forget
+// passwords; what they are told stands in the outbox meanwhile, and it stops in time.
+func TestNobodyWaitsForAMailServerThatHangs(t *testing.T) {
+	dbtest.EachURL(t, func(t *testing.T, dbURL string) {
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		held := make(chan net.Conn, 100)
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				held <- c
+			}
+		}()
+		h := open(t, dbURL, "SMTP_URL=smtp://"+l.Addr().String(), behindProxy)
+		const ada = "ada@example.org"
+		h.register(ada)
+		h.expect(200, "", from("203.0.113.7", onLinux, signInAs(ada, passphrase)))
+		h.expect(202, "", post("/v1/password/forgot", body{"email": ada}))
+		h.eventually("a sign-in is answered while the delivery waits for a word", func() (string, bool) {
+			c := <-held
+			defer c.Close()
+			h.expect(200, "", from("198.51.100.9", onIPhone, signInAs(ada, passphrase)))
+			err := c.SetReadDeadline(time.Now().Add(time.Millisecond))
+			if err == nil {
+				_, err = c.Read(make([]byte, 1))
+			}
+			return fmt.Sprint(err), errors.Is(err, os.ErrDeadlineExceeded)
+		})
+		if n := len(h.mailbox().all(ada)); n != 3 {
+			t.Errorf("%d mails wait", n)
 		}
 	})
 }

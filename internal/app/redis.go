@@ -47,7 +47,8 @@ func (s *Server) newCounting(ctx context.Context, now func() time.Time) (*counti
 	if trouble, err := shared.Begin(ctx); err != nil {
 		says := redisSays[trouble]
 		refused := fault.New(fault.Denied, "redis_refused", fmt.Sprintf("REDIS_URL: %s (%v). %s", says.wrong, err, says.mend)).Because(err)
-		return nil, errors.Join(refused, shared.Close())
+		shared.Close()
+		return nil, refused
 	}
 	return &counting{counter: shared, shared: shared, replicas: replicas}, nil
 }
@@ -104,11 +105,10 @@ func (c *counting) run(ctx context.Context, s *Server) {
 	})
 }
 
-func (c *counting) close() error {
-	if c.shared == nil {
-		return nil
+func (c *counting) close() {
+	if c.shared != nil {
+		c.shared.Close()
 	}
-	return c.shared.Close()
 }
 
 // trouble says for readyz why Redis does not count, or nothing.

@@ -28,13 +28,18 @@ func (s *Server) serve(o Options) {
 		})
 	})
 	s.running.Go(func() {
+		s.uses.Run(ctx, func(err error) {
+			s.log.Warn("When sessions were last used could not be written; the next uses will tell.", "error", err.Error())
+		})
+	})
+	s.running.Go(func() {
 		s.revoked.Run(ctx, func(err error) {
 			s.log.Warn("What has been revoked can't be read; until it can, each token is looked up in the database.", "error", err.Error())
 		})
 	})
 	s.running.Go(func() { s.followBlocks(ctx) })
 	if s.certificate != nil {
-		s.running.Go(func() { s.certificate.Watch(ctx, o.Now) })
+		s.running.Go(func() { s.certificate.Watch(ctx) })
 	}
 	s.broken = make(chan error, len(s.listeners()))
 	for _, l := range s.listeners() {
@@ -70,7 +75,8 @@ func (s *Server) Stop() error {
 	s.running.Wait()
 	s.hasher.Close()
 	s.closeAlerts()
-	return errors.Join(err, notClosed(s.admin.http.Close()), s.sealing.close(), s.closeBreaches(), s.counting.close(), s.db.Close())
+	s.counting.close()
+	return errors.Join(err, notClosed(s.admin.http.Close()), s.sealing.close(), s.closeBreaches(), s.db.Close())
 }
 
 func notClosed(err error) error {

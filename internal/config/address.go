@@ -53,7 +53,7 @@ func refuseExposed(r *reading) {
 	}
 	mend := "Write " + r.setting.initial + ", and put a proxy that speaks TLS (such as nginx) in front of it on the same machine"
 	if r.setting.name == "LISTEN_ADDR" {
-		mend += "; or give Gatehouse a certificate by TLS_CERT_FILE and TLS_KEY_FILE"
+		mend += "; or give Gatehouse a certificate by TLS_CERT_FILE and TLS_KEY_FILE, or by TLS_ACME_DOMAINS"
 	}
 	r.refuse("It is not a loopback address, and speaks no TLS: what is sent would travel in the clear.", mend+".")
 }

@@ -114,6 +114,10 @@ type Config struct {
 	// TLSCertFile and TLSKeyFile are the certificate of the public listener: both
 	// or none.
 	TLSCertFile, TLSKeyFile string
+	// ACMEDomains are the names of the certificate that is ordered by ACME, in lower
+	// case, none for no such; ACMEDirectory is the authority's.
+	ACMEDomains   []string
+	ACMEDirectory string
 	// TLSRedirectAddr is where plain HTTP is answered beside TLS; empty for nowhere.
 	TLSRedirectAddr string
 	// ConnectionsPerAddress is how many one address may hold; 0 for any number.

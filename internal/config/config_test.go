@@ -101,7 +101,7 @@ func TestDefaults(t *testing.T) {
 		MigrateDatabase: Database{SQLite, "./data/gatehouse.db", "sqlite:./data/gatehouse.db"},
 
 		DatabaseMaxConns: 8, Migrate: MigrateAuto,
-		JWTAlgorithm: "ES256", JWTKeyRotation: 90 * day, JWTIssuer: "http://127.0.0.1:8000", JWTAudience: "http://127.0.0.1:8000",
+		JWTAlgorithm: "ES256", JWTKeyRotation: 90 * day, ACMEDirectory: letsEncrypt, JWTIssuer: "http://127.0.0.1:8000", JWTAudience: "http://127.0.0.1:8000",
 		AccessTokenLife: 15 * time.Minute, RefreshTokenLife: 7 * 24 * time.Hour, SessionMaxLife: 30 * 24 * time.Hour,
 		RefreshReuseGrace: 10 * time.Second, RefreshRetry: 24 * time.Hour,
 		SessionsPerAccount: 50, CookieHTTPOnly: true, CookieSameSite: SameSiteStrict,
@@ -147,7 +147,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		"PASSWORD_RESET_RATE_LIMIT_ATTEMPTS=100000", "PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES=1440", "API_RATE_LIMIT_REQUESTS=1000000", "API_RATE_LIMIT_WINDOW_SECONDS=3600",
 		"LOCKOUT_AFTER=10", "LOCKOUT_DELAY_SECONDS=900", "ARGON2_MEMORY_MIB=1024", "ARGON2_PASSES=64", "PASSWORD_PEPPER="+goodPepper, "PASSWORD_PEPPER_PREVIOUS="+goodPepper+"1",
 		"EVENT_KEY="+goodPepper+"2", "EVENT_ANCHOR=file:/mnt/anchor", "EVENT_FORWARD=syslog+tls://logs.acme.org:6514?ca=/etc/ca.pem",
-		"ALERT_WEBHOOK_URL=https://hooks.acme.org/x?k=v", "ALERT_WEBHOOK_SECRET="+goodWebhookSecret, "ALERT_FAILED_LOGINS=1", "ALERT_FAILED_LOGINS_UNUSUAL=2",
+		"ALERT_MAIL_TO=ops@acme.org, Ada@acme.org", "ALERT_WEBHOOK_URL=https://hooks.acme.org/x?k=v", "ALERT_WEBHOOK_SECRET="+goodWebhookSecret, "ALERT_FAILED_LOGINS=1", "ALERT_FAILED_LOGINS_UNUSUAL=2",
 		"ALERT_SPRAYED_ACCOUNTS=3", "ALERT_STUFFED_ACCOUNTS=4", "ALERT_REGISTRATIONS=5", "ALERT_TOKEN_REUSES=6", "ALERT_TAMPERED_TOKENS=7",
 		"ALERT_INTROSPECTION_FAILURES=8", "ALERT_DATABASE_ERRORS=9", "ALERT_RATE_LIMITS=0",
 		"BCRYPT_COST=16", "EMAIL_VERIFICATION=required", "REGISTRATION=closed",
@@ -155,7 +155,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	)
 	want := &Config{
 		Environment: Production, LogLevel: slog.LevelWarn, ListenAddr: "[::1]:8000", AdminListenAddr: "localhost:0", AdminPprof: true,
-		TLSCertFile: "/etc/tls/cert.pem", TLSKeyFile: "/etc/tls/key.pem", TLSRedirectAddr: ":80", ConnectionsPerAddress: 9,
+		TLSCertFile: "/etc/tls/cert.pem", TLSKeyFile: "/etc/tls/key.pem", ACMEDirectory: letsEncrypt, TLSRedirectAddr: ":80", ConnectionsPerAddress: 9,
 		PublicURL: "https://auth.acme.org", CORSOrigins: []string{"https://app.acme.org", "https://acme.org:8443"},
 		TrustedProxies: networks("10.0.0.5/32", "192.168.7.0/24", "fd00::/8"), CloudflareProxies: true,
 		Database:         Database{Kind: PostgreSQL, URL: "postgresql://gate:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
@@ -176,6 +176,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		EventKey: goodPepper + "2", EventAnchor: "file:/mnt/anchor", EventForward: "syslog+tls://logs.acme.org:6514?ca=/etc/ca.pem",
 		EmailVerification: VerificationRequired, Registration: RegistrationClosed,
 		Alerts: Alerts{
+			MailTo:     []string{"ops@acme.org", "Ada@acme.org"},
 			WebhookURL: "https://hooks.acme.org/x?k=v", WebhookSecret: goodWebhookSecret,
 			FailedLogins: 1, UnusualLogins: 2, Sprayed: 3, Stuffed: 4, Registrations: 5, Reuses: 6, Tampered: 7, Introspections: 8, DatabaseErrors: 9,
 		},
@@ -188,9 +189,18 @@ func TestEverySettingIsRead(t *testing.T) {
 		t.Errorf("data folder with PostgreSQL: %q", got.DataDir())
 	}
 	for _, row := range got.Report() {
-		if row.Source != FromEnvironment {
+		if row.Source != FromEnvironment && !strings.HasPrefix(row.Name, "TLS_ACME_") { // which exclude TLS_CERT_FILE
 			t.Errorf("%s: source %q", row.Name, row.Source)
 		}
+	}
+}
+
+// NET-1: what orders the certificate is one of two ways, so it is read by itself.
+func TestNET1_ACMEIsRead(t *testing.T) {
+	const directory = "https://ca.acme.org:9000/acme/directory?ca=/etc/ca.pem"
+	c := mustLoad(t, production("TLS_ACME_DOMAINS= Auth.ACME.org ,www.acme.org", "TLS_ACME_DIRECTORY="+directory, "LISTEN_ADDR=:443", "TLS_REDIRECT_ADDR=:80")...)
+	if !slices.Equal(c.ACMEDomains, []string{"auth.acme.org", "www.acme.org"}) || c.ACMEDirectory != directory || !c.OwnTLS() {
+		t.Errorf("%q from %q", c.ACMEDomains, c.ACMEDirectory)
 	}
 }
 

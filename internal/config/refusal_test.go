@@ -74,6 +74,14 @@ var refusals = []struct {
 	{name: "NET-1 a key without its certificate", environ: []string{"TLS_KEY_FILE=/etc/tls/key.pem"}, settings: "TLS_KEY_FILE"},
 	{name: "NET-1 a listener for redirects without TLS", environ: []string{"TLS_REDIRECT_ADDR=:80"}, settings: "TLS_REDIRECT_ADDR"},
 	{name: "NET-1 TLS does not cover the admin listener", environ: production("LISTEN_ADDR=:443", "ADMIN_LISTEN_ADDR=:9000", "TLS_CERT_FILE=/c", "TLS_KEY_FILE=/k", "TLS_REDIRECT_ADDR=:443"), settings: "ADMIN_LISTEN_ADDR TLS_REDIRECT_ADDR"},
+	{name: "NET-1 names that no authority certifies", environ: production("LISTEN_ADDR=:443", "TLS_ACME_DOMAINS=auth.acme.org,*.acme.org,192.0.2.1,localhost,AUTH.acme.org,a_b.acme.org,,[::1]"),
+		settings: strings.TrimSpace(strings.Repeat("TLS_ACME_DOMAINS ", 7))},
+	{name: "NET-1 a certificate in files and by ACME", environ: production("TLS_ACME_DOMAINS=auth.acme.org", "TLS_CERT_FILE=/c", "TLS_KEY_FILE=/k"), settings: "TLS_ACME_DOMAINS"},
+	{name: "NET-1 a certificate for another name than people use", environ: production("TLS_ACME_DOMAINS=login.acme.org"), settings: "PUBLIC_URL"},
+	{name: "NET-1 a certificate, and no name that people use", environ: []string{"TLS_ACME_DOMAINS=login.acme.org"}, settings: "PUBLIC_URL"},
+	{name: "NET-1 an authority and nothing to order", environ: []string{"TLS_ACME_DIRECTORY=https://ca.acme.org/directory?ca=/etc/ca.pem"}, settings: "TLS_ACME_DIRECTORY"},
+	{name: "NET-1 an authority in the clear", environ: production("TLS_ACME_DOMAINS=auth.acme.org", "TLS_ACME_DIRECTORY=http://ca.acme.org/directory"), settings: "TLS_ACME_DIRECTORY"},
+	{name: "NET-1 an authority with a password", environ: production("TLS_ACME_DOMAINS=auth.acme.org", "TLS_ACME_DIRECTORY=https://a:"+goodPassword+"@ca.acme.org/directory"), settings: "TLS_ACME_DIRECTORY"},
 	{name: "proxies that are no network", environ: []string{"TRUSTED_PROXIES=10.0.0.0/8, my proxy"}, settings: "TRUSTED_PROXIES"},
 	{name: "proxies with bits too many", environ: []string{"TRUSTED_PROXIES=10.0.0.0/33"}, settings: "TRUSTED_PROXIES"},
 	{name: "everybody a proxy", environ: []string{"TRUSTED_PROXIES=0.0.0.0/0"}, settings: "TRUSTED_PROXIES"},
@@ -111,8 +119,8 @@ var refusals = []struct {
 	{name: "alerts to nobody in particular", environ: []string{"ALERT_MAIL_TO=ops@acme.org, oncall"}, settings: "ALERT_MAIL_TO"},
 	{name: "alerts to a crowd", environ: []string{"ALERT_MAIL_TO=a@b.org,c@b.org,d@b.org,e@b.org,f@b.org,g@b.org,h@b.org,i@b.org,j@b.org,k@b.org,l@b.org"}, settings: "ALERT_MAIL_TO"},
 
-	{name: "known, not built", environ: []string{"BACKUP_DIR=/var/backup", "RETENTION_LOGIN_LOGS_DAYS=90"}, envFile: "RETENTION_SESSIONS_DAYS=30\nTLS_ACME_DOMAINS=acme.org",
-		settings: "TLS_ACME_DOMAINS BACKUP_DIR RETENTION_LOGIN_LOGS_DAYS RETENTION_SESSIONS_DAYS"},
+	{name: "known, not built", environ: []string{"BACKUP_DIR=/var/backup", "RETENTION_LOGIN_LOGS_DAYS=90"}, envFile: "RETENTION_SESSIONS_DAYS=30",
+		settings: "BACKUP_DIR RETENTION_LOGIN_LOGS_DAYS RETENTION_SESSIONS_DAYS"},
 	{name: "a misspelt name beside what is missing for it", environ: []string{"ENVIRONMENT=production", "PUBLIC_URL=https://auth.acme.org"}, envFile: "JWT_SECRET=" + goodKey, settings: "JWT_SECRET_KEY"},
 }
 

@@ -38,9 +38,21 @@ var table = []setting{
 		check:   checkKeyFile,
 	},
 	{
+		name: "TLS_ACME_DOMAINS", unset: "none",
+		meaning: "The names for which Gatehouse orders its certificate itself, by ACME, and renews it: see [tls.md](guides/tls.md). With commas between them. To set it is to accept the authority's terms.",
+		field:   field{read: readDomains, show: func(c *Config) string { return strings.Join(c.ACMEDomains, ",") }},
+		check:   checkDomains,
+	},
+	{
+		name: "TLS_ACME_DIRECTORY", initial: "Let's Encrypt", derive: func(*Config) string { return letsEncrypt },
+		meaning: "The directory of the authority to order from. With `?ca=PATH` its own certificate must come from the authority in that file.",
+		field:   field{read: readDirectory, show: func(c *Config) string { return c.ACMEDirectory }},
+		check:   checkDirectory,
+	},
+	{
 		name: "LISTEN_ADDR", initial: "127.0.0.1:8000",
 		meaning:    "Where the API and the pages are served: address and port. Port 0 lets the system choose.",
-		production: "an address that is not loopback is refused, unless TLS_CERT_FILE is set",
+		production: "an address that is not loopback is refused, unless TLS_CERT_FILE or TLS_ACME_DOMAINS is set",
 		field:      listener(func(c *Config) *string { return &c.ListenAddr }),
 		check:      tellExposed, safe: refuseExposed,
 	},
@@ -94,10 +106,10 @@ var table = []setting{
 	},
 	{
 		name: "PUBLIC_URL", initial: "http://LISTEN_ADDR", derive: publicURL, followsListener: true,
-		meaning:    "The address that people use: scheme, host and perhaps port, nothing behind it. Requests to another host are refused. With TLS_CERT_FILE the default is https.",
+		meaning:    "The address that people use: scheme, host and perhaps port, nothing behind it. Requests to another host are refused. With a certificate the default is https.",
 		production: "the first of CORS_ORIGINS if that is set, else required; https only",
 		field:      field{read: readPublicURL, show: func(c *Config) string { return c.PublicURL }},
-		safe:       safePublicURL,
+		check:      checkCertified, safe: safePublicURL,
 	},
 	{
 		name: "TRUSTED_PROXIES", initial: "none",
@@ -106,8 +118,6 @@ var table = []setting{
 		production: "`127.0.0.0/8, ::1` if LISTEN_ADDR is loopback, else `none`",
 		field:      field{read: readProxies, show: showProxies},
 	},
-	{name: "TLS_ACME_DOMAINS"},
-	{name: "TLS_ACME_DIRECTORY"},
 	{
 		name: "DATABASE_URL", initial: "sqlite:./data/gatehouse.db", cover: passwordCovered,
 		meaning: "`sqlite:PATH`, or `postgres://USER:PASSWORD@HOST:PORT/NAME`. Without `sslmode` it is `verify-full` for any host but loopback.",

@@ -25,6 +25,8 @@ type grant struct {
 // serving role and no more, by the owner's default privileges.
 var grants = []grant{
 	{"account", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"acme_secret", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"acme_try", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"alert", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"alert_canary", []string{"SELECT", "INSERT", "DELETE"}},
 	{"alert_delivery", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},

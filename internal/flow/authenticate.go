@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/session"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
@@ -15,6 +16,7 @@ import (
 type Authenticate struct {
 	Tokens      *token.Issuer
 	Revocations *token.Revocations
+	Uses        *session.Uses
 	Tally       *event.Tally
 	Count       Count
 	Now         func() time.Time
@@ -68,5 +70,6 @@ func (f *Authenticate) claims(ctx context.Context, access string, from event.Ori
 		}
 		return nil, err
 	}
+	f.Uses.Add(c.Session, f.Now())
 	return c, nil
 }

@@ -47,6 +47,8 @@ const (
 	Outbox Purpose = "outbox"
 	// Ticket hashes the codes in mails, and tells the browser that registered.
 	Ticket Purpose = "ticket"
+	// ACME seals the private key of the public listener's certificate.
+	ACME Purpose = "acme"
 )
 
 // generators makes a new key for each purpose. Only that of AccessSign is for an
@@ -61,6 +63,7 @@ var generators = map[Purpose]func(algorithm string, r secret.Random) ([]byte, er
 	Pseudonym:     symmetric,
 	Outbox:        symmetric,
 	Ticket:        symmetric,
+	ACME:          symmetric,
 }
 
 // Purposes returns all purposes, in the order of their names.

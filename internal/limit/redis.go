@@ -48,7 +48,7 @@ const (
 	keyPrefix = "gatehouse:limit:"
 	// redisIO is how long a connection may take to open, and an answer to come, to
 	// whoever asks without a deadline of their own.
-	redisIO = time.Second
+	redisIO = 5 * time.Second
 	// redisConns is how many connections there are to a server.
 	redisConns = 8
 	// outlive covers what rounding and a clock that is corrected make of a moment.
@@ -73,8 +73,8 @@ func NewRedis(c RedisConfig) *Redis {
 	})}
 }
 
-// Close ends its connections.
-func (r *Redis) Close() error { return r.client.Close() }
+// Close ends its connections. That one of them was broken is no matter then.
+func (r *Redis) Close() { _ = r.client.Close() }
 
 // Take implements [Counter].
 func (r *Redis) Take(ctx context.Context, claims ...Claim) ([]State, error) {
@@ -166,7 +166,7 @@ var troubles = []struct {
 	trouble Trouble
 }{
 	{"WRONGPASS", TroubleLogin}, {"NOAUTH", TroubleLogin}, {"ERR AUTH", TroubleLogin}, {"ERR invalid password", TroubleLogin},
-	{"NOPERM", TroubleRights},
+	{"NOPERM", TroubleRights}, {"ERR The user executing the script", TroubleRights},
 	{"ERR This instance has cluster support disabled", TroubleKind}, {"MOVED", TroubleKind}, {"ERR No such master", TroubleKind},
 	{"ERR unknown command", TroubleKind}, {"ERR SELECT is not allowed in cluster mode", TroubleKind}, {"ERR DB index is out of range", TroubleKind},
 	{"READONLY", TroubleReadOnly}, {"OOM", TroubleFull}, {"MISCONF", TroubleFull},

@@ -23,11 +23,7 @@ func plain(t *testing.T) *Redis {
 func open(t *testing.T, c RedisConfig) *Redis {
 	t.Helper()
 	r := NewRedis(c)
-	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
-			t.Errorf("closing Redis: %v", err)
-		}
-	})
+	t.Cleanup(r.Close)
 	return r
 }
 

@@ -30,6 +30,8 @@ type Shared struct {
 const (
 	// Patience is how long a request waits for Redis.
 	Patience = 50 * time.Millisecond
+	// opening is how long the prober waits for a connection to open.
+	opening = time.Second
 	// While Redis is away it is asked again after firstProbe, and then less often,
 	// down to once in lastProbe.
 	firstProbe = 50 * time.Millisecond
@@ -107,7 +109,7 @@ func (s *Shared) await(ctx context.Context) {
 // probe asks twice: first with time enough to open a connection, and then as a
 // request does.
 func (s *Shared) probe(ctx context.Context) error {
-	for _, d := range []time.Duration{redisIO, s.patience} {
+	for _, d := range []time.Duration{opening, s.patience} {
 		within, cancel := context.WithTimeout(ctx, d)
 		err := s.redis.probe(within)
 		cancel()
@@ -195,4 +197,4 @@ func (s *Shared) Local() uint64 { return s.local.Load() }
 func (s *Shared) Len() int { return s.memory.Len() }
 
 // Close ends the connections to Redis.
-func (s *Shared) Close() error { return s.redis.Close() }
+func (s *Shared) Close() { s.redis.Close() }

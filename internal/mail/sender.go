@@ -75,12 +75,14 @@ type Conn struct {
 	smtp   *smtp.Client
 	stop   func() bool
 	broken bool
+	answer string
 }
 
 // Open connects, with TLS and the password as far as they are set. The error is a
 // [*Failure]. When the context ends, so does the connection.
 func (s *Sender) Open(ctx context.Context) (*Conn, error) {
 	var raw net.Conn
+	stop := func() bool { return true }
 	policy := gomail.NoTLS
 	if s.server.StartTLS {
 		policy = gomail.TLSMandatory
@@ -89,7 +91,9 @@ func (s *Sender) Open(ctx context.Context) (*Conn, error) {
 		gomail.WithPort(s.server.Port), gomail.WithTimeout(s.timeout), gomail.WithHELO(s.from.Domain()),
 		gomail.WithTLSConfig(s.tls), gomail.WithTLSPolicy(policy), gomail.WithoutNoop(), gomail.WithoutRset(),
 		gomail.WithDialContextFunc(func(dial context.Context, network, _ string) (_ net.Conn, err error) {
-			raw, err = s.dial(dial, network)
+			if raw, err = s.dial(dial, network); err == nil {
+				stop = context.AfterFunc(ctx, func() { _ = raw.Close() }) // the library reads on until its timeout
+			}
 			return raw, err
 		}),
 	}
@@ -107,12 +111,13 @@ func (s *Sender) Open(ctx context.Context) (*Conn, error) {
 	}
 	c, err := client.DialToSMTPClientWithContext(ctx)
 	if err != nil {
+		stop()
 		if raw != nil {
 			_ = raw.Close() // the library leaves it open
 		}
 		return nil, away(err)
 	}
-	return &Conn{s: s, client: client, smtp: c, stop: context.AfterFunc(ctx, func() { _ = raw.Close() })}, nil
+	return &Conn{s: s, client: client, smtp: c, stop: stop}, nil
 }
 
 func (s *Sender) dial(ctx context.Context, network string) (net.Conn, error) {
@@ -135,6 +140,9 @@ func (c *Conn) Close() {
 // Broken reports whether the connection is of no use any more.
 func (c *Conn) Broken() bool { return c.broken }
 
+// Answer is what the server said to the last mail that it took.
+func (c *Conn) Answer() string { return c.answer }
+
 // Send hands a mail over. Without an error the server has answered for it. The
 // error is a [*Failure]; after one the mail may have been taken all the same, if
 // the answer was lost.
@@ -153,6 +161,7 @@ func (c *Conn) Send(m Message) error {
 	}
 	err = c.client.SendWithSMTPClient(c.smtp, msg)
 	if err == nil {
+		c.answer = plain(msg.ServerResponse())
 		return nil
 	}
 	return c.judge(err, to)

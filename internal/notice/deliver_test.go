@@ -126,10 +126,9 @@ func TestMailArrivesWhateverTheServerDoes(t *testing.T) {
 		"dies at RCPT":               func(_ int, at mailtest.Step) *smtp.SMTPError { return when(at, mailtest.AtRcpt, mailtest.Die) },
 		"dies in the middle of DATA": func(_ int, at mailtest.Step) *smtp.SMTPError { return when(at, mailtest.InData, mailtest.Die) },
 	}
-	for name, fail := range fails {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			d, s, c := dbtest.Open(t, dbtest.SQLite(t)), mailtest.New(t, mailtest.Options{}), newClock()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		for name, fail := range fails {
+			c, s := newClock(), mailtest.New(t, mailtest.Options{})
 			var n atomic.Int64
 			s.Misbehave(func(at mailtest.Step, _ string) *smtp.SMTPError {
 				if n.Load() >= 3 {
@@ -148,12 +147,21 @@ func TestMailArrivesWhateverTheServerDoes(t *testing.T) {
 				c.advance(time.Hour + time.Minute)
 			}
 			if got := s.Mails(); len(got) != 1 || n.Load() != 3 {
-				t.Errorf("it arrived %d times after %d failures", len(got), n.Load())
+				t.Errorf("%s: it arrived %d times after %d failures", name, len(got), n.Load())
 			}
 			if r := rowOf(t, d); !r.sent || r.to != "" || r.sealed {
-				t.Errorf("the row keeps %+v", r)
+				t.Errorf("%s: the row keeps %+v", name, r)
 			}
-		})
+			empty(t, d)
+		}
+	})
+}
+
+// empty forgets all mails.
+func empty(t *testing.T, d *db.DB) {
+	t.Helper()
+	if err := d.Write(ctx, func(tx *db.Tx) error { _, err := tx.Exec(`DELETE FROM outbox`); return err }); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -171,7 +179,11 @@ func at451(at, step mailtest.Step) *smtp.SMTPError {
 // The window in which a mail comes twice: the server took it, and its answer was
 // lost. Both are the same mail to whoever looks at the Message-ID.
 func TestMailWhoseAnswerIsLostComesAgainUnderTheSameMessageID(t *testing.T) {
-	d, s, c := dbtest.Open(t, dbtest.SQLite(t)), mailtest.New(t, mailtest.Options{}), newClock()
+	dbtest.Each(t, comesAgain)
+}
+
+func comesAgain(t *testing.T, d *db.DB) {
+	s, c := mailtest.New(t, mailtest.Options{}), newClock()
 	var n atomic.Int64
 	s.Misbehave(func(at mailtest.Step, _ string) *smtp.SMTPError {
 		if at == mailtest.AtData && n.Add(1) == 1 {
@@ -198,7 +210,11 @@ func TestMailWhoseAnswerIsLostComesAgainUnderTheSameMessageID(t *testing.T) {
 
 // A server that hangs or is not there costs no mail a try, and keeps nobody.
 func TestMailWaitsForAServerThatIsAway(t *testing.T) {
-	d, c := dbtest.Open(t, dbtest.SQLite(t)), newClock()
+	dbtest.Each(t, waitsForAServer)
+}
+
+func waitsForAServer(t *testing.T, d *db.DB) {
+	c := newClock()
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -258,9 +274,7 @@ func TestMailIsGivenUpAfterManyTriesAndWhenItsLinkIsOver(t *testing.T) {
 	if got := rowOf(t, d); !got.dead || got.tries != notice.MostTries || !got.sealed {
 		t.Errorf("%+v", got)
 	}
-	if err := d.Write(ctx, func(tx *db.Tx) error { _, err := tx.Exec(`DELETE FROM outbox`); return err }); err != nil {
-		t.Fatal(err)
-	}
+	empty(t, d)
 	m := full(notice.ResetPassword)
 	m.At = time.Time{}
 	queue(t, d, r.Outbox, m)

@@ -13,22 +13,25 @@ import (
 // Certificate is that of a listener, read again when its files change.
 type Certificate struct {
 	certFile, keyFile, host string
+	now                     func() time.Time
 	log                     *slog.Logger
 	current                 atomic.Pointer[tls.Certificate]
+	trouble                 atomic.Pointer[string]
 	stamp                   string // of the files that were read last, good or not
 }
 
 // OpenCertificate reads a certificate, its chain and its key, all in PEM. One
 // for another host, or for another time, is told and served all the same: to
 // stay away would help nobody.
-func OpenCertificate(certFile, keyFile, host string, now time.Time, log *slog.Logger) (*Certificate, error) {
-	c := &Certificate{certFile: certFile, keyFile: keyFile, host: withoutPort(host), log: log}
+func OpenCertificate(certFile, keyFile, host string, now func() time.Time, log *slog.Logger) (*Certificate, error) {
+	c := &Certificate{certFile: certFile, keyFile: keyFile, host: withoutPort(host), now: now, log: log}
+	c.trouble.Store(new(string))
 	c.stamp = c.look()
 	pair, err := c.read()
 	if err != nil {
 		return nil, err
 	}
-	if err := c.fits(pair, now); err != nil {
+	if err := c.fits(pair, now()); err != nil {
 		log.Warn("The certificate in TLS_CERT_FILE is wrong for PUBLIC_URL; browsers will refuse it. Replace the file, and it is read at once.", "error", err.Error())
 	}
 	c.current.Store(pair)
@@ -39,6 +42,16 @@ func OpenCertificate(certFile, keyFile, host string, now time.Time, log *slog.Lo
 func (c *Certificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current.Load(), nil
 }
+
+// Validity returns from when and until when the certificate in force is good.
+func (c *Certificate) Validity() (from, until time.Time) {
+	leaf := c.current.Load().Leaf
+	return leaf.NotBefore, leaf.NotAfter
+}
+
+// Trouble says what is wrong with the files that would replace it, once that has
+// lasted, or nothing.
+func (c *Certificate) Trouble() string { return *c.trouble.Load() }
 
 func (c *Certificate) read() (*tls.Certificate, error) {
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
@@ -91,7 +104,7 @@ func (c *Certificate) Reload(now time.Time) (changed bool, err error) {
 
 // Watch looks for a change each second. A fault is told when it has lasted for
 // three looks, since the two files are never written at one moment, and once.
-func (c *Certificate) Watch(ctx context.Context, now func() time.Time) {
+func (c *Certificate) Watch(ctx context.Context) {
 	const patience = 3
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -102,15 +115,18 @@ func (c *Certificate) Watch(ctx context.Context, now func() time.Time) {
 			return
 		case <-tick.C:
 		}
-		changed, err := c.Reload(now())
+		changed, err := c.Reload(c.now())
 		switch {
 		case changed:
 			c.log.Info("The certificate was replaced.", "good_until", c.current.Load().Leaf.NotAfter.UTC().Format(time.RFC3339))
 			failures = 0
+			c.trouble.Store(new(string))
 		case err == nil:
 			failures = 0
+			c.trouble.Store(new(string))
 		default:
 			if failures++; failures == patience {
+				c.trouble.Store(new(err.Error()))
 				c.log.Warn("TLS_CERT_FILE or TLS_KEY_FILE has changed, and what stands there now can't be used; the certificate before stays in force.", "error", err.Error())
 			}
 		}
@@ -118,8 +134,9 @@ func (c *Certificate) Watch(ctx context.Context, now func() time.Time) {
 }
 
 // TLS returns the settings of a listener: TLS 1.3, and 1.2 with the suites that
-// have forward secrecy and authenticated encryption (RFC 9325).
-func TLS(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.Config {
+// have forward secrecy and authenticated encryption (RFC 9325). It speaks HTTP,
+// and the protocols that are named.
+func TLS(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), protocols ...string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		CipherSuites: []uint16{
@@ -128,5 +145,6 @@ func TLS(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 		},
 		GetCertificate: certificate,
+		NextProtos:     append([]string{"h2", "http/1.1"}, protocols...),
 	}
 }

@@ -42,12 +42,12 @@ type Server struct {
 // Start starts a server with more arguments. It keeps nothing on the disk.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	return begin(t, append([]string{"--requirepass", Password, "--masterauth", Password}, args...))
+	return begin(t, false, append([]string{"--requirepass", Password, "--masterauth", Password}, args...))
 }
 
-func begin(t testing.TB, args []string) *Server {
+func begin(t testing.TB, secured bool, args []string) *Server {
 	t.Helper()
-	s := &Server{TB: t, home: folder(t), args: args}
+	s := &Server{TB: t, home: folder(t), args: args, tls: secured}
 	s.disown()
 	t.Cleanup(func() {
 		if s.process != nil {
@@ -96,7 +96,7 @@ func (s *Server) disown() {
 	}
 	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
 	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
-	if err := errors.Join(err1, err2, os.Chown(s.home, int(uid), int(gid))); err != nil { //nolint:gosec // a user's id
+	if err := errors.Join(err1, err2, os.Chown(s.home, int(uid), int(gid))); err != nil {
 		s.Fatal(err)
 	}
 	s.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
@@ -156,7 +156,7 @@ func (s *Server) run() error {
 		select {
 		case <-s.ended:
 			text, _ := os.ReadFile(filepath.Join(s.home, "log"))
-			return fmt.Errorf("Redis did not start:\n%s", text)
+			return fmt.Errorf("redis-server did not start:\n%s", text)
 		default:
 		}
 		text, _ := os.ReadFile(filepath.Join(s.home, "log"))
@@ -166,7 +166,7 @@ func (s *Server) run() error {
 		}
 	}
 	_ = p.Process.Kill()
-	return errors.New("Redis did not start within a minute")
+	return errors.New("redis-server did not start within a minute")
 }
 
 // Kill ends it with SIGKILL, and returns when it is gone.

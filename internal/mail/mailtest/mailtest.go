@@ -4,6 +4,7 @@ package mailtest
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -67,9 +68,10 @@ type Server struct {
 	// URL is what SMTP_URL is to be.
 	URL string
 
-	mu    sync.Mutex
-	mails []Mail
-	hook  func(Step, string) *smtp.SMTPError
+	mu     sync.Mutex
+	mails  []Mail
+	logins int
+	hook   func(Step, string) *smtp.SMTPError
 }
 
 // Options are what the server can do.
@@ -84,17 +86,30 @@ type Options struct {
 // New starts a server that ends with the test.
 func New(t testing.TB, o Options) *Server {
 	t.Helper()
-	s := &Server{}
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	s, stop, err := Start(t.TempDir(), o)
 	if err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return s
+}
+
+// Start starts a server, which puts its certificate into the folder.
+func Start(dir string, o Options) (s *Server, stop func(), err error) {
+	s = &Server{}
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
 	}
 	server := smtp.NewServer(&backend{s, o})
 	server.Domain, server.AllowInsecureAuth, server.EnableSMTPUTF8 = "mail.test", true, !o.NoUTF8
 	server.ErrorLog = quiet{}
 	scheme, query, user := "smtp://", "", ""
 	if o.StartTLS || o.Implicit {
-		config, ca := certificate(t)
+		config, ca, err := certificate(dir)
+		if err != nil {
+			return nil, nil, errors.Join(err, l.Close())
+		}
 		query = "?ca=" + ca
 		if server.TLSConfig = config; o.Implicit {
 			l, scheme = tls.NewListener(l, config), "smtps://"
@@ -106,8 +121,7 @@ func New(t testing.TB, o Options) *Server {
 	s.URL = scheme + user + l.Addr().String() + query
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(l) }()
-	t.Cleanup(func() { _ = server.Close(); <-done })
-	return s
+	return s, func() { _ = server.Close(); <-done }, nil
 }
 
 type quiet struct{}
@@ -127,6 +141,13 @@ func (s *Server) Mails() []Mail {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Mail(nil), s.mails...)
+}
+
+// Logins is how often somebody has said who they are, rightly or not.
+func (s *Server) Logins() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.logins
 }
 
 func (s *Server) ask(at Step, to string) *smtp.SMTPError {
@@ -174,6 +195,9 @@ func (s *session) AuthMechanisms() []string {
 
 func (s *session) Auth(string) (sasl.Server, error) {
 	return sasl.NewPlainServer(func(_, user, password string) error {
+		s.b.s.mu.Lock()
+		s.b.s.logins++
+		s.b.s.mu.Unlock()
 		if user != s.b.o.User || password != s.b.o.Password {
 			return Refuse(535, "wrong password")
 		}
@@ -259,11 +283,10 @@ func (m Mail) Parse(t testing.TB) (mail.Header, map[string]string) {
 }
 
 // certificate makes one for 127.0.0.1, and a file with its authority: itself.
-func certificate(t testing.TB) (*tls.Config, string) {
-	t.Helper()
+func certificate(dir string) (*tls.Config, string, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		return nil, "", err
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
@@ -271,11 +294,9 @@ func certificate(t testing.TB) (*tls.Config, string) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
-		t.Fatal(err)
+		return nil, "", err
 	}
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, file
+	file := filepath.Join(dir, "ca.pem")
+	err = os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600)
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, file, err
 }

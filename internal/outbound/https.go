@@ -1,0 +1,70 @@
+package outbound
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+const (
+	// answerTime bounds one request of a Client, mostAnswer its answer.
+	answerTime = 30 * time.Second
+	mostAnswer = 1 << 20
+)
+
+// Client is for libraries that speak a protocol of their own.
+type Client = *http.Client
+
+// ParseHTTPS checks the https URL of a service, without going there. With ?ca=PATH
+// its certificate must come from the authority in that file.
+func ParseHTTPS(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return nil, errors.New("it is no URL")
+	case u.Scheme != "https" || u.Hostname() == "":
+		return nil, errors.New("it is no https URL with a host")
+	case u.User != nil || u.Fragment != "":
+		return nil, errors.New("it holds a user name, a password or a fragment")
+	}
+	return u, nil
+}
+
+// HTTPS returns the URL of a service without its ?ca=, and a client that trusts
+// that authority, or the system's, follows no redirects, and reads no more than
+// 1 MiB of an answer.
+func HTTPS(raw string) (string, Client, error) {
+	u, err := ParseHTTPS(raw)
+	if err != nil {
+		return "", nil, err
+	}
+	roots, err := authorities(u)
+	if err != nil {
+		return "", nil, err
+	}
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute,
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+	}
+	return u.String(), &http.Client{
+		Timeout: answerTime, Transport: bounded{transport},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, nil
+}
+
+// bounded ends answers that are too long.
+type bounded struct{ http.RoundTripper }
+
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := b.RoundTripper.RoundTrip(r)
+	if err == nil {
+		res.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(res.Body, mostAnswer), res.Body}
+	}
+	return res, err
+}
