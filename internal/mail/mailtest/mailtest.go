@@ -178,12 +178,15 @@ type session struct {
 }
 
 func (s *session) answer(at Step) error {
-	err := s.b.s.ask(at, s.mail.To)
-	if errors.Is(err, Die) {
+	e := s.b.s.ask(at, s.mail.To)
+	switch {
+	case e == nil:
+		return nil // not e, which would be an error that is nil inside
+	case errors.Is(e, Die):
 		_ = s.conn.Conn().Close()
 		return io.ErrUnexpectedEOF
 	}
-	return err
+	return e
 }
 
 func (s *session) AuthMechanisms() []string {
