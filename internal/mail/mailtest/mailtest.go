@@ -178,12 +178,15 @@ type session struct {
 }
 
 func (s *session) answer(at Step) error {
-	err := s.b.s.ask(at, s.mail.To)
-	if errors.Is(err, Die) {
+	switch e := s.b.s.ask(at, s.mail.To); e {
+	case nil:
+		return nil
+	case Die:
 		_ = s.conn.Conn().Close()
 		return io.ErrUnexpectedEOF
+	default:
+		return e
 	}
-	return err
 }
 
 func (s *session) AuthMechanisms() []string {
