@@ -30,7 +30,7 @@ var floors = map[string]int{
 	"internal/notice": 2, "internal/ticket": 2,
 	"internal/limit":    1,
 	"internal/password": 1, "internal/breach": 1, "internal/db": 1, "internal/keyring": 1,
-	"internal/outbound": 0, "internal/mail": 0,
+	"internal/outbound": 0, "internal/trace": 0, "internal/mail": 0,
 	"internal/config": 0, "internal/secret": 0, "internal/fault": 0,
 	"verify": 0, // public: applications import it, and it nothing of ours
 }

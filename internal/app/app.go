@@ -29,6 +29,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/session"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/internal/trace"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
@@ -70,6 +71,8 @@ type Server struct {
 
 	closeBreaches func() error
 	closeAlerts   func()
+	traces        *trace.Tracer // nil: none are taken
+	closeTraces   func()
 }
 
 // listener is one of the ports.
@@ -125,6 +128,9 @@ func (s *Server) abandon() error {
 	if s.closeAlerts != nil {
 		s.closeAlerts()
 	}
+	if s.closeTraces != nil {
+		s.closeTraces()
+	}
 	if s.closeBreaches != nil {
 		err = errors.Join(err, s.closeBreaches())
 	}
@@ -146,6 +152,9 @@ func (s *Server) start(ctx context.Context, o Options) error {
 		return err
 	}
 	if err := s.prepareSchema(ctx); err != nil {
+		return err
+	}
+	if s.traces, s.closeTraces, err = s.openTraces(ctx, o.Version); err != nil {
 		return err
 	}
 	ring, err := s.openKeys(ctx, o)
@@ -297,7 +306,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 }
 
 func (s *Server) publicHandler(p parts, m *web.Metrics, blocked func(event.Origin) bool, o Options) http.Handler {
-	stack := &web.Stack{Blocked: blocked, Failed: countDatabaseErrors(p.tally), Log: s.log, Metrics: m, Now: o.Now, Edge: s.edge(false), Proxies: s.proxies(), Limit: p.limitRequests(o)}
+	stack := &web.Stack{Blocked: blocked, Failed: countDatabaseErrors(p.tally), Log: s.log, Metrics: m, Now: o.Now, Traces: s.traces, Edge: s.edge(false), Proxies: s.proxies(), Limit: p.limitRequests(o)}
 	mux := http.NewServeMux()
 	p.api.Routes(stack, mux)
 	p.pages.Routes(stack, mux)

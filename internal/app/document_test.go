@@ -42,6 +42,10 @@ func TestMain(m *testing.M) {
 	openapi3filter.RegisterBodyDecoder("application/problem+json", openapi3filter.JSONBodyDecoder)
 	openapi3filter.RegisterBodyDecoder("application/jwk-set+json", openapi3filter.JSONBodyDecoder)
 	document = &openAPIDocument{doc: doc, router: router, seen: map[string]bool{}}
+	// Spans are sent soon.
+	if err := os.Setenv("OTEL_BSP_SCHEDULE_DELAY", "50"); err != nil {
+		panic(err)
+	}
 	// Those that run beside one another wait most of the time.
 	if err := flag.Set("test.parallel", "16"); err != nil {
 		panic(err)

@@ -48,7 +48,7 @@ func (s *Server) newMailing(ring *keyring.Ring, now func() time.Time) (*mailing,
 		return nil, err
 	}
 	if sender != nil {
-		m.delivery = &notice.Delivery{DB: s.db, Outbox: m.outbox, Texts: m.texts, Sender: sender, Log: s.log, Now: now}
+		m.delivery = &notice.Delivery{DB: s.db, Outbox: m.outbox, Texts: m.texts, Sender: sender, Log: s.log, Now: now, Traces: s.traces}
 	} else if s.config.Production() {
 		s.log.Warn("SMTP_URL is not set: mails wait in the outbox until it is.")
 	}

@@ -75,6 +75,7 @@ func (s *Server) Stop() error {
 	s.running.Wait()
 	s.hasher.Close()
 	s.closeAlerts()
+	s.closeTraces()
 	s.counting.close()
 	return errors.Join(err, notClosed(s.admin.http.Close()), s.sealing.close(), s.closeBreaches(), s.db.Close())
 }

@@ -239,6 +239,8 @@ type Config struct {
 	EventAnchor  Secret
 	EventForward Secret
 
+	// Traces says where traces go, and which are taken.
+	Traces Traces
 	// Alerts says what is watched for in the event log, and who is told.
 	Alerts Alerts
 

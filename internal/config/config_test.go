@@ -110,6 +110,7 @@ func TestDefaults(t *testing.T) {
 		PasswordBreach: BreachEmbedded, PasswordBreachAPIURL: "https://api.pwnedpasswords.com", PasswordBreachAway: BreachAwayAllow, PasswordBreachAtSignIn: true,
 		PasswordMinLength: 15, PasswordHash: "bcrypt", BcryptCost: 12, Argon2MemoryMiB: 19, Argon2Passes: 2,
 		EmailVerification: VerificationOptional, Registration: RegistrationOpen, MailFrom: mail.From{Address: "no-reply@localhost"},
+		Traces: Traces{Timeout: 10 * time.Second, Service: "gatehouse", Sampler: "parentbased_always_on", Ratio: 1},
 		Alerts: Alerts{
 			FailedLogins: 200, UnusualLogins: 40, Sprayed: 20, Stuffed: 100, Registrations: 50, Reuses: 3,
 			Tampered: 100, Introspections: 20, DatabaseErrors: 10, RateLimits: 500,
@@ -150,6 +151,9 @@ func TestEverySettingIsRead(t *testing.T) {
 		"ALERT_WEBHOOK_URL=https://hooks.acme.org/x?k=v", "ALERT_WEBHOOK_SECRET="+goodWebhookSecret, "ALERT_FAILED_LOGINS=1", "ALERT_FAILED_LOGINS_UNUSUAL=2",
 		"ALERT_SPRAYED_ACCOUNTS=3", "ALERT_STUFFED_ACCOUNTS=4", "ALERT_REGISTRATIONS=5", "ALERT_TOKEN_REUSES=6", "ALERT_TAMPERED_TOKENS=7",
 		"ALERT_INTROSPECTION_FAILURES=8", "ALERT_DATABASE_ERRORS=9", "ALERT_RATE_LIMITS=0",
+		"OTEL_SDK_DISABLED=true", "OTEL_EXPORTER_OTLP_ENDPOINT=https://otel.acme.org", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://otel.acme.org/t?ca=/etc/ca.pem",
+		"OTEL_EXPORTER_OTLP_HEADERS=api-key=a%20b", "OTEL_EXPORTER_OTLP_TIMEOUT=500", "OTEL_SERVICE_NAME=auth", "OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=production",
+		"OTEL_TRACES_SAMPLER=TraceIDRatio", "OTEL_TRACES_SAMPLER_ARG=0.25",
 		"BCRYPT_COST=16", "EMAIL_VERIFICATION=required", "REGISTRATION=closed",
 		"SMTP_URL=smtp://gate:p%40ss@mail.acme.org:2525?ca=/etc/ca.pem", "MAIL_FROM=Acme <no-reply@Bücher.example>", "MAIL_TEMPLATES=/etc/gatehouse/mail",
 	)
@@ -175,6 +179,10 @@ func TestEverySettingIsRead(t *testing.T) {
 		LockoutAfter: 10, LockoutDelay: 15 * time.Minute, Argon2MemoryMiB: 1024, Argon2Passes: 64, PasswordPepper: goodPepper, PasswordPepperPrevious: goodPepper + "1",
 		EventKey: goodPepper + "2", EventAnchor: "file:/mnt/anchor", EventForward: "syslog+tls://logs.acme.org:6514?ca=/etc/ca.pem",
 		EmailVerification: VerificationRequired, Registration: RegistrationClosed,
+		Traces: Traces{
+			Disabled: true, Endpoint: "https://otel.acme.org", TracesEndpoint: "https://otel.acme.org/t?ca=/etc/ca.pem", Headers: "api-key=a%20b", Timeout: 500 * time.Millisecond,
+			Service: "auth", Attributes: "deployment.environment.name=production", Sampler: "traceidratio", Ratio: 0.25,
+		},
 		Alerts: Alerts{
 			WebhookURL: "https://hooks.acme.org/x?k=v", WebhookSecret: goodWebhookSecret,
 			FailedLogins: 1, UnusualLogins: 2, Sprayed: 3, Stuffed: 4, Registrations: 5, Reuses: 6, Tampered: 7, Introspections: 8, DatabaseErrors: 9,

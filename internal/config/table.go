@@ -8,7 +8,7 @@ import (
 
 // table has every setting, in the order of the docs, the report and the faults.
 // A default or a check may look at the rows above its own.
-var table = []setting{
+var table = append([]setting{
 	{
 		name: "ENVIRONMENT", initial: "development",
 		meaning:    "`development` or `production`. Production starts only if every setting is safe.",
@@ -543,4 +543,4 @@ var table = []setting{
 	{name: "BACKUP_RECIPIENTS"},
 	{name: "BACKUP_EVERY_HOURS"},
 	{name: "RETENTION_*"},
-}
+}, traceSettings...)

@@ -118,11 +118,12 @@ func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 		tx.dialect = d.dialect
 		return fn(tx)
 	}
+	ctx, step := d.step(ctx, "db.read")
 	err := d.engine.read(ctx, run)
 	if isLost(err) {
 		err = d.engine.read(ctx, run)
 	}
-	return classify(err)
+	return ended(step, classify(err))
 }
 
 // Write runs fn in one transaction and commits it if fn returns nil. When
@@ -135,6 +136,7 @@ func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 // must not call Read or Write: with one connection that would wait for itself.
 // If a statement fails the transaction does, even if fn returns nil.
 func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
+	ctx, step := d.step(ctx, "db.write")
 	ctx, cancel := context.WithTimeout(ctx, MaxWrite)
 	defer cancel()
 	const tries = 4
@@ -147,14 +149,15 @@ func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 			return tx.failed
 		})
 		if err == nil || try == tries || !isConflict(err) && !isLost(err) {
-			return classify(err)
+			step.SetInt("tries", try)
+			return ended(step, classify(err))
 		}
 		// A little apart, so that the two that met don't meet again.
 		wait := time.Duration(try) * time.Duration(5+rand.IntN(20)) * time.Millisecond //nolint:gosec // no secret
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
-			return classify(err)
+			return ended(step, classify(err))
 		}
 	}
 }

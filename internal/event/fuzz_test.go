@@ -19,7 +19,7 @@ func FuzzLine(f *testing.F) {
 		p := personal{Account: account, Session: session, RequestID: request, UserAgent: agent, Detail: Detail{Reason: why, Count: count, Fields: []string{why}}}
 		var out bytes.Buffer
 		l := &Log{out: slog.New(slog.NewJSONHandler(&out, nil)), now: time.Now}
-		l.print(record{ID: request, Kind: Login, Outcome: Success}, p)
+		l.print(record{ID: request, Kind: Login, Outcome: Success}, p, "")
 		line := out.String()
 		var m map[string]any
 		if err := json.Unmarshal([]byte(line), &m); err != nil || strings.Count(line, "\n") != 1 || m["event"] != "successful_login" {

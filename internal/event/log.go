@@ -108,17 +108,17 @@ func (l *Log) Append(tx *db.Tx, e Event) {
 		r.ID, e.Account, salt, string(data))
 	tx.OnCommit(func() {
 		l.count(r.Kind, r.Outcome)
-		l.print(r, p)
+		l.print(r, p, e.Origin.TraceID)
 	})
 }
 
 // print writes the event as a line of the process's log, whatever LOG_LEVEL
 // says: that is for what happens to the server, not to people.
-func (l *Log) print(r record, p personal) {
-	attrs := make([]slog.Attr, 0, 9)
+func (l *Log) print(r record, p personal, traceID string) {
+	attrs := make([]slog.Attr, 0, 10)
 	attrs = append(attrs, slog.String("event", string(r.Kind)), slog.String("outcome", string(r.Outcome)), slog.String("event_id", r.ID))
 	for _, a := range [...]slog.Attr{
-		slog.String("account", p.Account), slog.String("session", p.Session), slog.String("request_id", p.RequestID),
+		slog.String("account", p.Account), slog.String("session", p.Session), slog.String("request_id", p.RequestID), slog.String("trace_id", traceID),
 		slog.String("address", p.Address), slog.String("user_agent", p.UserAgent),
 	} {
 		if a.Value.String() != "" {

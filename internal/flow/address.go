@@ -21,7 +21,8 @@ type Addresses struct{ *Letters }
 // Change asks at the new address whether it is to be the account's. If it is
 // another account's already its owner is told instead, and the answer is the same.
 func (f *Addresses) Change(ctx context.Context, who Identity, email, current string, b *Browser, from event.Origin) error {
-	return f.Count.end("change_email", f.change(ctx, who, email, current, b, from))
+	ctx, run := f.Count.begin(ctx, "change_email")
+	return run.end(f.change(ctx, who, email, current, b, from))
 }
 
 func (f *Addresses) change(ctx context.Context, who Identity, email, current string, b *Browser, from event.Origin) error {
@@ -108,7 +109,8 @@ func (l *Letters) move(tx *db.Tx, t ticket.Ticket, from event.Origin) error {
 // so all sessions end, and a new one must be set by the mail that the old address
 // gets.
 func (f *Addresses) Undo(ctx context.Context, token, pass string, b *Browser, from event.Origin) error {
-	return f.Count.end("undo_email", f.undo(ctx, token, pass, b, from))
+	ctx, run := f.Count.begin(ctx, "undo_email")
+	return run.end(f.undo(ctx, token, pass, b, from))
 }
 
 func (f *Addresses) undo(ctx context.Context, token, pass string, b *Browser, from event.Origin) error {

@@ -24,8 +24,9 @@ type Authenticate struct {
 
 // Do returns the identity, token.ErrInvalid, or token.ErrUnknown.
 func (f *Authenticate) Do(ctx context.Context, access string, from event.Origin) (Identity, error) {
+	ctx, run := f.Count.begin(ctx, "authenticate")
 	who, err := f.do(ctx, access, from)
-	return who, f.Count.end("authenticate", err)
+	return who, run.end(err)
 }
 
 // knowsKeys is how long a token waits whose key is not known here.

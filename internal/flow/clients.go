@@ -30,11 +30,12 @@ type AuthenticateClient struct {
 // Do returns the application or ErrInvalidClient.
 func (f *AuthenticateClient) Do(ctx context.Context, id, secret string, from event.Origin) (client.Client, error) {
 	fresh, changes := f.Revocations.Age() <= token.FreshFor, f.Revocations.ClientChanges()
+	ctx, run := f.Count.begin(ctx, "authenticate_client")
 	c, verdict, err := f.Clients.Authenticate(ctx, id, secret, changes, fresh)
 	if err != nil {
-		return c, f.Count.end("authenticate_client", err)
+		return c, run.end(err)
 	}
-	f.Count.add("authenticate_client", string(verdict))
+	run.as(string(verdict))
 	if verdict != client.Good && verdict != client.Old {
 		f.Tally.Add(event.SuspiciousActivity, "client_credentials_wrong", from)
 		return c, ErrInvalidClient.Because(reason(verdict))

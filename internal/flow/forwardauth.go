@@ -26,12 +26,13 @@ type ForwardAuth struct {
 // Do returns the identity and the account's address, or what
 // [Authenticate.Do] returns. The address costs a look at the database once a minute.
 func (f *ForwardAuth) Do(ctx context.Context, access string, from event.Origin) (Identity, string, error) {
+	ctx, run := f.Count.begin(ctx, "forward_auth")
 	who, err := f.Authenticate.Do(ctx, access, from)
 	if err != nil {
-		return Identity{}, "", f.Count.end("forward_auth", err)
+		return Identity{}, "", run.end(err)
 	}
 	address, err := f.address(ctx, who.Account)
-	return who, address, f.Count.end("forward_auth", err)
+	return who, address, run.end(err)
 }
 
 func (f *ForwardAuth) address(ctx context.Context, id string) (string, error) {

@@ -37,12 +37,13 @@ func (f *Introspect) Do(ctx context.Context, t string, from event.Origin) (*Intr
 	if t == "" {
 		return nil, f.Count.end("introspect", required("token"))
 	}
+	ctx, run := f.Count.begin(ctx, "introspect")
 	told, err := f.do(ctx, t, from)
 	if err == nil && told == nil {
-		f.Count.add("introspect", "inactive")
+		run.as("inactive")
 		return nil, nil
 	}
-	return told, f.Count.end("introspect", err)
+	return told, run.end(err)
 }
 
 func (f *Introspect) do(ctx context.Context, t string, from event.Origin) (*Introspection, error) {

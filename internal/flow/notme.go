@@ -28,7 +28,8 @@ func (f *NotMe) Link(tx *db.Tx, accountID string, now time.Time) (string, error)
 
 // Do does it.
 func (f *NotMe) Do(ctx context.Context, token string, from event.Origin) error {
-	return f.Count.end("not_me", f.do(ctx, token, from))
+	ctx, run := f.Count.begin(ctx, "not_me")
+	return run.end(f.do(ctx, token, from))
 }
 
 func (f *NotMe) do(ctx context.Context, token string, from event.Origin) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/session"
 	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/internal/trace"
 )
 
 // Count is told how each run of a flow ended: the flow's name and an outcome of
@@ -64,7 +65,34 @@ func Outcomes() map[string][]string {
 	return out
 }
 
-// end tells how a run ended, and returns its error.
+// run is one run of a flow: it is counted, and a step of the request's trace.
+type run struct {
+	count Count
+	flow  string
+	step  trace.Step
+}
+
+// begin begins a run. What is done in it takes the context that it returns.
+func (c Count) begin(ctx context.Context, flow string) (context.Context, run) {
+	ctx, step := trace.Begin(ctx, flow)
+	return ctx, run{c, flow, step}
+}
+
+// end tells how the run ended, and returns its error.
+func (r run) end(err error) error {
+	r.count.add(r.flow, outcomeOf(err))
+	r.step.End(err)
+	return err
+}
+
+// as tells an outcome that is no error.
+func (r run) as(outcome string) {
+	r.count.add(r.flow, outcome)
+	r.step.Set("outcome", outcome)
+	r.step.End(nil)
+}
+
+// end tells how a run ended in which there was nothing to do, and returns its error.
 func (c Count) end(flow string, err error) error {
 	c.add(flow, outcomeOf(err))
 	return err

@@ -25,7 +25,8 @@ var errChangedMeanwhile = fault.New(fault.Conflict, "changed_meanwhile", "The ac
 // Forgot sends the way to a new password, if there is an account with the address,
 // and tells nobody whether there is.
 func (f *Passwords) Forgot(ctx context.Context, email string, from event.Origin) error {
-	return f.Count.end("forgot_password", f.forAddress(ctx, email, from, func(tx *db.Tx, h account.Holder, a account.Address, now time.Time) error {
+	ctx, run := f.Count.begin(ctx, "forgot_password")
+	return run.end(f.forAddress(ctx, email, from, func(tx *db.Tx, h account.Holder, a account.Address, now time.Time) error {
 		e := event.Event{
 			Kind: event.PasswordReset, Outcome: event.Success, Account: h.ID, Origin: from,
 			Detail: event.Detail{Address: addressHash(f.Guard.Pseudonym, a.Key)},
@@ -53,7 +54,8 @@ func (l *Letters) resetMail(tx *db.Tx, h account.Holder, now time.Time) notice.M
 // and no browser is known any more; it signs nobody in. Whoever could read the mail
 // has shown that the address is theirs.
 func (f *Passwords) Reset(ctx context.Context, in Shown, pass string, from event.Origin) error {
-	return f.Count.end("reset_password", f.reset(ctx, in, pass, from))
+	ctx, run := f.Count.begin(ctx, "reset_password")
+	return run.end(f.reset(ctx, in, pass, from))
 }
 
 func (f *Passwords) reset(ctx context.Context, in Shown, pass string, from event.Origin) error {
@@ -138,7 +140,8 @@ func (f *Passwords) replaced(tx *db.Tx, h account.Holder, keep, why string, now 
 // Change replaces the password of whoever is signed in and knows it. The other
 // sessions end.
 func (f *Passwords) Change(ctx context.Context, who Identity, current, pass string, b *Browser, from event.Origin) error {
-	return f.Count.end("change_password", f.change(ctx, who, current, pass, b, from))
+	ctx, run := f.Count.begin(ctx, "change_password")
+	return run.end(f.change(ctx, who, current, pass, b, from))
 }
 
 func (f *Passwords) change(ctx context.Context, who Identity, current, pass string, b *Browser, from event.Origin) error {

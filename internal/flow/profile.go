@@ -21,8 +21,9 @@ type Profile struct {
 
 // Me returns the account.
 func (f *Profile) Me(ctx context.Context, who Identity) (account.Account, error) {
+	ctx, run := f.Count.begin(ctx, "profile")
 	a, err := f.me(ctx, who)
-	return a, f.Count.end("profile", err)
+	return a, run.end(err)
 }
 
 func (f *Profile) me(ctx context.Context, who Identity) (a account.Account, err error) {
@@ -38,8 +39,9 @@ type Change struct{ Name, Locale *string }
 
 // Change changes the account and returns it.
 func (f *Profile) Change(ctx context.Context, who Identity, c Change, from event.Origin) (account.Account, error) {
+	ctx, run := f.Count.begin(ctx, "profile")
 	a, err := f.change(ctx, who, c, from)
-	return a, f.Count.end("profile", err)
+	return a, run.end(err)
 }
 
 func (f *Profile) change(ctx context.Context, who Identity, c Change, from event.Origin) (a account.Account, err error) {
@@ -77,21 +79,23 @@ func (f *Profile) change(ctx context.Context, who Identity, c Change, from event
 
 // Sessions returns the account's living sessions, the latest used first.
 func (f *Profile) Sessions(ctx context.Context, who Identity) (list []session.Info, err error) {
+	ctx, run := f.Count.begin(ctx, "profile")
 	err = f.DB.Read(ctx, func(tx *db.Tx) error {
 		list, err = session.List(tx, who.Account, f.Now())
 		return err
 	})
-	return list, f.Count.end("profile", err)
+	return list, run.end(err)
 }
 
 // History returns up to limit of the account's events, newest first, from those
 // before the event with the given id on, and whether there are more.
 func (f *Profile) History(ctx context.Context, who Identity, before string, limit int) (list []event.Entry, more bool, err error) {
+	ctx, run := f.Count.begin(ctx, "profile")
 	err = f.DB.Read(ctx, func(tx *db.Tx) error {
 		list, err = f.Events.OfPerson(tx, who.Account, before, limit+1)
 		return err
 	})
-	f.Count.add("profile", outcomeOf(err))
+	_ = run.end(err)
 	if len(list) > limit {
 		return list[:limit], true, err
 	}

@@ -32,11 +32,12 @@ type Refresh struct {
 
 // Do refreshes. Every refresh token that does not work is ErrInvalidRefresh.
 func (f *Refresh) Do(ctx context.Context, refreshToken string, from event.Origin) (Tokens, error) {
+	ctx, run := f.Count.begin(ctx, "refresh")
 	t, turn, err := f.do(ctx, refreshToken, from)
 	if err != nil {
-		return Tokens{}, f.Count.end("refresh", err)
+		return Tokens{}, run.end(err)
 	}
-	f.Count.add("refresh", string(turn))
+	run.as(string(turn))
 	return t, nil
 }
 

@@ -41,12 +41,13 @@ func (f *Register) Welcome() string {
 // Do registers. When it returns nil the account exists. The browser gets what lets
 // it verify the address by one click, or something that looks the same.
 func (f *Register) Do(ctx context.Context, in Credentials, from event.Origin) error {
+	ctx, run := f.Count.begin(ctx, "register")
 	created, err := f.do(ctx, in, from)
 	if err == nil && !created {
-		f.Count.add("register", "address_taken")
+		run.as("address_taken")
 		return nil
 	}
-	return f.Count.end("register", err)
+	return run.end(err)
 }
 
 func (f *Register) do(ctx context.Context, in Credentials, from event.Origin) (created bool, err error) {

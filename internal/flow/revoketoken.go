@@ -30,12 +30,13 @@ func (f *RevokeToken) Do(ctx context.Context, by client.Client, t string, from e
 	if t == "" {
 		return f.Count.end("revoke_token", required("token"))
 	}
+	ctx, run := f.Count.begin(ctx, "revoke_token")
 	id, err := f.sessionOf(ctx, t, from)
 	if err != nil {
-		return f.Count.end("revoke_token", err)
+		return run.end(err)
 	}
 	if id == "" {
-		f.Count.add("revoke_token", "inactive")
+		run.as("inactive")
 		return nil
 	}
 	err = f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
@@ -51,10 +52,10 @@ func (f *RevokeToken) Do(ctx context.Context, by client.Client, t string, from e
 		return nil
 	})
 	if errors.Is(err, session.ErrNotFound) {
-		f.Count.add("revoke_token", "inactive")
+		run.as("inactive")
 		return nil
 	}
-	return f.Count.end("revoke_token", err)
+	return run.end(err)
 }
 
 // sessionOf names a token's session; it is empty for one that is not good.

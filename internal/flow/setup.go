@@ -51,7 +51,8 @@ func (f *Setup) Link(ctx context.Context) (token string, err error) {
 // Do makes the administrator. Of any number at once, with one link or many, one
 // succeeds.
 func (f *Setup) Do(ctx context.Context, token string, in Credentials, from event.Origin) error {
-	return f.Count.end("setup", f.do(ctx, token, in, from))
+	ctx, run := f.Count.begin(ctx, "setup")
+	return run.end(f.do(ctx, token, in, from))
 }
 
 func (f *Setup) do(ctx context.Context, token string, in Credentials, from event.Origin) error {

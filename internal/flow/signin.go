@@ -69,8 +69,9 @@ var ErrResetRequired = fault.New(fault.Denied, "password_reset_required",
 // Do signs in. The faults are ErrInvalidCredentials, ErrAccountDisabled, invalid
 // input, and those of a server that has too much to do.
 func (f *SignIn) Do(ctx context.Context, in Credentials, from event.Origin) (Tokens, error) {
+	ctx, run := f.Count.begin(ctx, "sign_in")
 	t, err := f.do(ctx, in, from)
-	return t, f.Count.end("sign_in", err)
+	return t, run.end(err)
 }
 
 func (f *SignIn) do(ctx context.Context, in Credentials, from event.Origin) (t Tokens, err error) {

@@ -62,6 +62,7 @@ func (f *SignOut) ByRefresh(ctx context.Context, refreshToken string, from event
 }
 
 func (f *SignOut) out(ctx context.Context, id string, from event.Origin) error {
+	ctx, run := f.Count.begin(ctx, "sign_out")
 	err := f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		account, err := session.End(tx, id, "", session.WhyLogout, f.Now())
 		if err != nil {
@@ -74,7 +75,7 @@ func (f *SignOut) out(ctx context.Context, id string, from event.Origin) error {
 	if errors.Is(err, session.ErrNotFound) {
 		err = nil
 	}
-	return f.Count.end("sign_out", err)
+	return run.end(err)
 }
 
 // All ends every session of the account, or all but the caller's own, and makes
@@ -84,6 +85,7 @@ func (f *SignOut) All(ctx context.Context, who Identity, keepCurrent bool, from 
 	if keepCurrent {
 		keep = who.Session
 	}
+	ctx, run := f.Count.begin(ctx, "sign_out")
 	err := f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		ended, err := session.EndAll(tx, who.Account, keep, session.WhyLogout, f.Now())
 		if err != nil {
@@ -98,12 +100,13 @@ func (f *SignOut) All(ctx context.Context, who Identity, keepCurrent bool, from 
 		}
 		return nil
 	})
-	return f.Count.end("sign_out", err)
+	return run.end(err)
 }
 
 // One ends one session of the account. It returns session.ErrNotFound if that
 // is not alive, or another account's.
 func (f *SignOut) One(ctx context.Context, who Identity, id string, from event.Origin) error {
+	ctx, run := f.Count.begin(ctx, "sign_out")
 	err := f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		if _, err := session.End(tx, id, who.Account, session.WhyLogout, f.Now()); err != nil {
 			return err
@@ -112,7 +115,7 @@ func (f *SignOut) One(ctx context.Context, who Identity, id string, from event.O
 		f.Events.Append(tx, f.ended(who, id, "owner", from))
 		return nil
 	})
-	return f.Count.end("sign_out", err)
+	return run.end(err)
 }
 
 // ended is a logout for the caller's own session, and a revocation for others.

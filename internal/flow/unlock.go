@@ -25,6 +25,7 @@ func (f *Unlock) Do(ctx context.Context, token string, from event.Origin) (c Dev
 	if token == "" {
 		return c, f.Count.end("unlock", required("token"))
 	}
+	ctx, run := f.Count.begin(ctx, "unlock")
 	now := f.Now()
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		account, name, value, err := f.Lockout.UseLink(tx, token, now)
@@ -35,5 +36,5 @@ func (f *Unlock) Do(ctx context.Context, token string, from event.Origin) (c Dev
 		f.Events.Append(tx, event.Event{Kind: event.DeviceKnown, Outcome: event.Success, Account: account, Origin: from, Detail: event.Detail{By: "unlock_link"}})
 		return nil
 	})
-	return c, f.Count.end("unlock", err)
+	return c, run.end(err)
 }

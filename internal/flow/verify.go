@@ -33,7 +33,8 @@ var ErrWrongPassword = fault.New(fault.Denied, "wrong_password", "This is not th
 
 // Do verifies. who is signed in, if somebody is.
 func (f *Verify) Do(ctx context.Context, in Shown, pass string, who Identity, b *Browser, from event.Origin) error {
-	return f.Count.end("verify_email", f.do(ctx, in, pass, who, b, from))
+	ctx, run := f.Count.begin(ctx, "verify_email")
+	return run.end(f.do(ctx, in, pass, who, b, from))
 }
 
 func (f *Verify) do(ctx context.Context, in Shown, pass string, who Identity, b *Browser, from event.Origin) error {
@@ -88,7 +89,8 @@ func (f *Verify) confirm(tx *db.Tx, t ticket.Ticket, from event.Origin) error {
 // Resend sends another mail for verifying an address. It tells nobody whether there
 // is anything to verify.
 func (f *Verify) Resend(ctx context.Context, email string, from event.Origin) error {
-	return f.Count.end("resend_verification", f.forAddress(ctx, email, from, func(tx *db.Tx, h account.Holder, a account.Address, now time.Time) error {
+	ctx, run := f.Count.begin(ctx, "resend_verification")
+	return run.end(f.forAddress(ctx, email, from, func(tx *db.Tx, h account.Holder, a account.Address, now time.Time) error {
 		e := event.Event{
 			Kind: event.EmailVerification, Outcome: event.Failure, Account: h.ID, Origin: from,
 			Detail: event.Detail{Reason: "nothing_to_verify", Address: addressHash(f.Guard.Pseudonym, a.Key)},

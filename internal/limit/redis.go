@@ -13,6 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/gatehouse-auth/gatehouse/internal/trace"
 )
 
 // RedisConfig says which Redis holds the counts.
@@ -89,7 +91,9 @@ func (r *Redis) GiveBack(ctx context.Context, claim Claim) error {
 
 // run runs the script on each claim's key. They are sent together, and not as one
 // script, since the keys of a Cluster lie on different servers.
-func (r *Redis) run(ctx context.Context, giveBack bool, claims []Claim) ([]State, error) {
+func (r *Redis) run(ctx context.Context, giveBack bool, claims []Claim) (states []State, err error) {
+	ctx, step := trace.Begin(ctx, "redis.limit")
+	defer func() { step.End(err) }()
 	commands := make([]*redis.Cmd, len(claims))
 	if len(claims) == 1 {
 		commands[0] = gcra.EvalSha(ctx, r.client, keyOfClaim(claims[0]), r.args(claims[0], giveBack)...)
@@ -100,7 +104,7 @@ func (r *Redis) run(ctx context.Context, giveBack bool, claims []Claim) ([]State
 		}
 		_, _ = pipe.Exec(ctx) // each command has its own error
 	}
-	states := make([]State, len(claims))
+	states = make([]State, len(claims))
 	for i, c := range claims {
 		if redis.HasErrorPrefix(commands[i].Err(), "NOSCRIPT") {
 			commands[i] = gcra.Eval(ctx, r.client, keyOfClaim(c), r.args(c, giveBack)...)

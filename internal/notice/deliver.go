@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
+	"github.com/gatehouse-auth/gatehouse/internal/trace"
 )
 
 // The timetable of delivery. A mail is tried MostTries times within about twelve
@@ -39,6 +40,7 @@ type Delivery struct {
 	Sender *mail.Sender
 	Log    *slog.Logger
 	Now    func() time.Time
+	Traces *trace.Tracer // nil for none
 	// Look is how often to look for due mails, and Pause the first pause after a
 	// server that is away; zero for the usual.
 	Look, Pause time.Duration
@@ -246,7 +248,11 @@ func (d *Delivery) send(ctx context.Context, conn *mail.Conn, m due) error {
 	if d.isUnmarked(m.id) {
 		return nil // the row's next look says so
 	}
-	text, err := d.compose(m)
+	ctx, step := d.Traces.Work(ctx, "mail.deliver")
+	text, kind, err := d.compose(m)
+	step.Set("mail.kind", string(kind))
+	step.SetInt("tries", m.tries)
+	defer func() { step.End(err) }()
 	if err == nil {
 		err = conn.Send(text)
 	} else {
@@ -281,16 +287,16 @@ func (d *Delivery) send(ctx context.Context, conn *mail.Conn, m due) error {
 // unreadable is a row that no mail can be made of.
 type unreadable struct{ error }
 
-func (d *Delivery) compose(m due) (out mail.Message, err error) {
+func (d *Delivery) compose(m due) (out mail.Message, kind Kind, err error) {
 	in, err := d.Outbox.open(m.id, m.sealed)
 	if err != nil {
-		return out, err
+		return out, "", err
 	}
 	r, err := d.Texts.Render(in)
 	if err != nil {
-		return out, err
+		return out, in.Kind, err
 	}
-	return mail.Message{ID: m.id, To: in.To, Subject: r.Subject, Text: r.Text, HTML: r.HTML, Date: m.created, Language: r.Language}, nil
+	return mail.Message{ID: m.id, To: in.To, Subject: r.Subject, Text: r.Text, HTML: r.HTML, Date: m.created, Language: r.Language}, in.Kind, nil
 }
 
 func (d *Delivery) isUnmarked(id string) bool {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/trace"
 )
 
 const (
@@ -261,7 +262,9 @@ func (h *Hasher) Room() error {
 }
 
 // do has a worker do the work, or returns why none did.
-func (h *Hasher) do(ctx context.Context, work func() error) error {
+func (h *Hasher) do(ctx context.Context, work func() error) (err error) {
+	_, step := trace.Begin(ctx, "password.hash") // waiting for a worker included
+	defer func() { step.End(err) }()
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("before a password was hashed: %w", err)
 	}

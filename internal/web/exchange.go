@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"runtime/debug"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/trace"
 )
 
 // statusGone is logged for a client that left before its answer was ready. It
@@ -27,6 +29,8 @@ type exchange struct {
 	err     error           // what the handler returned
 	gone    bool            // the client left, nothing was written
 	patient context.Context // the request's, without a deadline: see Patient
+	step    trace.Step      // of its trace, whose id in hexadecimal digits is
+	trace   string          // this; empty if there is none
 }
 
 type exchangeKey struct{}
@@ -126,6 +130,7 @@ func (s *Stack) log(x *exchange, r *http.Request, route string, status int, take
 	if s.Failed != nil && refusal.Status >= http.StatusInternalServerError {
 		s.Failed(x.err, Origin(r))
 	}
+	x.traced(r, route, status, refusal)
 	level := slog.LevelInfo
 	switch worst := max(status, refusal.Status); {
 	case s.Quiet && worst < http.StatusBadRequest:
@@ -140,7 +145,7 @@ func (s *Stack) log(x *exchange, r *http.Request, route string, status int, take
 		return
 	}
 	// All at once: a record makes room for what it is given at one time.
-	attrs := append(make([]slog.Attr, 0, 11),
+	attrs := append(make([]slog.Attr, 0, 12),
 		slog.String("request_id", x.id),
 		slog.String("method", printable(r.Method, 16)),
 		slog.String("route", route),
@@ -150,6 +155,9 @@ func (s *Stack) log(x *exchange, r *http.Request, route string, status int, take
 	)
 	if a := x.caller.address; a.IsValid() {
 		attrs = append(attrs, slog.String("client", a.String()))
+	}
+	if x.trace != "" {
+		attrs = append(attrs, slog.String("trace_id", x.trace))
 	}
 	if id := clientRequestID(r); id != "" {
 		attrs = append(attrs, slog.String("client_request_id", id))

@@ -17,7 +17,7 @@ const maxUserAgent = 256
 func Origin(r *http.Request) event.Origin {
 	o := event.Origin{Address: callerOf(r).address, UserAgent: printable(r.UserAgent(), maxUserAgent)}
 	if x := exchangeOf(r.Context()); x != nil {
-		o.RequestID = x.id
+		o.RequestID, o.TraceID = x.id, x.trace
 	}
 	return o
 }

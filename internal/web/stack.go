@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/event"
 	"github.com/gatehouse-auth/gatehouse/internal/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/trace"
 )
 
 // DefaultTimeout is how long a request may take if the Stack says nothing: far
@@ -41,6 +42,8 @@ type Stack struct {
 	Quiet bool
 	// Failed is told of each request that failed for a reason of ours; it may be nil.
 	Failed func(err error, from event.Origin)
+	// Traces begins a trace for each request; nil for none.
+	Traces *trace.Tracer
 	// Blocked reports whether requests from an address are refused, before anything
 	// else is done; it may be nil.
 	Blocked func(from event.Origin) bool
@@ -98,7 +101,7 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 	if timeout == 0 {
 		timeout = DefaultTimeout
 	}
-	x.patient = context.WithValue(r.Context(), exchangeKey{}, x)
+	x.patient = context.WithValue(s.trace(x, r), exchangeKey{}, x)
 	ctx, cancel := context.WithTimeout(x.patient, timeout)
 	defer cancel()
 	r = r.WithContext(ctx)

@@ -178,15 +178,15 @@ type session struct {
 }
 
 func (s *session) answer(at Step) error {
-	switch e := s.b.s.ask(at, s.mail.To); e {
-	case nil:
-		return nil
-	case Die:
+	e := s.b.s.ask(at, s.mail.To)
+	switch {
+	case e == nil:
+		return nil // not e, which would be an error that is nil inside
+	case errors.Is(e, Die):
 		_ = s.conn.Conn().Close()
 		return io.ErrUnexpectedEOF
-	default:
-		return e
 	}
+	return e
 }
 
 func (s *session) AuthMechanisms() []string {
