@@ -80,3 +80,7 @@ $(TOOLS)/golangci-lint $(TOOLS)/govulncheck $(TOOLS)/benchstat: tools/go.mod
 
 $(TOOLS)/gitleaks: tools/gitleaks/go.mod
 	cd tools/gitleaks && go build -o ../../$@ github.com/zricethezav/gitleaks/v8
+
+# Caddy, for the tests. It takes minutes the first time.
+$(TOOLS)/caddy: tools/caddy/go.mod tools/caddy/main.go
+	cd tools/caddy && go build -trimpath -ldflags '-s -w' -o ../../$@ .

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/alert"
 	"github.com/gatehouse-auth/gatehouse/internal/app"
+	"github.com/gatehouse-auth/gatehouse/internal/config"
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
@@ -95,7 +96,7 @@ func (l alertList) print(t *terminal, list []alert.Alert) error {
 type alertTest struct{}
 
 func (alertTest) Help() string {
-	return "It goes to wherever alerts are told (ALERT_WEBHOOK_URL) and is marked as a test.\n\nExample:\n  gatehouse alert test"
+	return "It goes to wherever alerts are told (ALERT_WEBHOOK_URL, ALERT_MAIL_TO) and is marked as a test.\n\nExample:\n  gatehouse alert test"
 }
 
 // Run tells the test alert.
@@ -109,11 +110,11 @@ func (alertTest) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	defer done()
-	if len(send) == 0 {
-		return errors.New("alerts are told nowhere but in the log and in gatehouse alert list. Set ALERT_WEBHOOK_URL")
+	if len(send)+len(c.Alerts.MailTo) == 0 {
+		return errors.New("alerts are told nowhere but in the log and in gatehouse alert list. Set ALERT_WEBHOOK_URL or ALERT_MAIL_TO")
 	}
 	m := alert.Test(now())
-	var failed error
+	failed := t.mailAlert(ctx, c, m)
 	for _, name := range slices.Sorted(maps.Keys(send)) {
 		if err := send[name](ctx, m); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", name, err))
@@ -122,6 +123,25 @@ func (alertTest) Run(ctx context.Context, t *terminal) error {
 		fmt.Fprintf(t.out, "%s: told.\n", name)
 	}
 	return failed
+}
+
+// mailAlert queues the mails about an alert, if there are any.
+func (t *terminal) mailAlert(ctx context.Context, c *config.Config, m alert.Message) error {
+	if len(c.Alerts.MailTo) == 0 {
+		return nil
+	}
+	return t.operator(ctx, func(o *flow.Operator) error {
+		n, err := o.Notices(ctx)
+		if err != nil {
+			return err
+		}
+		mails := app.AlertMails(c, n.Outbox)
+		if err := o.DB.Write(ctx, func(tx *db.Tx) error { return mails(tx, m) }); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(t.out, "mail: queued for %s. gatehouse mail list tells what becomes of it.\n", strings.Join(c.Alerts.MailTo, ", "))
+		return err
+	})
 }
 
 type alertSilence struct {

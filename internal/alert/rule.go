@@ -32,6 +32,7 @@ const (
 	AdminNetwork    = "admin_network"
 	CanaryTouched   = "canary"
 	SealingTroubled = "sealing"
+	AnchorTroubled  = "anchor"
 	MailTroubled    = "mail"
 )
 
@@ -123,6 +124,7 @@ var Rules = []Rule{
 	{AdminNetwork, "sign-ins of an administrator came from a network never seen before", hour, []event.Kind{event.Login}, first, nil},
 	{CanaryTouched, "events touched a canary account, which nobody has a reason to", hour, nil, first, nil},
 	{SealingTroubled, "trouble with sealing the event log: it is behind, or contradicts what it was", 0, nil, first, nil},
+	{AnchorTroubled, "checkpoints of the event log can't be sent to EVENT_ANCHOR", 0, nil, first, nil},
 	{MailTroubled, "mails can't be sent", 0, nil, first, nil},
 }
 
@@ -172,6 +174,8 @@ func (v Verdict) Look() string {
 	switch v.Rule.Name {
 	case SealingTroubled:
 		return "gatehouse events verify"
+	case AnchorTroubled:
+		return "gatehouse events origin"
 	case MailTroubled:
 		return "curl -s http://ADMIN_LISTEN_ADDR/metrics | grep gatehouse_alert_open"
 	}

@@ -112,6 +112,14 @@ func Silences(tx *db.Tx, now time.Time) (map[string]time.Time, error) {
 	return out, rows.Err()
 }
 
+// mailDue reports whether an alert of the rule may be mailed, and notes that it was.
+func mailDue(tx *db.Tx, rule string, now time.Time) (bool, error) {
+	n, err := tx.Exec(`INSERT INTO alert_mail (rule, mailed_at) VALUES ($1, $2)
+		ON CONFLICT (rule) DO UPDATE SET mailed_at = excluded.mailed_at WHERE alert_mail.mailed_at <= $3 OR alert_mail.mailed_at > excluded.mailed_at`,
+		rule, db.Micros(now), db.Micros(now.Add(-mailEvery)))
+	return n == 1, err
+}
+
 // SetCanary makes an account a canary, or none.
 func SetCanary(tx *db.Tx, accountID string, on bool, now time.Time) error {
 	if !on {

@@ -10,6 +10,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/event"
 )
 
+// anchorLate is for how long checkpoints may fail to reach the anchor.
+const anchorLate = time.Minute
+
 // page is how many events are read at once.
 const page = 500
 
@@ -25,8 +28,10 @@ type Watcher struct {
 	Mail bool
 	// Channels are the names of where alerts are told.
 	Channels []string
-	Log      *slog.Logger
-	Now      func() time.Time
+	// MailOut queues the mails about an alert, in the transaction; nil for none.
+	MailOut func(tx *db.Tx, m Message) error
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // look is what one step reads.
@@ -37,6 +42,7 @@ type look struct {
 	open     map[string]Alert
 	silent   map[string]time.Time
 	mail     int64
+	anchor   int64
 	begun    bool // there is a state already
 }
 
@@ -92,6 +98,11 @@ func (w *Watcher) read(ctx context.Context, now time.Time) (l look, err error) {
 		if l.silent, err = Silences(tx, now); err != nil {
 			return err
 		}
+		if failing, err := event.AnchorFails(tx, anchorLate, now); err != nil {
+			return err
+		} else if failing {
+			l.anchor = 1
+		}
 		if w.Mail {
 			l.mail, err = mailTrouble(tx, now)
 		}
@@ -103,7 +114,7 @@ func (w *Watcher) read(ctx context.Context, now time.Time) (l look, err error) {
 // settle writes what the rules say of a moment.
 func (w *Watcher) settle(ctx context.Context, l look, now time.Time) error {
 	verdicts, broken := l.engine.Judge(now)
-	for name, n := range map[string]int64{SealingTroubled: w.Sealing(), MailTroubled: l.mail} {
+	for name, n := range map[string]int64{SealingTroubled: w.Sealing(), AnchorTroubled: l.anchor, MailTroubled: l.mail} {
 		r, _ := ByName(name)
 		v := Verdict{Rule: r, N: n, Bound: 1, At: now}
 		verdicts = append(verdicts, v)
@@ -152,7 +163,27 @@ func (w *Watcher) raise(tx *db.Tx, v Verdict, silent map[string]time.Time, now t
 	tx.OnCommit(func() {
 		w.Log.Warn("alert", "alert", a.Rule, "alert_id", a.ID, "state", Raised, "what", a.What, "look", a.Look)
 	})
+	if err := w.mail(tx, a, silent, now); err != nil {
+		return err
+	}
 	return w.tell(tx, a, Raised, silent, now)
+}
+
+// mailEvery is how often an alert of one rule is mailed at most: one that comes and
+// goes shall not fill a mailbox, nor take the room of others.
+const mailEvery = time.Hour
+
+// mail queues the mails about an alert that was raised, in the transaction that
+// raises it: so there is one, whichever replica watches.
+func (w *Watcher) mail(tx *db.Tx, a Alert, silent map[string]time.Time, now time.Time) error {
+	if _, quiet := silent[a.Rule]; quiet || w.MailOut == nil {
+		return nil
+	}
+	due, err := mailDue(tx, a.Rule, now)
+	if err != nil || !due {
+		return err
+	}
+	return w.MailOut(tx, Message{ID: a.ID, About: Raised, Alert: a})
 }
 
 func (w *Watcher) resolve(tx *db.Tx, a Alert, silent map[string]time.Time, now time.Time) error {

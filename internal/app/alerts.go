@@ -8,11 +8,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-auth/gatehouse/internal/account"
 	"github.com/gatehouse-auth/gatehouse/internal/alert"
 	"github.com/gatehouse-auth/gatehouse/internal/config"
 	"github.com/gatehouse-auth/gatehouse/internal/db"
 	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/job"
+	"github.com/gatehouse-auth/gatehouse/internal/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/outbound"
 )
 
@@ -42,6 +45,32 @@ func AlertChannels(c *config.Config) (map[string]func(context.Context, alert.Mes
 	return send, done, nil
 }
 
+// AlertMails returns what queues the mails about an alert to ALERT_MAIL_TO, in a
+// transaction, or nil. Who has an account under the address gets it in its language.
+func AlertMails(c *config.Config, outbox *notice.Outbox) func(tx *db.Tx, m alert.Message) error {
+	if len(c.Alerts.MailTo) == 0 {
+		return nil
+	}
+	return func(tx *db.Tx, m alert.Message) error {
+		for _, to := range c.Alerts.MailTo {
+			mail := notice.Mail{
+				Kind: notice.AlertRaised, To: to, At: m.Alert.RaisedAt,
+				Alert: notice.Alert{Rule: m.Alert.Rule, N: m.Alert.N, Bound: m.Alert.Bound, What: m.Alert.What, Look: m.Alert.Look},
+			}
+			switch a, err := account.Find(tx, to); {
+			case err == nil:
+				mail.Name, mail.Locale = a.Name, a.Locale
+			case fault.KindOf(err) != fault.NotFound:
+				return err
+			}
+			if err := outbox.Queue(tx, mail); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
 // alerts returns the jobs that watch the event log and tell what they find.
 func (s *Server) alerts(events *event.Log, reg prometheus.Registerer, now func() time.Time, log *slog.Logger) ([]job.Job, error) {
 	send, done, err := AlertChannels(s.config)
@@ -57,6 +86,7 @@ func (s *Server) alerts(events *event.Log, reg prometheus.Registerer, now func()
 			Reuses: a.Reuses, Tampered: a.Tampered, Introspections: a.Introspections, DatabaseErrors: a.DatabaseErrors, RateLimits: a.RateLimits,
 		},
 	}
+	w.MailOut = AlertMails(s.config, s.mail.outbox)
 	for name := range send {
 		w.Channels = append(w.Channels, name)
 	}

@@ -34,11 +34,14 @@ type sealing struct {
 	s       *Server
 	sealer  *event.Sealer
 	events  *event.Log
+	now     func() time.Time
+	noted   bool           // whether all replicas know; whoever seals looks at it
 	anchor  *outbound.Sink // nil: none
 	forward *outbound.Sink // nil: none
 
 	mu      sync.Mutex
-	unsent  error // why the last checkpoint is not with the anchor
+	unsent  error            // why the last checkpoint is not with the anchor
+	pending event.Checkpoint // that one
 	printed time.Time
 }
 
@@ -50,7 +53,7 @@ func (s *Server) newSealing(events *event.Log, now func() time.Time) (*sealing, 
 		s.log.Warn("The event log is sealed and not signed: its key can't be kept. Set EVENT_KEY, or make the folder writable.", "error", err.Error())
 		key = ""
 	}
-	g := &sealing{s: s, sealer: event.NewSealer(s.db, key, now), events: events}
+	g := &sealing{s: s, sealer: event.NewSealer(s.db, key, now), events: events, now: now}
 	if a := s.config.EventAnchor.Reveal(); a != "" {
 		if g.anchor, err = outbound.Open(a); err != nil {
 			return nil, fmt.Errorf("EVENT_ANCHOR: %w", err)
@@ -86,12 +89,16 @@ func (g *sealing) seal(ctx context.Context) error {
 	if err := g.recall(ctx); err != nil {
 		return err
 	}
+	g.noted = false // another replica may have noted something since
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for end := time.Now().Add(sealLease * 3 / 4); time.Now().Before(end); {
 		c, err := g.sealer.Seal(ctx)
 		if err != nil {
 			return err
+		}
+		if c.Note == "" && g.failing() {
+			c = g.pending
 		}
 		if c.Note != "" {
 			g.publish(ctx, c)
@@ -108,7 +115,7 @@ func (g *sealing) seal(ctx context.Context) error {
 // recall tells the sealer what the anchor has, if that can be read.
 func (g *sealing) recall(ctx context.Context) error {
 	if g.anchor == nil {
-		return nil
+		return g.noteAnchor(ctx, nil) // there may have been one
 	}
 	text, ok, err := g.anchor.Content()
 	if err != nil || !ok || text == "" {
@@ -121,8 +128,25 @@ func (g *sealing) recall(ctx context.Context) error {
 	return err
 }
 
+func (g *sealing) failing() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.unsent != nil
+}
+
+// noteAnchor tells all replicas whether the anchor takes checkpoints, if that has
+// changed or this replica has only begun to seal.
+func (g *sealing) noteAnchor(ctx context.Context, failure error) error {
+	if g.noted && (failure != nil) == g.failing() {
+		return nil
+	}
+	err := g.s.db.Write(ctx, func(tx *db.Tx) error { return event.NoteAnchor(tx, failure != nil, g.now()) })
+	g.noted = err == nil
+	return err
+}
+
 // publish prints a checkpoint, once a minute, and sends it to the anchor. One
-// that can't be sent is made up for by the next, which holds all it held.
+// that can't be sent is sent again each second, or the next, which holds all it held.
 func (g *sealing) publish(ctx context.Context, c event.Checkpoint) {
 	g.mu.Lock()
 	print := c.Time.Sub(g.printed) >= time.Minute
@@ -137,12 +161,15 @@ func (g *sealing) publish(ctx context.Context, c event.Checkpoint) {
 		return
 	}
 	err := g.anchor.Send(ctx, []outbound.Line{{Time: c.Time, Text: c.Note}})
+	if noting := g.noteAnchor(ctx, err); noting != nil {
+		g.s.log.Warn("That EVENT_ANCHOR fails, or does no more, could not be noted.", "error", noting.Error())
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err != nil && g.unsent == nil {
 		g.s.log.Error("The checkpoint of the event log can't be sent to EVENT_ANCHOR; the next one will be.", "error", err.Error())
 	}
-	g.unsent = err
+	g.unsent, g.pending = err, c
 }
 
 func (g *sealing) sendEvents(ctx context.Context) error {

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"slices"
 	"strings"
 
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/outbound"
 )
 
@@ -10,6 +12,7 @@ import (
 // told.
 type Alerts struct {
 	WebhookURL, WebhookSecret Secret
+	MailTo                    []string
 
 	FailedLogins, UnusualLogins, Sprayed, Stuffed, Registrations, Reuses,
 	Tampered, Introspections, DatabaseErrors, RateLimits int
@@ -53,6 +56,35 @@ func webhookSecret(at func(*Config) *Secret) field {
 			*at(r.c) = Secret(r.value)
 		},
 		show: func(c *Config) string { return at(c).Reveal() },
+	}
+}
+
+// mailToMost is how many addresses alerts may be mailed to.
+const mailToMost = 10
+
+func readMailTo(r *reading) {
+	const mend = "Write addresses with commas between them, such as ops@acme.com, oncall@acme.com."
+	var list []string
+	for word := range strings.SplitSeq(r.value, ",") {
+		a, err := mail.ParseFrom(strings.TrimSpace(word))
+		if err != nil || a.Name != "" {
+			r.refuse("It holds something that is no address.", mend)
+			return
+		}
+		if !slices.Contains(list, a.Address) {
+			list = append(list, a.Address)
+		}
+	}
+	if len(list) > mailToMost {
+		r.refuse("It holds more than 10 addresses.", "Name a mailing list instead.")
+		return
+	}
+	r.c.Alerts.MailTo = list
+}
+
+func checkMailTo(r *reading) {
+	if len(r.c.Alerts.MailTo) > 0 && r.c.SMTPURL == "" && r.c.Production() {
+		r.tell("Nobody is mailed: SMTP_URL is not set.")
 	}
 }
 

@@ -148,7 +148,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		"PASSWORD_RESET_RATE_LIMIT_ATTEMPTS=100000", "PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES=1440", "API_RATE_LIMIT_REQUESTS=1000000", "API_RATE_LIMIT_WINDOW_SECONDS=3600",
 		"LOCKOUT_AFTER=10", "LOCKOUT_DELAY_SECONDS=900", "ARGON2_MEMORY_MIB=1024", "ARGON2_PASSES=64", "PASSWORD_PEPPER="+goodPepper, "PASSWORD_PEPPER_PREVIOUS="+goodPepper+"1",
 		"EVENT_KEY="+goodPepper+"2", "EVENT_ANCHOR=file:/mnt/anchor", "EVENT_FORWARD=syslog+tls://logs.acme.org:6514?ca=/etc/ca.pem",
-		"ALERT_WEBHOOK_URL=https://hooks.acme.org/x?k=v", "ALERT_WEBHOOK_SECRET="+goodWebhookSecret, "ALERT_FAILED_LOGINS=1", "ALERT_FAILED_LOGINS_UNUSUAL=2",
+		"ALERT_MAIL_TO=ops@acme.org, Ada@acme.org", "ALERT_WEBHOOK_URL=https://hooks.acme.org/x?k=v", "ALERT_WEBHOOK_SECRET="+goodWebhookSecret, "ALERT_FAILED_LOGINS=1", "ALERT_FAILED_LOGINS_UNUSUAL=2",
 		"ALERT_SPRAYED_ACCOUNTS=3", "ALERT_STUFFED_ACCOUNTS=4", "ALERT_REGISTRATIONS=5", "ALERT_TOKEN_REUSES=6", "ALERT_TAMPERED_TOKENS=7",
 		"ALERT_INTROSPECTION_FAILURES=8", "ALERT_DATABASE_ERRORS=9", "ALERT_RATE_LIMITS=0",
 		"OTEL_SDK_DISABLED=true", "OTEL_EXPORTER_OTLP_ENDPOINT=https://otel.acme.org", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://otel.acme.org/t?ca=/etc/ca.pem",
@@ -184,6 +184,7 @@ func TestEverySettingIsRead(t *testing.T) {
 			Service: "auth", Attributes: "deployment.environment.name=production", Sampler: "traceidratio", Ratio: 0.25,
 		},
 		Alerts: Alerts{
+			MailTo:     []string{"ops@acme.org", "Ada@acme.org"},
 			WebhookURL: "https://hooks.acme.org/x?k=v", WebhookSecret: goodWebhookSecret,
 			FailedLogins: 1, UnusualLogins: 2, Sprayed: 3, Stuffed: 4, Registrations: 5, Reuses: 6, Tampered: 7, Introspections: 8, DatabaseErrors: 9,
 		},

@@ -115,7 +115,11 @@ var refusals = []struct {
 	{name: "a certificate for no TLS", environ: []string{"REDIS_URL=redis://r1?ca=/etc/ca.pem"}, settings: "REDIS_URL"},
 	{name: "half a client's certificate", environ: []string{"REDIS_URL=rediss://r1?cert=/etc/c.pem"}, settings: "REDIS_URL"},
 
-	{name: "known, not built", environ: []string{"BACKUP_DIR=/var/backup", "RETENTION_LOGIN_LOGS_DAYS=90", "ALERT_MAIL_TO="}, envFile: "RETENTION_SESSIONS_DAYS=30",
+	{name: "alerts to a name", environ: []string{"ALERT_MAIL_TO=Ops <ops@acme.org>"}, settings: "ALERT_MAIL_TO"},
+	{name: "alerts to nobody in particular", environ: []string{"ALERT_MAIL_TO=ops@acme.org, oncall"}, settings: "ALERT_MAIL_TO"},
+	{name: "alerts to a crowd", environ: []string{"ALERT_MAIL_TO=a@b.org,c@b.org,d@b.org,e@b.org,f@b.org,g@b.org,h@b.org,i@b.org,j@b.org,k@b.org,l@b.org"}, settings: "ALERT_MAIL_TO"},
+
+	{name: "known, not built", environ: []string{"BACKUP_DIR=/var/backup", "RETENTION_LOGIN_LOGS_DAYS=90"}, envFile: "RETENTION_SESSIONS_DAYS=30",
 		settings: "BACKUP_DIR RETENTION_LOGIN_LOGS_DAYS RETENTION_SESSIONS_DAYS"},
 	{name: "a misspelt name beside what is missing for it", environ: []string{"ENVIRONMENT=production", "PUBLIC_URL=https://auth.acme.org"}, envFile: "JWT_SECRET=" + goodKey, settings: "JWT_SECRET_KEY"},
 }

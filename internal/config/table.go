@@ -523,7 +523,12 @@ var table = append([]setting{
 	threshold("ALERT_INTROSPECTION_FAILURES", "20", "how many wrong credentials of clients within 15 minutes", func(a *Alerts) *int { return &a.Introspections }),
 	threshold("ALERT_DATABASE_ERRORS", "10", "how many requests that failed on the database within 15 minutes", func(a *Alerts) *int { return &a.DatabaseErrors }),
 	threshold("ALERT_RATE_LIMITS", "500", "how many requests that met a limit within 15 minutes", func(a *Alerts) *int { return &a.RateLimits }),
-	{name: "ALERT_MAIL_TO"},
+	{
+		name: "ALERT_MAIL_TO", unset: "none",
+		meaning: "Who is mailed about alerts: addresses with commas between them, 10 at most. See [guides/alerts.md](guides/alerts.md).",
+		field:   field{read: readMailTo, show: func(c *Config) string { return strings.Join(c.Alerts.MailTo, ", ") }},
+		check:   checkMailTo,
+	},
 	{
 		name: "EVENT_KEY", cover: covered, unset: "made at the first start, and kept beside the database",
 		meaning: "What signs the checkpoints of the event log: 32 random characters or more, the same on every replica. `gatehouse secret` prints one. See [guides/events.md](guides/events.md).",

@@ -46,6 +46,8 @@ const (
 	AccountEnabled  Kind = "account_enabled"
 	// DataExported tells that a copy of the account's data was fetched.
 	DataExported Kind = "data_exported"
+	// AlertRaised tells those who run the service what a rule over the event log found.
+	AlertRaised Kind = "alert_raised"
 )
 
 // Mail is what a flow has to say to somebody. Which of its facts a kind needs,
@@ -82,8 +84,19 @@ type Mail struct {
 	NewAddress string
 	// Roles are the account's roles from now on; none is a fact too.
 	Roles []string
+	// Alert is what a rule found.
+	Alert Alert
 	// ByOperator is set where those who run the service did it.
 	ByOperator bool
+}
+
+// Alert is what a rule over the event log found: its name, how many of how many, a
+// sentence in English, and a command that shows more.
+type Alert struct {
+	Rule     string
+	N, Bound int64
+	What     string
+	Look     string
 }
 
 // Fact is a piece of a mail that not every kind has.
@@ -97,6 +110,7 @@ const (
 	Undo       Fact = "undo"
 	NewAddress Fact = "new_address"
 	Roles      Fact = "roles"
+	Finding    Fact = "alert"
 )
 
 // Needs is what a kind must be given, and what else it can tell.
@@ -119,6 +133,7 @@ var Facts = map[Kind]Needs{
 	AccountDisabled:   {May: []Fact{NotMe}},
 	AccountEnabled:    {May: []Fact{NotMe}},
 	DataExported:      {May: []Fact{NotMe}},
+	AlertRaised:       {Must: []Fact{Finding}},
 }
 
 // Kinds returns all kinds, sorted.
@@ -144,7 +159,7 @@ func (m Mail) facts() (has []Fact) {
 		here bool
 	}{
 		{Link, m.Link != ""}, {Code, m.Code != ""}, {NotMe, m.NotMe != ""}, {Undo, m.Undo != ""},
-		{NewAddress, m.NewAddress != ""}, {Roles, len(m.Roles) > 0},
+		{NewAddress, m.NewAddress != ""}, {Roles, len(m.Roles) > 0}, {Finding, m.Alert.Rule != ""},
 	} {
 		if f.here {
 			has = append(has, f.fact)

@@ -51,6 +51,9 @@ func full(k notice.Kind) notice.Mail {
 	if k.Takes(notice.Roles) {
 		m.Roles, m.ByOperator = []string{"admin", "editor"}, true
 	}
+	if k.Takes(notice.Finding) {
+		m.Alert = notice.Alert{Rule: "spraying", N: 31, Bound: 20, What: "31 addresses were tried from one network.", Look: "gatehouse events list --network 192.0.2.7/32"}
+	}
 	return m
 }
 

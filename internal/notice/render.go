@@ -29,6 +29,7 @@ type view struct {
 	LinkLife, CodeLife, UndoLife Life
 	NewAddress, Roles            string
 	ByOperator                   bool
+	Alert                        Alert
 }
 
 // page is what layout.html sees: the view, and the paragraphs of the text.
@@ -74,6 +75,7 @@ func (t *Texts) view(m Mail, name string) view {
 		Link: line(m.Link), Code: line(m.Code), NotMe: line(m.NotMe), Undo: line(m.Undo),
 		LinkLife: lifeOf(m.LinkLife), CodeLife: lifeOf(m.CodeLife), UndoLife: lifeOf(m.UndoLife),
 		NewAddress: veiled(m.NewAddress), Roles: line(strings.Join(m.Roles, ", ")), ByOperator: m.ByOperator,
+		Alert: Alert{Rule: line(m.Alert.Rule), N: m.Alert.N, Bound: m.Alert.Bound, What: line(m.Alert.What), Look: line(m.Alert.Look)},
 	}
 	v.Browser, v.System = device(m.UserAgent)
 	if m.Address.IsValid() {
@@ -215,6 +217,9 @@ func specimen(k Kind, full bool) Mail {
 	}
 	if has(NewAddress) {
 		m.NewAddress = "b@example.org"
+	}
+	if has(Finding) {
+		m.Alert = Alert{Rule: "spraying", N: 31, Bound: 20, What: "31 addresses were tried from one network.", Look: "gatehouse events list"}
 	}
 	if has(Roles) {
 		m.Roles = []string{"admin"}

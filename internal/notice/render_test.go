@@ -1,6 +1,7 @@
 package notice_test
 
 import (
+	"html"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -31,8 +32,12 @@ func TestEveryMailTellsItsFacts(t *testing.T) {
 			if r.Language != locale || !strings.Contains(r.Subject, "login.example.org") {
 				t.Errorf("%s in %s: %q in %s", k, locale, r.Subject, r.Language)
 			}
-			for _, fact := range []string{m.Link, m.Code, m.NotMe, m.Undo, "2026-11-24 09:05 UTC", "203.0.113.7", "Firefox", "Linux", "Ada Lovelace", strings.Join(m.Roles, ", ")} {
-				if !strings.Contains(r.Text, fact) || !strings.Contains(r.HTML, fact) {
+			facts := []string{m.Link, m.Code, m.NotMe, m.Undo, "2026-11-24 09:05 UTC", "Ada Lovelace", strings.Join(m.Roles, ", "), m.Alert.Rule, m.Alert.What, m.Alert.Look}
+			if k != notice.AlertRaised { // that comes from nobody
+				facts = append(facts, "203.0.113.7", "Firefox", "Linux")
+			}
+			for _, fact := range facts {
+				if !strings.Contains(r.Text, fact) || !strings.Contains(html.UnescapeString(r.HTML), fact) {
 					t.Errorf("%s in %s does not tell %q:\n%s", k, locale, fact, r.Text)
 				}
 			}
@@ -42,7 +47,7 @@ func TestEveryMailTellsItsFacts(t *testing.T) {
 			if strings.Contains(r.Text, "Mozilla") || regexp.MustCompile(`(?i)<img|<script|url\(|src=`).MatchString(r.HTML) || regexp.MustCompile(`[\x00-\x08\x0b-\x1f]`).MatchString(r.Text+r.HTML) {
 				t.Errorf("%s holds what it should not:\n%s\n%s", k, r.Text, r.HTML)
 			}
-			least := notice.Mail{Kind: k, To: m.To, Locale: locale, At: start, Link: m.Link, LinkLife: m.LinkLife, Code: m.Code, CodeLife: m.CodeLife, Undo: m.Undo, UndoLife: m.UndoLife, NewAddress: m.NewAddress}
+			least := notice.Mail{Kind: k, To: m.To, Locale: locale, At: start, Link: m.Link, LinkLife: m.LinkLife, Code: m.Code, CodeLife: m.CodeLife, Undo: m.Undo, UndoLife: m.UndoLife, NewAddress: m.NewAddress, Alert: m.Alert}
 			if bare := render(t, x, least); strings.Contains(bare.Text, "\n\n\n") || strings.Contains(bare.Text, "  \n") {
 				t.Errorf("%s with little to tell:\n%s", k, bare.Text)
 			}
