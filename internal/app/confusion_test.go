@@ -24,7 +24,7 @@ func TestJWT4_TokenKindsAreNotConfused(t *testing.T) {
 	}
 	id, secret, _ := strings.Cut(string(raw), ":")
 	device := ""
-	for _, c := range b.jar.Cookies(b.url()) {
+	for _, c := range b.jar.Cookies(b.origin()) {
 		if strings.HasPrefix(c.Name, "gatehouse_dc_") {
 			device = c.Value
 		}

@@ -26,8 +26,8 @@ func (h *house) browser() *browser {
 	return &browser{h, jar}
 }
 
-func (b *browser) url() *url.URL {
-	u, err := url.Parse(b.server.URL())
+func (b *browser) origin() *url.URL {
+	u, err := url.Parse(b.url())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -40,11 +40,11 @@ func (b *browser) send(r request) answer {
 	if r.header == nil {
 		r.header = http.Header{}
 	}
-	for _, c := range b.jar.Cookies(b.url()) {
+	for _, c := range b.jar.Cookies(b.origin()) {
 		r.header.Add("Cookie", c.Name+"="+c.Value)
 	}
 	a := b.do(r)
-	b.jar.SetCookies(b.url(), (&http.Response{Header: a.header}).Cookies())
+	b.jar.SetCookies(b.origin(), (&http.Response{Header: a.header}).Cookies())
 	return a
 }
 
@@ -54,7 +54,7 @@ func (b *browser) csrf() http.Header {
 }
 
 func (b *browser) cookie(name string) string {
-	for _, c := range b.jar.Cookies(b.url()) {
+	for _, c := range b.jar.Cookies(b.origin()) {
 		if c.Name == name {
 			return c.Value
 		}
@@ -118,7 +118,7 @@ func TestNET2_ASessionInCookies(t *testing.T) {
 			h.Errorf("a logout without the token: %d", a.status)
 		}
 		if a := b.send(request{method: "POST", path: "/v1/logout", header: b.csrf()}); a.status != 204 || b.cookie("gatehouse_at") != "" || b.cookie("gatehouse_rt") != "" {
-			h.Errorf("logout: %d, cookies %v", a.status, b.jar.Cookies(b.url()))
+			h.Errorf("logout: %d, cookies %v", a.status, b.jar.Cookies(b.origin()))
 		}
 		h.expect(401, "not_signed_in", request{method: "POST", path: "/v1/logout"})
 	})
@@ -166,7 +166,7 @@ func TestNET2_ASignInIsANewSessionAndEndsTheOld(t *testing.T) {
 		// Fixation: eve plants her session in the victim's browser.
 		eve, victim := h.browser(), h.browser()
 		eve.signIn("eve@example.org")
-		victim.jar.SetCookies(victim.url(), eve.jar.Cookies(eve.url()))
+		victim.jar.SetCookies(victim.origin(), eve.jar.Cookies(eve.origin()))
 		victim.signIn("ada@example.org")
 		if a := victim.send(request{method: "GET", path: "/v1/me"}); a.str("email") != "ada@example.org" {
 			h.Errorf("after the sign-in: %s", a.text)
@@ -176,11 +176,11 @@ func TestNET2_ASignInIsANewSessionAndEndsTheOld(t *testing.T) {
 		}
 		// Whoever signs in again gets another session, and another token against CSRF.
 		before := victim.send(request{method: "GET", path: "/v1/sessions"})
-		cookies := fmt.Sprint(victim.jar.Cookies(victim.url()))
+		cookies := fmt.Sprint(victim.jar.Cookies(victim.origin()))
 		token := victim.cookie("gatehouse_csrf")
 		victim.signIn("ada@example.org")
 		after := victim.send(request{method: "GET", path: "/v1/sessions"})
-		if strings.Count(before.text, `"current":true`) != 1 || strings.Count(after.text, `"id"`) != 1 || before.text == after.text || cookies == fmt.Sprint(victim.jar.Cookies(victim.url())) || token == victim.cookie("gatehouse_csrf") {
+		if strings.Count(before.text, `"current":true`) != 1 || strings.Count(after.text, `"id"`) != 1 || before.text == after.text || cookies == fmt.Sprint(victim.jar.Cookies(victim.origin())) || token == victim.cookie("gatehouse_csrf") {
 			h.Errorf("signed in again: before %s, after %s", before.text, after.text)
 		}
 		// Another site can't sign its visitor in either.
@@ -257,7 +257,7 @@ func TestTheLoginPage(t *testing.T) {
 			h.Errorf("the account: %d\n%s", account.status, account.text)
 		}
 		// The access token is gone, the session is not: the page gets new ones.
-		b.jar.SetCookies(b.url(), []*http.Cookie{{Name: "gatehouse_at", Value: "", MaxAge: -1, Path: "/"}})
+		b.jar.SetCookies(b.origin(), []*http.Cookie{{Name: "gatehouse_at", Value: "", MaxAge: -1, Path: "/"}})
 		if a := b.send(request{method: "GET", path: "/account"}); a.status != 200 || b.cookie("gatehouse_at") == "" {
 			h.Errorf("the account with a refresh token alone: %d", a.status)
 		}
@@ -267,7 +267,7 @@ func TestTheLoginPage(t *testing.T) {
 		}
 		out.body = url.Values{"csrf_token": {b.cookie("gatehouse_csrf")}}.Encode()
 		if a := b.send(out); a.status != 303 || b.cookie("gatehouse_rt") != "" {
-			h.Errorf("sign-out: %d %v", a.status, b.jar.Cookies(b.url()))
+			h.Errorf("sign-out: %d %v", a.status, b.jar.Cookies(b.origin()))
 		}
 	})
 }

@@ -67,7 +67,7 @@ func TestWhoIsSignedInGoesBackAtOnce(t *testing.T) {
 	if a := b.send(to); a.status != 303 || a.header.Get("Location") != "/app?a=b" {
 		t.Errorf("signed in: %d %v", a.status, a.header)
 	}
-	b.jar.SetCookies(b.url(), []*http.Cookie{{Name: "gatehouse_at", Value: "", MaxAge: -1, Path: "/"}})
+	b.jar.SetCookies(b.origin(), []*http.Cookie{{Name: "gatehouse_at", Value: "", MaxAge: -1, Path: "/"}})
 	if a := b.send(request{method: "GET", path: to.path}); a.status != 303 || b.cookie("gatehouse_at") == "" {
 		t.Errorf("with a refresh token alone: %d %v", a.status, a.header)
 	}

@@ -33,6 +33,15 @@ type house struct {
 	dbURL  string
 	log    *logBuffer
 	stop   func() error
+	front  *front // what requests go through, if anything
+}
+
+// url is where requests go.
+func (h *house) url() string {
+	if h.front != nil {
+		return h.front.url
+	}
+	return h.server.URL()
 }
 
 // each runs a test against a server on SQLite, one on PostgreSQL, and one on
@@ -161,7 +170,7 @@ func (h *house) try(r request) (answer, error) {
 			r.contentType = "application/json"
 		}
 	}
-	req, err := http.NewRequest(r.method, h.server.URL()+r.path, body)
+	req, err := http.NewRequest(r.method, h.url()+r.path, body)
 	if err != nil {
 		return answer{}, err
 	}
@@ -174,7 +183,11 @@ func (h *house) try(r request) (answer, error) {
 	if r.bearer != "" {
 		req.Header.Set("Authorization", "Bearer "+r.bearer)
 	}
-	res, err := client.Do(req)
+	send := client.Do
+	if h.front != nil {
+		send = h.front.send
+	}
+	res, err := send(req)
 	if err != nil {
 		return answer{}, err
 	}
@@ -213,6 +226,9 @@ type credentials struct {
 
 func (h *house) register(email string) {
 	h.Helper()
+	if h.front != nil {
+		h.front.elsewhere()
+	}
 	h.expect(202, "", request{method: "POST", path: "/v1/register", body: credentials{email, passphrase}})
 }
 

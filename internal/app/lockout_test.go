@@ -235,7 +235,7 @@ func TestPW4_TheMailsLinkLetsTheOwnerIn(t *testing.T) {
 				won.Add(1)
 				mu.Lock()
 				defer mu.Unlock()
-				b.jar.SetCookies(b.url(), (&http.Response{Header: a.header}).Cookies())
+				b.jar.SetCookies(b.origin(), (&http.Response{Header: a.header}).Cookies())
 			})
 		}
 		wg.Wait()

@@ -69,7 +69,7 @@ func TestNET1_Malformed(t *testing.T) {
 	listens := freePort(t)
 	h := open(t, dbtest.SQLite(t), "PUBLIC_URL=http://"+guideHost, "TRUSTED_PROXIES=127.0.0.1")
 	bare := strings.TrimPrefix(h.server.URL(), "http://")
-	nginxWith(t, listens, `server { listen `+listens+`; location / { proxy_pass http://`+bare+`; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr; } }`)
+	nginx(t, listens, `server { listen `+listens+`; location / { proxy_pass http://`+bare+`; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr; } }`)
 	for where, address := range map[string]string{"bare": bare, "nginx": listens} {
 		var all sync.WaitGroup
 		for name, request := range malformed {

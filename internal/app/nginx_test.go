@@ -109,8 +109,9 @@ func start(t *testing.T, listens string, command ...string) {
 	t.Fatalf("%s does not listen", command[0])
 }
 
-// nginx starts a real one with the guide's configuration.
-func nginx(t *testing.T, listens, gatehouse, app string) {
+// nginx starts a real one with server blocks, and whatever else belongs into
+// http.
+func nginx(t *testing.T, listens, blocks string) {
 	t.Helper()
 	program, err := exec.LookPath("nginx")
 	if err != nil {
@@ -118,13 +119,11 @@ func nginx(t *testing.T, listens, gatehouse, app string) {
 	}
 	dir := t.TempDir()
 	conf := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr;
-events {}
+events { worker_connections 4096; }
 http {
   access_log off; client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;
-  server { listen %[2]s;
-%[3]s
-  }
-}`, dir, listens, guide(t, "nginx.md", "127.0.0.1:8000", gatehouse, "127.0.0.1:8080", app))
+%[2]s
+}`, dir, blocks)
 	path := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
@@ -229,7 +228,7 @@ func TestForwardAuthBehindNginx(t *testing.T) {
 	listens := freePort(t)
 	h := open(t, dbtest.SQLite(t), "PUBLIC_URL=http://"+listens, "TRUSTED_PROXIES=127.0.0.1")
 	app, asked := behind(t)
-	nginx(t, listens, strings.TrimPrefix(h.server.URL(), "http://"), app)
+	nginx(t, listens, "server { listen "+listens+";\n"+guide(t, "nginx.md", "127.0.0.1:8000", strings.TrimPrefix(h.server.URL(), "http://"), "127.0.0.1:8080", app)+"\n}")
 	p := proxied{t, "http://" + listens, asked}
 	p.guards(h)
 	if status, _, _ := p.do("GET", "/login", nil); status != 200 {

@@ -17,90 +17,7 @@ import (
 // TestEveryOperationAnswersAsDescribed drives every operation of openapi.yaml to
 // every status that a client can cause.
 func TestEveryOperationAnswersAsDescribed(t *testing.T) {
-	each(t, func(h *house) {
-		h.register("ada@example.org")
-		me := h.login("ada@example.org")
-		access := me.str("access_token")
-
-		h.expect(400, "required", request{method: "POST", path: "/v1/register", body: "{}"})
-		h.expect(400, "invalid_email", request{method: "POST", path: "/v1/register", body: credentials{"nobody", passphrase}})
-		h.expect(400, "password_too_short", request{method: "POST", path: "/v1/register", body: credentials{"b@example.org", "short"}})
-		h.expect(401, "invalid_credentials", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", "wrong password, quite"}})
-		h.expect(400, "required", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", ""}})
-		h.expect(200, "", request{method: "POST", path: "/v1/password/strength", body: map[string]string{"password": passphrase}})
-		h.expect(401, "invalid_refresh_token", refreshing("gatehouse_rt_nonsense"))
-		h.expect(400, "required", refreshing(""))
-
-		got := h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: access})
-		want := map[string]any{
-			"id": got.str("id"), "email": "ada@example.org", "email_verified": false, "name": "", "locale": "",
-			"roles": []any{}, "created_at": got.str("created_at"),
-		}
-		if diff := cmp.Diff(want, got.fields); diff != "" {
-			h.Errorf("the account:\n%s", diff)
-		}
-		got = h.expect(200, "", request{method: "PATCH", path: "/v1/me", bearer: access, body: map[string]any{"name": "Ada Lovelace", "locale": "en-gb"}})
-		if got.str("name") != "Ada Lovelace" || got.str("locale") != "en-GB" {
-			h.Errorf("changed: %s", got.text)
-		}
-		got = h.expect(200, "", request{method: "PATCH", path: "/v1/me", bearer: access, body: map[string]any{"locale": ""}})
-		if got.str("name") != "Ada Lovelace" || got.str("locale") != "" {
-			h.Errorf("changed again: %s", got.text)
-		}
-		h.expect(200, "", request{method: "PATCH", path: "/v1/me", bearer: access, body: "{}"})
-		h.expect(400, "invalid_name", request{method: "PATCH", path: "/v1/me", bearer: access, body: map[string]any{"name": "a\nb"}})
-		h.expect(400, "invalid_locale", request{method: "PATCH", path: "/v1/me", bearer: access, body: map[string]any{"locale": "!!"}})
-		h.expect(400, "unknown_field", request{method: "PATCH", path: "/v1/me", bearer: access, body: map[string]any{"roles": []string{"admin"}}})
-
-		h.expect(400, "invalid_limit", request{method: "GET", path: "/v1/me/events?limit=0", bearer: access})
-		h.expect(400, "invalid_cursor", request{method: "GET", path: "/v1/me/events?cursor=%27%20OR%201=1", bearer: access})
-		first := h.expect(200, "", request{method: "GET", path: "/v1/me/events?limit=1", bearer: access})
-		if first.str("next_cursor") == "" || len(first.fields["events"].([]any)) != 1 {
-			h.Errorf("the first page: %s", first.text)
-		}
-		rest := h.expect(200, "", request{method: "GET", path: "/v1/me/events?cursor=" + first.str("next_cursor"), bearer: access})
-		if len(rest.fields["events"].([]any)) < 3 || rest.str("next_cursor") != "" {
-			h.Errorf("the second page: %s", rest.text)
-		}
-
-		h.driveRecovery()
-		h.driveApplications(access)
-
-		second := h.login("ada@example.org")
-		list := h.expect(200, "", request{method: "GET", path: "/v1/sessions", bearer: access})
-		if n := strings.Count(list.text, `"current":true`); n != 1 || len(list.fields["sessions"].([]any)) != 2 {
-			h.Errorf("the sessions: %s", list.text)
-		}
-		h.expect(404, "session_not_found", request{method: "DELETE", path: "/v1/sessions/none", bearer: access})
-		h.expect(204, "", request{method: "DELETE", path: "/v1/sessions/" + second.str("session_id"), bearer: access})
-		h.expect(401, "invalid_token", request{method: "GET", path: "/v1/me", bearer: second.str("access_token")})
-
-		jwks := h.expect(200, "", request{method: "GET", path: "/.well-known/jwks.json"})
-		h.expect(304, "", request{method: "GET", path: "/.well-known/jwks.json", header: http.Header{"If-None-Match": {`"other", W/` + jwks.header.Get("ETag")}}})
-		h.expect(200, "", request{method: "GET", path: "/openapi.json"})
-
-		me = h.expect(200, "", refreshing(me.str("refresh_token")))
-		h.expect(204, "", request{method: "POST", path: "/v1/logout-all", bearer: me.str("access_token"), body: map[string]bool{"keep_current": true}})
-		h.expect(204, "", request{method: "POST", path: "/v1/logout-all", bearer: me.str("access_token")})
-		h.expect(204, "", request{method: "POST", path: "/v1/logout", bearer: me.str("access_token")})
-		h.expect(401, "not_signed_in", request{method: "POST", path: "/v1/logout"})
-		h.driveCommonFaults()
-		b := h.browser()
-		b.signIn("ada@example.org")
-		for _, r := range []request{
-			{method: "POST", path: "/v1/logout-all"},
-			{method: "DELETE", path: "/v1/sessions/none"},
-			{method: "PATCH", path: "/v1/me", body: `{}`},
-			{method: "POST", path: "/v1/password/change", body: `{}`},
-			{method: "POST", path: "/v1/email/change", body: `{}`},
-			{method: "POST", path: "/v1/token/refresh"},
-			{method: "POST", path: "/v1/logout"},
-		} {
-			if a := b.send(r); a.str("code") != "csrf_token_required" {
-				h.Errorf("%s %s with cookies alone: %d %s", r.method, r.path, a.status, a.text)
-			}
-		}
-	})
+	each(t, (*house).driveEverybody)
 	each(t, func(h *house) {
 		h.expect(403, "registration_closed", request{method: "POST", path: "/v1/register", body: credentials{"a@example.org", passphrase}})
 	}, "REGISTRATION=closed")
@@ -148,6 +65,93 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 	}
 }
 
+// driveEverybody drives what anyone may do, with an account and without.
+func (h *house) driveEverybody() {
+	h.Helper()
+	h.register("ada@example.org")
+	me := h.login("ada@example.org")
+	access := me.str("access_token")
+
+	h.expect(400, "required", request{method: "POST", path: "/v1/register", body: "{}"})
+	h.expect(400, "invalid_email", request{method: "POST", path: "/v1/register", body: credentials{"nobody", passphrase}})
+	h.expect(400, "password_too_short", request{method: "POST", path: "/v1/register", body: credentials{"b@example.org", "short"}})
+	h.expect(401, "invalid_credentials", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", "wrong password, quite"}})
+	h.expect(400, "required", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", ""}})
+	h.expect(200, "", request{method: "POST", path: "/v1/password/strength", body: map[string]string{"password": passphrase}})
+	h.expect(401, "invalid_refresh_token", refreshing("gatehouse_rt_nonsense"))
+	h.expect(400, "required", refreshing(""))
+
+	got := h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: access})
+	want := map[string]any{
+		"id": got.str("id"), "email": "ada@example.org", "email_verified": false, "name": "", "locale": "",
+		"roles": []any{}, "created_at": got.str("created_at"),
+	}
+	if diff := cmp.Diff(want, got.fields); diff != "" {
+		h.Errorf("the account:\n%s", diff)
+	}
+	got = h.expect(200, "", request{method: "PATCH", path: "/v1/me", bearer: access, body: map[string]any{"name": "Ada Lovelace", "locale": "en-gb"}})
+	if got.str("name") != "Ada Lovelace" || got.str("locale") != "en-GB" {
+		h.Errorf("changed: %s", got.text)
+	}
+	got = h.expect(200, "", request{method: "PATCH", path: "/v1/me", bearer: access, body: map[string]any{"locale": ""}})
+	if got.str("name") != "Ada Lovelace" || got.str("locale") != "" {
+		h.Errorf("changed again: %s", got.text)
+	}
+	h.expect(200, "", request{method: "PATCH", path: "/v1/me", bearer: access, body: "{}"})
+	h.expect(400, "invalid_name", request{method: "PATCH", path: "/v1/me", bearer: access, body: map[string]any{"name": "a\nb"}})
+	h.expect(400, "invalid_locale", request{method: "PATCH", path: "/v1/me", bearer: access, body: map[string]any{"locale": "!!"}})
+	h.expect(400, "unknown_field", request{method: "PATCH", path: "/v1/me", bearer: access, body: map[string]any{"roles": []string{"admin"}}})
+
+	h.expect(400, "invalid_limit", request{method: "GET", path: "/v1/me/events?limit=0", bearer: access})
+	h.expect(400, "invalid_cursor", request{method: "GET", path: "/v1/me/events?cursor=%27%20OR%201=1", bearer: access})
+	first := h.expect(200, "", request{method: "GET", path: "/v1/me/events?limit=1", bearer: access})
+	if first.str("next_cursor") == "" || len(first.fields["events"].([]any)) != 1 {
+		h.Errorf("the first page: %s", first.text)
+	}
+	rest := h.expect(200, "", request{method: "GET", path: "/v1/me/events?cursor=" + first.str("next_cursor"), bearer: access})
+	if len(rest.fields["events"].([]any)) < 3 || rest.str("next_cursor") != "" {
+		h.Errorf("the second page: %s", rest.text)
+	}
+
+	h.driveRecovery()
+	h.driveApplications(access)
+
+	second := h.login("ada@example.org")
+	list := h.expect(200, "", request{method: "GET", path: "/v1/sessions", bearer: access})
+	if n := strings.Count(list.text, `"current":true`); n != 1 || len(list.fields["sessions"].([]any)) != 2 {
+		h.Errorf("the sessions: %s", list.text)
+	}
+	h.expect(404, "session_not_found", request{method: "DELETE", path: "/v1/sessions/none", bearer: access})
+	h.expect(204, "", request{method: "DELETE", path: "/v1/sessions/" + second.str("session_id"), bearer: access})
+	h.expect(401, "invalid_token", request{method: "GET", path: "/v1/me", bearer: second.str("access_token")})
+
+	jwks := h.expect(200, "", request{method: "GET", path: "/.well-known/jwks.json"})
+	h.expect(304, "", request{method: "GET", path: "/.well-known/jwks.json", header: http.Header{"If-None-Match": {`"other", W/` + jwks.header.Get("ETag")}}})
+	h.expect(200, "", request{method: "GET", path: "/openapi.json"})
+
+	me = h.expect(200, "", refreshing(me.str("refresh_token")))
+	h.expect(204, "", request{method: "POST", path: "/v1/logout-all", bearer: me.str("access_token"), body: map[string]bool{"keep_current": true}})
+	h.expect(204, "", request{method: "POST", path: "/v1/logout-all", bearer: me.str("access_token")})
+	h.expect(204, "", request{method: "POST", path: "/v1/logout", bearer: me.str("access_token")})
+	h.expect(401, "not_signed_in", request{method: "POST", path: "/v1/logout"})
+	h.driveCommonFaults()
+	b := h.browser()
+	b.signIn("ada@example.org")
+	for _, r := range []request{
+		{method: "POST", path: "/v1/logout-all"},
+		{method: "DELETE", path: "/v1/sessions/none"},
+		{method: "PATCH", path: "/v1/me", body: `{}`},
+		{method: "POST", path: "/v1/password/change", body: `{}`},
+		{method: "POST", path: "/v1/email/change", body: `{}`},
+		{method: "POST", path: "/v1/token/refresh"},
+		{method: "POST", path: "/v1/logout"},
+	} {
+		if a := b.send(r); a.str("code") != "csrf_token_required" {
+			h.Errorf("%s %s with cookies alone: %d %s", r.method, r.path, a.status, a.text)
+		}
+	}
+}
+
 // driveCommonFaults makes the mistakes that every operation answers alike.
 func (h *house) driveCommonFaults() {
 	h.Helper()
@@ -179,6 +183,9 @@ func (h *house) driveCommonFaults() {
 	for _, r := range []request{
 		{method: "GET", path: "/nowhere"}, {method: "POST", path: "/v1//login"}, {method: "GET", path: "/v1/sessions/%00"}, {method: "GET", path: "/v1/me/"},
 	} {
+		if h.front != nil && strings.Contains(r.path, "%00") {
+			continue // nginx refuses that itself
+		}
 		h.expect(404, "not_found", r)
 	}
 	if a := h.expect(405, "method_not_allowed", request{method: "DELETE", path: "/v1/login"}); a.header.Get("Allow") != "POST" {

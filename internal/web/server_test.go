@@ -36,6 +36,53 @@ func TestServerDropsSlowHeader(t *testing.T) {
 	}
 }
 
+// NET-5: whoever still sends the body of a refused request gets the answer, and no
+// reset, where the connection ends with it.
+func TestARefusedBodyIsReadBeforeTheConnectionEnds(t *testing.T) {
+	h := newHouse(t, nil)
+	h.handle("POST /", func(w http.ResponseWriter, r *http.Request) error {
+		_, err := readBody(w, r)
+		return err
+	})
+	for _, head := range []string{"POST / HTTP/1.0\r\nHost: x\r\n", "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"} {
+		conn := h.dial(t, head+"Content-Length: 400000\r\n\r\n")
+		for range 4 {
+			time.Sleep(20 * time.Millisecond)
+			if _, err := io.WriteString(conn, strings.Repeat("a", 100_000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := io.ReadAll(conn); err != nil || !bytes.Contains(got, []byte(" 413 ")) {
+			t.Errorf("got %q, %v", got, err)
+		}
+	}
+}
+
+// NET-6: neither a body that does not end nor a connection that says nothing is
+// kept.
+func TestServerDropsSlowBodyAndIdleConnections(t *testing.T) {
+	h := newHouse(t, func(_ *Stack, s *http.Server) {
+		s.ReadTimeout, s.IdleTimeout = 100*time.Millisecond, 100*time.Millisecond
+	})
+	h.handle("GET /", ok)
+	h.handle("POST /", func(w http.ResponseWriter, r *http.Request) error {
+		_, err := readBody(w, r)
+		return err
+	})
+	for what, c := range map[string]struct{ request, answer string }{
+		"a body without end": {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{", " 408 "},
+		"nothing more":       {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", " 200 "},
+	} {
+		conn := h.dial(t, c.request)
+		if err := conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(conn); err != nil || !bytes.Contains(got, []byte(c.answer)) {
+			t.Errorf("%s: got %q, %v", what, got, err)
+		}
+	}
+}
+
 func TestServerLog(t *testing.T) {
 	var out bytes.Buffer
 	logger := slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -50,6 +51,9 @@ type Stack struct {
 	// Edge is for the public listener alone, and so is Limit.
 	Edge  *Edge
 	Limit Limit
+	// Refused answers a browser that asks for a page and is refused by Limit; nil
+	// leaves it the problem document.
+	Refused func(w http.ResponseWriter, p Problem) error
 }
 
 // route is a Handler at its place in the mux.
@@ -118,7 +122,21 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 		return
 	}
 	if x.gone = clientGone(r, x.err); !x.gone {
+		drain(r)
 		WriteProblem(x, r, x.err)
+	}
+}
+
+// mostDrained is what nginx takes of a body, unless it is told otherwise.
+const mostDrained = 1 << 20
+
+// drain reads what is left of a refused request's body where the connection ends
+// with the answer, as for HTTP/1.0, which nginx speaks by default. net/http
+// would close it at once, and whoever still sends the body is told of a reset
+// instead of the answer: nginx makes 502 of that.
+func drain(r *http.Request) {
+	if r.Close && r.Body != nil && r.Header.Get("Expect") == "" {
+		_, _ = io.CopyN(io.Discard, r.Body, mostDrained)
 	}
 }
 
