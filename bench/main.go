@@ -27,6 +27,7 @@ const postgresVariable = "GATEHOUSE_TEST_POSTGRES"
 
 func main() {
 	bare := flag.Bool("bare", false, "be the bare handler that /v1/me is held against")
+	stack := flag.String("stack", "", "be the handler that the limiter is measured on: without, memory, or the URL of a Redis")
 	only := flag.String("only", "", "measure only these, separated by commas: "+strings.Join(names(), ", "))
 	turn := flag.Duration("turn", 3*time.Second, "how long each side's turn is")
 	rounds := flag.Int("rounds", 5, "how many turns each side has")
@@ -34,6 +35,10 @@ func main() {
 	flag.Parse()
 	if *bare {
 		fail(serveBare())
+		return
+	}
+	if *stack != "" {
+		fail(serveStack(*stack))
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -72,6 +77,7 @@ var measures = []struct {
 	{"refresh-sqlite", (*run).refreshSQLite},
 	{"me", (*run).me},
 	{"forward-auth", (*run).forwardAuth},
+	{"limiter", (*run).limiter},
 	{"login", (*run).login},
 	{"footprint", (*run).footprint},
 	{"breach", (*run).breach},

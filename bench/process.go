@@ -71,12 +71,15 @@ func (r *run) startGatehouse(ctx context.Context, dbURL string, settings ...stri
 }
 
 // startBare starts this program again as the bare handler.
-func startBare(ctx context.Context) (*process, error) {
+func startBare(ctx context.Context) (*process, error) { return startSelf(ctx, "-bare") }
+
+// startSelf starts this program again as a server that prints its URL.
+func startSelf(ctx context.Context, args ...string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, "-bare") //nolint:gosec // ourselves
+	cmd := exec.CommandContext(ctx, self, args...) //nolint:gosec // ourselves
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -86,7 +89,7 @@ func startBare(ctx context.Context) (*process, error) {
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		return nil, fmt.Errorf("the bare handler did not start: %w", err)
+		return nil, fmt.Errorf("the handler did not start: %w", err)
 	}
 	u, err := url.Parse(strings.TrimSpace(line))
 	return &process{cmd: cmd, url: u}, err

@@ -306,7 +306,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 }
 
 func (s *Server) publicHandler(p parts, m *web.Metrics, blocked func(event.Origin) bool, o Options) http.Handler {
-	stack := &web.Stack{Blocked: blocked, Failed: countDatabaseErrors(p.tally), Log: s.log, Metrics: m, Now: o.Now, Traces: s.traces, Edge: s.edge(false), Proxies: s.proxies(), Limit: p.limitRequests(o)}
+	stack := &web.Stack{Blocked: blocked, Failed: countDatabaseErrors(p.tally), Log: s.log, Metrics: m, Now: o.Now, Traces: s.traces, Edge: s.edge(false), Proxies: s.proxies(), Limit: p.limitRequests(o), Refused: page.Refused}
 	mux := http.NewServeMux()
 	p.api.Routes(stack, mux)
 	p.pages.Routes(stack, mux)

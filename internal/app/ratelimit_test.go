@@ -183,11 +183,19 @@ func TestRATE2_API(t *testing.T) {
 		if a := h.do(through("198.51.100.1", request{method: "GET", path: "/login"})); a.status != 429 {
 			h.Errorf("a page: %d", a.status)
 		}
+		browser := through("198.51.100.1", request{method: "GET", path: "/login"})
+		browser.header.Set("Accept", "text/html,application/xhtml+xml")
+		if a := h.do(browser); a.status != 429 || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") || a.header.Get("Retry-After") != "180" ||
+			!strings.Contains(a.text, "Wait five minutes") || !strings.Contains(a.header.Get("Content-Security-Policy"), "default-src 'none'") || a.header.Get("Cache-Control") != "no-store" {
+			h.Errorf("a browser: %d %v\n%s", a.status, a.header, a.text)
+		}
+		browser.path = "/v1/me"
+		h.expect(429, "rate_limited", browser)
 		h.expect(200, "", through("198.51.100.1", me(bob)))
 
 		_, metrics := h.admin("/metrics")
-		if !strings.Contains(metrics, `gatehouse_rate_limit_total{outcome="limited",rule="api"} 30`) {
-			h.Error("the metrics do not tell of 30 refusals")
+		if !strings.Contains(metrics, `gatehouse_rate_limit_total{outcome="limited",rule="api"} 32`) {
+			h.Error("the metrics do not tell of 32 refusals")
 		}
 		if err := h.stop(); err != nil { // writes what was tallied
 			h.Fatal(err)

@@ -97,6 +97,9 @@ func ProblemOf(r *http.Request, err error) Problem {
 	return p
 }
 
+// RetryAfter is how long to wait before asking again; zero if that is not known.
+func (p Problem) RetryAfter() time.Duration { return p.retryAfter }
+
 // SetHeaders sets the headers that must go with the status, whatever the form
 // of the body: Retry-After and the state of a limit, WWW-Authenticate unless the handler has set one,
 // and the closing of a connection on which the rest of a body is still to come.

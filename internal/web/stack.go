@@ -51,6 +51,9 @@ type Stack struct {
 	// Edge is for the public listener alone, and so is Limit.
 	Edge  *Edge
 	Limit Limit
+	// Refused answers a browser that asks for a page and is refused by Limit; nil
+	// leaves it the problem document.
+	Refused func(w http.ResponseWriter, p Problem) error
 }
 
 // route is a Handler at its place in the mux.

@@ -2,8 +2,10 @@ package web
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -198,6 +200,39 @@ func TestHDR1_Baseline(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: headers (-want +got):\n%s", path, diff)
+		}
+	}
+}
+
+// Failed hears of what is our fault, with its cause and where it came from, and of
+// nothing that a client can bring about by itself.
+func TestLOG5_FailedHearsOfOurFaultsAlone(t *testing.T) {
+	type failure struct {
+		err  error
+		from event.Origin
+	}
+	var told []failure
+	h := newHouse(t, func(s *Stack, _ *http.Server) {
+		s.Failed = func(err error, from event.Origin) { told = append(told, failure{err, from}) }
+	})
+	cause := errors.New("the cause")
+	for path, err := range map[string]error{
+		"mistake": cause, "away": fault.New(fault.Unavailable, "database_unavailable", "x").Because(cause), "refused": fault.New(fault.Denied, "x", "x").Because(cause),
+		"invalid": fault.New(fault.Invalid, "x", "x"), "limited": fault.New(fault.Limited, "x", "x"), "fine": nil,
+	} {
+		h.handle("GET /"+path, func(http.ResponseWriter, *http.Request) error { return err })
+	}
+	h.handle("GET /panic", func(http.ResponseWriter, *http.Request) error { panic("x") })
+	for path, want := range map[string]int{"/mistake": 1, "/away": 1, "/panic": 1, "/refused": 0, "/invalid": 0, "/limited": 0, "/fine": 0, "/nothing": 0} {
+		told = nil
+		h.stack.Wrap(h.mux).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
+		if len(told) != want {
+			t.Errorf("%s: told %d times, want %d", path, len(told), want)
+		}
+		for _, f := range told {
+			if path != "/panic" && !errors.Is(f.err, cause) || f.from.Address.String() != "192.0.2.1" || f.from.RequestID == "" {
+				t.Errorf("%s: told %+v", path, f)
+			}
 		}
 	}
 }

@@ -1,0 +1,28 @@
+package page
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+// Refused shows a person that they, or others like them, ask too often.
+func Refused(w http.ResponseWriter, p web.Problem) error {
+	return render(w, p.Status, "refused.html", struct {
+		Title, Wait, RequestID string
+	}{p.Title, wait(p.RetryAfter()), p.RequestID})
+}
+
+// wait says a time in words, rounded up.
+func wait(d time.Duration) string {
+	switch {
+	case d <= time.Minute:
+		return "a minute"
+	case d <= 5*time.Minute:
+		return "five minutes"
+	case d <= time.Hour:
+		return "an hour"
+	}
+	return "until tomorrow"
+}
