@@ -25,7 +25,7 @@ const (
 	challengeLife = time.Hour
 	// forever is when an account is forgotten.
 	forever = 100 * 365 * 24 * time.Hour
-	// mostWait is between two orders that fail.
+	// mostWait is between two orders that fail, and behind one that does not.
 	mostWait = time.Hour
 	// mostTrouble is how much of an authority's complaint is kept.
 	mostTrouble = 500
@@ -176,7 +176,8 @@ func (a *Certificate) accept(ctx context.Context, key *ecdsa.PrivateKey, chain [
 		}
 	}
 	return a.db.Write(ctx, func(tx *db.Tx) error {
-		if err := endTries(tx, a.name); err != nil {
+		// Not again at once, should the clock be one by which it has ended already.
+		if err := writeTry(tx, a.name, try{at: a.now().Add(mostWait)}); err != nil {
 			return err
 		}
 		return a.put(tx, certificateOf(a.name), plain, pair.Leaf.NotAfter.Add(keep))

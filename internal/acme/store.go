@@ -98,7 +98,7 @@ func forget(tx *db.Tx, now time.Time) error {
 	return err
 }
 
-// try is how the orders of a certificate went that failed since the last good one.
+// try is how the orders of a certificate went since the last good one.
 type try struct {
 	failures int64
 	at       time.Time // of the next
@@ -119,10 +119,5 @@ func writeTry(tx *db.Tx, name string, t try) error {
 	_, err := tx.Exec(`INSERT INTO acme_try (name, failures, at, trouble) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (name) DO UPDATE SET failures = excluded.failures, at = excluded.at, trouble = excluded.trouble`,
 		name, t.failures, db.Micros(t.at), t.trouble)
-	return err
-}
-
-func endTries(tx *db.Tx, name string) error {
-	_, err := tx.Exec(`DELETE FROM acme_try WHERE name = $1`, name)
 	return err
 }

@@ -25,11 +25,12 @@ const guideHost = "yourdomain.com"
 
 // front is an nginx that stands before a house.
 type front struct {
-	url, plain string
-	once       bool // each header stands there once
-	from       atomic.Int32
-	client     *http.Client
-	faults     func(format string, args ...any)
+	url           string
+	secure, plain string // the addresses
+	once          bool   // each header stands there once
+	from          atomic.Int32
+	client        *http.Client
+	faults        func(format string, args ...any)
 }
 
 // inFront starts a server behind nginx, with one of two blocks in which nothing is
@@ -65,7 +66,7 @@ func inFront(t *testing.T, which string, settings ...string) *house {
 		block = strings.NewReplacer(live+"/fullchain.pem", c.cert, live+"/privkey.pem", c.key).Replace(ours)
 	}
 	listens := freePort(t)
-	f := &front{url: "https://" + guideHost, plain: freePort(t), once: which == "ours", faults: t.Errorf}
+	f := &front{url: "https://" + guideHost, secure: listens, plain: freePort(t), once: which == "ours", faults: t.Errorf}
 	nginx(t, listens, strings.NewReplacer("listen 443", "listen "+listens, "listen 80", "listen "+f.plain).Replace(block))
 	f.from.Store(2)
 	f.client = &http.Client{

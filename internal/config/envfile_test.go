@@ -41,30 +41,60 @@ func TestEnvFile(t *testing.T) {
 	}
 }
 
+// told are settings that start and of which something is told.
+var told = []struct {
+	name    string
+	environ []string
+	envFile string
+	want    []string // a piece of each
+}{
+	{"unknown names in .env", nil, "LOG_LEVL=INFO\nPORT=8000\nPASSWORD_MIN_LENGHT=20\nJWT_SECRET_KEY_FIL=x\nDATABASE_URI=",
+		[]string{"DATABASE_URI in the .env file is not a setting and is ignored. The nearest name is DATABASE_URL.", "nearest name is JWT_SECRET_KEY.", "LOG_LEVL in the .env file is not a setting and is ignored. The nearest name is LOG_LEVEL.", "nearest name is PASSWORD_MIN_LENGTH.", "PORT in the .env file is not a setting"}},
+	{"small letters", nil, "log_level=INFO", []string{"is much like LOG_LEVEL. Names are written in capitals."}},
+	{"a secret over two lines", nil, "JWT_SECRET_KEY=\"\"\nVq3rTzLk0WnYb5HsXe7JcUoPmD2gAf1iNtR9yQwKE=", []string{"It is not shown"}},
+	{"a secret of capitals over two lines", nil, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ====", []string{"It is not shown"}},
+	{"names in the environment that look meant", []string{"JWT_SECRET=x", "SESSION_MAX_DAY=3", "LOGLEVEL=x", "REFRESH_TOKEN_DAYS=3", "BCRYPT_ROUNDS=9"}, "",
+		[]string{"BCRYPT_ROUNDS in the environment", "JWT_SECRET in the environment is not a setting and is ignored. The nearest name is JWT_SECRET_KEY.", "LOGLEVEL in", "REFRESH_TOKEN_DAYS in", "nearest name is SESSION_MAX_DAYS."}},
+	{"others in the environment", []string{"PATH=/bin", "HOME=/root", "SESSION_MANAGER=local/x", "PASSWORD_STORE_DIR=/x", "DATABASE=x", "MAIL=/var/mail/x", "PGPASSWORD=x", "LANG=C", "JWT_OLD=", "=C:=x", "broken"}, "", nil},
+	{"debug in production", production("LOG_LEVEL=DEBUG"), "", []string{"LOG_LEVEL: DEBUG logs more"}},
+	{"debug in development", []string{"LOG_LEVEL=DEBUG"}, "", nil},
+	{"profiles in production", production("ADMIN_PPROF=TRUE"), "", []string{"ADMIN_PPROF: Whoever reaches ADMIN_LISTEN_ADDR"}},
+	{"profiles in development", []string{"ADMIN_PPROF=true"}, "", nil},
+	{"an issuer that is no URL", production("JWT_ISSUER=gatehouse"), "", []string{"JWT_ISSUER: It is not an https URL"}},
+	{"sslmode require for both roles", production("DATABASE_URL=postgres://g:"+goodPassword+"@db.acme.org/g?sslmode=require", "MIGRATE_DATABASE_URL=postgres://o:"+goodPassword+"@db.acme.org/g?sslmode=verify-ca"), "",
+		[]string{"DATABASE_URL: With sslmode=require", "MIGRATE_DATABASE_URL: With sslmode=verify-ca"}},
+	{"sslmode require for one", production("DATABASE_URL=postgres://g:" + goodPassword + "@db.acme.org/g?sslmode=require"), "", []string{"DATABASE_URL: With sslmode=require"}},
+	{"cookies with links from other sites", production("SESSION_COOKIE_SAMESITE=lax"), "", []string{"SESSION_COOKIE_SAMESITE: lax is weaker than the guide's strict"}},
+	{"passwords that attackers know", production("PASSWORD_BREACH=off"), "", []string{"PASSWORD_BREACH: Passwords that attackers try first are taken."}},
+	{"revocations that come late", production("REVOCATION_STALE_SECONDS=60"), "", []string{"REVOCATION_STALE_SECONDS: While the database is away"}},
+	{"tokens that none but Gatehouse can check", production("JWT_ALGORITHM=HS256"), "", []string{"JWT_ALGORITHM: Applications can't check tokens by the published keys"}},
+	{"a key without end", production("JWT_KEY_ROTATION_DAYS=0"), "", []string{"JWT_KEY_ROTATION_DAYS: The key that signs access tokens is never replaced"}},
+	{"a Redis in the clear", production("REDIS_URL=redis://:" + goodPassword + "@redis.acme.org"), "", []string{"REDIS_URL: What is sent to Redis"}},
+}
+
+// ENV-1: each rule of production is shown by what it refuses or tells.
+func TestENV1_EveryRuleOfProductionIsShown(t *testing.T) {
+	shown := map[string]bool{}
+	for _, tt := range refusals {
+		for _, name := range strings.Fields(tt.settings) {
+			shown[name] = true
+		}
+	}
+	for _, tt := range told {
+		for _, text := range tt.want {
+			name, _, _ := strings.Cut(text, ":")
+			shown[name] = true
+		}
+	}
+	for _, s := range table {
+		if s.safe != nil && !shown[s.name] {
+			t.Errorf("nothing shows what production says of %s", s.name)
+		}
+	}
+}
+
 func TestWarnings(t *testing.T) {
-	for _, tt := range []struct {
-		name    string
-		environ []string
-		envFile string
-		want    []string // a piece of each
-	}{
-		{"unknown names in .env", nil, "LOG_LEVL=INFO\nPORT=8000\nPASSWORD_MIN_LENGHT=20\nJWT_SECRET_KEY_FIL=x\nDATABASE_URI=",
-			[]string{"DATABASE_URI in the .env file is not a setting and is ignored. The nearest name is DATABASE_URL.", "nearest name is JWT_SECRET_KEY.", "LOG_LEVL in the .env file is not a setting and is ignored. The nearest name is LOG_LEVEL.", "nearest name is PASSWORD_MIN_LENGTH.", "PORT in the .env file is not a setting"}},
-		{"small letters", nil, "log_level=INFO", []string{"is much like LOG_LEVEL. Names are written in capitals."}},
-		{"a secret over two lines", nil, "JWT_SECRET_KEY=\"\"\nVq3rTzLk0WnYb5HsXe7JcUoPmD2gAf1iNtR9yQwKE=", []string{"It is not shown"}},
-		{"a secret of capitals over two lines", nil, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ====", []string{"It is not shown"}},
-		{"names in the environment that look meant", []string{"JWT_SECRET=x", "SESSION_MAX_DAY=3", "LOGLEVEL=x", "REFRESH_TOKEN_DAYS=3", "BCRYPT_ROUNDS=9"}, "",
-			[]string{"BCRYPT_ROUNDS in the environment", "JWT_SECRET in the environment is not a setting and is ignored. The nearest name is JWT_SECRET_KEY.", "LOGLEVEL in", "REFRESH_TOKEN_DAYS in", "nearest name is SESSION_MAX_DAYS."}},
-		{"others in the environment", []string{"PATH=/bin", "HOME=/root", "SESSION_MANAGER=local/x", "PASSWORD_STORE_DIR=/x", "DATABASE=x", "MAIL=/var/mail/x", "PGPASSWORD=x", "LANG=C", "JWT_OLD=", "=C:=x", "broken"}, "", nil},
-		{"debug in production", production("LOG_LEVEL=DEBUG"), "", []string{"LOG_LEVEL: DEBUG logs more"}},
-		{"debug in development", []string{"LOG_LEVEL=DEBUG"}, "", nil},
-		{"profiles in production", production("ADMIN_PPROF=TRUE"), "", []string{"ADMIN_PPROF: Whoever reaches ADMIN_LISTEN_ADDR"}},
-		{"profiles in development", []string{"ADMIN_PPROF=true"}, "", nil},
-		{"an issuer that is no URL", production("JWT_ISSUER=gatehouse"), "", []string{"JWT_ISSUER: It is not an https URL"}},
-		{"sslmode require for both roles", production("DATABASE_URL=postgres://g:"+goodPassword+"@db.acme.org/g?sslmode=require", "MIGRATE_DATABASE_URL=postgres://o:"+goodPassword+"@db.acme.org/g?sslmode=verify-ca"), "",
-			[]string{"DATABASE_URL: With sslmode=require", "MIGRATE_DATABASE_URL: With sslmode=verify-ca"}},
-		{"sslmode require for one", production("DATABASE_URL=postgres://g:" + goodPassword + "@db.acme.org/g?sslmode=require"), "", []string{"DATABASE_URL: With sslmode=require"}},
-	} {
+	for _, tt := range told {
 		t.Run(tt.name, func(t *testing.T) {
 			c, err := Load(Source{Environ: tt.environ, ReadFile: files{".env": tt.envFile}.read})
 			if err != nil {

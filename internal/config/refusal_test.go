@@ -57,6 +57,9 @@ var refusals = []struct {
 		settings: "CORS_ORIGINS CORS_ORIGINS"},
 	{name: "JWT-2 PW-2 MAIL-1 weaker than the guide", environ: production("ACCESS_TOKEN_EXPIRE_MINUTES=31", "BCRYPT_COST=11", "EMAIL_VERIFICATION=optional"),
 		settings: "ACCESS_TOKEN_EXPIRE_MINUTES BCRYPT_COST EMAIL_VERIFICATION"},
+	{name: "NET-2 cookies weaker than the guide's", environ: production("SESSION_COOKIE_SECURE=false", "SESSION_COOKIE_HTTPONLY=false", "SESSION_COOKIE_SAMESITE=none"),
+		settings: "SESSION_COOKIE_SECURE SESSION_COOKIE_HTTPONLY SESSION_COOKIE_SAMESITE"},
+	{name: "NET-2 cookies for every site, in development too", environ: []string{"SESSION_COOKIE_SAMESITE=None"}, settings: "SESSION_COOKIE_SAMESITE"},
 	{name: "placeholders", environ: production("PUBLIC_URL=https://auth.yourdomain.com", "JWT_ISSUER=https://<your domain>", "JWT_AUDIENCE=${AUDIENCE}"),
 		settings: "PUBLIC_URL JWT_ISSUER JWT_AUDIENCE"},
 
@@ -103,6 +106,8 @@ var refusals = []struct {
 	{name: "a mail server with another parameter", environ: []string{"SMTP_URL=smtp://mail.acme.org?starttls=no"}, settings: "SMTP_URL"},
 	{name: "mails in the clear", environ: production("SMTP_URL=smtp://10.0.0.5:25?tls=off", "MAIL_FROM=no-reply@acme.org"), settings: "SMTP_URL"},
 	{name: "a mail server and no sender", environ: production("SMTP_URL=smtps://gate:" + goodPassword + "@mail.acme.org"), settings: "MAIL_FROM"},
+
+	{name: "a key for the collector of traces, in the clear", environ: production("OTEL_EXPORTER_OTLP_ENDPOINT=http://otel.acme.org:4318", "OTEL_EXPORTER_OTLP_HEADERS=api-key=x"), settings: "OTEL_EXPORTER_OTLP_HEADERS"},
 
 	{name: "no Redis", environ: []string{"REDIS_URL=http://redis.acme.org"}, settings: "REDIS_URL"},
 	{name: "a Redis and a stray @", environ: []string{"REDIS_URL=redis://:a@b@redis.acme.org"}, settings: "REDIS_URL"},

@@ -58,7 +58,7 @@ func TestARefusedBodyIsReadBeforeTheConnectionEnds(t *testing.T) {
 	}
 }
 
-// NET-6: neither a body that does not end nor a connection that says nothing is
+// NET-1: neither a body that does not end nor a connection that says nothing is
 // kept.
 func TestServerDropsSlowBodyAndIdleConnections(t *testing.T) {
 	h := newHouse(t, func(_ *Stack, s *http.Server) {
