@@ -215,7 +215,7 @@ func (s *Server) start(ctx context.Context, o Options) error {
 	if s.redirect != nil {
 		s.redirect.http = web.NewServer("", challenges(authority, s.redirectHandler(blocked, o)), s.log)
 	}
-	s.serve(o)
+	s.serve()
 	return nil
 }
 

@@ -16,7 +16,7 @@ import (
 // server stops.
 const drainTime = 20 * time.Second
 
-func (s *Server) serve(o Options) {
+func (s *Server) serve() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.background = cancel
 	s.running.Go(func() { s.jobs.Run(ctx) })
