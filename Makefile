@@ -24,7 +24,7 @@ build: ## build bin/gatehouse
 # No test that uses a server is answered from go's cache: its URL is another one each time, and go caches by the environment.
 .PHONY: test
 test: ## run all tests, on SQLite and on throwaway PostgreSQLs (TESTFLAGS='-run …')
-	scripts/servers go test -timeout 15m $(TESTFLAGS) ./...
+	scripts/servers go test -timeout 30m $(TESTFLAGS) ./...
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (10s), guided by coverage
@@ -33,7 +33,7 @@ fuzz: ## run every fuzz target for FUZZTIME (10s), guided by coverage
 .PHONY: check
 check: lint ## what must pass before a commit: form, linters, modules, tests under the race detector
 	go mod tidy -diff
-	CGO_ENABLED=1 scripts/servers go test -race -timeout 30m $(TESTFLAGS) ./...
+	CGO_ENABLED=1 scripts/servers go test -race -timeout 60m $(TESTFLAGS) ./...
 
 .PHONY: lint
 lint: vet $(TOOLS)/golangci-lint ## gofmt, go vet, golangci-lint
