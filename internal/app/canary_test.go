@@ -232,6 +232,9 @@ func everyColumn(t *testing.T, dbURL string) map[string]string {
 			names = append(names, n)
 		}
 		rows.Close()
+		if err := rows.Err(); err != nil {
+			return err
+		}
 		for _, n := range names {
 			var text strings.Builder
 			rows, err := tx.Query(`SELECT COALESCE(` + value(`"`+n[1]+`"`, n[2]) + `, '') FROM "` + n[0] + `"`)
@@ -251,6 +254,9 @@ func everyColumn(t *testing.T, dbURL string) map[string]string {
 				text.WriteByte('\n')
 			}
 			rows.Close()
+			if err := rows.Err(); err != nil {
+				return err
+			}
 			out[n[0]+"."+n[1]] = text.String()
 		}
 		return nil
