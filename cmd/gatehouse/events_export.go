@@ -27,7 +27,7 @@ Examples:
 // Run exports.
 func (e eventsExport) Run(ctx context.Context, t *terminal) error {
 	if e.Sealed {
-		if e.eventFilter.any() || e.Format != event.JSONLines {
+		if e.any() || e.Format != event.JSONLines {
 			return usageError("--sealed takes no filter and no other format: what is left out can't be verified.")
 		}
 		return t.operator(ctx, func(o *flow.Operator) error {
