@@ -167,7 +167,7 @@ func TestRecovery_AScannerChangesNothing(t *testing.T) {
 	}
 	press(eve, "/unlock", `main a[href="/login"]`)
 	press(bob, "/reset", "#done", chromedp.SendKeys("#new_password", another))
-	press(bob, "/not-me", "#problem") // void, since the password was set
+	press(bob, "/not-me", "#problem")  // void, since the password was set
 	press(eve, "/verify", "#password") // another browser than the one that registered
 	c.run("/verify", chromedp.SendKeys("#password", passphrase))
 	c.eval(`document.querySelector("button").click()`)
