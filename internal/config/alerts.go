@@ -96,3 +96,49 @@ func checkWebhook(r *reading) {
 		r.tell("It is not used, since ALERT_WEBHOOK_URL is not set.")
 	}
 }
+
+// alertSettings are the rows of the table about alerts and the log of events.
+var alertSettings = []setting{
+	{
+		name: "ALERT_WEBHOOK_URL", cover: covered, unset: "none",
+		meaning: "Where alerts are posted, signed as Standard Webhooks are: `https://HOST/PATH`. See [guides/alerts.md](guides/alerts.md).",
+		field:   webhook(func(c *Config) *Secret { return &c.Alerts.WebhookURL }),
+	},
+	{
+		name: "ALERT_WEBHOOK_SECRET", cover: covered, unset: "none",
+		meaning: "What signs them: `whsec_` and 24 to 64 random bytes in base64, as in `echo whsec_$(openssl rand -base64 32)`.",
+		field:   webhookSecret(func(c *Config) *Secret { return &c.Alerts.WebhookSecret }),
+		check:   checkWebhook,
+	},
+	threshold("ALERT_FAILED_LOGINS", "200", "how many failed sign-ins within 15 minutes", func(a *Alerts) *int { return &a.FailedLogins }),
+	threshold("ALERT_FAILED_LOGINS_UNUSUAL", "40", "how many failed sign-ins within an hour, if that is 4 times as many as at the worst same hour of the last 7 days", func(a *Alerts) *int { return &a.UnusualLogins }),
+	threshold("ALERT_SPRAYED_ACCOUNTS", "20", "how many addresses that one network fails at within an hour", func(a *Alerts) *int { return &a.Sprayed }),
+	threshold("ALERT_STUFFED_ACCOUNTS", "100", "how many addresses that 20 networks or more fail at within an hour, two tries failing for each that succeeds", func(a *Alerts) *int { return &a.Stuffed }),
+	threshold("ALERT_REGISTRATIONS", "50", "how many accounts opened within an hour", func(a *Alerts) *int { return &a.Registrations }),
+	threshold("ALERT_TOKEN_REUSES", "3", "how many replaced refresh tokens used within an hour", func(a *Alerts) *int { return &a.Reuses }),
+	threshold("ALERT_TAMPERED_TOKENS", "100", "how many tokens that are not ours within 15 minutes", func(a *Alerts) *int { return &a.Tampered }),
+	threshold("ALERT_INTROSPECTION_FAILURES", "20", "how many wrong credentials of clients within 15 minutes", func(a *Alerts) *int { return &a.Introspections }),
+	threshold("ALERT_DATABASE_ERRORS", "10", "how many requests that failed on the database within 15 minutes", func(a *Alerts) *int { return &a.DatabaseErrors }),
+	threshold("ALERT_RATE_LIMITS", "500", "how many requests that met a limit within 15 minutes", func(a *Alerts) *int { return &a.RateLimits }),
+	{
+		name: "ALERT_MAIL_TO", unset: "none",
+		meaning: "Who is mailed about alerts: addresses with commas between them, 10 at most. See [guides/alerts.md](guides/alerts.md).",
+		field:   field{read: readMailTo, show: func(c *Config) string { return strings.Join(c.Alerts.MailTo, ", ") }},
+		check:   checkMailTo,
+	},
+	{
+		name: "EVENT_KEY", cover: covered, unset: "made at the first start, and kept beside the database",
+		meaning: "What signs the checkpoints of the event log: 32 random characters or more, the same on every replica. `gatehouse secret` prints one. See [guides/events.md](guides/events.md).",
+		field:   pepper(func(c *Config) *Secret { return &c.EventKey }),
+	},
+	{
+		name: "EVENT_ANCHOR", cover: covered, unset: "none",
+		meaning: "Where each checkpoint of the event log is sent, so that nobody can rewrite the log unseen: `file:PATH`, `https://…`, or `syslog+tls://HOST:PORT`; `?ca=PATH` names an authority of your own.",
+		field:   place(func(c *Config) *Secret { return &c.EventAnchor }),
+	},
+	{
+		name: "EVENT_FORWARD", cover: covered, unset: "none",
+		meaning: "Where each event is sent, at least once, as a line of JSON: as EVENT_ANCHOR.",
+		field:   place(func(c *Config) *Secret { return &c.EventForward }),
+	},
+}

@@ -68,3 +68,54 @@ func readMailFrom(r *reading) {
 	}
 	r.c.MailFrom = from
 }
+
+// mailSettings are the rows of the table about registration, and the mails that come of it.
+var mailSettings = []setting{
+	{
+		name: "EMAIL_VERIFICATION", initial: "optional",
+		derive: func(c *Config) string {
+			if c.Production() {
+				return string(VerificationRequired)
+			}
+			return string(VerificationOptional)
+		},
+		meaning:    "`required`: an account signs in only once its address is verified; or `optional`.",
+		production: "`required`, and `optional` is refused",
+		field:      choice(func(c *Config) *Verification { return &c.EmailVerification }, nil, VerificationOptional, VerificationRequired),
+		safe: func(r *reading) {
+			if r.c.EmailVerification == VerificationOptional {
+				r.refuse("Anyone could sign in under an address that is not theirs.", "Write required, or remove it.")
+			}
+		},
+	},
+	{
+		name: "REGISTRATION", initial: "open",
+		meaning: "`open`: anyone may register; `closed`: administrators open accounts. invite is not built yet.",
+		field:   choice(func(c *Config) *Registration { return &c.Registration }, []Registration{"invite"}, RegistrationOpen, RegistrationClosed),
+	},
+	{
+		name: "SMTP_URL", cover: passwordCovered, unset: "none",
+		meaning: "The server that mails are handed to: `smtp://USER:PASSWORD@HOST:587` with STARTTLS, or `smtps://…:465`. `?ca=PATH` names an authority of your own. " +
+			"`?tls=off` behind `smtp://` does without TLS, as on this machine. See [guides/mail.md](guides/mail.md).",
+		production: "`tls=off` for any host but loopback is refused. Unset, mails wait, and `/readyz` says so; in development they are at `/dev/mail`",
+		field:      field{read: readSMTP, show: func(c *Config) string { return c.SMTPURL.Reveal() }},
+		check:      tellClearMail, safe: refuseClearMail,
+	},
+	{
+		name: "MAIL_FROM", initial: "no-reply@ and PUBLIC_URL's host", derive: mailFrom,
+		meaning:    "Who mails are from: an address, or `Acme <no-reply@acme.com>`.",
+		production: "required with SMTP_URL",
+		field:      field{read: readMailFrom, show: func(c *Config) string { return c.MailFrom.String() }},
+		safe: func(r *reading) {
+			if r.source == FromDefault && r.c.SMTPURL != "" {
+				r.refuse("It is required in production where SMTP_URL is set: mail servers take only senders that they know.",
+					"Write the address that your mail server lets you send from.")
+			}
+		},
+	},
+	{
+		name: "MAIL_TEMPLATES", unset: "none",
+		meaning: "A folder with texts of mails that take the place of those in the program: see [guides/mail.md](guides/mail.md). All faults in it are told at the start.",
+		field:   field{read: func(r *reading) { r.c.MailTemplates = r.value }, show: func(c *Config) string { return c.MailTemplates }},
+	},
+}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -8,7 +9,11 @@ import (
 
 // table has every setting, in the order of the docs, the report and the faults.
 // A default or a check may look at the rows above its own.
-var table = append([]setting{
+var table = slices.Concat(serverSettings, passwordSettings, mailSettings, alertSettings, plannedSettings, traceSettings)
+
+// serverSettings are the rows of the server itself, its databases, tokens, sessions
+// and limits.
+var serverSettings = []setting{
 	{
 		name: "ENVIRONMENT", initial: "development",
 		meaning:    "`development` or `production`. Production starts only if every setting is safe.",
@@ -333,219 +338,12 @@ var table = append([]setting{
 		meaning: "1 to 3600 seconds.",
 		field:   span(1, 3600, time.Second, func(c *Config) *time.Duration { return &c.APILimit.Window }),
 	},
-	{
-		name: "LOCKOUT_AFTER", initial: "5",
-		meaning: "After so many wrong passwords in a row at one account a network, or a known device, has to wait: 1 to 10. See [guides/passwords.md](guides/passwords.md).",
-		field:   number(1, 10, " tries", func(c *Config) *int { return &c.LockoutAfter }),
-	},
-	{
-		name: "LOCKOUT_DELAY_SECONDS", initial: "30",
-		meaning: "The first wait; each further wrong password doubles it, up to 15 minutes: 1 to 900 seconds.",
-		field:   span(1, 900, time.Second, func(c *Config) *time.Duration { return &c.LockoutDelay }),
-	},
-	{
-		name: "PASSWORD_MIN_LENGTH", initial: "15",
-		meaning: "The shortest password, in characters: 8 to 64. 15 is NIST's where the password is all there is (SP 800-63B-4).",
-		field:   number(8, 64, " characters", func(c *Config) *int { return &c.PasswordMinLength }),
-	},
-	{
-		name: "PASSWORD_EXPIRE_DAYS", initial: "0",
-		meaning: "After so many days a password is good for nothing but setting a new one: 0 (never) to 3650. NIST advises against it; some auditors ask for it.",
-		field:   span(0, 3650, day, func(c *Config) *time.Duration { return &c.PasswordLife }),
-	},
-	{
-		name: "PASSWORD_REQUIRE_UPPERCASE", initial: "false",
-		meaning: "`true` refuses new passwords without a capital letter. NIST advises against such rules; some auditors ask for them.",
-		field:   yesNo(func(c *Config) *bool { return &c.PasswordRequireUppercase }),
-	},
-	{
-		name: "PASSWORD_REQUIRE_LOWERCASE", initial: "false",
-		meaning: "`true` refuses new passwords without a small letter. NIST advises against such rules; some auditors ask for them.",
-		field:   yesNo(func(c *Config) *bool { return &c.PasswordRequireLowercase }),
-	},
-	{
-		name: "PASSWORD_REQUIRE_DIGIT", initial: "false",
-		meaning: "`true` refuses new passwords without a digit. NIST advises against such rules; some auditors ask for them.",
-		field:   yesNo(func(c *Config) *bool { return &c.PasswordRequireDigit }),
-	},
-	{
-		name: "PASSWORD_REQUIRE_SYMBOL", initial: "false",
-		meaning: "`true` refuses new passwords without a character that is no letter, digit or space. NIST advises against such rules; some auditors ask for them.",
-		field:   yesNo(func(c *Config) *bool { return &c.PasswordRequireSymbol }),
-	},
-	{
-		name: "PASSWORD_HASH", initial: "bcrypt",
-		meaning: "How passwords are kept: `bcrypt` or `argon2id`. Those kept otherwise are changed over, each at its owner's next sign-in.",
-		field:   choice(func(c *Config) *string { return &c.PasswordHash }, nil, "bcrypt", "argon2id"),
-	},
-	{
-		name: "BCRYPT_COST", initial: "12",
-		meaning:    "bcrypt's cost: 4 to 16. One more doubles the work of a sign-in, and of a guess.",
-		production: "under 12 is refused",
-		field:      number(4, 16, "", func(c *Config) *int { return &c.BcryptCost }),
-		safe: func(r *reading) {
-			if r.c.BcryptCost < 12 {
-				r.refuse("It is under 12, the least that is safe in production.", "Write 12, or a number up to 16.")
-			}
-		},
-	},
-	{
-		name: "ARGON2_MEMORY_MIB", initial: "19",
-		meaning: "The memory of one argon2id hash: 19 to 1024 MiB. As many are made at once as there are cores, less one. `gatehouse config calibrate` measures what fits.",
-		field:   number(19, 1024, " MiB", func(c *Config) *int { return &c.Argon2MemoryMiB }),
-	},
-	{
-		name: "ARGON2_PASSES", initial: "2",
-		meaning: "How often argon2id goes over its memory: 2 to 64.",
-		field:   number(2, 64, " passes", func(c *Config) *int { return &c.Argon2Passes }),
-	},
-	{
-		name: "PASSWORD_PEPPER", cover: covered, unset: "none",
-		meaning: "Seals the stored password hashes under a key that is not in the database: 32 random characters or more. Whoever loses it loses every password. See [guides/passwords.md](guides/passwords.md).",
-		field:   pepper(func(c *Config) *Secret { return &c.PasswordPepper }),
-	},
-	{
-		name: "PASSWORD_PEPPER_PREVIOUS", cover: covered, unset: "none",
-		meaning: "The pepper before, until `gatehouse user repepper` has sealed all hashes under the new one.",
-		field:   pepper(func(c *Config) *Secret { return &c.PasswordPepperPrevious }),
-	},
-	{
-		name: "PASSWORD_BREACH", initial: "embedded",
-		meaning: "Which passwords are refused because attackers try them first: `embedded`, the common ones in the program; `file`, those and the ones in PASSWORD_BREACH_FILE; " +
-			"`api`, those and the ones that PASSWORD_BREACH_API_URL knows; or `off`. See [guides/passwords.md](guides/passwords.md).",
-		production: "`off` is told",
-		field:      choice(func(c *Config) *Breach { return &c.PasswordBreach }, nil, BreachEmbedded, BreachFile, BreachAPI, BreachOff),
-		safe: func(r *reading) {
-			if r.c.PasswordBreach == BreachOff {
-				r.tell("Passwords that attackers try first are taken.")
-			}
-		},
-	},
-	{
-		name: "PASSWORD_BREACH_FILE", initial: "none", derive: func(*Config) string { return "" },
-		meaning: "The filter that `gatehouse breach build` made of the Pwned Passwords. It is read again when it is replaced.",
-		field:   field{read: func(r *reading) { r.c.PasswordBreachFile = r.value }, show: func(c *Config) string { return c.PasswordBreachFile }},
-		check: func(r *reading) {
-			switch {
-			case r.c.PasswordBreach == BreachFile && r.c.PasswordBreachFile == "":
-				r.refuse("It is not set, and PASSWORD_BREACH is file.", "Write the path of a file that `gatehouse breach build` made.")
-			case r.c.PasswordBreach != BreachFile && r.c.PasswordBreachFile != "":
-				r.tell("It is not read, since PASSWORD_BREACH is not file.")
-			}
-		},
-	},
-	{
-		name: "PASSWORD_BREACH_API_URL", initial: "https://api.pwnedpasswords.com",
-		meaning:    "The server that PASSWORD_BREACH=api asks, by the range protocol: it is told five of the 40 digits of a hash.",
-		production: "https only",
-		field:      field{read: readBreachURL, show: func(c *Config) string { return c.PasswordBreachAPIURL }},
-		safe: func(r *reading) {
-			if !strings.HasPrefix(r.c.PasswordBreachAPIURL, "https://") {
-				r.refuse("It is not https: others could read along, and say that a password is fine.", "Write an https URL, or remove it.")
-			}
-		},
-	},
-	{
-		name: "PASSWORD_BREACH_AWAY", initial: "allow",
-		meaning: "What becomes of a new password while that server can't be reached: `allow` takes it if it is not common, `refuse` answers 503.",
-		field:   choice(func(c *Config) *BreachAway { return &c.PasswordBreachAway }, nil, BreachAwayAllow, BreachAwayRefuse),
-	},
-	{
-		name: "PASSWORD_BREACH_AT_SIGN_IN", initial: "true",
-		meaning: "Whether a sign-in with the right password is refused if that has been breached since: its owner sets a new one.",
-		field:   yesNo(func(c *Config) *bool { return &c.PasswordBreachAtSignIn }),
-	},
-	{
-		name: "EMAIL_VERIFICATION", initial: "optional",
-		derive: func(c *Config) string {
-			if c.Production() {
-				return string(VerificationRequired)
-			}
-			return string(VerificationOptional)
-		},
-		meaning:    "`required`: an account signs in only once its address is verified; or `optional`.",
-		production: "`required`, and `optional` is refused",
-		field:      choice(func(c *Config) *Verification { return &c.EmailVerification }, nil, VerificationOptional, VerificationRequired),
-		safe: func(r *reading) {
-			if r.c.EmailVerification == VerificationOptional {
-				r.refuse("Anyone could sign in under an address that is not theirs.", "Write required, or remove it.")
-			}
-		},
-	},
-	{
-		name: "REGISTRATION", initial: "open",
-		meaning: "`open`: anyone may register; `closed`: administrators open accounts. invite is not built yet.",
-		field:   choice(func(c *Config) *Registration { return &c.Registration }, []Registration{"invite"}, RegistrationOpen, RegistrationClosed),
-	},
-	{
-		name: "SMTP_URL", cover: passwordCovered, unset: "none",
-		meaning: "The server that mails are handed to: `smtp://USER:PASSWORD@HOST:587` with STARTTLS, or `smtps://…:465`. `?ca=PATH` names an authority of your own. " +
-			"`?tls=off` behind `smtp://` does without TLS, as on this machine. See [guides/mail.md](guides/mail.md).",
-		production: "`tls=off` for any host but loopback is refused. Unset, mails wait, and `/readyz` says so; in development they are at `/dev/mail`",
-		field:      field{read: readSMTP, show: func(c *Config) string { return c.SMTPURL.Reveal() }},
-		check:      tellClearMail, safe: refuseClearMail,
-	},
-	{
-		name: "MAIL_FROM", initial: "no-reply@ and PUBLIC_URL's host", derive: mailFrom,
-		meaning:    "Who mails are from: an address, or `Acme <no-reply@acme.com>`.",
-		production: "required with SMTP_URL",
-		field:      field{read: readMailFrom, show: func(c *Config) string { return c.MailFrom.String() }},
-		safe: func(r *reading) {
-			if r.source == FromDefault && r.c.SMTPURL != "" {
-				r.refuse("It is required in production where SMTP_URL is set: mail servers take only senders that they know.",
-					"Write the address that your mail server lets you send from.")
-			}
-		},
-	},
-	{
-		name: "MAIL_TEMPLATES", unset: "none",
-		meaning: "A folder with texts of mails that take the place of those in the program: see [guides/mail.md](guides/mail.md). All faults in it are told at the start.",
-		field:   field{read: func(r *reading) { r.c.MailTemplates = r.value }, show: func(c *Config) string { return c.MailTemplates }},
-	},
-	{
-		name: "ALERT_WEBHOOK_URL", cover: covered, unset: "none",
-		meaning: "Where alerts are posted, signed as Standard Webhooks are: `https://HOST/PATH`. See [guides/alerts.md](guides/alerts.md).",
-		field:   webhook(func(c *Config) *Secret { return &c.Alerts.WebhookURL }),
-	},
-	{
-		name: "ALERT_WEBHOOK_SECRET", cover: covered, unset: "none",
-		meaning: "What signs them: `whsec_` and 24 to 64 random bytes in base64, as in `echo whsec_$(openssl rand -base64 32)`.",
-		field:   webhookSecret(func(c *Config) *Secret { return &c.Alerts.WebhookSecret }),
-		check:   checkWebhook,
-	},
-	threshold("ALERT_FAILED_LOGINS", "200", "how many failed sign-ins within 15 minutes", func(a *Alerts) *int { return &a.FailedLogins }),
-	threshold("ALERT_FAILED_LOGINS_UNUSUAL", "40", "how many failed sign-ins within an hour, if that is 4 times as many as at the worst same hour of the last 7 days", func(a *Alerts) *int { return &a.UnusualLogins }),
-	threshold("ALERT_SPRAYED_ACCOUNTS", "20", "how many addresses that one network fails at within an hour", func(a *Alerts) *int { return &a.Sprayed }),
-	threshold("ALERT_STUFFED_ACCOUNTS", "100", "how many addresses that 20 networks or more fail at within an hour, two tries failing for each that succeeds", func(a *Alerts) *int { return &a.Stuffed }),
-	threshold("ALERT_REGISTRATIONS", "50", "how many accounts opened within an hour", func(a *Alerts) *int { return &a.Registrations }),
-	threshold("ALERT_TOKEN_REUSES", "3", "how many replaced refresh tokens used within an hour", func(a *Alerts) *int { return &a.Reuses }),
-	threshold("ALERT_TAMPERED_TOKENS", "100", "how many tokens that are not ours within 15 minutes", func(a *Alerts) *int { return &a.Tampered }),
-	threshold("ALERT_INTROSPECTION_FAILURES", "20", "how many wrong credentials of clients within 15 minutes", func(a *Alerts) *int { return &a.Introspections }),
-	threshold("ALERT_DATABASE_ERRORS", "10", "how many requests that failed on the database within 15 minutes", func(a *Alerts) *int { return &a.DatabaseErrors }),
-	threshold("ALERT_RATE_LIMITS", "500", "how many requests that met a limit within 15 minutes", func(a *Alerts) *int { return &a.RateLimits }),
-	{
-		name: "ALERT_MAIL_TO", unset: "none",
-		meaning: "Who is mailed about alerts: addresses with commas between them, 10 at most. See [guides/alerts.md](guides/alerts.md).",
-		field:   field{read: readMailTo, show: func(c *Config) string { return strings.Join(c.Alerts.MailTo, ", ") }},
-		check:   checkMailTo,
-	},
-	{
-		name: "EVENT_KEY", cover: covered, unset: "made at the first start, and kept beside the database",
-		meaning: "What signs the checkpoints of the event log: 32 random characters or more, the same on every replica. `gatehouse secret` prints one. See [guides/events.md](guides/events.md).",
-		field:   pepper(func(c *Config) *Secret { return &c.EventKey }),
-	},
-	{
-		name: "EVENT_ANCHOR", cover: covered, unset: "none",
-		meaning: "Where each checkpoint of the event log is sent, so that nobody can rewrite the log unseen: `file:PATH`, `https://…`, or `syslog+tls://HOST:PORT`; `?ca=PATH` names an authority of your own.",
-		field:   place(func(c *Config) *Secret { return &c.EventAnchor }),
-	},
-	{
-		name: "EVENT_FORWARD", cover: covered, unset: "none",
-		meaning: "Where each event is sent, at least once, as a line of JSON: as EVENT_ANCHOR.",
-		field:   place(func(c *Config) *Secret { return &c.EventForward }),
-	},
+}
+
+// plannedSettings are refused: what they are for is not built yet.
+var plannedSettings = []setting{
 	{name: "BACKUP_DIR"},
 	{name: "BACKUP_RECIPIENTS"},
 	{name: "BACKUP_EVERY_HOURS"},
 	{name: "RETENTION_*"},
-}, traceSettings...)
+}
