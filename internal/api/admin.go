@@ -85,8 +85,8 @@ func (a *API) addBlock(w http.ResponseWriter, r *http.Request, who flow.Identity
 	n := flow.NewBlock{Network: in.Network, Reason: in.Reason, Confirmed: in.Confirm}
 	if in.ExpiresAt != "" {
 		var err error
-		if n.ExpiresAt, err = time.Parse(time.RFC3339, in.ExpiresAt); err != nil {
-			return fault.Field("expires_at", "invalid_expiry", "Write the time like 2030-01-31T12:00:00Z.")
+		if n.ExpiresAt, err = instant("expires_at", "invalid_expiry", in.ExpiresAt); err != nil {
+			return err
 		}
 	}
 	from := web.Origin(r)

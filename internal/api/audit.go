@@ -73,12 +73,21 @@ func eventFilter(r *http.Request) (f event.Filter, limit int, err error) {
 func readTimes(q url.Values, f *event.Filter) (err error) {
 	for name, to := range map[string]*time.Time{"since": &f.Since, "until": &f.Until} {
 		if s := q.Get(name); s != "" {
-			if *to, err = time.Parse(time.RFC3339, s); err != nil || to.Year() < 1970 {
-				return fault.Field(name, "invalid_time", "Write the time like 2030-01-31T12:00:00Z.")
+			if *to, err = instant(name, "invalid_time", s); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// instant reads a time (RFC 3339).
+func instant(field, code, s string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil || t.Year() < 1970 {
+		return time.Time{}, fault.Field(field, code, "Write the time like 2030-01-31T12:00:00Z.")
+	}
+	return t, nil
 }
 
 func readKinds(q url.Values, f *event.Filter) error {
@@ -183,9 +192,9 @@ func (a *API) silence(w http.ResponseWriter, r *http.Request, who flow.Identity)
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
 	}
-	until, err := time.Parse(time.RFC3339, in.Until)
+	until, err := instant("until", "invalid_time", in.Until)
 	if err != nil {
-		return fault.Field("until", "invalid_time", "Write the time like 2030-01-31T12:00:00Z.")
+		return err
 	}
 	if err := a.Alerts.Silence(r.Context(), in.Rule, until, who.By(), who.Account, who.Session, web.Origin(r)); err != nil {
 		return err

@@ -65,6 +65,19 @@ func TestRATE3_Networks(t *testing.T) {
 	bare.expect(429, "rate_limited", through("192.0.2.9", wrong))
 }
 
+// RATE-2: a form tells a person how long to wait, and of no header.
+func TestRATE2_AFormSaysHowLong(t *testing.T) {
+	h := open(t, "sqlite:"+t.TempDir()+"/x.db", "LOGIN_RATE_LIMIT_ATTEMPTS=1", "LOGIN_RATE_LIMIT_WINDOW_MINUTES=10")
+	h.expect(401, "invalid_credentials", guessing("nobody@example.org", "wrong horse battery staple"))
+	a := h.do(request{
+		method: "POST", path: "/login", body: "email=nobody@example.org&password=wrong", contentType: "application/x-www-form-urlencoded",
+		header: http.Header{"Origin": {h.server.PublicURL()}},
+	})
+	if a.status != 429 || !strings.Contains(a.text, "Wait a quarter of an hour, and try again.") || strings.Contains(a.text, "Retry-After") {
+		t.Errorf("%d %s", a.status, a.text)
+	}
+}
+
 // RATE-1: who knows the password signs in however many do so at once, from one
 // network.
 func TestRATE1_AnOfficeAtNine(t *testing.T) {

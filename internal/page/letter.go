@@ -127,7 +127,7 @@ func (p *Pages) press(l letter) web.Handler {
 			return render(w, http.StatusOK, "letter.html", page)
 		}
 		problem := web.ProblemOf(r, err)
-		page.Done, page.Problem, page.Field = "", problem.Detail, problem.Field
+		page.Done, page.Problem, page.Field = "", told(problem), problem.Field
 		if f := fault.As(err); f != nil && (f.Code == flow.ErrPasswordRequired.Code || f.Code == flow.ErrWrongPassword.Code) {
 			page.Password = true
 		}

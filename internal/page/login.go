@@ -66,7 +66,7 @@ func (p *Pages) doLogin(w http.ResponseWriter, r *http.Request) error {
 // the log.
 func (p *Pages) refuseLogin(w http.ResponseWriter, r *http.Request, shown loginPage, err error) error {
 	problem := web.ProblemOf(r, err)
-	shown.Problem, shown.Field = problem.Detail, problem.Field
+	shown.Problem, shown.Field = told(problem), problem.Field
 	problem.SetHeaders(w.Header())
 	if rerr := render(w, problem.Status, "login.html", shown); rerr != nil {
 		return rerr

@@ -14,6 +14,14 @@ func Refused(w http.ResponseWriter, p web.Problem) error {
 	}{p.Title, wait(p.RetryAfter()), p.RequestID})
 }
 
+// told is what a page says of a problem. People see no headers.
+func told(p web.Problem) string {
+	if p.Code == "rate_limited" {
+		return "Too many requests came from here. Wait " + wait(p.RetryAfter()) + ", and try again."
+	}
+	return p.Detail
+}
+
 // wait says a time in words, rounded up.
 func wait(d time.Duration) string {
 	switch {
@@ -21,6 +29,8 @@ func wait(d time.Duration) string {
 		return "a minute"
 	case d <= 5*time.Minute:
 		return "five minutes"
+	case d <= 15*time.Minute:
+		return "a quarter of an hour"
 	case d <= time.Hour:
 		return "an hour"
 	}

@@ -41,7 +41,7 @@ func (p *Pages) doSetup(w http.ResponseWriter, r *http.Request) error {
 // log.
 func (p *Pages) refuse(w http.ResponseWriter, r *http.Request, shown setupPage, err error) error {
 	problem := web.ProblemOf(r, err)
-	shown.Problem, shown.Field, shown.MinLength = problem.Detail, problem.Field, p.Setup.Accounts.Policy.MinLength
+	shown.Problem, shown.Field, shown.MinLength = told(problem), problem.Field, p.Setup.Accounts.Policy.MinLength
 	problem.SetHeaders(w.Header())
 	if fault.KindOf(err) == fault.Internal {
 		shown.Field = ""

@@ -38,7 +38,7 @@ func (p *Pages) doUnlock(w http.ResponseWriter, r *http.Request) error {
 // for the log.
 func (p *Pages) refuseUnlock(w http.ResponseWriter, r *http.Request, shown unlockPage, err error) error {
 	problem := web.ProblemOf(r, err)
-	shown.Problem = problem.Detail
+	shown.Problem = told(problem)
 	problem.SetHeaders(w.Header())
 	if rerr := render(w, problem.Status, "unlock.html", shown); rerr != nil {
 		return rerr
