@@ -53,9 +53,9 @@ func OpenCollector(raw string, header map[string]string, timeout time.Duration) 
 	c.header.Set("User-Agent", "gatehouse")
 	c.transport = &http.Transport{
 		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-		ForceAttemptHTTP2: true, MaxIdleConns: 1, IdleConnTimeout: time.Minute,
+		MaxIdleConns: 1,
 	}
-	c.client = &http.Client{Transport: c.transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	c.client = unled(c.transport)
 	return c, nil
 }
 

@@ -45,14 +45,12 @@ func HTTPS(raw string) (string, Client, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	transport := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute,
+	client := unled(&http.Transport{
+		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 1,
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-	}
-	return u.String(), &http.Client{
-		Timeout: answerTime, Transport: bounded{transport},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}, nil
+	})
+	client.Timeout, client.Transport = answerTime, bounded{client.Transport}
+	return u.String(), client, nil
 }
 
 // bounded ends answers that are too long.

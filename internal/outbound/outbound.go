@@ -53,6 +53,12 @@ func NewSite(c Config) (*Site, error) {
 	return s, nil
 }
 
+// unled returns a client that takes a redirect for the answer.
+func unled(t *http.Transport) *http.Client {
+	t.ForceAttemptHTTP2, t.IdleConnTimeout = true, time.Minute
+	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
 // Get fetches the path below the site's URL. The path must not come from a
 // stranger unchecked: it is one or several plain names.
 func (s *Site) Get(ctx context.Context, path ...string) ([]byte, error) {

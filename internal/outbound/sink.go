@@ -97,8 +97,8 @@ func Open(raw string) (*Sink, error) {
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ServerName: u.Hostname()}
 	if strings.HasPrefix(u.Scheme, "http") {
-		transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true, MaxIdleConns: 1, IdleConnTimeout: time.Minute}
-		client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		transport := &http.Transport{TLSClientConfig: config, MaxIdleConns: 1}
+		client := unled(transport)
 		s.send = func(ctx context.Context, lines []Line) error { return s.post(ctx, client, lines) }
 		s.close = func() error { transport.CloseIdleConnections(); return nil }
 		return s, nil

@@ -55,10 +55,9 @@ func OpenWebhook(raw, secret string) (*Webhook, error) {
 	named, err := netip.ParseAddr(u.Hostname())
 	loopback := err == nil && named.IsLoopback()
 	dialer := &net.Dialer{Timeout: sendTime, Control: func(_, address string, _ syscall.RawConn) error { return mayDial(address, loopback) }}
-	transport := &http.Transport{DialContext: dialer.DialContext, ForceAttemptHTTP2: true, MaxIdleConns: 1, IdleConnTimeout: time.Minute}
-	return &Webhook{target: u, key: key, client: &http.Client{
-		Timeout: sendTime, Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	client := unled(&http.Transport{DialContext: dialer.DialContext, MaxIdleConns: 1})
+	client.Timeout = sendTime
+	return &Webhook{target: u, key: key, client: client}, nil
 }
 
 // mayDial looks at the address that is really connected to, after the name was
