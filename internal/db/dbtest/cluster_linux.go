@@ -17,6 +17,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse-auth/gatehouse/internal/proctest"
+
 	"github.com/gatehouse-auth/gatehouse/internal/secret"
 )
 
@@ -137,11 +139,10 @@ func (c *Cluster) start() error {
 	p := c.command("postgres", "-D", c.data(), "-p", strconv.Itoa(c.port), "-c", "listen_addresses=127.0.0.1",
 		"-c", "unix_socket_directories="+c.home, "-c", "max_connections=100", "-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "full_page_writes=on")
 	p.Stdout, p.Stderr = log, log
-	if err := p.Start(); err != nil {
+	gone, err := proctest.Start(p, syscall.SIGQUIT)
+	if err != nil {
 		return err
 	}
-	gone := make(chan struct{})
-	go func() { _ = p.Wait(); close(gone) }()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		select {
 		case <-gone:

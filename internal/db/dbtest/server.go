@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse-auth/gatehouse/internal/proctest"
 )
 
 // Server is a PostgreSQL of one test's own, to be stopped, started and
@@ -161,27 +162,17 @@ func (b *Bouncer) URL(database string) string {
 type process struct {
 	cmd  *exec.Cmd
 	out  bytes.Buffer
-	done chan struct{}
+	done <-chan struct{}
 }
 
 func start(t testing.TB, program string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(program, args...), done: make(chan struct{})} //nolint:gosec // the tests name it
+	p := &process{cmd: exec.Command(program, args...)} //nolint:gosec // the tests name it
 	p.cmd.Dir = os.TempDir()
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: unprivileged(), Pdeathsig: syscall.SIGQUIT}
-	started := make(chan error)
-	go func() {
-		// The kernel sends the signal when the thread ends, not the process.
-		runtime.LockOSThread()
-		err := p.cmd.Start()
-		started <- err
-		if err == nil {
-			_ = p.cmd.Wait()
-			close(p.done)
-		}
-	}()
-	if err := <-started; err != nil {
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: unprivileged()}
+	var err error
+	if p.done, err = proctest.Start(p.cmd, syscall.SIGQUIT); err != nil {
 		t.Fatalf("%s: %v", program, err)
 	}
 	t.Cleanup(func() { p.stop(t, syscall.SIGQUIT) })

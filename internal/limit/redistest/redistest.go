@@ -15,12 +15,13 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/proctest"
 )
 
 // Password is that of the default user of every server.
@@ -36,7 +37,7 @@ type Server struct {
 	as      *syscall.Credential // the tests may run as root, Redis does not
 	process *exec.Cmd           // nil while it is down
 	tls     bool
-	ended   chan struct{}
+	ended   <-chan struct{}
 }
 
 // Start starts a server with more arguments. It keeps nothing on the disk.
@@ -135,23 +136,10 @@ func (s *Server) run() error {
 	args := append([]string{file, "--bind", "127.0.0.1", "--dir", s.home, "--save", "", "--appendonly", "no"}, port...)
 	p := exec.Command(program, append(args, s.args...)...) //nolint:gosec // the tests' own
 	p.Dir, p.Stdout, p.Stderr = s.home, log, log
-	p.SysProcAttr = &syscall.SysProcAttr{Credential: s.as, Setsid: true, Pdeathsig: syscall.SIGKILL}
-	started, ended := make(chan error), make(chan struct{})
-	go func() {
-		// The kernel ends the server with the thread that started it: keep that.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := p.Start()
-		started <- err
-		if err == nil {
-			_ = p.Wait()
-			close(ended)
-		}
-	}()
-	if err := <-started; err != nil {
+	p.SysProcAttr = &syscall.SysProcAttr{Credential: s.as, Setsid: true}
+	if s.ended, err = proctest.Start(p, syscall.SIGKILL); err != nil {
 		return err
 	}
-	s.ended = ended
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		select {
 		case <-s.ended:
