@@ -40,9 +40,14 @@ var ErrConfirm = fault.New(fault.Conflict, "confirmation_needed", "")
 // Add blocks a network, or gives a block of it another reason and end: added
 // reports false then. own are the addresses of whoever asks.
 func (f *Blocks) Add(ctx context.Context, in NewBlock, own []netip.Addr, who Identity, from event.Origin) (b block.Block, added bool, err error) {
-	b, err = f.prepare(in, own)
-	if err != nil {
-		return b, false, f.Count.end("block", err)
+	ctx, run := f.Count.begin(ctx, "block")
+	b, added, err = f.add(ctx, in, own, who, from)
+	return b, added, run.end(err)
+}
+
+func (f *Blocks) add(ctx context.Context, in NewBlock, own []netip.Addr, who Identity, from event.Origin) (b block.Block, added bool, err error) {
+	if b, err = f.prepare(in, own); err != nil {
+		return b, false, err
 	}
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		n, err := block.Turn(tx)
@@ -55,7 +60,7 @@ func (f *Blocks) Add(ctx context.Context, in NewBlock, own []netip.Addr, who Ide
 		f.changed(tx, event.AddressBlocked, event.Detail{Network: b.Network.String()}, who, from)
 		return nil
 	})
-	return b, added, f.Count.end("block", err)
+	return b, added, err
 }
 
 // blockBatch bounds the blocks of one transaction.
@@ -64,10 +69,16 @@ const blockBatch = 500
 // AddAll blocks many networks, some hundred in a transaction, with one event for
 // each of those. It returns how many it added or changed.
 func (f *Blocks) AddAll(ctx context.Context, in []NewBlock, own []netip.Addr, from event.Origin) (done int, err error) {
+	ctx, run := f.Count.begin(ctx, "block")
+	done, err = f.addAll(ctx, in, own, from)
+	return done, run.end(err)
+}
+
+func (f *Blocks) addAll(ctx context.Context, in []NewBlock, own []netip.Addr, from event.Origin) (done int, err error) {
 	all := make([]block.Block, len(in))
 	for i := range in {
 		if all[i], err = f.prepare(in[i], own); err != nil {
-			return 0, f.Count.end("block", err)
+			return 0, err
 		}
 	}
 	for batch := range slices.Chunk(all, blockBatch) {
@@ -85,11 +96,11 @@ func (f *Blocks) AddAll(ctx context.Context, in []NewBlock, own []netip.Addr, fr
 			return nil
 		})
 		if err != nil {
-			return done, f.Count.end("block", err)
+			return done, err
 		}
 		done += len(batch)
 	}
-	return done, f.Count.end("block", nil)
+	return done, nil
 }
 
 func (f *Blocks) prepare(in NewBlock, own []netip.Addr) (b block.Block, err error) {
@@ -133,6 +144,7 @@ func (f *Blocks) caught(n netip.Prefix, own []netip.Addr) string {
 
 // Remove ends a block, which is named by its id or its network, and returns it.
 func (f *Blocks) Remove(ctx context.Context, idOrNetwork string, who Identity, from event.Origin) (b block.Block, err error) {
+	ctx, run := f.Count.begin(ctx, "block")
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		n, err := block.Turn(tx)
 		if err != nil {
@@ -148,7 +160,7 @@ func (f *Blocks) Remove(ctx context.Context, idOrNetwork string, who Identity, f
 		f.changed(tx, event.AddressUnblocked, event.Detail{Network: b.Network.String()}, who, from)
 		return nil
 	})
-	return b, f.Count.end("block", err)
+	return b, run.end(err)
 }
 
 func (f *Blocks) changed(tx *db.Tx, kind event.Kind, d event.Detail, who Identity, from event.Origin) {
@@ -159,6 +171,7 @@ func (f *Blocks) changed(tx *db.Tx, kind event.Kind, d event.Detail, who Identit
 // List returns the newest blocks before the one of an id, if that is not empty, at
 // most limit, and whether there are more.
 func (f *Blocks) List(ctx context.Context, before string, limit int) (list []block.Block, more bool, err error) {
+	ctx, run := f.Count.begin(ctx, "block")
 	err = f.DB.Read(ctx, func(tx *db.Tx) error {
 		list, err = block.Page(tx, before, limit+1, f.Now())
 		return err
@@ -166,5 +179,5 @@ func (f *Blocks) List(ctx context.Context, before string, limit int) (list []blo
 	if more = len(list) > limit; more {
 		list = list[:limit]
 	}
-	return list, more, f.Count.end("block", err)
+	return list, more, run.end(err)
 }
