@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -104,6 +105,49 @@ func flood(t *testing.T, address, host string, frame func(r rude, i uint32) erro
 	for i := range uint32(1500) {
 		if frame(r, i) != nil {
 			return
+		}
+	}
+}
+
+// NET-1: a connection has a hundred requests at once, and one more is refused alone.
+func TestNET1_StreamsPerConnection(t *testing.T) {
+	h, _, _ := tlsHouse(t)
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(h.server.URL(), "https://"), &tls.Config{InsecureSkipVerify: true, ServerName: tlsName, NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var block bytes.Buffer
+	e := hpack.NewEncoder(&block)
+	for _, f := range [][2]string{{":method", "POST"}, {":scheme", "https"}, {":authority", tlsName}, {":path", "/v1/register"}, {"content-type", "application/json"}} {
+		err = errors.Join(err, e.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}))
+	}
+	_, failed := io.WriteString(conn, http2.ClientPreface)
+	r := http2.NewFramer(conn, conn)
+	err = errors.Join(err, failed, conn.SetDeadline(time.Now().Add(time.Minute)), r.WriteSettings())
+	for i := range uint32(101) { // their bodies never come
+		err = errors.Join(err, r.WriteHeaders(http2.HeadersFrameParam{StreamID: 2*i + 1, BlockFragment: block.Bytes(), EndHeaders: true}))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for most := uint32(0); ; {
+		frame, err := r.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch f := frame.(type) {
+		case *http2.SettingsFrame:
+			if n, told := f.Value(http2.SettingMaxConcurrentStreams); told {
+				most = n
+			}
+		case *http2.RSTStreamFrame:
+			if most != 100 || f.StreamID != 2*100+1 {
+				t.Errorf("told %d; the stream %d was refused", most, f.StreamID)
+			}
+			return
+		case *http2.HeadersFrame, *http2.GoAwayFrame:
+			t.Fatalf("%v", f)
 		}
 	}
 }
