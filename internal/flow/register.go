@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/account"
 	"github.com/gatehouse-auth/gatehouse/internal/db"
@@ -72,6 +73,7 @@ func (f *Register) do(ctx context.Context, in Credentials, from event.Origin) (c
 	if in.Browser != nil {
 		in.Browser.Registered = registered(f.Letters.Key(), n.ID)
 	}
+	defer even(ctx, time.Now()) // another mail is written for an address that is taken, or none
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		var (
 			a   account.Account
