@@ -95,7 +95,7 @@ func (r *run) limiter(ctx context.Context) ([]Measure, error) {
 	for _, k := range []struct {
 		where, kind     string
 		atLeast, atMost float64
-	}{{"in memory", "memory", 0.85, 1.5}, {"in Redis", os.Getenv(redisVariable), 0.4, 3}} {
+	}{{"in memory", "memory", 0.9, 1.5}, {"in Redis", os.Getenv(redisVariable), 0.3, 3}} {
 		with, err := startSelf(ctx, "-stack", k.kind)
 		if err != nil {
 			return nil, err
