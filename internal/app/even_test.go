@@ -132,8 +132,12 @@ func TestRecovery_TimeTellsNothing(t *testing.T) {
 		}
 		compare(path, 8, ask("known"), ask("nobody"), ask("unverified"), kindOfRequest{"locked", func(int) request { return post(path, body{"email": "locked@example.org"}) }})
 	}
-	compare("registration", 8, kindOfRequest{"taken", func(i int) request { return post("/v1/register", body{"email": name("known", i), "password": passphrase}) }},
-		kindOfRequest{"new", func(i int) request { return post("/v1/register", body{"email": fmt.Sprintf("new%d@example.org", i), "password": passphrase}) }})
+	compare("registration", 8, kindOfRequest{"taken", func(i int) request {
+		return post("/v1/register", body{"email": name("known", i), "password": passphrase})
+	}},
+		kindOfRequest{"new", func(i int) request {
+			return post("/v1/register", body{"email": fmt.Sprintf("new%d@example.org", i), "password": passphrase})
+		}})
 	// The measure sees what is there to be seen.
 	took := h.times(n, 1, []kindOfRequest{{"hashed", at("other")}, {"refused", func(i int) request { return wrong("no address", i) }}})
 	if z := apart(took[0], took[1]); z < noise {
