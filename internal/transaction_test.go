@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -46,6 +47,7 @@ func TestASecondConnectionInATransactionIsFound(t *testing.T) {
 	for name, body := range map[string]string{
 		"a read":             `return f.DB.Read(ctx, func(*db.Tx) error { return nil })`,
 		"a write":            `return f.DB.Write(context.Background(), other)`,
+		"a shared write":     `return f.DB.WriteShared(context.Background(), "row", other)`,
 		"a hash":             `_, err := f.Hasher.Hash(ctx, "", password); return err`,
 		"a context of later": `done := func() { f.again(ctx) }; done(); return nil`,
 	} {
@@ -63,6 +65,8 @@ func (f *Flow) Do(ctx context.Context) error {
 	}
 }
 
+var takesTransaction = []string{"Read", "ReadShared", "Write", "WriteShared"}
+
 // transactionsOf counts the functions of transactions in a file, and returns
 // the names in them that must not be there.
 func transactionsOf(file *ast.File) (found int, faults []*ast.Ident) {
@@ -79,7 +83,7 @@ func transactionsOf(file *ast.File) (found int, faults []*ast.Ident) {
 					faults = append(faults, n)
 				}
 			case *ast.CallExpr:
-				if s, ok := n.Fun.(*ast.SelectorExpr); ok && (s.Sel.Name == "Read" || s.Sel.Name == "Write") && len(n.Args) == 2 {
+				if s, ok := n.Fun.(*ast.SelectorExpr); ok && slices.Contains(takesTransaction, s.Sel.Name) && len(n.Args) >= 2 {
 					faults = append(faults, s.Sel)
 				}
 			}

@@ -56,6 +56,8 @@ type DB struct {
 type engine interface {
 	read(ctx context.Context, fn func(*Tx) error) error
 	write(ctx context.Context, fn func(*Tx) error) error
+	readShared(ctx context.Context, fn func(*Tx) error) error
+	writeShared(ctx context.Context, row string, fn func(*Tx) error) error
 	migrator(ctx context.Context) (*migrator, error)
 	stats() Stats
 	// lately returns what a write failed of a moment ago, if a smaller one may
@@ -114,12 +116,23 @@ func (d *DB) Close() error { return d.engine.close() }
 // what was committed when it began. If the connection breaks, fn is run again
 // on another.
 func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
+	return d.read(ctx, fn, d.engine.read)
+}
+
+// ReadShared is Read for a look-up or two by key, which many callers make at the same
+// time: on PostgreSQL those who wait for one another take one round trip together.
+// No caller should keep the others waiting, so it is not for what reads many rows.
+func (d *DB) ReadShared(ctx context.Context, fn func(*Tx) error) error {
+	return d.read(ctx, fn, d.engine.readShared)
+}
+
+func (d *DB) read(ctx context.Context, fn func(*Tx) error, once func(context.Context, func(*Tx) error) error) error {
 	run := func(tx *Tx) error {
 		tx.dialect = d.dialect
 		return fn(tx)
 	}
 	ctx, step := d.step(ctx, "db.read")
-	err := d.engine.read(ctx, run)
+	err := once(ctx, run)
 	if isLost(err) {
 		err = d.engine.read(ctx, run)
 	}
@@ -136,12 +149,29 @@ func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 // must not call Read or Write: with one connection that would wait for itself.
 // If a statement fails the transaction does, even if fn returns nil.
 func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
+	return d.write(ctx, fn, d.engine.write)
+}
+
+// WriteShared is Write for what many callers do at the same time, each to a row of
+// its own: those who wait for one another share a transaction and its commit, on
+// PostgreSQL as on SQLite. Nobody waits for company.
+//
+// There fn must change the row that is named before it changes or locks any other
+// row that others may want, and should seldom fail: one that does has the whole
+// group run again, each by itself.
+func (d *DB) WriteShared(ctx context.Context, row string, fn func(*Tx) error) error {
+	once := func(ctx context.Context, fn func(*Tx) error) error { return d.engine.writeShared(ctx, row, fn) }
+	return d.write(ctx, fn, once)
+}
+
+// write runs fn once, and again by itself where that may help.
+func (d *DB) write(ctx context.Context, fn func(*Tx) error, once func(context.Context, func(*Tx) error) error) error {
 	ctx, step := d.step(ctx, "db.write")
 	ctx, cancel := context.WithTimeout(ctx, MaxWrite)
 	defer cancel()
 	const tries = 4
 	for try := 1; ; try++ {
-		err := d.engine.write(ctx, func(tx *Tx) error {
+		err := once(ctx, func(tx *Tx) error {
 			tx.dialect = d.dialect
 			if err := fn(tx); err != nil {
 				return err
@@ -152,6 +182,7 @@ func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 			step.SetInt("tries", try)
 			return ended(step, classify(err))
 		}
+		once = d.engine.write
 		// A little apart, so that the two that met don't meet again.
 		wait := time.Duration(try) * time.Duration(5+rand.IntN(20)) * time.Millisecond //nolint:gosec // no secret
 		select {

@@ -18,6 +18,8 @@ import (
 type postgres struct {
 	pool  *pgxpool.Pool
 	freed chan struct{} // tells those who wait at a full server that a connection was given back
+	// Callers that share.
+	writes, reads gathering
 }
 
 func openPostgres(ctx context.Context, url string, maxConns int) (*postgres, error) {
@@ -37,7 +39,12 @@ func openPostgres(ctx context.Context, url string, maxConns int) (*postgres, err
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	return &postgres{pool: pool, freed: make(chan struct{}, c.MaxConns)}, nil
+	p := &postgres{pool: pool, freed: make(chan struct{}, c.MaxConns)}
+	// While one group waits for the disk, the other's statements run. Reads wait for
+	// nothing, and the more share a round trip the better.
+	p.writes.atOnce, p.writes.run = 2, p.runWrites
+	p.reads.atOnce, p.reads.run = 1, p.runReads
+	return p, nil
 }
 
 func (p *postgres) read(ctx context.Context, fn func(*Tx) error) error {

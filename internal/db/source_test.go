@@ -40,6 +40,7 @@ var notConstant = map[string]string{
 	"internal/db.pgTx.send":               "the same, once more",
 	"internal/db.pgTx.query":              "the same",
 	"internal/db.pgTx.flush":              "the same",
+	"internal/db.shared.round":            "the same",
 	"internal/db.liteReader.stmt":         "the same",
 	"internal/db.liteWriter.enqueue":      "the same",
 	"internal/db.writer.stmt":             "the same",

@@ -126,6 +126,16 @@ func (e *sqliteEngine) write(ctx context.Context, fn func(*Tx) error) error {
 	return e.writer.do(ctx, fn)
 }
 
+// All that is written is shared here.
+func (e *sqliteEngine) writeShared(ctx context.Context, _ string, fn func(*Tx) error) error {
+	return e.write(ctx, fn)
+}
+
+// There is no round trip to share.
+func (e *sqliteEngine) readShared(ctx context.Context, fn func(*Tx) error) error {
+	return e.read(ctx, fn)
+}
+
 func (e *sqliteEngine) stats() Stats {
 	s := e.readers.Stats()
 	return Stats{Max: s.MaxOpenConnections, Open: s.OpenConnections, InUse: s.InUse, Waits: s.WaitCount, Waited: s.WaitDuration}

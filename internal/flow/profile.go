@@ -27,7 +27,7 @@ func (f *Profile) Me(ctx context.Context, who Identity) (account.Account, error)
 }
 
 func (f *Profile) me(ctx context.Context, who Identity) (a account.Account, err error) {
-	err = f.DB.Read(ctx, func(tx *db.Tx) error {
+	err = f.DB.ReadShared(ctx, func(tx *db.Tx) error {
 		a, err = account.ByID(tx, who.Account)
 		return err
 	})

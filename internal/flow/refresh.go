@@ -52,7 +52,7 @@ func (f *Refresh) do(ctx context.Context, refreshToken string, from event.Origin
 		return Tokens{}, turn, ErrInvalidRefresh.Because(reason(turn))
 	}
 	var grant session.Grant
-	err := f.DB.Write(ctx, func(tx *db.Tx) (err error) {
+	err := f.DB.WriteShared(ctx, presented.SessionID(), func(tx *db.Tx) (err error) {
 		grant, turn, err = f.Sessions.Rotate(tx, presented, now)
 		if err != nil {
 			return err

@@ -1,0 +1,121 @@
+package db
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// sharedSize is the most callers in one group.
+const sharedSize = 64
+
+// gathering lets callers share a transaction, or a round trip. A caller that
+// finds less than atOnce groups under way goes at once and alone. The others wait,
+// and go together when a group ends: so nobody waits for company, and the more
+// callers there are, the less each costs.
+//
+// The first of a group leads it, in its own goroutine.
+type gathering struct {
+	atOnce int
+	run    func([]*member)
+
+	mu      sync.Mutex
+	leaders int
+	waiting []*member
+}
+
+// member is a caller, and what became of it.
+type member struct {
+	ctx context.Context
+	row string // what it changes first
+	fn  func(*Tx) error
+	tx  *Tx // if it was in a transaction with others
+	err error
+	// apart says that the group failed, maybe because of a neighbour, and nothing
+	// of it is in the database: the caller is to go by itself.
+	apart bool
+	lead  chan []*member // the group that it is to lead
+	done  chan struct{}
+}
+
+// do returns when m has been in a group that is over, or its time is.
+func (g *gathering) do(m *member) {
+	m.lead, m.done = make(chan []*member, 1), make(chan struct{})
+	if g.enter(m) {
+		g.leads([]*member{m})
+		return
+	}
+	select {
+	case <-m.done:
+		return
+	case group := <-m.lead:
+		g.leads(group)
+		return
+	case <-m.ctx.Done():
+	}
+	if g.leave(m) {
+		m.err = m.ctx.Err()
+		return
+	}
+	// It is in a group already, which ends at the latest when its own time does.
+	select {
+	case <-m.done:
+	case group := <-m.lead:
+		g.leads(group)
+	}
+}
+
+// enter reports whether m may go at once; else it waits.
+func (g *gathering) enter(m *member) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.leaders < g.atOnce {
+		g.leaders++
+		return true
+	}
+	g.waiting = append(g.waiting, m)
+	return false
+}
+
+// leave takes m out of those who wait, if it is still among them.
+func (g *gathering) leave(m *member) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.Index(g.waiting, m)
+	if i < 0 {
+		return false
+	}
+	g.waiting = slices.Delete(g.waiting, i, i+1)
+	return true
+}
+
+// leads runs a group, whose first member is the caller, and hands the lead on.
+func (g *gathering) leads(group []*member) {
+	defer func() {
+		g.mu.Lock()
+		next := slices.Clone(g.waiting[:min(len(g.waiting), sharedSize)])
+		g.waiting = slices.Delete(g.waiting, 0, len(next))
+		if len(next) == 0 {
+			g.leaders--
+		}
+		g.mu.Unlock()
+		if len(next) > 0 {
+			next[0].lead <- next
+		}
+		for _, m := range group[1:] {
+			close(m.done)
+		}
+	}()
+	g.run(group)
+}
+
+// until returns when the first of the members has no more time.
+func until(group []*member) (earliest time.Time, ok bool) {
+	for _, m := range group {
+		if d, has := m.ctx.Deadline(); has && (!ok || d.Before(earliest)) {
+			earliest, ok = d, true
+		}
+	}
+	return earliest, ok
+}

@@ -1,0 +1,318 @@
+package db_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/fault"
+)
+
+// leased reads a job's row and counts it up, as a refresh does with a session's.
+func leased(tx *db.Tx, name string) (n int64, err error) {
+	err = tx.QueryRow(`UPDATE job SET leased_to = leased_to + 1 WHERE name = $1 RETURNING leased_to`, name).Scan(&n)
+	return n, err
+}
+
+// TestThoseWhoShareKeepTheirFailuresToThemselves runs many at once, of which some
+// fail in every way that there is.
+func TestThoseWhoShareKeepTheirFailuresToThemselves(t *testing.T) {
+	dbtest.EachProductionDB(t, func(t *testing.T, d *db.DB) {
+		for i := range 8 {
+			if err := d.Write(ctx, func(tx *db.Tx) error { return put(tx, fmt.Sprint("row", i)) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		refused := errors.New("refused by the caller")
+		var committed, failed atomic.Int64
+		var all sync.WaitGroup
+		for i := range 400 {
+			all.Go(func() {
+				row := fmt.Sprint("row", i%8)
+				bad := 0
+				if i%20 == 7 {
+					bad = i/20%3 + 1
+				}
+				defer func() {
+					if got := recover(); (bad == 1) != (got == "boom") {
+						t.Errorf("caller %d recovered %v", i, got)
+					}
+				}()
+				err := d.WriteShared(ctx, row, func(tx *db.Tx) error {
+					tx.OnCommit(func() { committed.Add(1) })
+					if _, err := leased(tx, row); err != nil {
+						return err
+					}
+					tx.Defer(`INSERT INTO job (name, holder, leased_to, due_at, error) VALUES ($1, '', 0, 0, '')`, fmt.Sprint("own", i))
+					switch bad {
+					case 1:
+						failed.Add(1)
+						panic("boom")
+					case 2:
+						return refused
+					case 3:
+						_ = put(tx, row) // a duplicate, whose error is dropped
+					}
+					return nil
+				})
+				if (bad == 2) != errors.Is(err, refused) || (bad == 0) != (err == nil) {
+					t.Errorf("caller %d: %v", i, err)
+				}
+			})
+		}
+		all.Wait()
+		var sum int64
+		err := d.Read(ctx, func(tx *db.Tx) error { return tx.QueryRow(`SELECT SUM(leased_to) FROM job`).Scan(&sum) })
+		if n := count(t, d); err != nil || sum != 380 || n != 8+380 || committed.Load() != 380 {
+			t.Errorf("%d counted, %d rows, %d told of their commit, want 380, 388, 380: %v", sum, n, committed.Load(), err)
+		}
+	})
+}
+
+// TestThoseWhoReadTogether have answers and failures of their own.
+func TestThoseWhoReadTogether(t *testing.T) {
+	dbtest.EachProductionDB(t, func(t *testing.T, d *db.DB) {
+		for i := range 8 {
+			if err := d.Write(ctx, func(tx *db.Tx) error { return put(tx, fmt.Sprint("row", i)) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var all sync.WaitGroup
+		for i := range 400 {
+			all.Go(func() {
+				want, name := fmt.Sprint("row", i%9), "" // the ninth is not there
+				err := d.ReadShared(ctx, func(tx *db.Tx) error {
+					err := tx.QueryRow(`SELECT name FROM job WHERE name = $1`, want).Scan(&name)
+					switch i % 40 {
+					case 13:
+						_, err = tx.Exec(`DELETE FROM job`)
+					case 26:
+						tx.Defer(`DELETE FROM job`)
+					case 39:
+						err = tx.QueryRow(`SELECT CAST(name AS INTEGER) / 0 FROM job WHERE name = $1`, want).Scan(&name)
+					}
+					return err
+				})
+				switch bad := i%40 == 13 || i%40 == 26 || i%40 == 39; {
+				case bad:
+					if err == nil {
+						t.Errorf("caller %d wrote in a read, or its failed statement is no failure", i)
+					}
+				case i%9 == 8:
+					if !errors.Is(err, db.ErrNoRows) {
+						t.Errorf("caller %d: %v, want no rows", i, err)
+					}
+				case err != nil || name != want:
+					t.Errorf("caller %d has %q: %v", i, name, err)
+				}
+			})
+		}
+		all.Wait()
+		if n := count(t, d); n != 8 {
+			t.Errorf("%d rows, want 8", n)
+		}
+	})
+}
+
+// TestSharedWritesOfReplicasDoNotWaitForEachOther: two replicas change the same
+// rows in groups, whose members come in any order.
+func TestSharedWritesOfReplicasDoNotWaitForEachOther(t *testing.T) {
+	dbURL := dbtest.Postgres(t)
+	replicas := []*db.DB{dbtest.Open(t, dbURL), dbtest.Open(t, dbURL)}
+	for i := range 32 {
+		if err := replicas[0].Write(ctx, func(tx *db.Tx) error { return put(tx, fmt.Sprint("row", i)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all sync.WaitGroup
+	var runs atomic.Int64
+	for i := range 64 {
+		all.Go(func() {
+			for k := range 20 {
+				row := fmt.Sprint("row", (i*7+k*13)%32)
+				if err := replicas[i%2].WriteShared(ctx, row, func(tx *db.Tx) error { runs.Add(1); _, err := leased(tx, row); return err }); err != nil {
+					t.Errorf("%v", err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	var sum int64
+	if err := replicas[0].Read(ctx, func(tx *db.Tx) error { return tx.QueryRow(`SELECT SUM(leased_to) FROM job`).Scan(&sum) }); err != nil || sum != 64*20 {
+		t.Errorf("%d changes are there, want %d: %v", sum, 64*20, err)
+	}
+	t.Logf("%d runs for %d changes", runs.Load(), 64*20)
+}
+
+// TestARowThatIsHeldKeepsNobodyElse: somebody holds one row for long, as a replica does that was suspended.
+func TestARowThatIsHeldKeepsNobodyElse(t *testing.T) {
+	dbURL := dbtest.Postgres(t)
+	d := dbtest.Open(t, dbURL)
+	for i := range 32 {
+		if err := d.Write(ctx, func(tx *db.Tx) error { return put(tx, fmt.Sprint("row", i)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	holding, release, held := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		held <- dbtest.Open(t, dbURL).Write(ctx, func(tx *db.Tx) error {
+			_, err := leased(tx, "row0")
+			close(holding)
+			<-release
+			return err
+		})
+	}()
+	<-holding
+	var all, others sync.WaitGroup
+	for i := range 64 {
+		row := fmt.Sprint("row", i%32)
+		change := func() {
+			if err := d.WriteShared(ctx, row, func(tx *db.Tx) error { _, err := leased(tx, row); return err }); err != nil {
+				t.Errorf("%s: %v", row, err)
+			}
+		}
+		if i%32 == 0 {
+			all.Go(change)
+		} else {
+			others.Go(change)
+		}
+	}
+	others.Wait() // the row is still held
+	close(release)
+	all.Wait()
+	if err := <-held; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestASharedCommitWithoutAnAnswer cuts connections in the middle of groups: before the
+// commit nobody notices; after it all of the group are told that it is uncertain, and none is run again.
+func TestASharedCommitWithoutAnAnswer(t *testing.T) {
+	p := dbtest.NewProxy(t, dbtest.Postgres(t))
+	d := dbtest.Open(t, p.URL())
+	changes := func() (told, uncertain int64) {
+		var all sync.WaitGroup
+		var ok, not atomic.Int64
+		for i := range 64 {
+			all.Go(func() {
+				err := d.WriteShared(ctx, fmt.Sprint(i), func(tx *db.Tx) error {
+					var n int64
+					if err := tx.QueryRow(`SELECT COUNT(*) FROM job WHERE name = $1`, fmt.Sprint("caller-", i)).Scan(&n); err != nil {
+						return err
+					}
+					tx.Defer(`UPDATE job SET leased_to = leased_to + 1 WHERE name = 'row'`)
+					return nil
+				})
+				switch {
+				case err == nil:
+					ok.Add(1)
+				case fault.KindOf(err) == fault.Unavailable:
+					not.Add(1)
+				default:
+					t.Errorf("%v", err)
+				}
+			})
+		}
+		all.Wait()
+		return ok.Load(), not.Load()
+	}
+	if err := d.Write(ctx, func(tx *db.Tx) error { return put(tx, "row") }); err != nil {
+		t.Fatal(err)
+	}
+	told, _ := changes() // and the statements are compiled
+	most := int64(0)
+	for _, at := range []string{"SELECT 1", "COMMIT"} {
+		for range 5 {
+			cut := p.CutAfter("caller-60", at, false) // which is in a group
+			ok, uncertain := changes()
+			<-cut
+			t.Logf("cut at %s: %d told, %d uncertain", at, ok, uncertain)
+			if told += ok; at != "COMMIT" && uncertain > 0 {
+				t.Errorf("cut at %s: %d of 64 noticed", at, uncertain)
+			}
+			var n int64
+			if err := d.Read(ctx, func(tx *db.Tx) error { return tx.QueryRow(`SELECT leased_to FROM job`).Scan(&n) }); err != nil {
+				t.Fatal(err)
+			}
+			if n < told || n > told+uncertain {
+				t.Errorf("cut at %s: %d changes, where %d were told and %d are uncertain", at, n, told, uncertain)
+			}
+			most = max(most, uncertain)
+			told = n
+		}
+	}
+	if most < 2 {
+		t.Error("no commit of a group was cut")
+	}
+}
+
+// TestOneOfManyThatShareLeaves: its time is over while it waits for a group, and it does not wait longer.
+func TestOneOfManyThatShareLeaves(t *testing.T) {
+	p := dbtest.NewProxy(t, dbtest.Postgres(t))
+	d := dbtest.Open(t, p.URL())
+	change := func(tx *db.Tx) error { tx.Defer(`UPDATE job SET leased_to = leased_to + 1`); return nil }
+	if err := d.WriteShared(ctx, "", change); err != nil {
+		t.Fatal(err)
+	}
+	p.Stall()
+	var all sync.WaitGroup
+	for range 32 {
+		all.Go(func() {
+			short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+			defer cancel()
+			if err := d.WriteShared(short, "", change); err == nil {
+				t.Error("a database that is stalled has answered")
+			}
+		})
+	}
+	all.Wait()
+	p.Up()
+	if err := d.WriteShared(ctx, "", change); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// TestSharingTakesFewRoundTrips: sixty-four at once, of one query and two deferred statements each.
+func TestSharingTakesFewRoundTrips(t *testing.T) {
+	var p roundTrips
+	d := dbtest.Open(t, p.listen(t, dbtest.Postgres(t)))
+	many := func(share bool) int64 {
+		before := p.count.Load()
+		var all sync.WaitGroup
+		for i := range 64 {
+			all.Go(func() {
+				fn := func(tx *db.Tx) error {
+					var n int64
+					err := tx.QueryRow(`SELECT COUNT(*) FROM job WHERE name = $1`, "nobody").Scan(&n)
+					tx.Defer(`UPDATE job SET leased_to = 0 WHERE name = $1`, "nobody")
+					tx.Defer(`UPDATE job SET due_at = 0 WHERE name = $1`, "nobody")
+					return err
+				}
+				var err error
+				if share {
+					err = d.WriteShared(ctx, fmt.Sprint(i), fn)
+				} else {
+					err = d.Write(ctx, fn)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		return p.count.Load() - before
+	}
+	for range 3 { // the first compile the statements
+		many(true)
+		many(false)
+	}
+	if shared, alone := many(true), many(false); alone != 128 || shared > 64 {
+		t.Errorf("64 that share took %d round trips, 64 by themselves %d", shared, alone)
+	}
+}
