@@ -81,6 +81,7 @@ var measures = []struct {
 	{"login", (*run).login},
 	{"footprint", (*run).footprint},
 	{"breach", (*run).breach},
+	{"events", (*run).events},
 	{"growth", (*run).growth},
 }
 
