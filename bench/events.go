@@ -214,18 +214,10 @@ func (l *eventLog) sealAll(ctx context.Context) (Measure, error) {
 
 // verify fills the log up and runs the command that reads it all.
 func (l *eventLog) verify(ctx context.Context, appended float64) ([]Measure, error) {
-	const batch = 500
 	began, first := time.Now(), l.sealer.State().Size
 	for l.sealer.State().Size < logSize() {
-		for range 20 {
-			if err := l.db.Write(ctx, func(tx *db.Tx) error {
-				for range batch {
-					l.log.Append(tx, refreshed)
-				}
-				return nil
-			}); err != nil {
-				return nil, err
-			}
+		if err := l.add(ctx); err != nil {
+			return nil, err
 		}
 		if _, err := l.sealer.Seal(ctx); err != nil {
 			return nil, err
@@ -253,4 +245,25 @@ func (l *eventLog) verify(ctx context.Context, appended float64) ([]Measure, err
 		{Name: "events-verify", What: "events verified a second on " + l.name + " : changes with their event a second", Unit: "a second", Ours: rate, Theirs: appended, Ratio: rate / appended, AtLeast: 1, Note: note},
 		{Name: "events-verify", What: "peak memory of that verifying (resident) : 100 MB", Unit: "MB", Ours: mb, Theirs: 100, Ratio: mb / 100, AtMost: 1, Note: fmt.Sprintf("%d events", size)},
 	}, nil
+}
+
+// add appends 10,000 events, many in a transaction.
+func (l *eventLog) add(ctx context.Context) error {
+	const writers, transactions, batch = 4, 5, 500
+	errs := make([]error, writers)
+	var all sync.WaitGroup
+	for w := range writers {
+		all.Go(func() {
+			for range transactions {
+				errs[w] = errors.Join(errs[w], l.db.Write(ctx, func(tx *db.Tx) error {
+					for range batch {
+						l.log.Append(tx, refreshed)
+					}
+					return nil
+				}))
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }

@@ -78,6 +78,9 @@ func NewTexts(url, folder string) (*Texts, error) {
 		return nil, err
 	}
 	t.match()
+	if folder == "" {
+		return t, nil // the tests have tried them all
+	}
 	for name, s := range t.languages {
 		for _, k := range Kinds() {
 			faults = append(faults, t.try(s, name, k)...)
