@@ -25,6 +25,9 @@ func (p *postgres) readShared(ctx context.Context, fn func(*Tx) error) error {
 // share has m take part in a group, and go alone if that failed.
 func share(g *gathering, m *member, alone func(context.Context, func(*Tx) error) error) error {
 	g.do(m)
+	if !m.over {
+		return errUncertain // whoever led it panicked
+	}
 	if m.apart {
 		return alone(m.ctx, m.fn)
 	}

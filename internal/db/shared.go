@@ -7,8 +7,14 @@ import (
 	"time"
 )
 
-// sharedSize is the most callers in one group.
-const sharedSize = 64
+const (
+	// sharedSize is the most callers in one group.
+	sharedSize = 64
+	// stuckAfter is how long no group sets out, while some wait, before one more may
+	// than there are to be at once: those under way may be on connections that are
+	// dead, or wait for what another program holds.
+	stuckAfter = 100 * time.Millisecond
+)
 
 // gathering lets callers share a transaction, or a round trip. A caller that
 // finds less than atOnce groups under way goes at once and alone. The others wait,
@@ -22,6 +28,7 @@ type gathering struct {
 
 	mu      sync.Mutex
 	leaders int
+	setOut  time.Time // when the last group did
 	waiting []*member
 }
 
@@ -35,6 +42,7 @@ type member struct {
 	// apart says that the group failed, maybe because of a neighbour, and nothing
 	// of it is in the database: the caller is to go by itself.
 	apart bool
+	over  bool           // the group has come to its end, with whatever result
 	lead  chan []*member // the group that it is to lead
 	done  chan struct{}
 }
@@ -46,23 +54,29 @@ func (g *gathering) do(m *member) {
 		g.leads([]*member{m})
 		return
 	}
-	select {
-	case <-m.done:
-		return
-	case group := <-m.lead:
-		g.leads(group)
-		return
-	case <-m.ctx.Done():
-	}
-	if g.leave(m) {
-		m.err = m.ctx.Err()
-		return
-	}
-	// It is in a group already, which ends at the latest when its own time does.
-	select {
-	case <-m.done:
-	case group := <-m.lead:
-		g.leads(group)
+	stuck := time.NewTimer(stuckAfter)
+	defer stuck.Stop()
+	givenUp := m.ctx.Done()
+	for {
+		select {
+		case <-m.done:
+			return
+		case group := <-m.lead:
+			g.leads(group)
+			return
+		case <-stuck.C:
+			if group := g.overtake(m); group != nil {
+				g.leads(group)
+				return
+			}
+			stuck.Reset(stuckAfter)
+		case <-givenUp:
+			if g.leave(m) {
+				m.err, m.over = m.ctx.Err(), true
+				return
+			}
+			givenUp = nil // it is in a group already, which ends at the latest when its own time does
+		}
 	}
 }
 
@@ -72,10 +86,33 @@ func (g *gathering) enter(m *member) bool {
 	defer g.mu.Unlock()
 	if g.leaders < g.atOnce {
 		g.leaders++
+		g.setOut = time.Now()
 		return true
 	}
 	g.waiting = append(g.waiting, m)
 	return false
+}
+
+// overtake returns the group that m is to lead past those that are stuck, or nil
+// if none is.
+func (g *gathering) overtake(m *member) []*member {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.Index(g.waiting, m)
+	if i < 0 || time.Since(g.setOut) < stuckAfter {
+		return nil
+	}
+	g.waiting = slices.Delete(g.waiting, i, i+1)
+	g.leaders++
+	return append([]*member{m}, g.next(sharedSize-1)...)
+}
+
+// next takes out up to n of those who wait, as a group that sets out now.
+func (g *gathering) next(n int) []*member {
+	group := slices.Clone(g.waiting[:min(len(g.waiting), n)])
+	g.waiting = slices.Delete(g.waiting, 0, len(group))
+	g.setOut = time.Now()
+	return group
 }
 
 // leave takes m out of those who wait, if it is still among them.
@@ -94,8 +131,7 @@ func (g *gathering) leave(m *member) bool {
 func (g *gathering) leads(group []*member) {
 	defer func() {
 		g.mu.Lock()
-		next := slices.Clone(g.waiting[:min(len(g.waiting), sharedSize)])
-		g.waiting = slices.Delete(g.waiting, 0, len(next))
+		next := g.next(sharedSize)
 		if len(next) == 0 {
 			g.leaders--
 		}
@@ -108,6 +144,9 @@ func (g *gathering) leads(group []*member) {
 		}
 	}()
 	g.run(group)
+	for _, m := range group {
+		m.over = true
+	}
 }
 
 // until returns when the first of the members has no more time.

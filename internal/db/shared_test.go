@@ -252,6 +252,44 @@ func TestASharedCommitWithoutAnAnswer(t *testing.T) {
 	}
 }
 
+// TestGroupsThatAreStuckKeepNobody: as many groups as there are at once wait for what never comes, as on dead connections.
+func TestGroupsThatAreStuckKeepNobody(t *testing.T) {
+	d := dbtest.Open(t, dbtest.Postgres(t))
+	if err := d.Write(ctx, func(tx *db.Tx) error { return put(tx, "row") }); err != nil {
+		t.Fatal(err)
+	}
+	for name, share := range map[string]func(func(*db.Tx) error) error{
+		"writes": func(fn func(*db.Tx) error) error { return d.WriteShared(ctx, "row", fn) },
+		"reads":  func(fn func(*db.Tx) error) error { return d.ReadShared(ctx, fn) },
+	} {
+		look := func(tx *db.Tx) error {
+			var n int64
+			return tx.QueryRow(`SELECT leased_to FROM job WHERE name = 'row'`).Scan(&n)
+		}
+		over := make(chan struct{})
+		var stuck, others sync.WaitGroup
+		for range 2 {
+			began := make(chan struct{})
+			stuck.Go(func() {
+				if err := share(func(tx *db.Tx) error { close(began); <-over; return look(tx) }); err != nil {
+					t.Errorf("%s: one that was stuck: %v", name, err)
+				}
+			})
+			<-began
+		}
+		for range 100 {
+			others.Go(func() {
+				if err := share(look); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			})
+		}
+		others.Wait()
+		close(over)
+		stuck.Wait()
+	}
+}
+
 // TestOneOfManyThatShareLeaves: its time is over while it waits for a group, and it does not wait longer.
 func TestOneOfManyThatShareLeaves(t *testing.T) {
 	p := dbtest.NewProxy(t, dbtest.Postgres(t))
