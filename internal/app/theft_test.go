@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/session"
 )
 
 // TestJWT3_NothingInAStolenDatabaseOpensAnything tries every value of every
@@ -169,6 +171,42 @@ func TestJWT5_AnEndedSessionIsRefusedAtOnce(t *testing.T) {
 			h.expect(401, "invalid_token", request{method: "GET", path: "/v1/me", bearer: ended.str("access_token")})
 			if a := h.refresh(ended.str("refresh_token")); a.status != 401 {
 				h.Errorf("%s: the refresh token of an ended session: %d", name, a.status)
+			}
+		}
+	})
+}
+
+// TestJWT5_WhoIsToldThatASessionIsOverFindsItsTokensDead ends sessions past this
+// replica, as another does that has yet to tell: whoever hears here that one has
+// ended, by a logout or by a refresh, does not find it alive afterwards.
+func TestJWT5_WhoIsToldThatASessionIsOverFindsItsTokensDead(t *testing.T) {
+	each(t, func(h *house) {
+		h.register("ada@example.org")
+		for name, hear := range map[string]func(s answer){
+			"logout by access token": func(s answer) {
+				h.expect(204, "", request{method: "POST", path: "/v1/logout", bearer: s.str("access_token")})
+			},
+			"logout by refresh token": func(s answer) {
+				h.expect(204, "", request{method: "POST", path: "/v1/logout", body: map[string]string{"refresh_token": s.str("refresh_token")}})
+			},
+			"refresh": func(s answer) {
+				if a := h.refresh(s.str("refresh_token")); a.status != 401 {
+					h.Errorf("the refresh token of an ended session: %d", a.status)
+				}
+			},
+		} {
+			s := h.login("ada@example.org")
+			h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: s.str("access_token")})
+			if err := dbtest.Open(h.T, h.dbURL).Write(context.Background(), func(tx *db.Tx) error {
+				_, err := session.End(tx, s.str("session_id"), "", session.WhyRevoked, time.Now())
+				return err
+			}); err != nil {
+				h.Fatal(err)
+			}
+			h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: s.str("access_token")}) // it has not heard
+			hear(s)
+			if a, err := h.try(request{method: "GET", path: "/v1/me", bearer: s.str("access_token")}); err != nil || a.status != 401 {
+				h.Errorf("%s: afterwards the access token is answered %d (%v)", name, a.status, err)
 			}
 		}
 	})

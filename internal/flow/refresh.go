@@ -77,6 +77,7 @@ func (f *Refresh) do(ctx context.Context, refreshToken string, from event.Origin
 		f.Log.Error("A client holds a refresh token newer than the database knows: the database went back in time. If a backup was restored by hand, all sessions from after it are to be ended.",
 			"request_id", from.RequestID, "session", grant.Session, "generation", presented.Generation())
 	case session.Refused:
+		f.Revoked.Ended(presented.SessionID())
 		f.Tally.Add(event.SuspiciousActivity, "refresh_token_refused", from)
 	}
 	return Tokens{}, turn, ErrInvalidRefresh.Because(reason(turn))

@@ -73,6 +73,7 @@ func (f *SignOut) out(ctx context.Context, id string, from event.Origin) error {
 		return nil
 	})
 	if errors.Is(err, session.ErrNotFound) {
+		f.Revoked.Ended(id)
 		err = nil
 	}
 	return run.end(err)

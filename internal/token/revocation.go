@@ -116,6 +116,13 @@ func (r *Revocations) EndSession(tx *db.Tx, id string) {
 	r.insert(tx, Revocation{Kind: RevokedSession, Subject: id, Until: r.now().Add(r.keep)}, "[]")
 }
 
+// Ended tells this replica of a session that its caller has just seen to have ended,
+// by another transaction, which may have to tell of it yet. Whoever is told that a
+// session is over finds its access tokens dead.
+func (r *Revocations) Ended(id string) {
+	r.apply(Revocation{Kind: RevokedSession, Subject: id, Until: r.now().Add(r.keep)})
+}
+
 // ChangeRoles ends the access tokens of an account that carry other roles than
 // it is given in this transaction, which is the nth time that they change.
 func (r *Revocations) ChangeRoles(tx *db.Tx, account string, roles []string, n int64) error {
