@@ -2,7 +2,7 @@
 // when one machine is not enough. One SQL text serves both.
 //
 // All durable change goes through [DB.Write], which runs a function in one
-// transaction; all else through [DB.Read]. What the function gets is a [Tx],
+// transaction, or [DB.WriteShared]; all else through [DB.Read] and [DB.ReadShared]. What the function gets is a [Tx],
 // and features take a *Tx: a feature owns its tables, a flow owns the
 // transaction.
 //
@@ -141,7 +141,8 @@ func (d *DB) read(ctx context.Context, fn func(*Tx) error, once func(context.Con
 
 // Write runs fn in one transaction and commits it if fn returns nil. When
 // Write returns nil the change is on disk; when it returns an error, nothing of
-// it is, except when the connection broke during the commit itself.
+// it is, except when the connection broke, or the time was over, during the commit
+// itself.
 //
 // On PostgreSQL fn is run again after a deadlock or a serialization failure, and
 // when the connection breaks before the commit is sent, so it must start from
@@ -157,8 +158,9 @@ func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 // PostgreSQL as on SQLite. Nobody waits for company.
 //
 // There fn must change the row that is named before it changes or locks any other
-// row that others may want, and should seldom fail: one that does has the whole
-// group run again, each by itself.
+// row that others may want, and should seldom fail: one that does has the group run
+// again. It runs in another caller's goroutine, and must wait for nothing but the
+// database. What is said of a commit in Write holds for the group's.
 func (d *DB) WriteShared(ctx context.Context, row string, fn func(*Tx) error) error {
 	once := func(ctx context.Context, fn func(*Tx) error) error { return d.engine.writeShared(ctx, row, fn) }
 	return d.write(ctx, fn, once)

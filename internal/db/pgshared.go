@@ -6,35 +6,59 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// errApart is the error of a group of which nothing is in the database.
-var errApart = errors.New("what was shared has failed: each is to go by itself")
+var (
+	// errApart is the error of a group of which nothing is in the database.
+	errApart = errors.New("what was shared has failed: each is to go by itself")
+	// errUncertain is that of a commit that was sent and not answered.
+	errUncertain = errors.New("whether the commit was made is not known")
+)
+
+const (
+	// leastTime is what a caller must have left to share: a group ends when the time
+	// of one of it does, and so little time may be a client's doing.
+	leastTime = 2 * time.Second
+	// regroupings is how often a group goes on without the member it failed of.
+	regroupings = 2
+)
 
 func (p *postgres) writeShared(ctx context.Context, row string, fn func(*Tx) error) error {
-	return share(&p.writes, &member{ctx: ctx, row: row, fn: fn}, p.write)
-}
-
-func (p *postgres) readShared(ctx context.Context, fn func(*Tx) error) error {
-	return share(&p.reads, &member{ctx: ctx, fn: fn}, p.read)
-}
-
-// share has m take part in a group, and go alone if that failed.
-func share(g *gathering, m *member, alone func(context.Context, func(*Tx) error) error) error {
-	g.do(m)
-	if !m.over {
+	m := &member{ctx: ctx, row: row, fn: fn}
+	if m.hurried() {
+		return p.write(ctx, fn)
+	}
+	p.writes.do(m)
+	switch {
+	case !m.over:
 		return errUncertain // whoever led it panicked
-	}
-	if m.apart {
-		return alone(m.ctx, m.fn)
-	}
-	if m.err == nil && m.tx != nil {
+	case m.apart:
+		return p.write(ctx, fn)
+	case m.err == nil && m.tx != nil:
 		m.tx.committed()
 	}
 	return m.err
+}
+
+func (p *postgres) readShared(ctx context.Context, fn func(*Tx) error) error {
+	m := &member{ctx: ctx, fn: fn}
+	if m.hurried() {
+		return p.read(ctx, fn)
+	}
+	p.reads.do(m)
+	if !m.over || m.apart {
+		return p.read(ctx, fn)
+	}
+	return m.err
+}
+
+// hurried reports whether a caller has too little time left to share.
+func (m *member) hurried() bool {
+	d, ok := m.ctx.Deadline()
+	return ok && time.Until(d) < leastTime
 }
 
 func (p *postgres) runWrites(group []*member) {
@@ -53,8 +77,35 @@ func (p *postgres) runReads(group []*member) {
 	p.runShared(group, false)
 }
 
-// runShared runs a group on one connection.
+// runShared runs a group on one connection. If it fails of one member, that one is
+// set apart and the others go on.
 func (p *postgres) runShared(group []*member, writing bool) {
+	var rest []*member
+	for _, m := range group {
+		if m.apart = m.hurried() || m.ctx.Err() != nil; !m.apart {
+			rest = append(rest, m)
+		}
+	}
+	for try := 0; len(rest) > 0; try++ {
+		culprit, err := p.runTogether(rest, writing)
+		if err == nil {
+			return
+		}
+		if culprit != nil && try < regroupings {
+			culprit.apart = true
+			rest = slices.DeleteFunc(rest, func(m *member) bool { return m == culprit })
+			continue
+		}
+		for _, m := range rest {
+			m.err, m.apart = err, errors.Is(err, errApart)
+		}
+		return
+	}
+}
+
+// runTogether runs a group once. When it fails of one member, before anything is in
+// the database, it returns that one.
+func (p *postgres) runTogether(group []*member, writing bool) (culprit *member, err error) {
 	// The members stay until the group is over, so it ends when the time of the
 	// first of them does. The others then go by themselves.
 	ctx := context.WithoutCancel(group[0].ctx)
@@ -63,40 +114,34 @@ func (p *postgres) runShared(group []*member, writing bool) {
 		ctx, cancel = context.WithDeadline(ctx, at)
 		defer cancel()
 	}
-	err := p.runTogether(ctx, group, writing)
-	if err != nil && ctx.Err() != nil && !errors.Is(err, errUncertain) {
-		err = errApart
-	}
-	for _, m := range group {
-		switch {
-		case errors.Is(err, errApart):
-			m.err, m.apart = nil, true
-		case err != nil:
-			m.err = err
-		}
-	}
-}
-
-// errUncertain is a commit that was sent, and not answered.
-var errUncertain = errors.New("whether the commit was made is not known")
-
-func (p *postgres) runTogether(ctx context.Context, group []*member, writing bool) error {
 	c, err := p.acquire(ctx)
 	if err != nil {
-		return err
+		if ctx.Err() != nil {
+			err = errApart
+		}
+		return nil, err
 	}
 	defer p.release(c)
 	s := &shared{conn: c.Conn(), writing: writing}
 	if err = s.run(ctx, slices.Clone(group)); err == nil {
-		return nil
+		return nil, nil
 	}
 	_ = p.lost(ctx, c, err)
-	(&pgTx{conn: c.Conn()}).rollback(ctx)
-	var pg *pgconn.PgError
-	if s.committing && (!errors.As(err, &pg) || pg.Severity != "ERROR") {
-		return errors.Join(errUncertain, err)
+	if s.committing && !errors.Is(err, errRolledBack) && !inTransaction(c.Conn()) {
+		return nil, errors.Join(errUncertain, err)
 	}
-	return errApart // nothing was committed, or the server says so
+	(&pgTx{conn: c.Conn()}).rollback(ctx)
+	if ctx.Err() != nil || c.Conn().IsClosed() {
+		s.culprit = nil // it was nobody's statement
+	}
+	return s.culprit, errApart
+}
+
+// inTransaction reports whether the server has said that the transaction is still
+// open, or failed: then its COMMIT was not made. No error says so by itself: poolers
+// send such as look like the server's when they lose it in the middle of a commit.
+func inTransaction(c *pgx.Conn) bool {
+	return !c.IsClosed() && !c.PgConn().IsBusy() && c.PgConn().TxStatus() != 'I'
 }
 
 // shared is one transaction of several callers, or several callers' reads. Their
@@ -107,8 +152,9 @@ func (p *postgres) runTogether(ctx context.Context, group []*member, writing boo
 type shared struct {
 	conn       *pgx.Conn
 	writing    bool
-	begun      bool // BEGIN was sent
-	committing bool // COMMIT was sent
+	begun      bool    // BEGIN was sent
+	committing bool    // COMMIT was sent
+	culprit    *member // of whom it failed
 }
 
 func (s *shared) run(ctx context.Context, group []*member) error {
@@ -124,6 +170,7 @@ func (s *shared) run(ctx context.Context, group []*member) error {
 		t := newTurn(m, s.writing)
 		all = append(all, t)
 		if err := t.proceed(); err != nil {
+			s.culprit = m
 			return err
 		}
 		if t.asks != nil {
@@ -139,13 +186,19 @@ func (s *shared) run(ctx context.Context, group []*member) error {
 	if !s.writing {
 		return nil
 	}
-	end := &pgTx{conn: s.conn, begun: s.begun}
+	end := &pgTx{conn: s.conn, begun: true}
+	if !s.begun {
+		end.queued = []statement{{query: "BEGIN"}, {query: lockTimeout}}
+	}
 	for _, t := range all {
 		end.queued = append(end.queued, t.conn.queued...)
 	}
 	s.committing = true
 	return end.commit(ctx)
 }
+
+// lockTimeout is so that who waits for a row that is held makes none wait with it.
+const lockTimeout = `SET LOCAL lock_timeout = '100ms'`
 
 // round sends what the members ask, lets each go on with its answer, and returns
 // those that ask again.
@@ -154,7 +207,7 @@ func (s *shared) round(ctx context.Context, asking []*turn) (again []*turn, err 
 	begin := s.writing && !s.begun
 	if begin {
 		b.Queue("BEGIN")
-		b.Queue(`SET LOCAL lock_timeout = '100ms'`) // who waits for a row that is held makes none wait with it
+		b.Queue(lockTimeout)
 		s.begun = true
 	}
 	for _, t := range asking {
@@ -180,11 +233,13 @@ func (s *shared) round(ctx context.Context, asking []*turn) (again []*turn, err 
 	for _, t := range asking {
 		for range len(t.asks) - 1 { // what was deferred
 			if _, err := res.Exec(); err != nil {
+				s.culprit = t.member
 				return nil, err
 			}
 		}
 		t.conn.answer = res
 		if err := t.proceed(); err != nil {
+			s.culprit = t.member
 			return nil, err
 		}
 		if t.asks != nil {

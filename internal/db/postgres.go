@@ -255,14 +255,14 @@ func (t *pgTx) commit(ctx context.Context) error {
 		return err
 	}
 	tag, err := res.Exec()
-	if cerr := res.Close(); err == nil {
+	if cerr := res.Close(); err == nil && tag.String() != "COMMIT" {
 		err = cerr
 	}
 	if err == nil && tag.String() != "COMMIT" {
 		// A statement failed, its error was dropped, and the server rolled back.
 		err = errRolledBack
 	}
-	return err
+	return err // nil once the server has said COMMIT, whatever came after it
 }
 
 // rollback undoes what was begun. Its own failure needs no answer: a connection

@@ -129,9 +129,13 @@ func (g *gathering) leave(m *member) bool {
 
 // leads runs a group, whose first member is the caller, and hands the lead on.
 func (g *gathering) leads(group []*member) {
+	began := time.Now()
 	defer func() {
 		g.mu.Lock()
-		next := g.next(sharedSize)
+		var next []*member
+		if g.leaders <= g.atOnce || time.Since(began) < stuckAfter { // else it was overtaken, and replaced
+			next = g.next(sharedSize)
+		}
 		if len(next) == 0 {
 			g.leaders--
 		}

@@ -2,8 +2,12 @@ package db_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -252,6 +256,184 @@ func TestASharedCommitWithoutAnAnswer(t *testing.T) {
 	}
 }
 
+// crashingPooler is a pooler that loses the server in the middle of a commit: it passes
+// the COMMIT on, and says ERROR where the server says that it was made.
+type crashingPooler struct{ armed atomic.Bool }
+
+func (p *crashingPooler) listen(t *testing.T, dbURL string) string {
+	t.Helper()
+	u, err := url.Parse(dbURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := u.Host
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go p.serve(client, server)
+		}
+	}()
+	u.Host = l.Addr().String()
+	return u.String()
+}
+
+func (p *crashingPooler) serve(client net.Conn, address string) {
+	defer client.Close()
+	server, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	go func() { _, _ = io.Copy(server, client) }()
+	for {
+		head := make([]byte, 5)
+		if _, err := io.ReadFull(server, head); err != nil {
+			return
+		}
+		body := make([]byte, binary.BigEndian.Uint32(head[1:])-4)
+		if _, err := io.ReadFull(server, body); err != nil {
+			return
+		}
+		if head[0] == 'C' && string(body) == "COMMIT\x00" && p.armed.CompareAndSwap(true, false) {
+			said := "SERROR\x00VERROR\x00C08P01\x00Mserver conn crashed?\x00\x00"
+			_, _ = client.Write(append(binary.BigEndian.AppendUint32([]byte{'E'}, uint32(len(said)+4)), said...))
+			return
+		}
+		if _, err := client.Write(append(head, body...)); err != nil {
+			return
+		}
+	}
+}
+
+// TestAnErrorInsteadOfACommitsAnswerIsUncertain: nobody is run again whose change may be there.
+func TestAnErrorInsteadOfACommitsAnswerIsUncertain(t *testing.T) {
+	var p crashingPooler
+	d := dbtest.Open(t, p.listen(t, dbtest.Postgres(t)))
+	if err := d.Write(ctx, func(tx *db.Tx) error { return put(tx, "row") }); err != nil {
+		t.Fatal(err)
+	}
+	most := int64(0)
+	for range 5 {
+		before := leasedTo(t, d)
+		var all sync.WaitGroup
+		var told, uncertain atomic.Int64
+		for i := range 64 {
+			all.Go(func() {
+				err := d.WriteShared(ctx, fmt.Sprint(i), func(tx *db.Tx) error {
+					if i == 60 {
+						p.armed.Store(true)
+					}
+					_, err := leased(tx, "row")
+					return err
+				})
+				switch {
+				case err == nil:
+					told.Add(1)
+				case fault.KindOf(err) == fault.Unavailable:
+					uncertain.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		p.armed.Store(false)
+		if n := leasedTo(t, d) - before; n != told.Load()+uncertain.Load() { // all were made, each once
+			t.Errorf("%d changes of %d that were told and %d that are uncertain", n, told.Load(), uncertain.Load())
+		}
+		most = max(most, uncertain.Load())
+	}
+	if most < 2 {
+		t.Error("no commit of a group was hit")
+	}
+}
+
+func leasedTo(t *testing.T, d *db.DB) (n int64) {
+	t.Helper()
+	if err := d.Read(ctx, func(tx *db.Tx) error { return tx.QueryRow(`SELECT leased_to FROM job`).Scan(&n) }); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestWhoHasLittleTimeLeftTakesNoneOfTheOthers: a client chooses how late it sends the end of its request.
+func TestWhoHasLittleTimeLeftTakesNoneOfTheOthers(t *testing.T) {
+	p := dbtest.NewProxy(t, dbtest.Postgres(t))
+	d := dbtest.Open(t, p.URL())
+	if err := d.Write(ctx, func(tx *db.Tx) error { return put(tx, "row") }); err != nil {
+		t.Fatal(err)
+	}
+	p.Delay(20 * time.Millisecond)
+	var all sync.WaitGroup
+	for i := range 64 {
+		all.Go(func() {
+			of, cancel := context.WithTimeout(ctx, 20*time.Second)
+			if i%8 == 0 {
+				of, cancel = context.WithTimeout(ctx, time.Duration(i)*5*time.Millisecond)
+			}
+			defer cancel()
+			runs := 0
+			err := d.WriteShared(of, fmt.Sprint(i), func(tx *db.Tx) error { runs++; _, err := leased(tx, "row"); return err })
+			if i%8 != 0 && err != nil {
+				t.Errorf("caller %d, who has time: %v after %d runs", i, err, runs)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// TestAGroupOfDeferredStatementsAlone behaves as any other when a row is held.
+func TestAGroupOfDeferredStatementsAlone(t *testing.T) {
+	dbURL := dbtest.Postgres(t)
+	d := dbtest.Open(t, dbURL)
+	for i := range 8 {
+		if err := d.Write(ctx, func(tx *db.Tx) error { return put(tx, fmt.Sprint("row", i)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	holding, release, held := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		held <- dbtest.Open(t, dbURL).Write(ctx, func(tx *db.Tx) error {
+			_, err := leased(tx, "row0")
+			close(holding)
+			<-release
+			return err
+		})
+	}()
+	<-holding
+	var all, others sync.WaitGroup
+	for i := range 64 {
+		row := fmt.Sprint("row", i%8)
+		change := func() {
+			if err := d.WriteShared(ctx, row, func(tx *db.Tx) error {
+				tx.Defer(`UPDATE job SET due_at = due_at + 1 WHERE name = $1`, row)
+				return nil
+			}); err != nil {
+				t.Errorf("%s: %v", row, err)
+			}
+		}
+		if i == 0 {
+			all.Go(change)
+		} else if i%8 != 0 {
+			others.Go(change)
+		}
+	}
+	others.Wait()
+	close(release)
+	all.Wait()
+	if err := <-held; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestGroupsThatAreStuckKeepNobody: as many groups as there are at once wait for what never comes, as on dead connections.
 func TestGroupsThatAreStuckKeepNobody(t *testing.T) {
 	d := dbtest.Open(t, dbtest.Postgres(t))
@@ -350,7 +532,7 @@ func TestSharingTakesFewRoundTrips(t *testing.T) {
 		many(true)
 		many(false)
 	}
-	if shared, alone := many(true), many(false); alone != 128 || shared > 64 {
+	if shared, alone := many(true), many(false); shared > alone/2 {
 		t.Errorf("64 that share took %d round trips, 64 by themselves %d", shared, alone)
 	}
 }
