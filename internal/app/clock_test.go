@@ -60,6 +60,21 @@ func TestTheClockIsSetBackAndForth(t *testing.T) {
 	}
 }
 
+// TestAClockThatWasFarAheadEndsNoSession: while it is, sessions look as if their time
+// were over; once it is right again, they go on, their new access tokens too.
+func TestAClockThatWasFarAheadEndsNoSession(t *testing.T) {
+	dbtest.EachURL(t, func(t *testing.T, dbURL string) {
+		c := &clock{}
+		h := openAt(t, dbURL, c.now)
+		g := h.guest("ada@example.org")
+		c.set(40 * 24 * time.Hour)
+		h.expect(401, "invalid_refresh_token", refreshing(g.refresh))
+		c.set(0)
+		a := h.expect(200, "", refreshing(g.refresh))
+		h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: a.str("access_token")})
+	})
+}
+
 // TestNothingRevivesBeyondTheStep lets tokens expire by more than the clock is
 // set back: they stay dead.
 func TestNothingRevivesBeyondTheStep(t *testing.T) {

@@ -52,6 +52,7 @@ func (f *Refresh) do(ctx context.Context, refreshToken string, from event.Origin
 		return Tokens{}, turn, ErrInvalidRefresh.Because(reason(turn))
 	}
 	var grant session.Grant
+	over := false // whether a session that is refused was ended before
 	err := f.DB.WriteShared(ctx, presented.SessionID(), func(tx *db.Tx) (err error) {
 		grant, turn, err = f.Sessions.Rotate(tx, presented, now)
 		if err != nil {
@@ -61,10 +62,13 @@ func (f *Refresh) do(ctx context.Context, refreshToken string, from event.Origin
 			return err
 		}
 		f.record(tx, grant, turn, presented, from)
-		if turn != session.Reused {
-			return nil
+		switch turn {
+		case session.Reused:
+			return f.tell(tx, grant.Account, now, from)
+		case session.Refused:
+			over, err = session.HasEnded(tx, presented.SessionID())
 		}
-		return f.tell(tx, grant.Account, now, from)
+		return err
 	})
 	if err != nil {
 		return Tokens{}, "", err
@@ -77,7 +81,9 @@ func (f *Refresh) do(ctx context.Context, refreshToken string, from event.Origin
 		f.Log.Error("A client holds a refresh token newer than the database knows: the database went back in time. If a backup was restored by hand, all sessions from after it are to be ended.",
 			"request_id", from.RequestID, "session", grant.Session, "generation", presented.Generation())
 	case session.Refused:
-		f.Revoked.Ended(presented.SessionID())
+		if over {
+			f.Revoked.Ended(presented.SessionID())
+		}
 		f.Tally.Add(event.SuspiciousActivity, "refresh_token_refused", from)
 	}
 	return Tokens{}, turn, ErrInvalidRefresh.Because(reason(turn))

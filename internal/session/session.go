@@ -149,6 +149,14 @@ func End(tx *db.Tx, id, account, why string, now time.Time) (string, error) {
 	return of, err
 }
 
+// HasEnded reports whether a session was ended. One whose time is over was not: to
+// another clock it may live.
+func HasEnded(tx *db.Tx, id string) (bool, error) {
+	var n int64
+	err := tx.QueryRow(`SELECT COUNT(*) FROM session WHERE id = $1 AND ended_at IS NOT NULL`, id).Scan(&n)
+	return n > 0, err
+}
+
 // EndAll ends the living sessions of an account, save the one with the id keep
 // if that is not empty, and returns the ids of those that it ended.
 func EndAll(tx *db.Tx, account, keep, why string, now time.Time) ([]string, error) {
