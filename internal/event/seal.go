@@ -181,7 +181,7 @@ func (s *Sealer) batch(ctx context.Context) (sealed int, err error) {
 			return err
 		}
 		grown = p.edge.clone()
-		var last int64
+		var last string
 		if sealed, last, err = grow(tx, grown, p.fromTx); err != nil {
 			return err
 		}
@@ -189,7 +189,10 @@ func (s *Sealer) batch(ctx context.Context) (sealed int, err error) {
 		if sealed == sealBatch {
 			// There may be more, none of which comes before the last of these, but for
 			// those that have yet to commit.
-			from = min(from, last)
+			if err := tx.QueryRow(`SELECT tx FROM event WHERE id = $1`, last).Scan(&from); err != nil {
+				return err
+			}
+			from = min(from, p.horizon)
 		}
 		root := grown.root()
 		tx.Defer(`UPDATE event_head SET size = $1, root = $2, from_tx = $3 WHERE one = 1`, grown.size, root[:], from)
@@ -270,9 +273,9 @@ func ReadHead(tx *db.Tx) (Head, error) {
 }
 
 // grow appends a leaf for each event that has none, in the order of their
-// transactions, and returns how many, and the transaction of the last. The events
+// transactions, and returns how many, and the id of the last event. The events
 // are chosen and given their numbers in one statement, so none is chosen twice.
-func grow(tx *db.Tx, e *edge, fromTx int64) (sealed int, last int64, err error) {
+func grow(tx *db.Tx, e *edge, fromTx int64) (sealed int, last string, err error) {
 	rows, err := tx.Query(`INSERT INTO event_leaf (n, event_id, hash)
 		SELECT $1 + ROW_NUMBER() OVER (ORDER BY b.tx, b.id) - 1, b.id, b.hash FROM (
 			SELECT event.tx, event.id, event.hash FROM event
@@ -280,7 +283,7 @@ func grow(tx *db.Tx, e *edge, fromTx int64) (sealed int, last int64, err error) 
 			ORDER BY event.tx, event.id LIMIT $3) AS b
 		WHERE TRUE RETURNING n, hash, event_id`, e.size, fromTx, sealBatch)
 	if err != nil {
-		return 0, 0, err
+		return 0, "", err
 	}
 	type leaf struct {
 		n    int64
@@ -292,30 +295,30 @@ func grow(tx *db.Tx, e *edge, fromTx int64) (sealed int, last int64, err error) 
 		var l leaf
 		if err := rows.Scan(&l.n, &l.hash, &l.id); err != nil {
 			rows.Close()
-			return 0, 0, err
+			return 0, "", err
 		}
 		leaves = append(leaves, l)
 	}
 	if err := rows.Err(); err != nil {
 		rows.Close()
-		return 0, 0, err
+		return 0, "", err
 	}
 	if err := rows.Close(); err != nil {
-		return 0, 0, err
+		return 0, "", err
 	}
 	slices.SortFunc(leaves, func(a, b leaf) int { return int(a.n - b.n) })
 	for _, l := range leaves {
 		if l.n != e.size || len(l.hash) != tlog.HashSize {
-			return 0, 0, contradiction(fmt.Sprintf("the leaf %d has the number %d, or no hash", e.size, l.n))
+			return 0, "", contradiction(fmt.Sprintf("the leaf %d has the number %d, or no hash", e.size, l.n))
 		}
 		e.append(tlog.Hash(l.hash), func(level int, n int64, h tlog.Hash) {
 			keepNode(tx, level, n, h)
 		})
 	}
 	if len(leaves) > 0 {
-		err = tx.QueryRow(`SELECT tx FROM event WHERE id = $1`, leaves[len(leaves)-1].id).Scan(&last)
+		last = leaves[len(leaves)-1].id
 	}
-	return len(leaves), last, err
+	return len(leaves), last, nil
 }
 
 // keepNode stores the hash of a subtree if its level is one that is stored.
