@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/breach"
@@ -33,7 +31,7 @@ func (r *run) breach(ctx context.Context) ([]Measure, error) {
 		Name: "breach", What: "hashes of the Pwned Passwords built into a filter : read and decoded, and no more", Unit: "million a second",
 	}, func(ctx context.Context) (float64, error) {
 		began := time.Now()
-		mb, err := r.buildFilter(ctx, text, path)
+		mb, err := r.command(ctx, nil, "breach", "build", "--output", path, text)
 		peak = max(peak, mb)
 		return hashes / 1e6 / time.Since(began).Seconds(), err
 	}, func(context.Context) (float64, error) {
@@ -69,19 +67,6 @@ func writeCorpus(path string) error {
 		return err
 	}
 	return errors.Join(corpus.Corpus{N: hashes, Seed: 1}.Write(f), f.Close())
-}
-
-// buildFilter runs the command, and returns the most memory that it had, in MB.
-func (r *run) buildFilter(ctx context.Context, corpus, path string) (float64, error) {
-	c := exec.CommandContext(ctx, r.binary, "breach", "build", "--output", path, corpus) //nolint:gosec // ours
-	if out, err := c.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("gatehouse breach build: %w\n%s", err, out)
-	}
-	usage, ok := c.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return 0, errors.New("this system does not tell how much memory a process had")
-	}
-	return float64(usage.Maxrss) / 1024, nil
 }
 
 // scan reads the corpus and decodes its hashes, as whoever wants them must.

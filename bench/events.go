@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/db"
@@ -229,18 +227,11 @@ func (l *eventLog) verify(ctx context.Context, appended float64) ([]Measure, err
 		note += fmt.Sprintf(", filled up and sealed at %.0f a second", float64(size-first)/time.Since(began).Seconds())
 	}
 	began = time.Now()
-	c := exec.CommandContext(ctx, l.binary, "events", "verify") //nolint:gosec // ours
-	c.Dir = l.folder
-	c.Env = append(os.Environ(), "DATABASE_URL="+l.url, "JWT_SECRET_KEY="+master)
-	if out, err := c.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("gatehouse events verify: %w\n%s", err, out)
+	mb, err := l.command(ctx, []string{"DATABASE_URL=" + l.url, "JWT_SECRET_KEY=" + master}, "events", "verify")
+	if err != nil {
+		return nil, err
 	}
 	rate := float64(size) / time.Since(began).Seconds()
-	usage, ok := c.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return nil, errors.New("this system does not tell how much memory a process had")
-	}
-	mb := float64(usage.Maxrss) / 1024
 	return []Measure{
 		{Name: "events-verify", What: "events verified a second on " + l.name + " : changes with their event a second", Unit: "a second", Ours: rate, Theirs: appended, Ratio: rate / appended, AtLeast: 1, Note: note},
 		{Name: "events-verify", What: "peak memory of that verifying (resident) : 100 MB", Unit: "MB", Ours: mb, Theirs: 100, Ratio: mb / 100, AtMost: 1, Note: fmt.Sprintf("%d events", size)},

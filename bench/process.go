@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -98,6 +99,21 @@ func startSelf(ctx context.Context, args ...string) (*process, error) {
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	_ = p.cmd.Wait()
+}
+
+// command runs one of the binary's to its end, and returns the most memory that it
+// had, in MB.
+func (r *run) command(ctx context.Context, env []string, args ...string) (float64, error) {
+	c := exec.CommandContext(ctx, r.binary, args...) //nolint:gosec // the binary that we built
+	c.Dir, c.Env = r.folder, append(os.Environ(), env...)
+	if out, err := c.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("gatehouse %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	usage, ok := c.ProcessState.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return 0, errors.New("this system does not tell how much memory a process had")
+	}
+	return float64(usage.Maxrss) / 1024, nil
 }
 
 // memory is the process's resident memory in MB.
