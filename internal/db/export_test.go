@@ -20,3 +20,14 @@ func (d *DB) Queued() int { return len(d.engine.(*sqliteEngine).writer.queue) }
 // Gather makes groups of writes end only where nobody else waits. It is for
 // before the first write.
 func (d *DB) Gather(t time.Duration) { d.engine.(*sqliteEngine).writer.groupTime = t }
+
+// Leaders returns how many groups of those who share are under way on PostgreSQL.
+func (d *DB) Leaders() (n int) {
+	p := d.engine.(*postgres)
+	for _, g := range []*gathering{&p.writes, &p.reads} {
+		g.mu.Lock()
+		n += g.leaders
+		g.mu.Unlock()
+	}
+	return n
+}

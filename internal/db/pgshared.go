@@ -61,25 +61,13 @@ func (m *member) hurried() bool {
 	return ok && time.Until(d) < leastTime
 }
 
-func (p *postgres) runWrites(group []*member) {
-	if len(group) == 1 {
-		group[0].err = p.write(group[0].ctx, group[0].fn)
-		return
-	}
-	p.runShared(group, true)
-}
-
-func (p *postgres) runReads(group []*member) {
-	if len(group) == 1 {
-		group[0].err = p.read(group[0].ctx, group[0].fn)
-		return
-	}
-	p.runShared(group, false)
-}
-
 // runShared runs a group on one connection. If it fails of one member, that one is
-// set apart and the others go on.
-func (p *postgres) runShared(group []*member, writing bool) {
+// set apart and the others go on. A member that is alone goes as if it did not share.
+func (p *postgres) runShared(group []*member, writing bool, alone func(context.Context, func(*Tx) error) error) {
+	if len(group) == 1 {
+		group[0].err = alone(group[0].ctx, group[0].fn)
+		return
+	}
 	var rest []*member
 	for _, m := range group {
 		if m.apart = m.hurried() || m.ctx.Err() != nil; !m.apart {

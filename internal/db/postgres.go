@@ -42,8 +42,8 @@ func openPostgres(ctx context.Context, url string, maxConns int) (*postgres, err
 	p := &postgres{pool: pool, freed: make(chan struct{}, c.MaxConns)}
 	// While one group waits for the disk, the other's statements run. Reads wait for
 	// nothing, and the more share a round trip the better.
-	p.writes.atOnce, p.writes.run = 2, p.runWrites
-	p.reads.atOnce, p.reads.run = 1, p.runReads
+	p.writes.atOnce, p.writes.run = 2, func(group []*member) { p.runShared(group, true, p.write) }
+	p.reads.atOnce, p.reads.run = 1, func(group []*member) { p.runShared(group, false, p.read) }
 	return p, nil
 }
 

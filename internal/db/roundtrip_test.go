@@ -16,8 +16,9 @@ import (
 // what it says and waits for the answer.
 type roundTrips struct{ count atomic.Int64 }
 
-// listen returns the URL of the database as it is reached through the proxy.
-func (p *roundTrips) listen(t *testing.T, dbURL string) string {
+// behind returns the URL of the database as it is reached through a proxy, which
+// serves each connection, given the server's address.
+func behind(t *testing.T, dbURL string, serve func(client net.Conn, server string)) string {
 	t.Helper()
 	u, err := url.Parse(dbURL)
 	if err != nil {
@@ -35,7 +36,7 @@ func (p *roundTrips) listen(t *testing.T, dbURL string) string {
 			if err != nil {
 				return
 			}
-			go p.serve(client, server)
+			go serve(client, server)
 		}
 	}()
 	u.Host = l.Addr().String()
@@ -72,7 +73,7 @@ func (p *roundTrips) serve(client net.Conn, address string) {
 
 func TestAFlowTakesFewRoundTrips(t *testing.T) {
 	var p roundTrips
-	d := dbtest.Open(t, p.listen(t, dbtest.Postgres(t)))
+	d := dbtest.Open(t, behind(t, dbtest.Postgres(t), p.serve))
 	const insert = `INSERT INTO job (name, holder, leased_to, due_at, error) VALUES ($1, '', 0, 0, '') ON CONFLICT DO NOTHING`
 	read := func(tx *db.Tx) error {
 		var n int64

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -24,15 +23,43 @@ func leased(tx *db.Tx, name string) (n int64, err error) {
 	return n, err
 }
 
+// rows puts in n rows of the names row0, row1, ….
+func rows(t *testing.T, d *db.DB, n int) {
+	t.Helper()
+	for i := range n {
+		if err := d.Write(ctx, func(tx *db.Tx) error { return put(tx, fmt.Sprint("row", i)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// hold has another program hold a row until it is told to release it.
+func hold(t *testing.T, dbURL, row string) (release func()) {
+	t.Helper()
+	holding, over, held := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		held <- dbtest.Open(t, dbURL).Write(ctx, func(tx *db.Tx) error {
+			_, err := leased(tx, row)
+			close(holding)
+			<-over
+			return err
+		})
+	}()
+	<-holding
+	return func() {
+		t.Helper()
+		close(over)
+		if err := <-held; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestThoseWhoShareKeepTheirFailuresToThemselves runs many at once, of which some
 // fail in every way that there is.
 func TestThoseWhoShareKeepTheirFailuresToThemselves(t *testing.T) {
 	dbtest.EachProductionDB(t, func(t *testing.T, d *db.DB) {
-		for i := range 8 {
-			if err := d.Write(ctx, func(tx *db.Tx) error { return put(tx, fmt.Sprint("row", i)) }); err != nil {
-				t.Fatal(err)
-			}
-		}
+		rows(t, d, 8)
 		refused := errors.New("refused by the caller")
 		var committed, failed atomic.Int64
 		var all sync.WaitGroup
@@ -82,11 +109,7 @@ func TestThoseWhoShareKeepTheirFailuresToThemselves(t *testing.T) {
 // TestThoseWhoReadTogether have answers and failures of their own.
 func TestThoseWhoReadTogether(t *testing.T) {
 	dbtest.EachProductionDB(t, func(t *testing.T, d *db.DB) {
-		for i := range 8 {
-			if err := d.Write(ctx, func(tx *db.Tx) error { return put(tx, fmt.Sprint("row", i)) }); err != nil {
-				t.Fatal(err)
-			}
-		}
+		rows(t, d, 8)
 		var all sync.WaitGroup
 		for i := range 400 {
 			all.Go(func() {
@@ -129,11 +152,7 @@ func TestThoseWhoReadTogether(t *testing.T) {
 func TestSharedWritesOfReplicasDoNotWaitForEachOther(t *testing.T) {
 	dbURL := dbtest.Postgres(t)
 	replicas := []*db.DB{dbtest.Open(t, dbURL), dbtest.Open(t, dbURL)}
-	for i := range 32 {
-		if err := replicas[0].Write(ctx, func(tx *db.Tx) error { return put(tx, fmt.Sprint("row", i)) }); err != nil {
-			t.Fatal(err)
-		}
-	}
+	rows(t, replicas[0], 32)
 	var all sync.WaitGroup
 	var runs atomic.Int64
 	for i := range 64 {
@@ -158,21 +177,8 @@ func TestSharedWritesOfReplicasDoNotWaitForEachOther(t *testing.T) {
 func TestARowThatIsHeldKeepsNobodyElse(t *testing.T) {
 	dbURL := dbtest.Postgres(t)
 	d := dbtest.Open(t, dbURL)
-	for i := range 32 {
-		if err := d.Write(ctx, func(tx *db.Tx) error { return put(tx, fmt.Sprint("row", i)) }); err != nil {
-			t.Fatal(err)
-		}
-	}
-	holding, release, held := make(chan struct{}), make(chan struct{}), make(chan error)
-	go func() {
-		held <- dbtest.Open(t, dbURL).Write(ctx, func(tx *db.Tx) error {
-			_, err := leased(tx, "row0")
-			close(holding)
-			<-release
-			return err
-		})
-	}()
-	<-holding
+	rows(t, d, 32)
+	release := hold(t, dbURL, "row0")
 	var all, others sync.WaitGroup
 	for i := range 64 {
 		row := fmt.Sprint("row", i%32)
@@ -188,11 +194,8 @@ func TestARowThatIsHeldKeepsNobodyElse(t *testing.T) {
 		}
 	}
 	others.Wait() // the row is still held
-	close(release)
+	release()
 	all.Wait()
-	if err := <-held; err != nil {
-		t.Error(err)
-	}
 }
 
 // TestASharedCommitWithoutAnAnswer cuts connections in the middle of groups: before the
@@ -260,31 +263,6 @@ func TestASharedCommitWithoutAnAnswer(t *testing.T) {
 // the COMMIT on, and says ERROR where the server says that it was made.
 type crashingPooler struct{ armed atomic.Bool }
 
-func (p *crashingPooler) listen(t *testing.T, dbURL string) string {
-	t.Helper()
-	u, err := url.Parse(dbURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := u.Host
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			client, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go p.serve(client, server)
-		}
-	}()
-	u.Host = l.Addr().String()
-	return u.String()
-}
-
 func (p *crashingPooler) serve(client net.Conn, address string) {
 	defer client.Close()
 	server, err := net.Dial("tcp", address)
@@ -316,7 +294,7 @@ func (p *crashingPooler) serve(client net.Conn, address string) {
 // TestAnErrorInsteadOfACommitsAnswerIsUncertain: nobody is run again whose change may be there.
 func TestAnErrorInsteadOfACommitsAnswerIsUncertain(t *testing.T) {
 	var p crashingPooler
-	d := dbtest.Open(t, p.listen(t, dbtest.Postgres(t)))
+	d := dbtest.Open(t, behind(t, dbtest.Postgres(t), p.serve))
 	if err := d.Write(ctx, func(tx *db.Tx) error { return put(tx, "row") }); err != nil {
 		t.Fatal(err)
 	}
@@ -394,21 +372,8 @@ func TestWhoHasLittleTimeLeftTakesNoneOfTheOthers(t *testing.T) {
 func TestAGroupOfDeferredStatementsAlone(t *testing.T) {
 	dbURL := dbtest.Postgres(t)
 	d := dbtest.Open(t, dbURL)
-	for i := range 8 {
-		if err := d.Write(ctx, func(tx *db.Tx) error { return put(tx, fmt.Sprint("row", i)) }); err != nil {
-			t.Fatal(err)
-		}
-	}
-	holding, release, held := make(chan struct{}), make(chan struct{}), make(chan error)
-	go func() {
-		held <- dbtest.Open(t, dbURL).Write(ctx, func(tx *db.Tx) error {
-			_, err := leased(tx, "row0")
-			close(holding)
-			<-release
-			return err
-		})
-	}()
-	<-holding
+	rows(t, d, 8)
+	release := hold(t, dbURL, "row0")
 	var all, others sync.WaitGroup
 	for i := range 64 {
 		row := fmt.Sprint("row", i%8)
@@ -427,11 +392,8 @@ func TestAGroupOfDeferredStatementsAlone(t *testing.T) {
 		}
 	}
 	others.Wait()
-	close(release)
+	release()
 	all.Wait()
-	if err := <-held; err != nil {
-		t.Error(err)
-	}
 }
 
 // TestGroupsThatAreStuckKeepNobody: as many groups as there are at once wait for what never comes, as on dead connections.
@@ -470,6 +432,9 @@ func TestGroupsThatAreStuckKeepNobody(t *testing.T) {
 		close(over)
 		stuck.Wait()
 	}
+	if n := d.Leaders(); n != 0 {
+		t.Errorf("%d groups are under way, and nobody is there", n)
+	}
 }
 
 // TestOneOfManyThatShareLeaves: its time is over while it waits for a group, and it does not wait longer.
@@ -501,7 +466,7 @@ func TestOneOfManyThatShareLeaves(t *testing.T) {
 // TestSharingTakesFewRoundTrips: sixty-four at once, of one query and two deferred statements each.
 func TestSharingTakesFewRoundTrips(t *testing.T) {
 	var p roundTrips
-	d := dbtest.Open(t, p.listen(t, dbtest.Postgres(t)))
+	d := dbtest.Open(t, behind(t, dbtest.Postgres(t), p.serve))
 	many := func(share bool) int64 {
 		before := p.count.Load()
 		var all sync.WaitGroup
