@@ -11,8 +11,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/breach"
-	"github.com/gatehouse-auth/gatehouse/internal/breach/corpus"
+	"github.com/gatehouse-auth/gatehouse/internal/base/breach"
+	"github.com/gatehouse-auth/gatehouse/internal/base/breach/corpus"
 )
 
 // hashes is how many the generated corpus of Pwned Passwords has.

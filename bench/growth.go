@@ -12,10 +12,10 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/gatehouse-auth/gatehouse/internal/account"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/bench"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/session"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 )
 
 // Sessions that a turn of the growth measures goes over, spread over the whole
@@ -157,7 +157,7 @@ func (g *grown) warm(ctx context.Context) error {
 	return nil
 }
 
-// sessionOf returns the id of a refresh token's session: see internal/session/token.go.
+// sessionOf returns the id of a refresh token's session: see internal/feature/session/token.go.
 func sessionOf(token string) (string, error) {
 	b, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, session.TokenPrefix))
 	if err != nil || len(b) < 20 {

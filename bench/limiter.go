@@ -14,10 +14,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-auth/gatehouse/internal/base/limit"
 	"github.com/gatehouse-auth/gatehouse/internal/bench"
+	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
-	"github.com/gatehouse-auth/gatehouse/internal/limit"
-	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
 // redisVariable names the Redis that scripts/servers starts.

@@ -13,8 +13,8 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/gatehouse-auth/gatehouse/internal/alert"
-	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/alert"
 )
 
 const rulesFile = "../deploy/prometheus/gatehouse.rules.yml"

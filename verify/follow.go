@@ -176,27 +176,27 @@ func (f *follower) ask(ctx context.Context, at time.Time) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, longestCall)
 	defer cancel()
-	told, err := f.get(ctx, cancel)
+	answer, err := f.get(ctx, cancel)
 	if err != nil {
 		return err
 	}
-	if told.Reset {
+	if answer.Reset {
 		all := newRevoked()
-		all.merge(told.Revocations)
+		all.merge(answer.Revocations)
 		f.known.Store(all)
 	} else {
-		f.known.Load().merge(told.Revocations)
+		f.known.Load().merge(answer.Revocations)
 	}
-	f.cursor = told.Cursor
+	f.cursor = answer.Cursor
 	// By the question, and not by the answer: that may have lain there while this
 	// process was suspended.
-	after := time.Duration(*told.FreshAfter) * time.Millisecond
+	after := time.Duration(*answer.FreshAfter) * time.Millisecond
 	f.stands(at.Add(min(after, f.verifier.now().Sub(at))), false)
 	return nil
 }
 
-// told is an answer of the feed.
-type told struct {
+// feedAnswer is an answer of the feed.
+type feedAnswer struct {
 	Cursor      string       `json:"cursor"`
 	Reset       bool         `json:"reset"`
 	FreshAfter  *int64       `json:"fresh_after_ms"`
@@ -218,7 +218,7 @@ func (p patient) Read(b []byte) (int, error) {
 // get makes the call. When nothing comes for a while the next place is to be
 // asked: sooner than tokens have waited in vain, and later each time, since the way
 // may be a slow one.
-func (f *follower) get(ctx context.Context, giveUp func()) (*told, error) {
+func (f *follower) get(ctx context.Context, giveUp func()) (*feedAnswer, error) {
 	silence := freshFor << min(f.failed, 3)
 	waiting := time.AfterFunc(silence, giveUp)
 	defer waiting.Stop()
@@ -241,7 +241,7 @@ func (f *follower) get(ctx context.Context, giveUp func()) (*told, error) {
 		_, _ = io.CopyN(io.Discard, res.Body, 4<<10) // so that the connection can be used again
 		return nil, fmt.Errorf("%s answered %d", place, res.StatusCode)
 	}
-	var out told
+	var out feedAnswer
 	if err := json.NewDecoder(io.LimitReader(patient{res.Body, func() { waiting.Reset(silence) }}, maxFeed)).Decode(&out); err != nil {
 		return nil, fmt.Errorf("the answer of %s: %w", place, err)
 	}

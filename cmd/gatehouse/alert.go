@@ -9,11 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/alert"
 	"github.com/gatehouse-auth/gatehouse/internal/app"
-	"github.com/gatehouse-auth/gatehouse/internal/config"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/config"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/alert"
 )
 
 type alertCommand struct {
@@ -41,8 +41,8 @@ type alertJSON struct {
 	Look       string     `json:"look"`
 }
 
-func desk(o *flow.Operator) *alert.Desk {
-	return &alert.Desk{DB: o.DB, Events: o.Events, Now: o.Now}
+func desk(o *flow.Operator) *alert.Admin {
+	return &alert.Admin{DB: o.DB, Events: o.Events, Now: o.Now}
 }
 
 type alertList struct {

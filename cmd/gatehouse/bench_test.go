@@ -12,8 +12,8 @@ import (
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/internal/app"
+	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 	"github.com/gatehouse-auth/gatehouse/internal/bench"
-	"github.com/gatehouse-auth/gatehouse/internal/config"
 )
 
 // benchmark runs the command with nobody at the terminal.

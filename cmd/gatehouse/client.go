@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/client"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 

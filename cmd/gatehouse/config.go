@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 
-	"github.com/gatehouse-auth/gatehouse/internal/config"
+	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 )
 
 type configCommand struct {

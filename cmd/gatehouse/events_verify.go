@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
@@ -57,7 +57,7 @@ func (e eventsVerify) Run(ctx context.Context, t *terminal) error {
 		if err != nil {
 			return err
 		}
-		return e.tell(t, r)
+		return e.report(t, r)
 	})
 }
 
@@ -84,10 +84,10 @@ func (e eventsVerify) export(t *terminal) error {
 	if err != nil {
 		return err
 	}
-	return e.tell(t, r)
+	return e.report(t, r)
 }
 
-func (e eventsVerify) tell(t *terminal, r event.Report) error {
+func (e eventsVerify) report(t *terminal, r event.Report) error {
 	if e.JSON {
 		if err := t.json(r); err != nil {
 			return err

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/app"
+	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
-	"github.com/gatehouse-auth/gatehouse/internal/keyring"
 )
 
 type keyCommand struct {
@@ -164,7 +164,7 @@ func (k keyRevoke) Run(ctx context.Context, t *terminal) error {
 	}
 	return t.keys(ctx, func(f *flow.Keys) error {
 		if !k.Yes {
-			return k.tell(t, f)
+			return k.report(t, f)
 		}
 		var (
 			revoked []keyring.Key
@@ -191,8 +191,8 @@ func (k keyRevoke) Run(ctx context.Context, t *terminal) error {
 	})
 }
 
-// tell says what would be revoked, and what that costs.
-func (k keyRevoke) tell(t *terminal, f *flow.Keys) error {
+// report says what would be revoked, and what that costs.
+func (k keyRevoke) report(t *terminal, f *flow.Keys) error {
 	names := k.IDs
 	if k.Everything {
 		for _, p := range flow.Leaked() {

@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/gatehouse-auth/gatehouse/internal/mail/mailtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/mail/mailtest"
 )
 
 // mailing starts a mail server with TLS from the first byte, or by STARTTLS, or with

@@ -11,7 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 )
 
 func TestMain(m *testing.M) {

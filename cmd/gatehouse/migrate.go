@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/gatehouse-auth/gatehouse/internal/app"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 )
 
 type migrateCommand struct {

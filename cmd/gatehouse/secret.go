@@ -3,7 +3,7 @@ package main
 import (
 	"fmt"
 
-	"github.com/gatehouse-auth/gatehouse/internal/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 )
 
 type secretCommand struct{}

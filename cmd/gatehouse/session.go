@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
-	"github.com/gatehouse-auth/gatehouse/internal/session"
 )
 
 type sessionCommand struct {
@@ -96,7 +96,7 @@ func (s sessionEnd) Run(ctx context.Context, t *terminal) error {
 			return s.endAll(ctx, t, o)
 		}
 		if !s.Yes {
-			return s.tell(ctx, t, o)
+			return s.report(ctx, t, o)
 		}
 		if err := o.EndSession(ctx, s.ID, t.origin()); err != nil {
 			return err
@@ -106,8 +106,8 @@ func (s sessionEnd) Run(ctx context.Context, t *terminal) error {
 	})
 }
 
-// tell says whose session it would end.
-func (s sessionEnd) tell(ctx context.Context, t *terminal, o *flow.Operator) error {
+// report says whose session it would end.
+func (s sessionEnd) report(ctx context.Context, t *terminal, o *flow.Operator) error {
 	a, err := o.SessionOwner(ctx, s.ID)
 	if err != nil {
 		return err

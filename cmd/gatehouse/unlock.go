@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
-	"github.com/gatehouse-auth/gatehouse/internal/lockout"
 )
 
 type userUnlock struct {

@@ -15,13 +15,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/alert"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
-	"github.com/gatehouse-auth/gatehouse/internal/event"
-	"github.com/gatehouse-auth/gatehouse/internal/mail/mailtest"
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
-	"github.com/gatehouse-auth/gatehouse/internal/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/mail/mailtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/alert"
 )
 
 // about returns the mails whose subject holds the words, once some have come to

@@ -14,23 +14,23 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/gatehouse-auth/gatehouse/internal/alert"
-	"github.com/gatehouse-auth/gatehouse/internal/api"
-	"github.com/gatehouse-auth/gatehouse/internal/block"
-	"github.com/gatehouse-auth/gatehouse/internal/client"
-	"github.com/gatehouse-auth/gatehouse/internal/config"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/base/config"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/base/password"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/base/trace"
+	"github.com/gatehouse-auth/gatehouse/internal/door/api"
+	"github.com/gatehouse-auth/gatehouse/internal/door/page"
+	"github.com/gatehouse-auth/gatehouse/internal/door/web"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/block"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
-	"github.com/gatehouse-auth/gatehouse/internal/job"
-	"github.com/gatehouse-auth/gatehouse/internal/keyring"
-	"github.com/gatehouse-auth/gatehouse/internal/page"
-	"github.com/gatehouse-auth/gatehouse/internal/password"
-	"github.com/gatehouse-auth/gatehouse/internal/secret"
-	"github.com/gatehouse-auth/gatehouse/internal/session"
-	"github.com/gatehouse-auth/gatehouse/internal/token"
-	"github.com/gatehouse-auth/gatehouse/internal/trace"
-	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/alert"
 )
 
 // Options is what a server needs beside its settings.
@@ -249,7 +249,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	s.revoked = token.NewRevocations(s.db, c.AccessTokenLife, c.RevocationStale, o.Now)
 	s.blocks = block.NewList(s.db, o.Now)
 	s.followRing(ring, issuer, sessions)
-	s.revoked.Beside(func(tx *db.Tx) error { return errors.Join(ring.Poll(tx), s.blocks.Poll(tx)) })
+	s.revoked.OnPoll(func(tx *db.Tx) error { return errors.Join(ring.Poll(tx), s.blocks.Poll(tx)) })
 	cookies := &web.Cookies{
 		Secure: c.CookieSecure, HTTPOnly: c.CookieHTTPOnly, Lax: c.CookieSameSite == config.SameSiteLax,
 		Origin: c.PublicURL, Applications: c.CORSOrigins, Key: func() []byte { return ring.Key(keyring.CSRF) },
@@ -261,17 +261,17 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Guard: s.guard(ring, events, tally, tell, o.Now), Limits: limits, Breaches: s.breachesAtSignIn(), PasswordLife: c.PasswordLife,
 		RequireVerified: verified, Count: count, Now: o.Now,
 	}
-	letters := s.letters(ring, signIn.Guard, limits, accounts, count)
+	emailLinks := s.emailLinks(ring, signIn.Guard, limits, accounts, count)
 	signOut := &flow.SignOut{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Count: count, Now: o.Now}
 	authenticate := &flow.Authenticate{Tokens: issuer, Revocations: s.revoked, Uses: s.uses, Tally: tally, Count: count, Now: o.Now}
 	doors := &api.API{
-		Register:     &flow.Register{DB: s.db, Accounts: accounts, Events: events, Notices: tell, Letters: letters, Limits: limits, Open: c.Registration == config.RegistrationOpen, RequireVerified: verified, Count: count},
+		Register:     &flow.Register{DB: s.db, Accounts: accounts, Events: events, Notices: tell, EmailLinks: emailLinks, Limits: limits, Open: c.Registration == config.RegistrationOpen, RequireVerified: verified, Count: count},
 		SignIn:       signIn,
 		Refresh:      &flow.Refresh{DB: s.db, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Tally: tally, Notices: tell, Count: count, Log: s.log, Now: o.Now},
 		SignOut:      signOut,
-		Verify:       &flow.Verify{Letters: letters},
-		Passwords:    &flow.Passwords{Letters: letters},
-		Addresses:    &flow.Addresses{Letters: letters},
+		Verify:       &flow.Verify{EmailLinks: emailLinks},
+		Passwords:    &flow.Passwords{EmailLinks: emailLinks},
+		Addresses:    &flow.Addresses{EmailLinks: emailLinks},
 		Clients:      &flow.AuthenticateClient{Clients: client.NewRegistry(s.db, c.RevocationStale, o.Now), Revocations: s.revoked, Tally: tally, Count: count},
 		Follow:       &flow.Follow{Revocations: s.revoked, Stopping: s.draining, Count: count},
 		Strength:     &flow.Strength{Policy: s.strengthPolicy(), Count: count},
@@ -282,7 +282,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		Administrate: &flow.Administrate{Tally: tally, Count: count, Now: o.Now},
 		Blocks:       &flow.Blocks{DB: s.db, Events: events, Proxy: s.proxies().Overlaps, Count: count, Now: o.Now},
 		Audit:        &flow.Audit{DB: s.db, Events: events, Count: count},
-		Alerts:       &alert.Desk{DB: s.db, Events: events, Now: o.Now},
+		Alerts:       &alert.Admin{DB: s.db, Events: events, Now: o.Now},
 		Discovery:    api.Discovery{Issuer: c.JWTIssuer, PublicURL: c.PublicURL},
 		Profile:      &flow.Profile{DB: s.db, Events: events, Count: count, Now: o.Now},
 		Tokens:       issuer,
@@ -299,7 +299,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 			Setup:  &flow.Setup{DB: s.db, Accounts: accounts, Events: events, Count: count, Random: random, Now: o.Now},
 			SignIn: signIn, Refresh: doors.Refresh, SignOut: signOut, Authenticate: doors.Authenticate, Profile: doors.Profile, Cookies: cookies,
 			Unlock: s.unlock(signIn.Guard, count), Register: doors.Register, Verify: doors.Verify, Passwords: doors.Passwords, Addresses: doors.Addresses,
-			NotMe: &flow.NotMe{Letters: letters},
+			NotMe: &flow.NotMe{EmailLinks: emailLinks},
 			Mails: s.mail.page(),
 		},
 	}, nil

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/app"
-	"github.com/gatehouse-auth/gatehouse/internal/config"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/config"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 

@@ -20,9 +20,9 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
-	"github.com/gatehouse-auth/gatehouse/internal/mail/mailtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/mail/mailtest"
 )
 
 // kept are the fields whose owner says what stands in them, and has it shown again.

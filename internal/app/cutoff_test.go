@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
-	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
 // TestJWT5_EverythingIsRevoked ends all sessions: every replica refuses their access

@@ -31,7 +31,7 @@ type openAPIDocument struct {
 var document *openAPIDocument
 
 func TestMain(m *testing.M) {
-	doc, err := openapi3.NewLoader().LoadFromFile("../api/openapi.yaml")
+	doc, err := openapi3.NewLoader().LoadFromFile("../door/api/openapi.yaml")
 	if err != nil {
 		panic(err)
 	}

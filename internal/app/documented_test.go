@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/gatehouse-auth/gatehouse/internal/config"
+	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 )
 
 func TestTheAdminListenerServesWhatIsDocumented(t *testing.T) {

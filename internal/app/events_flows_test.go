@@ -4,9 +4,9 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
 )
 
 // TestLOG1_EachMailedStepWritesExactlyTheseEvents goes on where

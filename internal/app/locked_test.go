@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 )
 
 // TestSQLiteLockedByAnotherProgram holds the lock on the file for longer than

@@ -7,15 +7,15 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/gatehouse-auth/gatehouse/internal/config"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/config"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/base/mail"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
-	"github.com/gatehouse-auth/gatehouse/internal/job"
-	"github.com/gatehouse-auth/gatehouse/internal/keyring"
-	"github.com/gatehouse-auth/gatehouse/internal/mail"
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
-	"github.com/gatehouse-auth/gatehouse/internal/secret"
-	"github.com/gatehouse-auth/gatehouse/internal/ticket"
 )
 
 // mailTimeout is for each step of the conversation with the mail server.
@@ -176,25 +176,25 @@ func notices(outbox *notice.Outbox, now func() time.Time) *flow.Notices {
 
 // operatorNotices is notices for an operator's command.
 func operatorNotices(ctx context.Context, c *config.Config, d *db.DB) (*flow.Notices, error) {
-	l, err := operatorLetters(ctx, c, d)
+	l, err := operatorEmailLinks(ctx, c, d)
 	if err != nil {
 		return nil, err
 	}
 	return l.Guard.Notices, nil
 }
 
-// operatorLetters is what an operator's command needs to send mails with links.
-func operatorLetters(ctx context.Context, c *config.Config, d *db.DB) (*flow.Letters, error) {
+// operatorEmailLinks is what an operator's command needs to send mails with links.
+func operatorEmailLinks(ctx context.Context, c *config.Config, d *db.DB) (*flow.EmailLinks, error) {
 	ring, err := operatorRing(ctx, c, d)
 	if err != nil {
 		return nil, err
 	}
 	n := notices(notice.NewOutbox(ring.Key(keyring.Outbox), secret.Random{}, time.Now), time.Now)
-	l := &flow.Letters{
+	l := &flow.EmailLinks{
 		Tickets: ticket.NewStore(func() []byte { return ring.Key(keyring.Ticket) }, secret.Random{}),
 		Guard:   &flow.Guard{Notices: n}, Base: c.PublicURL, Now: time.Now,
 	}
-	n.NotMe = (&flow.NotMe{Letters: l}).Link
+	n.NotMe = (&flow.NotMe{EmailLinks: l}).Link
 	return l, nil
 }
 

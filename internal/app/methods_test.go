@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 )
 
 // send writes one request to a listener as it stands, which no client would, and
@@ -48,7 +48,7 @@ func TestOddMethods(t *testing.T) {
 		"/setup": {"GET", "HEAD", "POST"}, "/login": {"GET", "HEAD", "POST"}, "/logout": {"POST"}, "/account": {"GET", "HEAD"},
 		"/assets/setup.js": {"GET", "HEAD"}, "/unlock": {"GET", "HEAD", "POST"},
 		"/register": {"GET", "HEAD", "POST"}, "/verify": {"GET", "HEAD", "POST"}, "/forgot": {"GET", "HEAD", "POST"}, "/reset": {"GET", "HEAD", "POST"},
-		"/not-me": {"GET", "HEAD", "POST"}, "/undo": {"GET", "HEAD", "POST"}, "/.well-known/change-password": {"GET", "HEAD"}, "/assets/letter.js": {"GET", "HEAD"},
+		"/not-me": {"GET", "HEAD", "POST"}, "/undo": {"GET", "HEAD", "POST"}, "/.well-known/change-password": {"GET", "HEAD"}, "/assets/email-link.js": {"GET", "HEAD"},
 		"/dev/mail": {"GET", "HEAD"},
 	}
 	for path, item := range document.doc.Paths.Map() {

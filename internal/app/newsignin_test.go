@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 )
 
 const (

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 )
 
 // TestJWT5_ACheckAsksNobody: while the memory is fresh, forward-auth, introspection

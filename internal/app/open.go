@@ -11,15 +11,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/config"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/event"
-	"github.com/gatehouse-auth/gatehouse/internal/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/base/config"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
-	"github.com/gatehouse-auth/gatehouse/internal/keyring"
-	"github.com/gatehouse-auth/gatehouse/internal/lockout"
-	"github.com/gatehouse-auth/gatehouse/internal/secret"
-	"github.com/gatehouse-auth/gatehouse/internal/token"
 )
 
 // OpenDatabase opens the database that serves.
@@ -116,14 +116,14 @@ func Operator(ctx context.Context, c *config.Config, log, events *slog.Logger) (
 	}
 	hasher := newHasher(c)
 	o := &flow.Operator{
-		DB:       d,
-		Accounts: &flow.NewAccounts{Hasher: hasher, Policy: passwordPolicy(c, breaches), Random: random, Now: time.Now},
-		Revoked:  token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
-		Events:   event.NewLog(events, random, time.Now, nil),
-		Notices:  func(ctx context.Context) (*flow.Notices, error) { return operatorNotices(ctx, c, d) },
-		Letters:  func(ctx context.Context) (*flow.Letters, error) { return operatorLetters(ctx, c, d) },
-		Lockout:  func(ctx context.Context) (*lockout.Store, error) { return operatorLockout(ctx, c, d) },
-		Now:      time.Now,
+		DB:         d,
+		Accounts:   &flow.NewAccounts{Hasher: hasher, Policy: passwordPolicy(c, breaches), Random: random, Now: time.Now},
+		Revoked:    token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
+		Events:     event.NewLog(events, random, time.Now, nil),
+		Notices:    func(ctx context.Context) (*flow.Notices, error) { return operatorNotices(ctx, c, d) },
+		EmailLinks: func(ctx context.Context) (*flow.EmailLinks, error) { return operatorEmailLinks(ctx, c, d) },
+		Lockout:    func(ctx context.Context) (*lockout.Store, error) { return operatorLockout(ctx, c, d) },
+		Now:        time.Now,
 	}
 	return o, func() error { hasher.Close(); return errors.Join(closeBreaches(), d.Close()) }, nil
 }

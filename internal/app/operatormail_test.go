@@ -3,7 +3,7 @@ package app_test
 import (
 	"testing"
 
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 )
 
 // MAIL-4: what an operator does to an account is told to its owner, with a "this

@@ -14,7 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 )
 
 // requestTimeout is a request's life (web.DefaultTimeout), and what a busy

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 )
 
 // body is a request's JSON object.

@@ -9,8 +9,8 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
-	"github.com/gatehouse-auth/gatehouse/internal/limit/redistest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/limit/redistest"
 )
 
 // metric is the value of a series without labels.

@@ -3,8 +3,8 @@ package app_test
 import (
 	"testing"
 
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
-	"github.com/gatehouse-auth/gatehouse/internal/password"
+	"github.com/gatehouse-auth/gatehouse/internal/base/password"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 )
 
 // PW-2: a change of the pepper seals the hash too that an undo of a change of address

@@ -6,10 +6,10 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/job"
-	"github.com/gatehouse-auth/gatehouse/internal/session"
-	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 )
 
 // drainTime is how long requests that were accepted may take to finish when the

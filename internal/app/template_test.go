@@ -12,9 +12,9 @@ import (
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/internal/app"
-	"github.com/gatehouse-auth/gatehouse/internal/config"
-	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
-	"github.com/gatehouse-auth/gatehouse/internal/limit/redistest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/config"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/limit/redistest"
 )
 
 // ENV-1: the guide's template, with its placeholders replaced by real values and
@@ -26,7 +26,7 @@ func TestENV1_TheGuidesTemplateStarts(t *testing.T) {
 		Scheme: "rediss", User: url.UserPassword("default", redistest.Password), Host: redis.Addr(), Path: "/0",
 		RawQuery: url.Values{"ca": {ca}, "cert": {cert}, "key": {key}}.Encode(),
 	}
-	template, err := os.ReadFile("../config/testdata/guide.env")
+	template, err := os.ReadFile("../base/config/testdata/guide.env")
 	if err != nil {
 		t.Fatal(err)
 	}

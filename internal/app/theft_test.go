@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
-	"github.com/gatehouse-auth/gatehouse/internal/session"
 )
 
 // TestJWT3_NothingInAStolenDatabaseOpensAnything tries every value of every

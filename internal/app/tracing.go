@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/gatehouse-auth/gatehouse/internal/outbound"
-	"github.com/gatehouse-auth/gatehouse/internal/trace"
+	"github.com/gatehouse-auth/gatehouse/internal/base/outbound"
+	"github.com/gatehouse-auth/gatehouse/internal/base/trace"
 )
 
 // openTraces returns what begins traces, or nil, and what sends the last of them

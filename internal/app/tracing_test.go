@@ -16,9 +16,9 @@ import (
 	spans "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/gatehouse-auth/gatehouse/internal/db/dbtest"
-	"github.com/gatehouse-auth/gatehouse/internal/limit/redistest"
-	"github.com/gatehouse-auth/gatehouse/internal/mail/mailtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/limit/redistest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/mail/mailtest"
 )
 
 // collector takes OpenTelemetry's messages, and keeps their spans.

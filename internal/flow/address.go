@@ -5,18 +5,18 @@ import (
 	"errors"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/account"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/event"
-	"github.com/gatehouse-auth/gatehouse/internal/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
-	"github.com/gatehouse-auth/gatehouse/internal/ticket"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 )
 
 // Addresses gives accounts another address: asked for by who is signed in and
 // knows the password, confirmed at the new address, told to the old one with a way
 // back.
-type Addresses struct{ *Letters }
+type Addresses struct{ *EmailLinks }
 
 // Change asks at the new address whether it is to be the account's. If it is
 // another account's already its owner is told instead, and the answer is the same.
@@ -36,15 +36,15 @@ func (f *Addresses) change(ctx context.Context, who Identity, email, current str
 	if err != nil {
 		return err
 	}
-	h, err := f.self(ctx, who)
+	h, err := f.ownAccount(ctx, who)
 	if err != nil {
 		return err
 	}
-	try, err := f.asked(ctx, h, h.Hash, current, b, ErrWrongPassword, from)
+	try, err := f.checkPassword(ctx, h, h.Hash, current, b, ErrWrongPassword, from)
 	if err != nil {
 		return err
 	}
-	defer even(ctx, time.Now())
+	defer takeMinimumTime(ctx, time.Now())
 	return f.DB.Write(ctx, func(tx *db.Tx) error {
 		now := f.Now()
 		f.Guard.succeeded(tx, try)
@@ -66,9 +66,9 @@ func (f *Addresses) change(ctx context.Context, who Identity, email, current str
 	})
 }
 
-// move gives the account the address that a ticket was sent to, and tells the old
+// changeAddress gives the account the address that a ticket was sent to, and tells the old
 // one.
-func (l *Letters) move(tx *db.Tx, t ticket.Ticket, from event.Origin) error {
+func (l *EmailLinks) changeAddress(tx *db.Tx, t ticket.Ticket, from event.Origin) error {
 	now := l.Now()
 	h, err := account.HolderByID(tx, t.Account)
 	if errors.Is(err, account.ErrNotFound) {
@@ -120,7 +120,7 @@ func (f *Addresses) undo(ctx context.Context, token, pass string, b *Browser, fr
 	if pass == "" {
 		return required("password")
 	}
-	t, err := f.find(ctx, Shown{Token: token}, event.EmailChange, from, ticket.Undo, ticket.Undo)
+	t, err := f.find(ctx, LinkOrCode{Token: token}, event.EmailChange, from, ticket.Undo, ticket.Undo)
 	if err != nil {
 		return err
 	}
@@ -131,13 +131,13 @@ func (f *Addresses) undo(ctx context.Context, token, pass string, b *Browser, fr
 	// Guesses count at the address that the link went to.
 	old := h
 	old.Email, old.Key = t.Address, t.AddressKey
-	try, err := f.asked(ctx, old, t.OldHash, pass, b, errWrongOldPassword, from)
+	try, err := f.checkPassword(ctx, old, t.OldHash, pass, b, errWrongOldPassword, from)
 	if err != nil {
 		return err
 	}
 	return taken(f.DB.Write(ctx, func(tx *db.Tx) error {
 		f.Guard.succeeded(tx, try)
-		return f.back(tx, t, from)
+		return f.restore(tx, t, from)
 	}))
 }
 
@@ -154,8 +154,8 @@ func taken(err error) error {
 var errWrongOldPassword = fault.New(fault.Denied, "wrong_password",
 	"This is not the password that the account had before its address was changed.")
 
-// back gives the account its old address back.
-func (f *Addresses) back(tx *db.Tx, t ticket.Ticket, from event.Origin) error {
+// restore gives the account its old address back.
+func (f *Addresses) restore(tx *db.Tx, t ticket.Ticket, from event.Origin) error {
 	now := f.Now()
 	h, err := account.HolderByID(tx, t.Account)
 	if err != nil {
@@ -171,7 +171,7 @@ func (f *Addresses) back(tx *db.Tx, t ticket.Ticket, from event.Origin) error {
 	if err != nil {
 		return err
 	}
-	if err := f.expel(tx, t, "email_undone", now, from); err != nil {
+	if err := f.revokeAccess(tx, t, "email_undone", now, from); err != nil {
 		return err
 	}
 	f.Guard.Events.Append(tx, event.Event{

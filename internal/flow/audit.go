@@ -3,8 +3,8 @@ package flow
 import (
 	"context"
 
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/event"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 )
 
 // Audit shows administrators the log of security events.

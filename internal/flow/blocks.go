@@ -6,11 +6,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/block"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/event"
-	"github.com/gatehouse-auth/gatehouse/internal/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/block"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 )
 
 // Blocks blocks networks and ends blocks: administrators do it, and operators, who

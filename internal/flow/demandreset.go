@@ -3,13 +3,13 @@ package flow
 import (
 	"context"
 
-	"github.com/gatehouse-auth/gatehouse/internal/account"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/event"
-	"github.com/gatehouse-auth/gatehouse/internal/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
-	"github.com/gatehouse-auth/gatehouse/internal/session"
-	"github.com/gatehouse-auth/gatehouse/internal/ticket"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 )
 
 // errDisabledAnyway is for a reset that nobody could do.
@@ -20,7 +20,7 @@ var errDisabledAnyway = fault.New(fault.Conflict, "account_disabled", "This acco
 // signs in before a new one is set, by the mail that its owner gets. It returns how
 // many sessions ended.
 func (f *Operator) ResetUser(ctx context.Context, user string, from event.Origin) (a account.Account, ended int, err error) {
-	letters, err := f.Letters(ctx)
+	links, err := f.EmailLinks(ctx)
 	if err != nil {
 		return a, 0, err
 	}
@@ -46,7 +46,7 @@ func (f *Operator) ResetUser(ctx context.Context, user string, from event.Origin
 		if ended, err = f.endAll(tx, h.ID, session.WhyRevoked, from); err != nil {
 			return err
 		}
-		if err := forgetBrowsers(tx, h.ID); err != nil {
+		if err := forgetDevices(tx, h.ID); err != nil {
 			return err
 		}
 		if err := ticket.Void(tx, h.ID); err != nil {
@@ -55,9 +55,9 @@ func (f *Operator) ResetUser(ctx context.Context, user string, from event.Origin
 		f.Events.Append(tx, event.Event{
 			Kind: event.PasswordReset, Outcome: event.Success, Account: h.ID, Origin: from, Detail: event.Detail{By: operator},
 		})
-		m := letters.mail(tx, notice.AdminReset, "/reset", h, ticket.Ticket{Purpose: ticket.Reset, Address: h.Email, AddressKey: h.Key}, now)
+		m := links.mail(tx, notice.AdminReset, "/reset", h, ticket.Ticket{Purpose: ticket.Reset, Address: h.Email, AddressKey: h.Key}, now)
 		m.ByOperator = true
-		return letters.Guard.Notices.Send(tx, m, event.Origin{})
+		return links.Guard.Notices.Send(tx, m, event.Origin{})
 	})
 	return a, ended, err
 }

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/account"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/event"
-	"github.com/gatehouse-auth/gatehouse/internal/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/lockout"
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 )
 
 // Guard stands before every look at a password, at sign-in and where a person
@@ -29,7 +29,7 @@ type Guard struct {
 	UnlockLink func(tx *db.Tx, accountID, addressKey string, now time.Time) (link string, life time.Duration)
 	Now        func() time.Time
 
-	turns turns
+	queues clientQueues
 }
 
 // clientOf names who tries.
@@ -51,9 +51,9 @@ func (g *Guard) take(ctx context.Context, client lockout.Client, from event.Orig
 	return try, err
 }
 
-// notLooked takes back a try whose password was never looked at, whatever
+// giveBack takes back a try whose password was never looked at, whatever
 // becomes of the request.
-func (g *Guard) notLooked(ctx context.Context, try lockout.Try) {
+func (g *Guard) giveBack(ctx context.Context, try lockout.Try) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	// It stays counted if this fails, which is the safe side.
@@ -93,12 +93,12 @@ func (g *Guard) failed(tx *db.Tx, try lockout.Try, accountID string, address acc
 	if !try.Last {
 		return nil
 	}
-	return g.tell(tx, accountID, address.Key, from)
+	return g.notifyLockedOut(tx, accountID, address.Key, from)
 }
 
-// tell sends the owner the mail about the lockout. An address is locked out once
+// notifyLockedOut sends the owner the mail about the lockout. An address is locked out once
 // until it is cleared, so it is sent once.
-func (g *Guard) tell(tx *db.Tx, accountID, addressKey string, from event.Origin) error {
+func (g *Guard) notifyLockedOut(tx *db.Tx, accountID, addressKey string, from event.Origin) error {
 	a, err := account.ByID(tx, accountID)
 	if errors.Is(err, account.ErrNotFound) {
 		return nil

@@ -4,11 +4,11 @@ import (
 	"context"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/event"
-	"github.com/gatehouse-auth/gatehouse/internal/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/session"
-	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 )
 
 // Introspect tells a registered application whether a token is good that
@@ -32,7 +32,7 @@ type Introspection struct {
 
 // Do returns nil for a token that is not good, whatever is wrong with it. The
 // error tells that it can't be known for the moment. An access token costs no
-// look at the database.
+// lookUp at the database.
 func (f *Introspect) Do(ctx context.Context, t string, from event.Origin) (*Introspection, error) {
 	if t == "" {
 		return nil, f.Count.end("introspect", required("token"))

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/event"
-	"github.com/gatehouse-auth/gatehouse/internal/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/limit"
-	"github.com/gatehouse-auth/gatehouse/internal/lockout"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/base/limit"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
 )
 
 // Limits counts what callers ask, before anything is done for it.
@@ -26,7 +26,7 @@ type Limits struct {
 	// Count is told what each rule said.
 	Count func(rule string, allowed bool)
 
-	turns turns
+	queues clientQueues
 }
 
 // errRateLimited is for a caller who has asked too often.
@@ -93,7 +93,7 @@ func (l *Limits) guess(ctx context.Context, device string, from event.Origin) (d
 	if device != "" {
 		c, line = l.claim(l.Login, "device", device), lockout.Client{Device: device}
 	}
-	end, err := l.turns.begin(ctx, line, l.Login.Limit)
+	end, err := l.queues.enter(ctx, line, l.Login.Limit)
 	if err != nil {
 		return nil, err
 	}

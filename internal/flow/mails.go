@@ -3,8 +3,8 @@ package flow
 import (
 	"context"
 
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 )
 
 // Mails shows what nobody sends in development.
@@ -23,7 +23,7 @@ func (f *Mails) Do(ctx context.Context) (list []notice.Shown, err error) {
 	return list, err
 }
 
-// Mails returns the newest rows of the outbox; only dead letters if asked for.
+// Mails returns the newest rows of the outbox; only dead mails if asked for.
 func (f *Operator) Mails(ctx context.Context, dead bool, limit int) (list []notice.Entry, err error) {
 	err = f.DB.Read(ctx, func(tx *db.Tx) error {
 		list, err = notice.List(tx, dead, limit)
@@ -37,7 +37,7 @@ func (f *Operator) RetryMail(ctx context.Context, id string) error {
 	return f.DB.Write(ctx, func(tx *db.Tx) error { return notice.Retry(tx, id, f.Now()) })
 }
 
-// RetryDeadMails makes all dead letters due at once.
+// RetryDeadMails makes all dead mails due at once.
 func (f *Operator) RetryDeadMails(ctx context.Context) (n int64, err error) {
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		n, err = notice.RetryDead(tx, f.Now())

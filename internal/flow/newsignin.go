@@ -3,11 +3,11 @@ package flow
 import (
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/account"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/event"
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
-	"github.com/gatehouse-auth/gatehouse/internal/session"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 )
 
 // newSignInMost is from how many devices and networks an account is signed in to
@@ -24,10 +24,10 @@ func startOf(accountID string, roles, amr []string, from event.Origin) session.S
 	return b
 }
 
-// tellNew queues the mail about a sign-in from a device or a network that is new to
+// notifyNewSignIn queues the mail about a sign-in from a device or a network that is new to
 // the account, unless it is the first that the account has seen. A browser with the
 // cookie of a known device is not asked for.
-func (f *SignIn) tellNew(tx *db.Tx, who account.Credentials, b session.Start, now time.Time, from event.Origin) error {
+func (f *SignIn) notifyNewSignIn(tx *db.Tx, who account.Credentials, b session.Start, now time.Time, from event.Origin) error {
 	known, others, err := session.Known(tx, b, who.PasswordAt, now.Add(-24*time.Hour))
 	first := who.SignedInAt.IsZero() && others == 0
 	if err != nil || known || first || others >= newSignInMost {

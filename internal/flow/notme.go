@@ -4,17 +4,17 @@ import (
 	"context"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/account"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/event"
-	"github.com/gatehouse-auth/gatehouse/internal/ticket"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 )
 
 // NotMe is "this wasn't me", in the mails that tell of something. It only takes
 // away: all sessions end, links are void, no browser is known, and nobody signs in
 // before the password was reset. It works once, and not after the password was
 // changed since the mail: an old mail in a stolen mailbox does nothing.
-type NotMe struct{ *Letters }
+type NotMe struct{ *EmailLinks }
 
 // Link makes the link for an account, in the transaction: see [Notices].
 func (f *NotMe) Link(tx *db.Tx, accountID string, now time.Time) (string, error) {
@@ -36,7 +36,7 @@ func (f *NotMe) do(ctx context.Context, token string, from event.Origin) error {
 	if token == "" {
 		return required("token")
 	}
-	t, err := f.find(ctx, Shown{Token: token}, event.SuspiciousActivity, from, ticket.NotMe, ticket.NotMe)
+	t, err := f.find(ctx, LinkOrCode{Token: token}, event.SuspiciousActivity, from, ticket.NotMe, ticket.NotMe)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (f *NotMe) do(ctx context.Context, token string, from event.Origin) error {
 		if err != nil {
 			return err
 		}
-		if err := f.expel(tx, t, "not_me", now, from); err != nil {
+		if err := f.revokeAccess(tx, t, "not_me", now, from); err != nil {
 			return err
 		}
 		f.Guard.Events.Append(tx, event.Event{
@@ -59,16 +59,16 @@ func (f *NotMe) do(ctx context.Context, token string, from event.Origin) error {
 	})
 }
 
-// expel uses the ticket up and ends all that anybody has of the account: sessions,
+// revokeAccess uses the ticket up and ends all that anybody has of the account: sessions,
 // known browsers, and links that wait in mailboxes.
-func (l *Letters) expel(tx *db.Tx, t ticket.Ticket, why string, now time.Time, from event.Origin) error {
+func (l *EmailLinks) revokeAccess(tx *db.Tx, t ticket.Ticket, why string, now time.Time, from event.Origin) error {
 	if err := ticket.Consume(tx, t, now); err != nil {
 		return err
 	}
 	if err := l.endSessions(tx, t.Account, "", why, from); err != nil {
 		return err
 	}
-	if err := forgetBrowsers(tx, t.Account); err != nil {
+	if err := forgetDevices(tx, t.Account); err != nil {
 		return err
 	}
 	return ticket.Void(tx, t.Account)

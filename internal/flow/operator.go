@@ -5,14 +5,14 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/account"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/event"
-	"github.com/gatehouse-auth/gatehouse/internal/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/lockout"
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
-	"github.com/gatehouse-auth/gatehouse/internal/session"
-	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 )
 
 // Operator is what those who run the server do to accounts and sessions from
@@ -25,8 +25,8 @@ type Operator struct {
 	// Notices opens what mails are queued with, for the commands that tell somebody
 	// something: it needs JWT_SECRET_KEY.
 	Notices func(context.Context) (*Notices, error)
-	// Letters opens what links in mails are made with, as far as a command needs it.
-	Letters func(context.Context) (*Letters, error)
+	// EmailLinks opens what links in mails are made with, as far as a command needs it.
+	EmailLinks func(context.Context) (*EmailLinks, error)
 	// Lockout opens what counts tries at passwords.
 	Lockout func(context.Context) (*lockout.Store, error)
 	Now     func() time.Time

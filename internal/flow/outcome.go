@@ -5,11 +5,11 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/gatehouse-auth/gatehouse/internal/client"
-	"github.com/gatehouse-auth/gatehouse/internal/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/session"
-	"github.com/gatehouse-auth/gatehouse/internal/token"
-	"github.com/gatehouse-auth/gatehouse/internal/trace"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/base/trace"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 )
 
 // Count is told how each run of a flow ended: the flow's name and an outcome of

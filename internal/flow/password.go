@@ -4,17 +4,17 @@ import (
 	"context"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/account"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/event"
-	"github.com/gatehouse-auth/gatehouse/internal/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
-	"github.com/gatehouse-auth/gatehouse/internal/ticket"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 )
 
 // Passwords gives people new passwords: who forgot theirs by a mail, who is signed
 // in by the current one.
-type Passwords struct{ *Letters }
+type Passwords struct{ *EmailLinks }
 
 // ErrPasswordUnchanged is for a new password that is the old one.
 var ErrPasswordUnchanged = fault.Field("new_password", "password_unchanged", "This is the password that the account has already. Please choose another.")
@@ -46,19 +46,19 @@ func (f *Passwords) Forgot(ctx context.Context, email string, from event.Origin)
 }
 
 // resetMail is the mail with the way to a new password.
-func (l *Letters) resetMail(tx *db.Tx, h account.Holder, now time.Time) notice.Mail {
+func (l *EmailLinks) resetMail(tx *db.Tx, h account.Holder, now time.Time) notice.Mail {
 	return l.mail(tx, notice.ResetPassword, "/reset", h, ticket.Ticket{Purpose: ticket.Reset, Address: h.Email, AddressKey: h.Key}, now)
 }
 
 // Reset sets a new password for whoever shows what was mailed. All sessions end,
 // and no browser is known any more; it signs nobody in. Whoever could read the mail
 // has shown that the address is theirs.
-func (f *Passwords) Reset(ctx context.Context, in Shown, pass string, from event.Origin) error {
+func (f *Passwords) Reset(ctx context.Context, in LinkOrCode, pass string, from event.Origin) error {
 	ctx, run := f.Count.begin(ctx, "reset_password")
 	return run.end(f.reset(ctx, in, pass, from))
 }
 
-func (f *Passwords) reset(ctx context.Context, in Shown, pass string, from event.Origin) error {
+func (f *Passwords) reset(ctx context.Context, in LinkOrCode, pass string, from event.Origin) error {
 	if pass == "" {
 		return required("new_password")
 	}
@@ -94,10 +94,10 @@ func (f *Passwords) reset(ctx context.Context, in Shown, pass string, from event
 		if err := ticket.Consume(tx, t, now); err != nil {
 			return err
 		}
-		if err := forgetBrowsers(tx, h.ID); err != nil {
+		if err := forgetDevices(tx, h.ID); err != nil {
 			return err
 		}
-		return f.replaced(tx, h, "", "reset", now, from)
+		return f.passwordReplaced(tx, h, "", "reset", now, from)
 	})
 }
 
@@ -117,9 +117,9 @@ func (f *Passwords) newHash(ctx context.Context, h account.Holder, pass string) 
 	return f.Hasher.Hash(ctx, h.ID, pass)
 }
 
-// replaced does what follows on every new password: the other sessions end, links
+// passwordReplaced does what follows on every new password: the other sessions end, links
 // are void, guesses at the old one don't count, and the owner is told.
-func (f *Passwords) replaced(tx *db.Tx, h account.Holder, keep, why string, now time.Time, from event.Origin) error {
+func (f *Passwords) passwordReplaced(tx *db.Tx, h account.Holder, keep, why string, now time.Time, from event.Origin) error {
 	if err := f.endSessions(tx, h.ID, keep, "password_change", from); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (f *Passwords) change(ctx context.Context, who Identity, current, pass stri
 	if pass == "" {
 		return required("new_password")
 	}
-	h, err := f.self(ctx, who)
+	h, err := f.ownAccount(ctx, who)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (f *Passwords) change(ctx context.Context, who Identity, current, pass stri
 	if _, err := f.Policy.Check(ctx, "new_password", pass, h.Email, h.Name); err != nil {
 		return err
 	}
-	try, err := f.asked(ctx, h, h.Hash, current, b, ErrWrongPassword, from)
+	try, err := f.checkPassword(ctx, h, h.Hash, current, b, ErrWrongPassword, from)
 	if err != nil {
 		return err
 	}
@@ -177,12 +177,12 @@ func (f *Passwords) change(ctx context.Context, who Identity, current, pass stri
 			return err
 		}
 		f.Guard.succeeded(tx, try)
-		return f.replaced(tx, h, who.Session, "changed", now, from)
+		return f.passwordReplaced(tx, h, who.Session, "changed", now, from)
 	})
 }
 
-// self returns the account of whoever is signed in.
-func (l *Letters) self(ctx context.Context, who Identity) (h account.Holder, err error) {
+// ownAccount returns the account of whoever is signed in.
+func (l *EmailLinks) ownAccount(ctx context.Context, who Identity) (h account.Holder, err error) {
 	err = l.DB.Read(ctx, func(tx *db.Tx) error {
 		h, err = account.HolderByID(tx, who.Account)
 		return err

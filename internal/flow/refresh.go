@@ -6,12 +6,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/account"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/event"
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
-	"github.com/gatehouse-auth/gatehouse/internal/session"
-	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 )
 
 // Refresh trades a refresh token for its successor and a new access token. The
@@ -64,7 +64,7 @@ func (f *Refresh) do(ctx context.Context, refreshToken string, from event.Origin
 		f.record(tx, grant, turn, presented, from)
 		switch turn {
 		case session.Reused:
-			return f.tell(tx, grant.Account, now, from)
+			return f.notifyReuse(tx, grant.Account, now, from)
 		case session.Refused:
 			over, err = session.HasEnded(tx, presented.SessionID())
 		}
@@ -99,8 +99,8 @@ func (f *Refresh) cut(tx *db.Tx, g session.Grant, turn session.Turn, now time.Ti
 	return session.Refused, err
 }
 
-// tell queues the mail that tells the owner of a reuse.
-func (f *Refresh) tell(tx *db.Tx, id string, now time.Time, from event.Origin) error {
+// notifyReuse queues the mail that tells the owner of a reuse.
+func (f *Refresh) notifyReuse(tx *db.Tx, id string, now time.Time, from event.Origin) error {
 	a, err := account.ByID(tx, id)
 	if err != nil {
 		return err

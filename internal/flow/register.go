@@ -4,22 +4,22 @@ import (
 	"context"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/account"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/event"
-	"github.com/gatehouse-auth/gatehouse/internal/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 )
 
 // Register makes an account for whoever asks. It answers the same, after the
 // same work, whether or not the address has an account already.
 type Register struct {
-	DB       *db.DB
-	Accounts *NewAccounts
-	Events   *event.Log
-	Notices  *Notices
-	Limits   *Limits
-	Letters  *Letters
+	DB         *db.DB
+	Accounts   *NewAccounts
+	Events     *event.Log
+	Notices    *Notices
+	Limits     *Limits
+	EmailLinks *EmailLinks
 	// Open is whether strangers may register at all, and RequireVerified whether
 	// they have to verify their address before they sign in.
 	Open            bool
@@ -71,9 +71,9 @@ func (f *Register) do(ctx context.Context, in Credentials, from event.Origin) (c
 		return false, err
 	}
 	if in.Browser != nil {
-		in.Browser.Registered = registered(f.Letters.Key(), n.ID)
+		in.Browser.Registered = registered(f.EmailLinks.Key(), n.ID)
 	}
-	defer even(ctx, time.Now()) // another mail is written for an address that is taken, or none
+	defer takeMinimumTime(ctx, time.Now()) // another mail is written for an address that is taken, or none
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		var (
 			a   account.Account
@@ -89,7 +89,7 @@ func (f *Register) do(ctx context.Context, in Credentials, from event.Origin) (c
 		f.Events.Append(tx, e)
 		if created {
 			h := account.Holder{ID: a.ID, Email: a.Email, Key: n.Address.Key}
-			return f.Notices.Send(tx, f.Letters.verifyMail(tx, h, now), from)
+			return f.Notices.Send(tx, f.EmailLinks.verifyMail(tx, h, now), from)
 		}
 		return f.Notices.Send(tx, notice.Mail{
 			Kind: notice.AddressRegistered, Account: a.ID, To: a.Email, Name: a.Name, Locale: a.Locale, At: now,

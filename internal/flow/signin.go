@@ -7,14 +7,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/account"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/event"
-	"github.com/gatehouse-auth/gatehouse/internal/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/lockout"
-	"github.com/gatehouse-auth/gatehouse/internal/password"
-	"github.com/gatehouse-auth/gatehouse/internal/session"
-	"github.com/gatehouse-auth/gatehouse/internal/token"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/base/password"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 )
 
 // SignIn trades an e-mail address and a password for a session.
@@ -98,21 +98,21 @@ func (f *SignIn) do(ctx context.Context, in Credentials, from event.Origin) (t T
 		return Tokens{}, err
 	}
 	defer func() { done(err) }()
-	end, err := f.Guard.turns.begin(ctx, client, f.Guard.Lockout.AtOnce())
+	end, err := f.Guard.queues.enter(ctx, client, f.Guard.Lockout.AtOnce())
 	if err != nil {
 		return Tokens{}, err
 	}
 	defer end()
-	try, who, err := f.tryAndLook(ctx, client, address, from)
+	try, who, err := f.tryAndLookUp(ctx, client, address, from)
 	if err != nil {
 		return Tokens{}, err
 	}
 	return f.signIn(ctx, in, address, try, who, from)
 }
 
-// tryAndLook counts the try and looks the account up, both at once, so that the
+// tryAndLookUp counts the try and looks the account up, both at once, so that the
 // one costs no more time than the other. An unknown address is no error.
-func (f *SignIn) tryAndLook(ctx context.Context, client lockout.Client, address account.Address, from event.Origin) (lockout.Try, account.Credentials, error) {
+func (f *SignIn) tryAndLookUp(ctx context.Context, client lockout.Client, address account.Address, from event.Origin) (lockout.Try, account.Credentials, error) {
 	var (
 		who    account.Credentials
 		failed error
@@ -124,7 +124,7 @@ func (f *SignIn) tryAndLook(ctx context.Context, client lockout.Client, address 
 				failed = fmt.Errorf("looking an account up panicked: %v", r)
 			}
 		}()
-		who, failed = f.look(ctx, address)
+		who, failed = f.lookUp(ctx, address)
 	})
 	try, err := f.Guard.take(ctx, client, from)
 	done.Wait()
@@ -132,7 +132,7 @@ func (f *SignIn) tryAndLook(ctx context.Context, client lockout.Client, address 
 		return try, who, err
 	}
 	if failed != nil {
-		f.Guard.notLooked(ctx, try)
+		f.Guard.giveBack(ctx, try)
 	}
 	return try, who, failed
 }
@@ -145,20 +145,20 @@ func (f *SignIn) signIn(ctx context.Context, in Credentials, address account.Add
 	for again := range 2 {
 		if again > 0 {
 			var err error
-			if who, err = f.look(ctx, address); err != nil {
+			if who, err = f.lookUp(ctx, address); err != nil {
 				return Tokens{}, err
 			}
 		}
 		match, err := f.compare(ctx, who, in.Password)
 		if err != nil {
-			f.Guard.notLooked(ctx, try)
+			f.Guard.giveBack(ctx, try)
 			return Tokens{}, err
 		}
 		if why, reason := f.refusal(who, match); why != nil {
 			return Tokens{}, f.fail(ctx, try, who.ID, address, why, reason, from)
 		}
-		if why := f.worthless(ctx, who, in.Password, now); why != nil {
-			return Tokens{}, f.demandNew(ctx, try, who.ID, address, why, from)
+		if why := f.unusable(ctx, who, in.Password, now); why != nil {
+			return Tokens{}, f.requireNewPassword(ctx, try, who.ID, address, why, from)
 		}
 		grant, device, err := f.begin(ctx, try, who, f.upgrade(ctx, who.ID, match, in.Password), in.Browser != nil, from, now)
 		if err == nil {
@@ -186,8 +186,8 @@ func (f *SignIn) upgrade(ctx context.Context, accountID string, match password.R
 	return hash
 }
 
-// look looks the account up. With none, the credentials have no id.
-func (f *SignIn) look(ctx context.Context, address account.Address) (who account.Credentials, err error) {
+// lookUp looks the account up. With none, the credentials have no id.
+func (f *SignIn) lookUp(ctx context.Context, address account.Address) (who account.Credentials, err error) {
 	err = f.DB.Read(ctx, func(tx *db.Tx) (err error) {
 		who, err = account.ByAddress(tx, address)
 		return err
@@ -221,10 +221,10 @@ func (f *SignIn) refusal(who account.Credentials, match password.Result) (why *f
 	return nil, ""
 }
 
-// worthless returns why a right password does not do, or nil. If it can't be
+// unusable returns why a right password does not do, or nil. If it can't be
 // found out now whether it has become known it counts as not: nobody is locked
 // out by another server's outage.
-func (f *SignIn) worthless(ctx context.Context, who account.Credentials, pass string, now time.Time) *fault.Error {
+func (f *SignIn) unusable(ctx context.Context, who account.Credentials, pass string, now time.Time) *fault.Error {
 	if who.MustReset {
 		return ErrResetRequired
 	}
@@ -240,9 +240,9 @@ func (f *SignIn) worthless(ctx context.Context, who account.Credentials, pass st
 	return nil
 }
 
-// demandNew records a sign-in with a right password that does not do. It is no
+// requireNewPassword records a sign-in with a right password that does not do. It is no
 // guess.
-func (f *SignIn) demandNew(ctx context.Context, try lockout.Try, accountID string, a account.Address, why *fault.Error, from event.Origin) error {
+func (f *SignIn) requireNewPassword(ctx context.Context, try lockout.Try, accountID string, a account.Address, why *fault.Error, from event.Origin) error {
 	err := f.DB.Write(ctx, func(tx *db.Tx) error {
 		f.Guard.succeeded(tx, try)
 		f.Events.Append(tx, event.Event{
@@ -286,7 +286,7 @@ func (f *SignIn) begin(ctx context.Context, try lockout.Try, who account.Credent
 		}
 		start := startOf(who.ID, roles, []string{"pwd"}, from)
 		if try.Device == "" {
-			if err := f.tellNew(tx, who, start, now, from); err != nil {
+			if err := f.notifyNewSignIn(tx, who, start, now, from); err != nil {
 				return err
 			}
 		}

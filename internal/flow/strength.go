@@ -3,7 +3,7 @@ package flow
 import (
 	"context"
 
-	"github.com/gatehouse-auth/gatehouse/internal/password"
+	"github.com/gatehouse-auth/gatehouse/internal/base/password"
 )
 
 // Strength tells a person who is choosing a password what to do better. It keeps

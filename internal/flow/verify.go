@@ -5,14 +5,14 @@ import (
 	"errors"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/account"
-	"github.com/gatehouse-auth/gatehouse/internal/db"
-	"github.com/gatehouse-auth/gatehouse/internal/event"
-	"github.com/gatehouse-auth/gatehouse/internal/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/lockout"
-	"github.com/gatehouse-auth/gatehouse/internal/notice"
-	"github.com/gatehouse-auth/gatehouse/internal/secret"
-	"github.com/gatehouse-auth/gatehouse/internal/ticket"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 )
 
 // Verify makes an address an account's own: the one it was registered with, or
@@ -22,7 +22,7 @@ import (
 // have registered another's address, and wait for its owner to press the button. So
 // it takes one click only in the browser that registered, or that is signed in to
 // the account; elsewhere the password is asked for as well.
-type Verify struct{ *Letters }
+type Verify struct{ *EmailLinks }
 
 // ErrPasswordRequired is for a link, or a code, that is good.
 var ErrPasswordRequired = fault.New(fault.Denied, "password_required",
@@ -32,12 +32,12 @@ var ErrPasswordRequired = fault.New(fault.Denied, "password_required",
 var ErrWrongPassword = fault.New(fault.Denied, "wrong_password", "This is not the account's current password.")
 
 // Do verifies. who is signed in, if somebody is.
-func (f *Verify) Do(ctx context.Context, in Shown, pass string, who Identity, b *Browser, from event.Origin) error {
+func (f *Verify) Do(ctx context.Context, in LinkOrCode, pass string, who Identity, b *Browser, from event.Origin) error {
 	ctx, run := f.Count.begin(ctx, "verify_email")
 	return run.end(f.do(ctx, in, pass, who, b, from))
 }
 
-func (f *Verify) do(ctx context.Context, in Shown, pass string, who Identity, b *Browser, from event.Origin) error {
+func (f *Verify) do(ctx context.Context, in LinkOrCode, pass string, who Identity, b *Browser, from event.Origin) error {
 	t, err := f.find(ctx, in, event.EmailVerification, from, ticket.Verify, ticket.Change)
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (f *Verify) do(ctx context.Context, in Shown, pass string, who Identity, b 
 		if pass == "" {
 			return ErrPasswordRequired
 		}
-		if try, err = f.asked(ctx, h, h.Hash, pass, b, ErrWrongPassword, from); err != nil {
+		if try, err = f.checkPassword(ctx, h, h.Hash, pass, b, ErrWrongPassword, from); err != nil {
 			return err
 		}
 	}
@@ -64,7 +64,7 @@ func (f *Verify) do(ctx context.Context, in Shown, pass string, who Identity, b 
 			f.Guard.succeeded(tx, try)
 		}
 		if t.Purpose == ticket.Change {
-			return f.move(tx, t, from)
+			return f.changeAddress(tx, t, from)
 		}
 		return f.confirm(tx, t, from)
 	}))
@@ -106,13 +106,13 @@ func (f *Verify) Resend(ctx context.Context, email string, from event.Origin) er
 }
 
 // verifyMail is the mail to somebody who has just registered, or asks again.
-func (l *Letters) verifyMail(tx *db.Tx, h account.Holder, now time.Time) notice.Mail {
+func (l *EmailLinks) verifyMail(tx *db.Tx, h account.Holder, now time.Time) notice.Mail {
 	return l.mail(tx, notice.VerifyAddress, "/verify", h, ticket.Ticket{Purpose: ticket.Verify, Address: h.Email, AddressKey: h.Key}, now)
 }
 
 // forAddress does something for the account with the address; without one, h has
 // no id. The answer takes the same time.
-func (l *Letters) forAddress(ctx context.Context, email string, from event.Origin, do func(tx *db.Tx, h account.Holder, a account.Address, now time.Time) error) error {
+func (l *EmailLinks) forAddress(ctx context.Context, email string, from event.Origin, do func(tx *db.Tx, h account.Holder, a account.Address, now time.Time) error) error {
 	if email == "" {
 		return required("email")
 	}
@@ -123,7 +123,7 @@ func (l *Letters) forAddress(ctx context.Context, email string, from event.Origi
 	if err := l.Limits.mail(ctx, a.Key, from); err != nil {
 		return err
 	}
-	defer even(ctx, time.Now())
+	defer takeMinimumTime(ctx, time.Now())
 	return l.DB.Write(ctx, func(tx *db.Tx) error {
 		h, err := account.HolderByAddress(tx, a)
 		if err != nil && !errors.Is(err, account.ErrNotFound) {

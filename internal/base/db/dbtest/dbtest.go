@@ -1,0 +1,179 @@
+// Package dbtest gives tests real databases: [Each] runs a test on SQLite and
+// on PostgreSQL, each with a database of its own that is migrated and empty.
+package dbtest
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+)
+
+// Variable and Variable18 name the PostgreSQL servers for tests: a URL whose user
+// is a superuser. `make test` starts them and sets them. The second one is of
+// version 18 and takes TLS alone: its URL says sslmode=verify-full.
+const (
+	Variable   = "GATEHOUSE_TEST_POSTGRES"
+	Variable18 = "GATEHOUSE_TEST_POSTGRES18"
+)
+
+// Each runs the test once on each database.
+func Each(t *testing.T, test func(t *testing.T, d *db.DB)) {
+	t.Helper()
+	EachURL(t, func(t *testing.T, dbURL string) { test(t, Open(t, dbURL)) })
+}
+
+// EachURL runs the test once for each kind of database, with the URL of one
+// that is migrated and empty.
+func EachURL(t *testing.T, test func(t *testing.T, dbURL string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { test(t, SQLite(t)) })
+	t.Run("postgres", func(t *testing.T) { test(t, Postgres(t)) })
+}
+
+// Open opens the database and closes it when the test ends.
+func Open(t testing.TB, dbURL string) *db.DB {
+	t.Helper()
+	d, err := db.Open(context.Background(), db.Config{URL: dbURL, MaxConns: 8})
+	if err != nil {
+		t.Fatalf("opening the database: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Errorf("closing the database: %v", err)
+		}
+	})
+	return d
+}
+
+// SQLite returns the URL of a new, migrated SQLite database.
+func SQLite(t testing.TB) string {
+	t.Helper()
+	u := EmptySQLite(t)
+	migrate(t, u)
+	return u
+}
+
+// EmptySQLite returns the URL of a SQLite database that does not exist yet.
+func EmptySQLite(t testing.TB) string {
+	t.Helper()
+	// Not t.TempDir, which is named after the test: a setting refuses some of the
+	// characters there.
+	dir, err := os.MkdirTemp("", "gatehouse-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("removing the database: %v", err)
+		}
+	})
+	return "sqlite:" + filepath.Join(dir, "gatehouse.db")
+}
+
+// Postgres returns the URL of a new, migrated PostgreSQL database.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	template.Do(func() {
+		template.name = postgres.create(t, "template0")
+		migrate(t, postgres.database(t, template.name))
+	})
+	return postgres.drop(t, postgres.create(t, template.name))
+}
+
+// EmptyPostgres returns the URL of a new PostgreSQL database without a schema.
+func EmptyPostgres(t testing.TB) string {
+	t.Helper()
+	return postgres.drop(t, postgres.create(t, "template0"))
+}
+
+// template is the migrated database that this process copies for each test.
+var template struct {
+	sync.Once
+	name string
+}
+
+func migrate(t testing.TB, dbURL string) {
+	t.Helper()
+	d, err := db.Open(context.Background(), db.Config{URL: dbURL, MaxConns: 4})
+	if err != nil {
+		t.Fatalf("opening the database: %v", err)
+	}
+	defer d.Close()
+	if _, err := d.Migrate(context.Background()); err != nil {
+		t.Fatalf("migrating the database: %v", err)
+	}
+}
+
+// server is a PostgreSQL server, by the variable that has its URL.
+type server string
+
+const (
+	postgres   server = Variable
+	postgres18 server = Variable18
+)
+
+func (s server) url(t testing.TB) string {
+	t.Helper()
+	u := os.Getenv(string(s))
+	if u == "" {
+		t.Fatalf("%s is not set: run `make test`, or `scripts/servers go test ./…`, which start a PostgreSQL for the tests", s)
+	}
+	return u
+}
+
+func (s server) database(t testing.TB, name string) string {
+	t.Helper()
+	u, err := url.Parse(s.url(t))
+	if err != nil {
+		t.Fatalf("%s is no URL", s)
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
+// Superuser runs one statement on the server as the tests' superuser.
+func Superuser(t testing.TB, statement string) {
+	t.Helper()
+	postgres.superuser(t, statement)
+}
+
+// Superuser18 does so on PostgreSQL 18.
+func Superuser18(t testing.TB, statement string) {
+	t.Helper()
+	postgres18.superuser(t, statement)
+}
+
+func (s server) superuser(t testing.TB, statement string) {
+	t.Helper()
+	ctx := context.Background()
+	c, err := pgx.Connect(ctx, s.url(t))
+	if err != nil {
+		t.Fatalf("connecting to the tests' PostgreSQL: %v", err)
+	}
+	defer c.Close(ctx)
+	if _, err := c.Exec(ctx, statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+func (s server) create(t testing.TB, from string) string {
+	t.Helper()
+	name := fmt.Sprintf("gh_%x", secret.Random{}.Bytes(8))
+	s.superuser(t, `CREATE DATABASE `+name+` TEMPLATE `+from+` ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`)
+	return name
+}
+
+func (s server) drop(t testing.TB, name string) string {
+	t.Helper()
+	t.Cleanup(func() { s.superuser(t, `DROP DATABASE `+name+` WITH (FORCE)`) })
+	return s.database(t, name)
+}

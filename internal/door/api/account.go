@@ -1,0 +1,148 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/door/web"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
+)
+
+// register answers 202 whether or not the address has an account.
+func (a *API) register(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		Email    string `json:"email"`
+		Password string `json:"password"`
+	}
+	if err := web.Decode(w, r, &in); err != nil {
+		return err
+	}
+	browser := &flow.Browser{}
+	if err := a.Register.Do(r.Context(), flow.Credentials{Email: in.Email, Password: in.Password, Browser: browser}, web.Origin(r)); err != nil {
+		return err
+	}
+	a.Cookies.PutRegistered(w, browser.Registered, flow.RegisteredLife)
+	return web.WriteJSON(w, http.StatusAccepted, map[string]string{
+		"message": a.Register.Welcome(),
+	})
+}
+
+// meAnswer is the account as its owner sees it.
+type meAnswer struct {
+	ID            string   `json:"id"`
+	Email         string   `json:"email"`
+	EmailVerified bool     `json:"email_verified"`
+	Name          string   `json:"name"`
+	Locale        string   `json:"locale"`
+	Roles         []string `json:"roles"`
+	CreatedAt     string   `json:"created_at"`
+}
+
+func answerMe(a account.Account) meAnswer {
+	return meAnswer{
+		ID: a.ID, Email: a.Email, EmailVerified: !a.VerifiedAt.IsZero(),
+		Name: a.Name, Locale: a.Locale, Roles: a.Roles, CreatedAt: stamp(a.CreatedAt),
+	}
+}
+
+func (a *API) me(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+	me, err := a.Profile.Me(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, answerMe(me))
+}
+
+func (a *API) changeMe(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+	var in struct {
+		Name   *string `json:"name"`
+		Locale *string `json:"locale"`
+	}
+	if err := web.Decode(w, r, &in); err != nil {
+		return err
+	}
+	me, err := a.Profile.Change(r.Context(), who, flow.Change{Name: in.Name, Locale: in.Locale}, web.Origin(r))
+	if err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, answerMe(me))
+}
+
+// eventAnswer is one event as the person it happened to sees it.
+type eventAnswer struct {
+	ID        string        `json:"id"`
+	Time      string        `json:"time"`
+	Event     event.Kind    `json:"event"`
+	Outcome   event.Outcome `json:"outcome"`
+	SessionID string        `json:"session_id,omitempty"`
+	Network   string        `json:"network,omitempty"`
+	Device    string        `json:"device,omitempty"`
+	Reason    string        `json:"reason,omitempty"`
+	By        string        `json:"by,omitempty"`
+}
+
+// The number of events on a page.
+const (
+	pageDefault = 50
+	pageMax     = 200
+)
+
+func (a *API) events(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+	cursor, limit, err := page(r)
+	if err != nil {
+		return err
+	}
+	list, more, err := a.Profile.History(r.Context(), who, cursor, limit)
+	if err != nil {
+		return err
+	}
+	out := struct {
+		Events []eventAnswer `json:"events"`
+		Next   string        `json:"next_cursor,omitempty"`
+	}{Events: make([]eventAnswer, 0, len(list))}
+	for _, e := range list {
+		out.Events = append(out.Events, eventAnswer{
+			ID: e.ID, Time: stamp(e.Time), Event: e.Kind, Outcome: e.Outcome, SessionID: e.Session,
+			Network: e.Address, Device: e.UserAgent, Reason: e.Detail.Reason, By: e.Detail.By,
+		})
+	}
+	if more {
+		out.Next = list[len(list)-1].ID
+	}
+	return web.WriteJSON(w, http.StatusOK, out)
+}
+
+// page reads the query of a list: cursor, as an earlier answer gave it, and
+// limit.
+func page(r *http.Request) (cursor string, limit int, err error) {
+	_, cursor, limit, err = filtered(r)
+	return cursor, limit, err
+}
+
+// filtered is page for a list that takes filters as well, whose values it returns.
+func filtered(r *http.Request, filters ...string) (q url.Values, cursor string, limit int, err error) {
+	if q, err = web.Query(r, append([]string{"cursor", "limit"}, filters...)...); err != nil {
+		return nil, "", 0, err
+	}
+	limit = pageDefault
+	if s := q.Get("limit"); s != "" {
+		limit, err = strconv.Atoi(s)
+		if err != nil || limit < 1 || limit > pageMax {
+			return nil, "", 0, fault.Field("limit", "invalid_limit", "The limit is a number from 1 to %d.", pageMax)
+		}
+	}
+	cursor = q.Get("cursor")
+	if cursor != "" {
+		id, err := uuid.Parse(cursor)
+		if err != nil || id.String() != cursor {
+			return nil, "", 0, fault.Field("cursor", "invalid_cursor", "The cursor must be the next_cursor of an earlier answer.")
+		}
+	}
+	return q, cursor, limit, nil
+}

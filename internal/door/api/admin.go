@@ -1,0 +1,115 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/door/web"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/block"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
+)
+
+// What an administrator's call does. A change needs a sign-in of late.
+const (
+	reads   = false
+	changes = true
+)
+
+// administrator lets administrators through.
+func (a *API) administrator(change bool, next identified) web.Handler {
+	return a.signedIn(func(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+		if err := a.Administrate.Do(who, change, web.Origin(r)); err != nil {
+			return err
+		}
+		return next(w, r, who)
+	})
+}
+
+// blockAnswer is a block as administrators see it.
+type blockAnswer struct {
+	ID        string  `json:"id"`
+	Network   string  `json:"network"`
+	Reason    string  `json:"reason"`
+	AddedAt   string  `json:"added_at"`
+	ExpiresAt *string `json:"expires_at"`
+}
+
+func answerBlock(b block.Block) blockAnswer {
+	return blockAnswer{ID: b.ID, Network: b.Network.String(), Reason: b.Reason, AddedAt: stamp(b.AddedAt), ExpiresAt: stampOrNull(b.ExpiresAt)}
+}
+
+// stampOrNull is stamp, or null for no time.
+func stampOrNull(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	s := stamp(t)
+	return &s
+}
+
+func (a *API) blocks(w http.ResponseWriter, r *http.Request, _ flow.Identity) error {
+	cursor, limit, err := page(r)
+	if err != nil {
+		return err
+	}
+	list, more, err := a.Blocks.List(r.Context(), cursor, limit)
+	if err != nil {
+		return err
+	}
+	out := struct {
+		Blocks []blockAnswer `json:"blocks"`
+		Next   string        `json:"next_cursor,omitempty"`
+	}{Blocks: make([]blockAnswer, 0, len(list))}
+	for _, b := range list {
+		out.Blocks = append(out.Blocks, answerBlock(b))
+	}
+	if more {
+		out.Next = list[len(list)-1].ID
+	}
+	return web.WriteJSON(w, http.StatusOK, out)
+}
+
+func (a *API) addBlock(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+	var in struct {
+		Network   string `json:"network"`
+		Reason    string `json:"reason"`
+		ExpiresAt string `json:"expires_at"`
+		Confirm   bool   `json:"confirm"`
+	}
+	if err := web.Decode(w, r, &in); err != nil {
+		return err
+	}
+	n := flow.NewBlock{Network: in.Network, Reason: in.Reason, Confirmed: in.Confirm}
+	if in.ExpiresAt != "" {
+		var err error
+		if n.ExpiresAt, err = instant("expires_at", "invalid_expiry", in.ExpiresAt); err != nil {
+			return err
+		}
+	}
+	from := web.Origin(r)
+	b, added, err := a.Blocks.Add(r.Context(), n, []netip.Addr{from.Address}, who, from)
+	if errors.Is(err, flow.ErrConfirm) {
+		again := *fault.As(err)
+		again.Message += ` If that is meant, send it again with "confirm": true.`
+		err = &again
+	}
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if added {
+		status = http.StatusCreated
+	}
+	return web.WriteJSON(w, status, answerBlock(b))
+}
+
+func (a *API) removeBlock(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+	if _, err := a.Blocks.Remove(r.Context(), r.PathValue("id"), who, web.Origin(r)); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

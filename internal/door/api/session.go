@@ -1,0 +1,230 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/door/web"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
+)
+
+// tokensAnswer is what a client holds after a sign-in or a refresh (RFC 6749
+// section 5.1, and more). Times are in seconds from now.
+type tokensAnswer struct {
+	AccessToken      string `json:"access_token"`
+	TokenType        string `json:"token_type"`
+	ExpiresIn        int64  `json:"expires_in"`
+	RefreshToken     string `json:"refresh_token"`
+	RefreshExpiresIn int64  `json:"refresh_expires_in"`
+	SessionID        string `json:"session_id"`
+}
+
+func writeTokens(w http.ResponseWriter, t flow.Tokens) error {
+	return web.WriteJSON(w, http.StatusOK, tokensAnswer{
+		AccessToken: t.Access, TokenType: "Bearer", ExpiresIn: seconds(t.AccessExpires),
+		RefreshToken: t.Refresh, RefreshExpiresIn: seconds(t.RefreshExpires), SessionID: t.Session,
+	})
+}
+
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }
+
+// cookieAnswer is what a browser's script is told of tokens that it can't see.
+type cookieAnswer struct {
+	ExpiresIn        int64  `json:"expires_in"`
+	RefreshExpiresIn int64  `json:"refresh_expires_in"`
+	SessionID        string `json:"session_id"`
+	CSRFToken        string `json:"csrf_token"`
+}
+
+// writeCookies puts the tokens in cookies instead of the answer.
+func (a *API) writeCookies(w http.ResponseWriter, t flow.Tokens) error {
+	csrf := a.Cookies.Put(w, web.SessionTokens(t))
+	return web.WriteJSON(w, http.StatusOK, cookieAnswer{
+		ExpiresIn: seconds(t.AccessExpires), RefreshExpiresIn: seconds(t.RefreshExpires), SessionID: t.Session, CSRFToken: csrf,
+	})
+}
+
+func (a *API) login(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		Email    string `json:"email"`
+		Password string `json:"password"`
+		Cookies  bool   `json:"cookies"`
+	}
+	if err := web.Decode(w, r, &in); err != nil {
+		return err
+	}
+	if in.Cookies {
+		// Another site must not sign its visitor in to an account of its own.
+		if err := a.Cookies.CheckCaller(r); err != nil {
+			return err
+		}
+	}
+	var browser *flow.Browser
+	if in.Cookies {
+		browser = &flow.Browser{Devices: a.Cookies.Devices(r)}
+	}
+	t, err := a.SignIn.Do(r.Context(), flow.Credentials{Email: in.Email, Password: in.Password, Browser: browser}, web.Origin(r))
+	if err != nil {
+		return err
+	}
+	if !in.Cookies {
+		return writeTokens(w, t)
+	}
+	a.endReplaced(r)
+	a.Cookies.PutDevice(w, browser.Known.Name, browser.Known.Value, browser.Known.Life)
+	return a.writeCookies(w, t)
+}
+
+// endReplaced ends the session whose cookies a sign-in replaces: nobody could
+// use it any more, except who has stolen it.
+func (a *API) endReplaced(r *http.Request) {
+	if old := a.Cookies.Refresh(r); old != "" {
+		_ = a.SignOut.ByRefresh(r.Context(), old, web.Origin(r)) // it may be no session's at all
+	}
+}
+
+func (a *API) refresh(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		RefreshToken string `json:"refresh_token"`
+	}
+	if err := web.DecodeOptional(w, r, &in); err != nil {
+		return err
+	}
+	old, cookie := in.RefreshToken, false
+	if old == "" {
+		old = a.Cookies.Refresh(r)
+		cookie = old != ""
+	}
+	if cookie {
+		if err := a.Cookies.CheckCSRF(r, a.SignOut.SessionOf(old), ""); err != nil {
+			return err
+		}
+	}
+	t, err := a.Refresh.Do(r.Context(), old, web.Origin(r))
+	if !cookie {
+		if err != nil {
+			return err
+		}
+		return writeTokens(w, t)
+	}
+	if err != nil {
+		if fault.KindOf(err) == fault.Unauthenticated {
+			a.Cookies.Clear(w)
+		}
+		return err
+	}
+	return a.writeCookies(w, t)
+}
+
+// logout takes an access token in the header, a refresh token in the body, or
+// the cookies. Any that is good is enough, and with several it ends the sessions
+// of all.
+func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		RefreshToken string `json:"refresh_token"`
+	}
+	if err := web.DecodeOptional(w, r, &in); err != nil {
+		return err
+	}
+	bearer, ok, refused := web.Bearer(r)
+	if !ok && refused == nil && in.RefreshToken == "" {
+		return a.logoutCookies(w, r)
+	}
+	done := false
+	for _, t := range []struct {
+		token string
+		end   func(context.Context, string, event.Origin) error
+	}{{in.RefreshToken, a.SignOut.ByRefresh}, {bearer, a.SignOut.ByAccess}} {
+		if t.token == "" {
+			continue
+		}
+		err := t.end(r.Context(), t.token, web.Origin(r))
+		switch {
+		case err == nil:
+			done = true
+		case fault.KindOf(err) == fault.Unauthenticated:
+			refused = err
+		default:
+			return err
+		}
+	}
+	if !done {
+		return refused
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// logoutCookies ends the session of the cookies and takes them away. The
+// refresh token tells the session: it outlives the access token.
+func (a *API) logoutCookies(w http.ResponseWriter, r *http.Request) error {
+	token := a.Cookies.Refresh(r)
+	if token == "" {
+		return errNothingToEnd
+	}
+	if err := a.Cookies.CheckCSRF(r, a.SignOut.SessionOf(token), ""); err != nil {
+		return err
+	}
+	if err := a.SignOut.ByRefresh(r.Context(), token, web.Origin(r)); err != nil {
+		return err
+	}
+	a.Cookies.Clear(w)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+var errNothingToEnd = fault.New(fault.Unauthenticated, "not_signed_in",
+	"Signing out needs a token of the session: an access token in the Authorization header, a refresh_token in the body, or the session's cookies.")
+
+func (a *API) logoutAll(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+	var in struct {
+		KeepCurrent bool `json:"keep_current"`
+	}
+	if err := web.DecodeOptional(w, r, &in); err != nil {
+		return err
+	}
+	if err := a.SignOut.All(r.Context(), who, in.KeepCurrent, web.Origin(r)); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// sessionAnswer is a living session as its owner sees it.
+type sessionAnswer struct {
+	ID        string `json:"id"`
+	Device    string `json:"device"`
+	UserAgent string `json:"user_agent"`
+	Network   string `json:"network"`
+	FirstUsed string `json:"first_used_at"`
+	LastUsed  string `json:"last_used_at"`
+	ExpiresAt string `json:"expires_at"`
+	Current   bool   `json:"current"`
+}
+
+func (a *API) sessions(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+	list, err := a.Profile.Sessions(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	out := make([]sessionAnswer, 0, len(list))
+	for _, s := range list {
+		out = append(out, sessionAnswer{
+			ID: s.ID, Device: session.DeviceName(s.UserAgent), UserAgent: s.UserAgent, Network: s.Address,
+			FirstUsed: stamp(s.BeganAt), LastUsed: stamp(s.UsedAt), ExpiresAt: stamp(s.EndsAt), Current: s.ID == who.Session,
+		})
+	}
+	return web.WriteJSON(w, http.StatusOK, map[string]any{"sessions": out})
+}
+
+func (a *API) endSession(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+	if err := a.SignOut.One(r.Context(), who, r.PathValue("id"), web.Origin(r)); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

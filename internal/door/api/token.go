@@ -1,0 +1,96 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/internal/door/web"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
+)
+
+// introspection is what a registered application is told of a token (RFC 7662
+// section 2.2). Of one that is not good, all but active is left out.
+type introspection struct {
+	Active    bool      `json:"active"`
+	TokenType string    `json:"token_type,omitempty"`
+	Issuer    string    `json:"iss,omitempty"`
+	Subject   string    `json:"sub,omitempty"`
+	Audience  string    `json:"aud,omitempty"`
+	Expires   int64     `json:"exp,omitempty"`
+	IssuedAt  int64     `json:"iat,omitempty"`
+	ID        string    `json:"jti,omitempty"`
+	Session   string    `json:"sid,omitempty"`
+	Roles     *[]string `json:"roles,omitempty"`
+	AuthTime  int64     `json:"auth_time,omitempty"`
+	AMR       []string  `json:"amr,omitempty"`
+}
+
+// introspect takes an access token or a refresh token. The hint tells nothing that
+// the token does not.
+func (a *API) introspect(w http.ResponseWriter, r *http.Request, _ client.Client) error {
+	in, err := web.Form(w, r, "token", "token_type_hint")
+	if err != nil {
+		return err
+	}
+	told, err := a.Introspect.Do(r.Context(), in["token"], web.Origin(r))
+	if err != nil {
+		return err
+	}
+	out := introspection{}
+	switch {
+	case told == nil:
+	case told.Access != nil:
+		c := told.Access
+		roles := append([]string{}, c.Roles...)
+		out = introspection{
+			Active: true, TokenType: "Bearer", Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience, Expires: c.Expires, IssuedAt: c.IssuedAt,
+			ID: c.ID, Session: c.Session, Roles: &roles, AuthTime: c.AuthTime, AMR: c.AMR,
+		}
+	default:
+		g := told.Grant
+		roles := append([]string{}, g.Roles...)
+		out = introspection{
+			Active: true, Issuer: a.Discovery.Issuer, Subject: g.Account, Expires: g.RefreshUntil.Unix(), Session: g.Session, Roles: &roles,
+			AuthTime: g.AuthAt.Unix(), AMR: g.AMR,
+		}
+	}
+	return web.WriteJSON(w, http.StatusOK, out)
+}
+
+// revoke answers 200 whether or not there was anything to end (RFC 7009 section
+// 2.2).
+func (a *API) revoke(w http.ResponseWriter, r *http.Request, by client.Client) error {
+	in, err := web.Form(w, r, "token", "token_type_hint")
+	if err != nil {
+		return err
+	}
+	if err := a.RevokeToken.Do(r.Context(), by, in["token"], web.Origin(r)); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// Discovery is what programs find us by.
+type Discovery struct {
+	// Issuer is that of the tokens, PublicURL where everything is served.
+	Issuer, PublicURL string
+}
+
+// metadata says where things are (RFC 8414): only what is served. There is no
+// authorization endpoint, so there are no response types and no grants.
+func (a *API) metadata(w http.ResponseWriter, _ *http.Request) error {
+	at := func(path string) string { return strings.TrimSuffix(a.Discovery.PublicURL, "/") + path }
+	basic := []string{"client_secret_basic"}
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	return web.WriteJSON(w, http.StatusOK, map[string]any{
+		"issuer":                   a.Discovery.Issuer,
+		"jwks_uri":                 at("/.well-known/jwks.json"),
+		"introspection_endpoint":   at("/v1/token/introspect"),
+		"revocation_endpoint":      at("/v1/token/revoke"),
+		"response_types_supported": []string{},
+		"grant_types_supported":    []string{},
+		"introspection_endpoint_auth_methods_supported": basic,
+		"revocation_endpoint_auth_methods_supported":    basic,
+	})
+}

@@ -1,0 +1,78 @@
+package page
+
+import (
+	"net/http"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/door/web"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
+)
+
+// accountPage is where a person lands who signed in with nowhere to return to.
+type accountPage struct {
+	Account account.Account
+	CSRF    string
+}
+
+// account says who is signed in, and sends others to sign in.
+func (p *Pages) account(w http.ResponseWriter, r *http.Request) error {
+	who, err := p.who(w, r)
+	if fault.KindOf(err) == fault.Unauthenticated {
+		return seeOther(w, "/login")
+	}
+	if err != nil {
+		return err
+	}
+	me, err := p.Profile.Me(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	return render(w, http.StatusOK, "account.html", accountPage{Account: me, CSRF: p.Cookies.CSRF(who.Session)})
+}
+
+// doLogout ends the session of the cookies and takes them away.
+func (p *Pages) doLogout(w http.ResponseWriter, r *http.Request) error {
+	in, err := p.form(w, r, "csrf_token")
+	if err != nil {
+		return err
+	}
+	if token := p.Cookies.Refresh(r); token != "" {
+		if err := p.Cookies.CheckCSRF(r, p.SignOut.SessionOf(token), in["csrf_token"]); err != nil {
+			return err
+		}
+		err := p.SignOut.ByRefresh(r.Context(), token, web.Origin(r))
+		if err != nil && fault.KindOf(err) != fault.Unauthenticated {
+			return err
+		}
+	}
+	p.Cookies.Clear(w)
+	return seeOther(w, "/login")
+}
+
+// who is the person of the request's cookies. If the access token has expired
+// and the session lives on, the cookies get new tokens.
+func (p *Pages) who(w http.ResponseWriter, r *http.Request) (flow.Identity, error) {
+	access := p.Cookies.Access(r)
+	if access != "" {
+		who, err := p.Authenticate.Do(r.Context(), access, web.Origin(r))
+		if fault.KindOf(err) != fault.Unauthenticated || err == nil {
+			return who, err
+		}
+	}
+	t, err := p.Refresh.Do(r.Context(), p.Cookies.Refresh(r), web.Origin(r))
+	if err != nil {
+		if f := fault.As(err); f != nil && f.Kind == fault.Invalid { // no token at all
+			err = flow.ErrInvalidRefresh
+		}
+		return flow.Identity{}, err
+	}
+	p.Cookies.Put(w, web.SessionTokens(t))
+	return p.Authenticate.Do(r.Context(), t.Access, web.Origin(r))
+}
+
+func seeOther(w http.ResponseWriter, path string) error {
+	w.Header().Set("Location", path)
+	w.WriteHeader(http.StatusSeeOther)
+	return nil
+}

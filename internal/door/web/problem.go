@@ -1,0 +1,155 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/base/limit"
+)
+
+// Problem is a problem document (RFC 9457): what every error becomes.
+type Problem struct {
+	// Type is urn:gatehouse:problem: and the code.
+	Type string `json:"type"`
+	// Title is the code in words, the same each time.
+	Title string `json:"title"`
+	// Status is that of the answer.
+	Status int `json:"status"`
+	// Detail says what is wrong this time, and how to mend it.
+	Detail string `json:"detail"`
+	// Code is stable; clients compare it.
+	Code string `json:"code"`
+	// Field is the part of the input at fault, if there is one.
+	Field string `json:"field,omitempty"`
+	// RequestID is the id that the X-Request-Id header and the log have.
+	RequestID string `json:"request_id"`
+
+	retryAfter time.Duration
+	limit      *limit.State // the rule that was broken, if one was
+}
+
+// statuses is the one place where a kind of fault becomes a status.
+var statuses = map[fault.Kind]int{
+	fault.Internal:        http.StatusInternalServerError,
+	fault.Invalid:         http.StatusBadRequest,
+	fault.Unauthenticated: http.StatusUnauthorized,
+	fault.Denied:          http.StatusForbidden,
+	fault.NotFound:        http.StatusNotFound,
+	fault.Conflict:        http.StatusConflict,
+	fault.Limited:         http.StatusTooManyRequests,
+	fault.Unavailable:     http.StatusServiceUnavailable,
+}
+
+// narrower has the Invalid codes for which HTTP has a status of its own.
+var narrower = map[string]int{
+	"method_not_allowed":     http.StatusMethodNotAllowed,
+	"request_timeout":        http.StatusRequestTimeout,
+	"body_too_large":         http.StatusRequestEntityTooLarge,
+	"unsupported_media_type": http.StatusUnsupportedMediaType,
+	"unknown_host":           http.StatusMisdirectedRequest,
+}
+
+var errTimedOut = fault.New(fault.Unavailable, "timed_out",
+	"The server could not finish this in time. Nothing is wrong with the request: try it again.")
+
+// ProblemOf returns the problem that an error is to the client. An error that
+// is no fault, or is an Internal one, shows nothing of itself.
+func ProblemOf(r *http.Request, err error) Problem {
+	var id string
+	if x := exchangeOf(r.Context()); x != nil {
+		id = x.id
+	}
+	f := fault.As(err)
+	if f == nil && errors.Is(err, context.DeadlineExceeded) {
+		f = errTimedOut
+	}
+	if f == nil || statuses[f.Kind] == 0 || f.Kind == fault.Internal {
+		f = fault.New(fault.Internal, "internal_error", "Something went wrong on our side. If it happens again, "+
+			"tell the operator of this service the request id "+id+".")
+	}
+	p := Problem{
+		Status:     statuses[f.Kind],
+		Detail:     f.Message,
+		Code:       f.Code,
+		Field:      f.Field,
+		RequestID:  id,
+		retryAfter: f.RetryAfter,
+		limit:      exceeded(err),
+	}
+	if p.Code == "" {
+		p.Code = f.Kind.String()
+	}
+	if s := narrower[p.Code]; s != 0 && f.Kind == fault.Invalid {
+		p.Status = s
+	}
+	p.Type = "urn:gatehouse:problem:" + p.Code
+	words := strings.ReplaceAll(p.Code, "_", " ")
+	p.Title = strings.ToUpper(words[:1]) + words[1:]
+	if p.Detail == "" {
+		p.Detail = p.Title + "."
+	}
+	return p
+}
+
+// RetryAfter is how long to wait before asking again; zero if that is not known.
+func (p Problem) RetryAfter() time.Duration { return p.retryAfter }
+
+// SetHeaders sets the headers that must go with the status, whatever the form
+// of the body: Retry-After and the state of a limit, WWW-Authenticate unless the handler has set one,
+// and the closing of a connection on which the rest of a body is still to come.
+func (p Problem) SetHeaders(h http.Header) {
+	switch p.Status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		seconds := max(1, (p.retryAfter+time.Second-1)/time.Second)
+		h.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
+		if p.limit != nil {
+			setRateLimit(h, *p.limit)
+		}
+	case http.StatusRequestTimeout, http.StatusRequestEntityTooLarge:
+		h.Set("Connection", "close")
+	}
+	// RFC 9110 section 15.5.2 wants a challenge with every 401, and RFC 6750
+	// section 3 wants a parameter in it. Only a request that brought a token
+	// is told an error (section 3.1).
+	challenge := `Bearer realm="gatehouse"`
+	switch {
+	case p.Status == http.StatusUnauthorized && p.Code == "invalid_token",
+		p.Status == http.StatusBadRequest && p.Code == "invalid_request":
+		challenge += `, error="` + p.Code + `"`
+	case p.Status != http.StatusUnauthorized:
+		return
+	}
+	if h.Get("WWW-Authenticate") == "" {
+		h.Set("WWW-Authenticate", challenge)
+	}
+}
+
+// WriteProblem answers an error with its problem document. What the handler
+// had said about another body is taken back; its cookies stay. It writes
+// nothing if an answer has begun already.
+func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
+	if x := exchangeOf(r.Context()); x != nil {
+		x.err = err
+		if x.status != 0 {
+			return
+		}
+	}
+	p := ProblemOf(r, err)
+	body, merr := json.Marshal(p)
+	if merr != nil {
+		panic("web: " + merr.Error()) // a struct of strings and numbers always marshals
+	}
+	h := w.Header()
+	for _, name := range []string{"Content-Disposition", "Content-Encoding", "Content-Language", "Content-Range", "Etag", "Last-Modified"} {
+		delete(h, name)
+	}
+	setBaseline(h)
+	p.SetHeaders(h)
+	writeBody(w, p.Status, "application/problem+json", body)
+}

@@ -1,0 +1,41 @@
+package account
+
+import "github.com/gatehouse-auth/gatehouse/internal/base/db"
+
+// Stored is an account's stored password hash.
+type Stored struct{ ID, Hash string }
+
+// Hashes returns the stored hashes of up to limit accounts, from the one after
+// the given id on.
+func Hashes(tx *db.Tx, after string, limit int) ([]Stored, error) {
+	rows, err := tx.Query(`SELECT id, hash FROM account WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
+	return scanHashes(rows, err)
+}
+
+// NewestHashes returns the stored hashes of the newest accounts.
+func NewestHashes(tx *db.Tx, limit int) ([]Stored, error) {
+	rows, err := tx.Query(`SELECT id, hash FROM account ORDER BY id DESC LIMIT $1`, limit)
+	return scanHashes(rows, err)
+}
+
+func scanHashes(rows *db.Rows, err error) ([]Stored, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []Stored
+	for rows.Next() {
+		var s Stored
+		if err := rows.Scan(&s.ID, &s.Hash); err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, rows.Err()
+}
+
+// ReplaceHash puts another form of the same hash in place of an old one, if that
+// still stands there. The statement is deferred.
+func ReplaceHash(tx *db.Tx, id, old, hash string) {
+	tx.Defer(`UPDATE account SET hash = $3 WHERE id = $1 AND hash = $2`, id, old, hash)
+}

@@ -1,0 +1,88 @@
+package account
+
+import (
+	"errors"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+)
+
+// Holder is an account as those flows see it that change its password or its
+// address.
+type Holder struct {
+	ID, Email, Key, Name, Locale string
+	Hash                         string
+	// PasswordN is how often the password was replaced. What is to happen only under
+	// the same password names it, and so waits for whoever changes it.
+	PasswordN          int64
+	Verified, Disabled bool
+}
+
+// HolderByID returns the account with the id, or ErrNotFound.
+func HolderByID(tx *db.Tx, id string) (Holder, error) {
+	return scanHolder(tx.QueryRow(`SELECT id, email, email_key, name, locale, hash, password_n, verified_at, disabled_at
+		FROM account WHERE id = $1`, id))
+}
+
+// HolderByAddress returns the account with the address, or ErrNotFound.
+func HolderByAddress(tx *db.Tx, a Address) (Holder, error) {
+	return scanHolder(tx.QueryRow(`SELECT id, email, email_key, name, locale, hash, password_n, verified_at, disabled_at
+		FROM account WHERE email_key = $1`, a.Key))
+}
+
+func scanHolder(row *db.Row) (h Holder, err error) {
+	var verified, disabled *int64
+	err = row.Scan(&h.ID, &h.Email, &h.Key, &h.Name, &h.Locale, &h.Hash, &h.PasswordN, &verified, &disabled)
+	if errors.Is(err, db.ErrNoRows) {
+		return Holder{}, ErrNotFound
+	}
+	h.Verified, h.Disabled = verified != nil, disabled != nil
+	return h, err
+}
+
+// PasswordN returns how often the account's password was replaced.
+func PasswordN(tx *db.Tx, id string) (n int64, err error) {
+	err = tx.QueryRow(`SELECT password_n FROM account WHERE id = $1`, id).Scan(&n)
+	if errors.Is(err, db.ErrNoRows) {
+		err = ErrNotFound
+	}
+	return n, err
+}
+
+// SetPassword replaces the password of an enabled account, if it is still the one
+// that the number counts, and reports whether it was. A reset that was demanded is
+// done with it. If verified is set, whoever does it has shown that the address is
+// theirs.
+func SetPassword(tx *db.Tx, id string, n int64, hash string, verified bool, now time.Time) (bool, error) {
+	var at *int64
+	if verified {
+		at = new(db.Micros(now))
+	}
+	rows, err := tx.Exec(`UPDATE account SET hash = $3, password_n = password_n + 1, password_at = $4, reset_at = NULL, verified_at = COALESCE(verified_at, $5)
+		WHERE id = $1 AND password_n = $2 AND disabled_at IS NULL`, id, n, hash, db.Micros(now), at)
+	return rows == 1, err
+}
+
+// DemandReset keeps everybody from signing in until the password was reset, if it
+// is still the one that the number counts, and reports whether it was.
+func DemandReset(tx *db.Tx, id string, n int64, now time.Time) (bool, error) {
+	rows, err := tx.Exec(`UPDATE account SET reset_at = COALESCE(reset_at, $3) WHERE id = $1 AND password_n = $2`, id, n, db.Micros(now))
+	return rows == 1, err
+}
+
+// Confirm marks the address as verified, if it is still the given one and so is
+// the password that the number counts, and reports whether they were.
+func Confirm(tx *db.Tx, id string, n int64, key string, now time.Time) (bool, error) {
+	rows, err := tx.Exec(`UPDATE account SET verified_at = COALESCE(verified_at, $4) WHERE id = $1 AND password_n = $2 AND email_key = $3 AND disabled_at IS NULL`,
+		id, n, key, db.Micros(now))
+	return rows == 1, err
+}
+
+// SetAddress gives the account another address, which is verified, if the
+// password is still the one that the number counts and the address is nobody
+// else's, and reports whether that was so.
+func SetAddress(tx *db.Tx, id string, n int64, typed, key string, now time.Time) (bool, error) {
+	rows, err := tx.Exec(`UPDATE account SET email = $3, email_key = $4, verified_at = $5 WHERE id = $1 AND password_n = $2 AND disabled_at IS NULL
+		AND NOT EXISTS (SELECT 1 FROM account AS other WHERE other.email_key = $4 AND other.id <> $1)`, id, n, typed, key, db.Micros(now))
+	return rows == 1, err
+}

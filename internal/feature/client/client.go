@@ -1,0 +1,175 @@
+// Package client is registered applications: programs that authenticate
+// themselves, to ask about tokens that people have brought them.
+//
+// An application has an id, a name, and a secret that is shown once. The secret
+// is 256 random bits, and its plain SHA-256 is what is kept: nobody can guess
+// 256 bits, however fast the hash, and a slow one would let anyone on the
+// network spend our processor by sending wrong secrets. A rotation makes a new
+// secret and leaves the old one good for a stated time, so that an application
+// on many machines need not change all of them at once.
+package client
+
+import (
+	"crypto/sha256"
+	"errors"
+	"regexp"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+)
+
+// SecretPrefix begins every client secret, so that scanners for leaked secrets
+// can find them.
+const SecretPrefix = "gatehouse_cs_"
+
+// Forever is the time of an old secret that is good until it is told to end.
+var Forever = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+
+// Client is a registered application.
+type Client struct {
+	ID        string
+	Name      string
+	CreatedAt time.Time
+	RotatedAt time.Time // when its secret was made
+	// OldUntil is until when the secret before is good, Forever if until told; it
+	// is zero if there is none.
+	OldUntil time.Time
+}
+
+// The faults.
+var (
+	ErrNotFound = fault.New(fault.NotFound, "client_not_found",
+		"There is no application of this id or name. To see all: gatehouse client list")
+	ErrNameTaken = fault.New(fault.Conflict, "client_name_taken",
+		"There is an application of this name already. Take another name, or rotate that one's secret.")
+	ErrNoOldSecret = fault.New(fault.Conflict, "no_old_secret", "This application has no old secret that is still good.")
+)
+
+// names are short and plain, so that they can stand in a command, a log and a
+// page as they are.
+var names = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
+
+// ParseName returns the name, or a fault invalid_client_name. One that looks
+// like an id is none.
+func ParseName(s string) (string, error) {
+	if !names.MatchString(s) || uuid.Validate(s) == nil {
+		return "", fault.Field("name", "invalid_client_name",
+			"A name has 1 to 63 small letters, digits, dots, hyphens and underscores, begins with a letter or digit, and is no id.")
+	}
+	return s, nil
+}
+
+// newSecret returns a secret and its hash.
+func newSecret(random secret.Random) (shown string, hash []byte) {
+	shown = SecretPrefix + random.Text(secret.KeySize)
+	sum := sha256.Sum256([]byte(shown))
+	return shown, sum[:]
+}
+
+// Create registers an application, and returns its secret, which stands nowhere
+// else. The error is ErrNameTaken if another has its name.
+func Create(tx *db.Tx, random secret.Random, name string, now time.Time) (Client, string, error) {
+	c := Client{ID: random.ID(now), Name: name, CreatedAt: now, RotatedAt: now}
+	shown, hash := newSecret(random)
+	n, err := tx.Exec(`INSERT INTO client (id, name, hash, old_until, created_at, rotated_at) VALUES ($1, $2, $3, 0, $4, $4) ON CONFLICT DO NOTHING`,
+		c.ID, name, hash, db.Micros(now))
+	if err == nil && n == 0 {
+		err = ErrNameTaken
+	}
+	return c, shown, err
+}
+
+// Find returns the application of that id or name, or ErrNotFound.
+func Find(tx *db.Tx, idOrName string, now time.Time) (Client, error) {
+	k, err := scan(tx.QueryRow(`SELECT id, name, hash, old_hash, old_until, created_at, rotated_at FROM client WHERE id = $1 OR name = $1`, idOrName))
+	if errors.Is(err, db.ErrNoRows) {
+		err = ErrNotFound
+	}
+	return k.client(now), err
+}
+
+// List returns all applications, the oldest first.
+func List(tx *db.Tx, now time.Time) ([]Client, error) {
+	var out []Client
+	err := each(tx, func(k known) { out = append(out, k.client(now)) })
+	return out, err
+}
+
+// Rotate gives the application a new secret and returns it. The one in force
+// until now stays good until keepUntil; one from before that ends.
+func Rotate(tx *db.Tx, random secret.Random, id string, keepUntil, now time.Time) (string, error) {
+	shown, hash := newSecret(random)
+	until := int64(0)
+	if keepUntil.After(now) {
+		until = db.Micros(keepUntil)
+	}
+	n, err := tx.Exec(`UPDATE client SET old_hash = CASE WHEN CAST($3 AS BIGINT) = 0 THEN NULL ELSE hash END, old_until = $3, hash = $2, rotated_at = $4 WHERE id = $1`,
+		id, hash, until, db.Micros(now))
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	return shown, err
+}
+
+// EndOld ends the secret from before the last rotation. The error is
+// ErrNoOldSecret if there is none that is good.
+func EndOld(tx *db.Tx, id string, now time.Time) error {
+	n, err := tx.Exec(`UPDATE client SET old_hash = NULL, old_until = 0 WHERE id = $1 AND old_hash IS NOT NULL AND old_until > $2`, id, db.Micros(now))
+	if err == nil && n == 0 {
+		err = ErrNoOldSecret
+	}
+	return err
+}
+
+// Delete takes the application away, or returns ErrNotFound.
+func Delete(tx *db.Tx, id string) error {
+	n, err := tx.Exec(`DELETE FROM client WHERE id = $1`, id)
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	return err
+}
+
+// known is a row.
+type known struct {
+	id, name             string
+	hash, oldHash        []byte
+	oldUntil             int64
+	createdAt, rotatedAt int64
+}
+
+func (k known) client(now time.Time) Client {
+	c := Client{ID: k.id, Name: k.name, CreatedAt: db.Time(k.createdAt), RotatedAt: db.Time(k.rotatedAt)}
+	if k.oldGood(now) {
+		c.OldUntil = db.Time(k.oldUntil)
+	}
+	return c
+}
+
+func (k known) oldGood(now time.Time) bool { return k.oldHash != nil && k.oldUntil > db.Micros(now) }
+
+func scan(row interface{ Scan(dest ...any) error }) (k known, err error) {
+	err = row.Scan(&k.id, &k.name, &k.hash, &k.oldHash, &k.oldUntil, &k.createdAt, &k.rotatedAt)
+	return k, err
+}
+
+// each reads all rows.
+func each(tx *db.Tx, do func(known)) error {
+	rows, err := tx.Query(`SELECT id, name, hash, old_hash, old_until, created_at, rotated_at FROM client ORDER BY id`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		k, err := scan(rows)
+		if err != nil {
+			return err
+		}
+		do(k)
+	}
+	return rows.Err()
+}

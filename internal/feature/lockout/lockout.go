@@ -1,0 +1,312 @@
+// Package lockout bounds how often passwords are guessed, without giving
+// strangers a way to keep an owner out.
+//
+// A try is taken before the password is looked at, so that many at once can't
+// get ahead of the count. It counts in two buckets. Of all clients that an
+// address does not know, together, 80 tries are taken; each network of theirs
+// has to wait after a few in a row, longer and longer. Browsers that an account
+// has signed in from before, its known devices, have 20 of their own, and each
+// of them 10: whoever guesses from elsewhere does not use those up. That makes
+// the 100 of NIST SP 800-63B-4 section 3.2.2. A success clears its own bucket, and
+// gives back to the shared one what that had taken.
+//
+// Buckets are named by a keyed hash of the address as it was typed, so an
+// address without an account has them too, and nobody can tell the difference.
+// Sessions that are alive have nothing to do with any of this.
+package lockout
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+)
+
+// How many tries there are until somebody succeeds.
+const (
+	// UnknownMost is for all clients together that the address does not know.
+	UnknownMost = 80
+	// KnownMost is for all known devices together, and DeviceMost for each.
+	KnownMost  = 20
+	DeviceMost = 10
+)
+
+// DelayMost is the longest that a network or a device waits for its next try.
+const DelayMost = 15 * time.Minute
+
+// Config says when a network, or a known device, has to wait.
+type Config struct {
+	// After is how many tries in a row it has before that.
+	After int
+	// Delay is the first wait; each further try doubles it, up to DelayMost.
+	Delay time.Duration
+}
+
+// Store keeps the buckets.
+type Store struct {
+	config Config
+	key    []byte
+	random secret.Random
+}
+
+// NewStore returns the store whose buckets and devices are hashed under the key.
+func NewStore(c Config, key []byte, random secret.Random) *Store {
+	return &Store{config: c, key: key, random: random}
+}
+
+// AtOnce is how many tries of one client can be under way at once if none of
+// them is to wait.
+func (s *Store) AtOnce() int { return max(min(s.config.After, DeviceMost), 1) }
+
+// Client is who tries: an address as the account rules compare it, the network
+// that the request came from, and the token of a known device, which may be
+// empty or anything that a stranger sends.
+type Client struct {
+	AddressKey string
+	Network    netip.Prefix
+	Device     string
+}
+
+// Try is one that was taken.
+type Try struct {
+	account, shared, own string
+	// Device is the id of the known device that it was made from, or empty.
+	Device string
+	// Last says that it was the last of its shared bucket, and First that its
+	// network, or its device, has to wait for the first time.
+	Last, First bool
+	// Delay is how long it has to wait for the next one.
+	Delay time.Duration
+	at    time.Time
+}
+
+// The faults of a try that is not taken.
+var (
+	// ErrDelayed carries when to come back.
+	ErrDelayed = fault.New(fault.Limited, "too_many_attempts",
+		"Too many wrong passwords were tried in a row. Please wait a little before the next try. If you forgot your password, set a new one.")
+	// ErrLocked is for an address at which clients that it does not know have no
+	// more tries.
+	ErrLocked = fault.New(fault.Limited, "account_locked",
+		"Too many wrong passwords were tried for this address, so it can be signed in to only from browsers that it knows. We sent its owner a mail with a link that lets their browser in; setting a new password helps too.")
+)
+
+// The statements of a try. In $1 and $2 are the keys of the shared and the own
+// bucket, in that order in every transaction, so that no two wait for each
+// other; $3 the account's; $4 now; $5 when the first try of the own bucket allows
+// the next; $6 and $7 the most of the shared and of the own one; $8 how many are
+// free of a wait, $9 the first wait, $10 after how many doublings it is $11.
+// Without a wait next_at is 0, so that a clock that is set back makes none. One
+// that lies further ahead than any wait was written before the clock was
+// set back, and does not count.
+const (
+	takeSQL = `INSERT INTO guess (k, account, n, next_at, seen_at) VALUES ($1, $3, 1, 0, $4), ($2, $3, 1, $5, $4)
+		ON CONFLICT (k) DO UPDATE SET n = guess.n + 1, seen_at = excluded.seen_at, next_at =
+			CASE WHEN guess.k = $1 OR guess.n + 1 < $8 THEN 0
+				WHEN guess.n + 1 - $8 >= $10 THEN excluded.seen_at + $11
+				ELSE excluded.seen_at + (CAST($9 AS BIGINT) << CAST(guess.n + 1 - $8 AS INTEGER)) END
+		WHERE (guess.next_at <= excluded.seen_at OR guess.next_at > excluded.seen_at + $11)
+			AND guess.n < CASE WHEN guess.k = $1 THEN CAST($6 AS BIGINT) ELSE CAST($7 AS BIGINT) END
+		RETURNING k, n, next_at`
+	// takeDeviceSQL takes nothing if the device, $12, is not the account's, or not
+	// any more.
+	takeDeviceSQL = `INSERT INTO guess (k, account, n, next_at, seen_at)
+		SELECT CAST($1 AS TEXT), CAST($3 AS TEXT), 1, 0, CAST($4 AS BIGINT)
+			WHERE EXISTS (SELECT 1 FROM known_device WHERE id = $12 AND account = $3)
+		UNION ALL SELECT CAST($2 AS TEXT), CAST($3 AS TEXT), 1, CAST($5 AS BIGINT), CAST($4 AS BIGINT)
+			WHERE EXISTS (SELECT 1 FROM known_device WHERE id = $12 AND account = $3)
+		ON CONFLICT (k) DO UPDATE SET n = guess.n + 1, seen_at = excluded.seen_at, next_at =
+			CASE WHEN guess.k = $1 OR guess.n + 1 < $8 THEN 0
+				WHEN guess.n + 1 - $8 >= $10 THEN excluded.seen_at + $11
+				ELSE excluded.seen_at + (CAST($9 AS BIGINT) << CAST(guess.n + 1 - $8 AS INTEGER)) END
+		WHERE (guess.next_at <= excluded.seen_at OR guess.next_at > excluded.seen_at + $11)
+			AND guess.n < CASE WHEN guess.k = $1 THEN CAST($6 AS BIGINT) ELSE CAST($7 AS BIGINT) END
+		RETURNING k, n, next_at`
+)
+
+// Take takes a try, or returns ErrDelayed or ErrLocked: then the transaction
+// must be rolled back, since one of the two buckets may have counted. It is one
+// statement, and more only where the try is refused, or the device is not known
+// any more. A device that has no tries left is taken for one that is not known.
+func (s *Store) Take(tx *db.Tx, c Client, now time.Time) (Try, error) {
+	account := s.bucket("account", c.AddressKey)
+	if id := s.deviceID(c.Device, account); id != "" {
+		t := Try{account: account, Device: id, shared: "known " + account, own: "device " + id, at: now}
+		taken, err := s.take(tx, &t, DeviceMost)
+		if err != nil || len(taken) == 2 {
+			return t, err
+		}
+		if why, err := s.why(tx, t, KnownMost, DeviceMost, now); err != nil || errors.Is(why, ErrDelayed) {
+			return Try{}, errors.Join(err, why)
+		}
+		for _, k := range taken {
+			if _, err := tx.Exec(`UPDATE guess SET n = n - 1 WHERE k = $1`, k); err != nil {
+				return Try{}, err
+			}
+		}
+	}
+	t := Try{
+		account: account, shared: "unknown " + account,
+		own: "network " + s.bucket("network", c.AddressKey, c.Network.String()), at: now,
+	}
+	taken, err := s.take(tx, &t, UnknownMost)
+	if err != nil || len(taken) == 2 {
+		return t, err
+	}
+	why, err := s.why(tx, t, UnknownMost, UnknownMost, now)
+	if err == nil && why == nil {
+		why = ErrDelayed // it has passed since
+	}
+	return Try{}, errors.Join(err, why)
+}
+
+// take counts the try, and returns the keys of the buckets that took it.
+func (s *Store) take(tx *db.Tx, t *Try, ownMost int) (taken []string, err error) {
+	now, first := db.Micros(t.at), int64(0)
+	if s.config.After <= 1 {
+		first = now + s.config.Delay.Microseconds()
+	}
+	wait, longest := s.config.Delay.Microseconds(), DelayMost.Microseconds()
+	most := UnknownMost
+	var rows *db.Rows
+	if t.Device == "" {
+		rows, err = tx.Query(takeSQL, t.shared, t.own, t.account, now, first, most, ownMost, s.config.After, wait, s.doublings(), longest)
+	} else {
+		most = KnownMost
+		rows, err = tx.Query(takeDeviceSQL, t.shared, t.own, t.account, now, first, most, ownMost, s.config.After, wait, s.doublings(), longest, t.Device)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			k       string
+			n, next int64
+		)
+		if err := rows.Scan(&k, &n, &next); err != nil {
+			return nil, err
+		}
+		taken = append(taken, k)
+		switch k {
+		case t.shared:
+			t.Last = n == int64(most)
+		case t.own:
+			t.First = n == int64(s.config.After)
+			t.Delay = max(db.Time(next).Sub(db.Time(now)), 0)
+		}
+	}
+	return taken, rows.Err()
+}
+
+// doublings is after how many the wait is DelayMost.
+func (s *Store) doublings() (n int) {
+	for d := s.config.Delay; d < DelayMost; d *= 2 {
+		n++
+	}
+	return n
+}
+
+// why tells why a try was not taken, or nil if the buckets don't say so.
+func (s *Store) why(tx *db.Tx, t Try, sharedMost, ownMost int64, now time.Time) (why error, err error) {
+	rows, err := tx.Query(`SELECT k, n, next_at FROM guess WHERE k = $1 OR k = $2`, t.shared, t.own)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			k       string
+			n, next int64
+		)
+		if err := rows.Scan(&k, &n, &next); err != nil {
+			return nil, err
+		}
+		wait := db.Time(next).Sub(now)
+		switch {
+		case k == t.shared && n >= sharedMost, k == t.own && n >= ownMost:
+			locked := *ErrLocked
+			locked.RetryAfter = DelayMost // it won't pass by itself; nobody need ask oftener
+			return &locked, nil
+		case k == t.own && wait > 0 && wait <= DelayMost:
+			delayed := *ErrDelayed
+			delayed.RetryAfter = (wait + time.Second - 1).Truncate(time.Second)
+			why = &delayed
+		}
+	}
+	return why, rows.Err()
+}
+
+// Succeeded clears the bucket of a try that was right, and gives back to the
+// shared one what that had taken. The statements are deferred. The first takes
+// the row that all tries of the address take first, so that none can come
+// between the others.
+func (s *Store) Succeeded(tx *db.Tx, t Try) {
+	tx.Defer(lockSQL, t.shared)
+	tx.Defer(`UPDATE guess SET n = COALESCE((SELECT guess.n - g.n FROM guess AS g WHERE g.k = $2 AND g.n < guess.n), 0)
+		WHERE k = $1 AND EXISTS (SELECT 1 FROM guess AS g WHERE g.k = $2)`, t.shared, t.own)
+	tx.Defer(`DELETE FROM guess WHERE k = $1`, t.own)
+}
+
+// lockSQL makes other tries at the address wait for this transaction.
+const lockSQL = `UPDATE guess SET seen_at = seen_at WHERE k = $1`
+
+// GiveBack takes a try back whose password was never looked at. The statements
+// are deferred. A wait stays: another try may have caused it. What a success on
+// the same network has given back already is not given back twice.
+func (s *Store) GiveBack(tx *db.Tx, t Try) {
+	tx.Defer(lockSQL, t.shared)
+	tx.Defer(`UPDATE guess SET n = n - 1 WHERE k = $1 AND n > 0 AND EXISTS (SELECT 1 FROM guess AS g WHERE g.k = $2 AND g.n > 0)`, t.shared, t.own)
+	tx.Defer(`UPDATE guess SET n = n - 1 WHERE k = $1 AND n > 0`, t.own)
+}
+
+// Clear empties all buckets of an address: its password is another one now, or
+// an operator says so. The known devices stay: see [ForgetDevices].
+func (s *Store) Clear(tx *db.Tx, addressKey string) error {
+	account := s.bucket("account", addressKey)
+	// In the order in which tries take them.
+	for _, shared := range []string{"known ", "unknown "} {
+		if _, err := tx.Exec(`DELETE FROM guess WHERE k = $1`, shared+account); err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(`DELETE FROM guess WHERE account = $1`, account)
+	return err
+}
+
+// State is how many tries an address has used up.
+type State struct{ Unknown, Known int }
+
+// StateOf returns it.
+func (s *Store) StateOf(tx *db.Tx, addressKey string) (st State, err error) {
+	account := s.bucket("account", addressKey)
+	for shared, n := range map[string]*int{"unknown ": &st.Unknown, "known ": &st.Known} {
+		err := tx.QueryRow(`SELECT n FROM guess WHERE k = $1`, shared+account).Scan(n)
+		if err != nil && !errors.Is(err, db.ErrNoRows) {
+			return st, err
+		}
+	}
+	return st, nil
+}
+
+// Keep is for how long tries are counted after the last one.
+const Keep = 365 * 24 * time.Hour
+
+// Forget deletes up to limit buckets that took nothing since the given time,
+// and returns how many they were.
+func Forget(tx *db.Tx, before time.Time, limit int) (int64, error) {
+	return tx.Exec(`DELETE FROM guess WHERE k IN (SELECT k FROM guess WHERE seen_at < $1 LIMIT $2)`, db.Micros(before), limit)
+}
+
+// bucket is a keyed hash of the parts, in text.
+func (s *Store) bucket(kind string, parts ...string) string {
+	all := [][]byte{[]byte("lockout/" + kind)}
+	for _, p := range parts {
+		all = append(all, []byte(p))
+	}
+	return base64.RawURLEncoding.EncodeToString(secret.MAC(s.key, all...)[:18])
+}

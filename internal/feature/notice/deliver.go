@@ -1,0 +1,369 @@
+package notice
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/mail"
+	"github.com/gatehouse-auth/gatehouse/internal/base/trace"
+)
+
+// The timetable of delivery. A mail is tried MostTries times within about twelve
+// hours; tries at which the server is not to be had do not count.
+const (
+	MostTries  = 20
+	firstPause = 15 * time.Second
+	mostPause  = time.Hour
+	// lease is how long a replica that took mails has for them before others may;
+	// it stops in time to give the rest back.
+	lease     = 3 * time.Minute
+	leaseWork = 2 * time.Minute
+	batch     = 20
+	// lookEvery is how often a replica looks for mails that another one queued, or that
+	// are due again.
+	lookEvery = 2 * time.Second
+)
+
+// Delivery sends the mails of the outbox. Every replica runs one.
+type Delivery struct {
+	DB     *db.DB
+	Outbox *Outbox
+	Texts  *Texts
+	Sender *mail.Sender
+	Log    *slog.Logger
+	Now    func() time.Time
+	Traces *trace.Tracer // nil for none
+	// Look is how often to look for due mails, and Pause the first pause after a
+	// server that is away; zero for the usual.
+	Look, Pause time.Duration
+
+	sent, failed, dead atomic.Int64
+
+	mu       sync.Mutex
+	unmarked map[string]time.Time // sent, and the row does not say so yet
+	trouble  error                // why the server takes nothing now
+}
+
+// Run delivers until the context ends. A mail that is being handed over then is
+// finished, or tried again by whoever comes next.
+func (d *Delivery) Run(ctx context.Context) {
+	first := orElse(d.Pause, time.Second)
+	pause := first
+	tick := time.NewTicker(orElse(d.Look, lookEvery))
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		n, err := d.Round(ctx)
+		d.note(err)
+		if err != nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause):
+			}
+			pause = min(2*pause, time.Minute)
+			continue
+		}
+		if pause = first; n > 0 {
+			continue // there may be more
+		}
+		select {
+		case <-ctx.Done():
+		case <-d.Outbox.wake:
+		case <-tick.C:
+		}
+	}
+}
+
+func orElse(a, b time.Duration) time.Duration {
+	if a > 0 {
+		return a
+	}
+	return b
+}
+
+// note keeps and tells why nothing is sent, once an outage.
+func (d *Delivery) note(err error) {
+	d.mu.Lock()
+	before := d.trouble
+	d.trouble = err
+	d.mu.Unlock()
+	switch {
+	case err != nil && before == nil && !errors.Is(err, context.Canceled):
+		d.Log.Warn("Mails can't be delivered now; they wait.", "error", err.Error())
+	case err == nil && before != nil:
+		d.Log.Info("Mails are delivered again.")
+	}
+}
+
+// Trouble returns why this replica can't deliver now, or nil.
+func (d *Delivery) Trouble() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.trouble
+}
+
+// Counts returns how many mails this replica has sent, how many tries failed, and
+// how many mails it gave up.
+func (d *Delivery) Counts() (sent, failed, dead int64) {
+	return d.sent.Load(), d.failed.Load(), d.dead.Load()
+}
+
+// due is a mail that was taken.
+type due struct {
+	id      string
+	sealed  []byte
+	tries   int
+	created time.Time
+	lease   int64 // due_at, as it was found and then as it was put off
+}
+
+// Round takes mails that are due and sends them, and returns how many it took. An
+// error is the database's, or the server's for all mails.
+func (d *Delivery) Round(ctx context.Context) (int, error) {
+	if err := d.mark(ctx); err != nil {
+		return 0, err
+	}
+	list, err := d.take(ctx)
+	if err != nil || len(list) == 0 {
+		return 0, err
+	}
+	work, cancel := context.WithTimeout(ctx, leaseWork)
+	defer cancel()
+	left, err := d.sendAll(work, list)
+	if len(left) > 0 {
+		back, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err = errors.Join(err, d.giveBack(back, left))
+	}
+	return len(list), err
+}
+
+// take takes the mails that are due: their next try is put off until the lease is
+// over. The rows are locked in the order of their ids, so that two replicas never
+// wait for each other, and the loser of a race sees that a row is not due as it was.
+func (d *Delivery) take(ctx context.Context) (taken []due, err error) {
+	now := d.Now()
+	list, over, err := d.look(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	if over {
+		if err := Expire(ctx, d.DB, now); err != nil {
+			return nil, err
+		}
+	}
+	if len(list) == 0 {
+		return nil, nil
+	}
+	until := db.Micros(now.Add(lease))
+	err = d.DB.Write(ctx, func(tx *db.Tx) error {
+		taken = nil
+		for _, m := range list {
+			n, err := tx.Exec(`UPDATE outbox SET due_at = $3, tries = tries + 1 WHERE id = $1 AND due_at = $2`, m.id, m.lease, until)
+			if err != nil {
+				return err
+			}
+			if n == 1 {
+				m.lease, m.tries = until, m.tries+1
+				taken = append(taken, m)
+			}
+		}
+		return nil
+	})
+	return taken, err
+}
+
+// look returns the mails that are due, in the order of their ids, and whether some
+// are of no use any more.
+func (d *Delivery) look(ctx context.Context, now time.Time) (list []due, over bool, err error) {
+	err = d.DB.Read(ctx, func(tx *db.Tx) error {
+		list, over = nil, false
+		rows, err := tx.Query(`SELECT id, sealed, tries, created_at, due_at, COALESCE(until_at, 0) FROM outbox WHERE due_at <= $1 ORDER BY due_at LIMIT $2`, db.Micros(now), batch)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var m due
+			var created, until int64
+			if err := rows.Scan(&m.id, &m.sealed, &m.tries, &created, &m.lease, &until); err != nil {
+				return err
+			}
+			if until > 0 && until <= db.Micros(now) {
+				over = true
+				continue
+			}
+			m.created = db.Time(created)
+			list = append(list, m)
+		}
+		return rows.Err()
+	})
+	slices.SortFunc(list, func(a, b due) int { return strings.Compare(a.id, b.id) })
+	return list, over, err
+}
+
+// sendAll sends the mails over one connection as long as that holds, and returns
+// those that it did not come to.
+func (d *Delivery) sendAll(ctx context.Context, list []due) (left []due, err error) {
+	var conn *mail.Conn
+	defer func() {
+		if conn != nil {
+			conn.Close()
+		}
+	}()
+	for i, m := range list {
+		if ctx.Err() != nil {
+			return list[i:], nil
+		}
+		if conn != nil && conn.Broken() {
+			conn.Close()
+			conn = nil
+		}
+		if conn == nil {
+			if conn, err = d.Sender.Open(ctx); err != nil {
+				return list[i:], err
+			}
+		}
+		err := d.send(ctx, conn, m)
+		var f *mail.Failure
+		if errors.As(err, &f) && f.Away {
+			return list[i:], err
+		}
+		if err != nil {
+			return list[i+1:], err
+		}
+	}
+	return nil, nil
+}
+
+// send sends one mail and writes down what became of it.
+func (d *Delivery) send(ctx context.Context, conn *mail.Conn, m due) error {
+	if d.isUnmarked(m.id) {
+		return nil // the row's next look says so
+	}
+	ctx, step := d.Traces.Work(ctx, "mail.deliver")
+	text, kind, err := d.compose(m)
+	step.Set("mail.kind", string(kind))
+	step.SetInt("tries", m.tries)
+	defer func() { step.End(err) }()
+	if err == nil {
+		err = conn.Send(text)
+	} else {
+		err = unreadable{err}
+	}
+	var f *mail.Failure
+	var broken unreadable
+	switch {
+	case err == nil:
+		d.sent.Add(1)
+		d.mu.Lock()
+		if d.unmarked == nil {
+			d.unmarked = map[string]time.Time{}
+		}
+		d.unmarked[m.id] = d.Now()
+		d.mu.Unlock()
+		// The smaller the time between the server's word and this, the fewer mails
+		// come twice after a crash.
+		return d.mark(context.WithoutCancel(ctx))
+	case errors.As(err, &f) && f.Away:
+		d.failed.Add(1)
+		return err
+	case errors.As(err, &broken), errors.As(err, &f) && f.Never, m.tries >= MostTries:
+		d.failed.Add(1)
+		d.dead.Add(1)
+		return d.giveUp(context.WithoutCancel(ctx), m, err.Error())
+	}
+	d.failed.Add(1)
+	return d.later(context.WithoutCancel(ctx), m, err.Error())
+}
+
+// unreadable is a row that no mail can be made of.
+type unreadable struct{ error }
+
+func (d *Delivery) compose(m due) (out mail.Message, kind Kind, err error) {
+	in, err := d.Outbox.open(m.id, m.sealed)
+	if err != nil {
+		return out, "", err
+	}
+	r, err := d.Texts.Render(in)
+	if err != nil {
+		return out, in.Kind, err
+	}
+	return mail.Message{ID: m.id, To: in.To, Subject: r.Subject, Text: r.Text, HTML: r.HTML, Date: m.created, Language: r.Language}, in.Kind, nil
+}
+
+func (d *Delivery) isUnmarked(id string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, ok := d.unmarked[id]
+	return ok
+}
+
+// mark writes down which mails were sent: the rows forget what they said and to
+// whom. If the database is away it is done before anything else is sent.
+func (d *Delivery) mark(ctx context.Context) error {
+	d.mu.Lock()
+	list := maps.Clone(d.unmarked)
+	d.mu.Unlock()
+	if len(list) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	err := d.DB.Write(ctx, func(tx *db.Tx) error {
+		for _, id := range slices.Sorted(maps.Keys(list)) {
+			tx.Defer(`UPDATE outbox SET sent_at = $2, due_at = NULL, until_at = NULL, sealed = NULL, sent_to = '', error = '' WHERE id = $1`, id, db.Micros(list[id]))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id := range list {
+		delete(d.unmarked, id)
+	}
+	return nil
+}
+
+// pauseAfter is how long a mail waits after its nth try: it doubles up to an hour.
+func pauseAfter(tries int) time.Duration {
+	if tries > 8 {
+		return mostPause
+	}
+	return min(mostPause, firstPause<<(tries-1))
+}
+
+// later puts the next try off.
+func (d *Delivery) later(ctx context.Context, m due, why string) error {
+	return d.DB.Write(ctx, func(tx *db.Tx) error {
+		tx.Defer(`UPDATE outbox SET due_at = $3, error = $4 WHERE id = $1 AND due_at = $2`, m.id, m.lease, db.Micros(d.Now().Add(pauseAfter(m.tries))), why)
+		return nil
+	})
+}
+
+// giveUp makes the mail a dead letter, which an operator can send again.
+func (d *Delivery) giveUp(ctx context.Context, m due, why string) error {
+	return d.DB.Write(ctx, func(tx *db.Tx) error {
+		tx.Defer(`UPDATE outbox SET due_at = NULL, dead_at = $3, error = $4 WHERE id = $1 AND due_at = $2`, m.id, m.lease, db.Micros(d.Now()), why)
+		return nil
+	})
+}
+
+// giveBack makes mails due again that were not tried.
+func (d *Delivery) giveBack(ctx context.Context, list []due) error {
+	return d.DB.Write(ctx, func(tx *db.Tx) error {
+		for _, m := range list {
+			tx.Defer(`UPDATE outbox SET due_at = $3, tries = tries - 1 WHERE id = $1 AND due_at = $2`, m.id, m.lease, db.Micros(d.Now()))
+		}
+		return nil
+	})
+}

@@ -1,0 +1,83 @@
+// Package notice is the mails that Gatehouse sends: the outbox that they wait
+// in, what they say, and their delivery.
+//
+// A mail is queued in the transaction of the change that it tells of, so there
+// is no change without its mail and no mail without its change, and nobody waits
+// for a mail server. Links and codes are secrets: a mail waits sealed under a
+// key of the ring, and once it is sent the row keeps neither them nor the
+// address.
+package notice
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+)
+
+// Outbox is where mails wait.
+type Outbox struct {
+	key    []byte
+	random secret.Random
+	now    func() time.Time
+	wake   chan struct{}
+}
+
+// NewOutbox returns the outbox whose mails are sealed under the key.
+func NewOutbox(key []byte, random secret.Random, now func() time.Time) *Outbox {
+	return &Outbox{key: key, random: random, now: now, wake: make(chan struct{}, 1)}
+}
+
+// Queue puts a mail into the outbox, in the transaction. The statement is
+// deferred: it costs no round trip, and if it fails, so does the commit. An
+// error is a mistake in the flow: the mail lacks what its kind needs.
+func (o *Outbox) Queue(tx *db.Tx, m Mail) error {
+	now := o.now()
+	if m.At.IsZero() {
+		m.At = now
+	}
+	if err := m.check(); err != nil {
+		return err
+	}
+	var until *int64
+	if e := m.expires(); !e.IsZero() {
+		until = new(db.Micros(e))
+	}
+	id := o.random.ID(now)
+	tx.Defer(`INSERT INTO outbox (id, kind, account_id, sent_to, sealed, created_at, due_at, until_at, tries, error)
+		VALUES ($1, $2, $3, $4, $5, $6, $6, $7, 0, '')`,
+		id, string(m.Kind), m.Account, m.To, o.seal(id, m), db.Micros(now), until)
+	tx.OnCommit(o.nudge)
+	return nil
+}
+
+// nudge wakes whoever delivers, if somebody does.
+func (o *Outbox) nudge() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// sealed binds a sealed mail to its row.
+func sealedIn(id string) string { return "gatehouse/outbox/1 " + id }
+
+func (o *Outbox) seal(id string, m Mail) []byte {
+	b, err := json.Marshal(m)
+	if err != nil {
+		panic(fmt.Sprintf("notice: a mail can't be encoded: %v", err)) // text, times and addresses
+	}
+	return secret.Seal(o.random, o.key, b, sealedIn(id))
+}
+
+// open returns the mail of a row.
+func (o *Outbox) open(id string, sealed []byte) (m Mail, err error) {
+	b, err := secret.Open(o.key, sealed, sealedIn(id))
+	if err != nil {
+		return m, fmt.Errorf("the mail in the outbox can't be opened: %w", err)
+	}
+	err = json.Unmarshal(b, &m)
+	return m, err
+}

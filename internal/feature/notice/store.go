@@ -1,0 +1,57 @@
+package notice
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+)
+
+// expired is the error of a mail whose links were over before it could be sent.
+const expired = "it could not be sent before its link was over"
+
+// Expire gives up the mails that are of no use any more, and forgets what they
+// said.
+func Expire(ctx context.Context, d *db.DB, now time.Time) error {
+	return d.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(`UPDATE outbox SET due_at = NULL, dead_at = $1, sealed = NULL, sent_to = '', error = $2
+			WHERE due_at <= $1 AND until_at <= $1`, db.Micros(now), expired)
+		return err
+	})
+}
+
+// State is how the outbox stands.
+type State struct {
+	// Queued are the mails that wait, the oldest since Oldest; Dead are those that
+	// were given up and could be sent again.
+	Queued, Dead int64
+	Oldest       time.Time
+}
+
+// StateOf reads it.
+func StateOf(tx *db.Tx) (s State, err error) {
+	var oldest int64
+	err = tx.QueryRow(`SELECT COUNT(*), COALESCE(MIN(created_at), 0) FROM outbox WHERE due_at IS NOT NULL`).Scan(&s.Queued, &oldest)
+	if err != nil {
+		return s, err
+	}
+	if s.Queued > 0 {
+		s.Oldest = db.Time(oldest)
+	}
+	return s, tx.QueryRow(`SELECT COUNT(*) FROM outbox WHERE dead_at IS NOT NULL AND sealed IS NOT NULL`).Scan(&s.Dead)
+}
+
+// Forget deletes up to limit rows of mails that were sent or given up before.
+func Forget(tx *db.Tx, sentBefore, deadBefore time.Time, limit int) (int64, error) {
+	sent, err := tx.Exec(`DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE sent_at < $1 LIMIT $2)`, db.Micros(sentBefore), limit)
+	if err != nil {
+		return 0, err
+	}
+	dead, err := tx.Exec(`DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE dead_at < $1 LIMIT $2)`, db.Micros(deadBefore), limit)
+	return max(sent, dead), err
+}
+
+// ForgetAll deletes up to limit mails that were queued before, sent or not.
+func ForgetAll(tx *db.Tx, before time.Time, limit int) (int64, error) {
+	return tx.Exec(`DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE created_at < $1 LIMIT $2)`, db.Micros(before), limit)
+}

@@ -1,0 +1,151 @@
+// Package ticket is the links and the codes in mails: each works once, for one
+// purpose, as long as the account's password is the one it was made under.
+//
+// A link's token is 256 random bits, of which the row keeps the SHA-256. A code
+// is eight characters for typing, kept as a keyed hash: it can be guessed, so it
+// lives ten minutes, five tries kill it, and an address has twenty tries a day at
+// all of its codes, which no new mail resets. A wrong code never harms the link.
+//
+// Whoever uses one takes the account's row first and the ticket's after it, by
+// [Store.Consume]; of any number at once one gets it.
+package ticket
+
+import (
+	"crypto/sha256"
+	"errors"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+)
+
+// Purpose is what a ticket is good for, and nothing else.
+type Purpose string
+
+// The purposes.
+const (
+	// Verify shows that the account's address is its owner's.
+	Verify Purpose = "verify"
+	// Reset sets a new password.
+	Reset Purpose = "reset"
+	// Change makes another address the account's.
+	Change Purpose = "change"
+	// Undo takes back a change of address.
+	Undo Purpose = "undo"
+	// NotMe is "this wasn't me".
+	NotMe Purpose = "not_me"
+)
+
+// prefix begins every token, so that scanners for leaked secrets can find them.
+const prefix = "gatehouse_mt_"
+
+// lives is how long the links work. An undo and a "this wasn't me" only take away
+// what somebody else may have got, and their mails may be read late.
+var lives = map[Purpose]time.Duration{
+	Verify: 24 * time.Hour, Reset: 30 * time.Minute, Change: 30 * time.Minute, Undo: 7 * 24 * time.Hour, NotMe: 7 * 24 * time.Hour,
+}
+
+// Life is how long a link works.
+func (p Purpose) Life() time.Duration { return lives[p] }
+
+// coded reports whether there is a code beside the link: where something is to be
+// done, and nowhere else.
+func (p Purpose) coded() bool { return p == Verify || p == Reset || p == Change }
+
+// ErrLink is for a link that does not work.
+var ErrLink = fault.New(fault.Invalid, "invalid_link",
+	"This link does not work, or no longer: it works once, for a while, and only until the password is changed. Please ask for a new mail.")
+
+// Store makes tickets and takes them.
+type Store struct {
+	key    func() []byte
+	random secret.Random
+}
+
+// NewStore returns the store whose codes are hashed under the key.
+func NewStore(key func() []byte, random secret.Random) *Store {
+	return &Store{key: key, random: random}
+}
+
+// Ticket is one as it stands in its row.
+type Ticket struct {
+	ID      string
+	Purpose Purpose
+	Account string
+	// Address is where the mail went, or what an undo goes back to: as typed, and as
+	// compared.
+	Address, AddressKey string
+	// PasswordN is how often the account's password had been replaced.
+	PasswordN int64
+	// OldHash is the stored hash that an undo asks the password of.
+	OldHash string
+}
+
+// Secrets is what stands in the mail.
+type Secrets struct{ Token, Code string }
+
+// Issue makes a ticket of everything but its id. A code of an earlier one for the
+// same address dies, its link works on. The statements are deferred.
+func (s *Store) Issue(tx *db.Tx, t Ticket, now time.Time) Secrets {
+	out := Secrets{Token: prefix + s.random.Text(secret.KeySize)}
+	hash := sha256.Sum256([]byte(out.Token))
+	var code []byte
+	if t.Purpose.coded() {
+		out.Code = newCode(s.random)
+		code = s.codeHash(t.Purpose, t.AddressKey, out.Code)
+		tx.Defer(`UPDATE ticket SET code = NULL WHERE address_key = $1 AND purpose = $2 AND code IS NOT NULL`, t.AddressKey, string(t.Purpose))
+	}
+	tx.Defer(`INSERT INTO ticket (id, account_id, purpose, address, address_key, password_n, hash, code, code_until, tries, old_hash, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11)`,
+		s.random.ID(now), t.Account, string(t.Purpose), t.Address, t.AddressKey, t.PasswordN, hash[:], code,
+		db.Micros(now.Add(CodeLife)), t.OldHash, db.Micros(now.Add(t.Purpose.Life())))
+	return out
+}
+
+// ByToken returns the ticket of a link, if it is for one of two purposes, or
+// ErrLink. It does not use it up.
+func ByToken(tx *db.Tx, token string, now time.Time, p, or Purpose) (t Ticket, err error) {
+	hash := sha256.Sum256([]byte(token))
+	err = scan(tx.QueryRow(`SELECT id, purpose, account_id, address, address_key, password_n, old_hash FROM ticket
+		WHERE hash = $1 AND expires_at > $2 AND (purpose = $3 OR purpose = $4)`,
+		hash[:], db.Micros(now), string(p), string(or)), &t)
+	if errors.Is(err, db.ErrNoRows) {
+		err = ErrLink
+	}
+	return t, err
+}
+
+// Consume uses a ticket up, or returns ErrLink if that was done before. Whoever
+// calls it holds the account's row.
+func Consume(tx *db.Tx, t Ticket, now time.Time) error {
+	n, err := tx.Exec(`DELETE FROM ticket WHERE id = $1 AND expires_at > $2`, t.ID, db.Micros(now))
+	if err == nil && n == 0 {
+		err = ErrLink
+	}
+	return err
+}
+
+// Void makes all tickets of an account void but the ways back to an earlier
+// address, which are the owner's if somebody else has the account.
+func Void(tx *db.Tx, account string) error {
+	_, err := tx.Exec(`DELETE FROM ticket WHERE account_id = $1 AND purpose <> 'undo'`, account)
+	return err
+}
+
+// VoidSent makes void what was sent to an address that is the account's no more,
+// save "this wasn't me".
+func VoidSent(tx *db.Tx, account string) error {
+	_, err := tx.Exec(`DELETE FROM ticket WHERE account_id = $1 AND purpose <> 'undo' AND purpose <> 'not_me'`, account)
+	return err
+}
+
+// Forget deletes up to limit tickets that expired before the given time, and
+// returns how many they were.
+func Forget(tx *db.Tx, before time.Time, limit int) (int64, error) {
+	return tx.Exec(`DELETE FROM ticket WHERE id IN (SELECT id FROM ticket WHERE expires_at < $1 LIMIT $2)`, db.Micros(before), limit)
+}
+
+func scan(row interface{ Scan(...any) error }, t *Ticket, more ...any) error {
+	return row.Scan(append([]any{&t.ID, (*string)(&t.Purpose), &t.Account, &t.Address, &t.AddressKey, &t.PasswordN, &t.OldHash}, more...)...)
+}

@@ -1,0 +1,221 @@
+// Package token is access tokens: short-lived JWTs of type at+jwt (RFC 9068)
+// that an application can check with the published keys alone.
+package token
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+)
+
+// Type is the typ header of an access token. Nothing else that Gatehouse signs
+// has it, so that no other kind of token passes for one.
+const Type = "at+jwt"
+
+// maxSize is the longest token that is looked at, in bytes. Ours, with all the
+// roles an account may have, are under 4 KiB.
+const maxSize = 8 << 10
+
+// ErrExpired is the cause of an ErrInvalid for a token that was good once.
+var ErrExpired = errors.New("it has expired")
+
+// ErrUnknownKey is the cause of an ErrInvalid for a token of a key that this
+// issuer does not have. It may be too new for this replica to know of.
+var ErrUnknownKey = errors.New("its key is not known here")
+
+// Config is what the tokens say and how long they live.
+type Config struct {
+	Issuer   string
+	Audience string
+	Life     time.Duration
+}
+
+// Claims is what an access token says (RFC 9068 section 2.2).
+type Claims struct {
+	Issuer   string   `json:"iss"`
+	Subject  string   `json:"sub"` // the account's id
+	Audience string   `json:"aud"`
+	Expires  int64    `json:"exp"` // seconds since 1970, as are the other times
+	IssuedAt int64    `json:"iat"`
+	ID       string   `json:"jti"`
+	Session  string   `json:"sid"`
+	Roles    []string `json:"roles"`
+	AuthTime int64    `json:"auth_time"`
+	AMR      []string `json:"amr"`
+	// KeyID names the key that signed it; it stands in the header.
+	KeyID string `json:"-"`
+}
+
+// ErrInvalid is for an access token that is not ours, has been tampered with,
+// or has expired. It doesn't say which: the bearer of a good one never sees it.
+var ErrInvalid = fault.New(fault.Unauthenticated, "invalid_token",
+	"The access token is not valid, or no longer. Get a new one with the refresh token, or sign in again.")
+
+// Issuer signs access tokens and checks them. It is safe for use by many
+// goroutines, while its keys are changed.
+type Issuer struct {
+	config Config
+	random secret.Random
+	keys   atomic.Pointer[keySet]
+}
+
+// NewIssuer returns an issuer with these keys: see [Issuer.Use].
+func NewIssuer(c Config, keys []Key, random secret.Random) (*Issuer, error) {
+	i := &Issuer{config: c, random: random}
+	return i, i.Use(keys)
+}
+
+// Life is how long a token lives.
+func (i *Issuer) Life() time.Duration { return i.config.Life }
+
+// Subject is whom and what a token is for.
+type Subject struct {
+	Account string
+	Session string
+	Roles   []string
+	AMR     []string
+	AuthAt  time.Time
+}
+
+// Issue signs a token that is valid from now on.
+func (i *Issuer) Issue(s Subject, now time.Time) (string, error) {
+	c := Claims{
+		Issuer: i.config.Issuer, Audience: i.config.Audience, Subject: s.Account, Session: s.Session,
+		IssuedAt: now.Unix(), Expires: now.Add(i.config.Life).Unix(), AuthTime: s.AuthAt.Unix(),
+		ID: i.random.Text(16), Roles: s.Roles, AMR: s.AMR,
+	}
+	payload, err := json.Marshal(c)
+	if err != nil {
+		return "", err
+	}
+	signed, err := i.keys.Load().signs(now).signer.Sign(payload)
+	if err != nil {
+		return "", fmt.Errorf("signing an access token: %w", err)
+	}
+	return signed.CompactSerialize()
+}
+
+// Verify returns what a token says if it is one of ours and now lies within its
+// life; otherwise ErrInvalid, with the reason for the log. It does not know
+// whether the session still lives.
+//
+// A token that was verified before costs a look-up by its hash until it
+// expires, and no signature.
+func (i *Issuer) Verify(token string, now time.Time) (*Claims, error) {
+	if len(token) > maxSize {
+		return nil, ErrInvalid.Because(errors.New("it is over 8 KiB"))
+	}
+	keys := i.keys.Load()
+	c := keys.seen.get(token)
+	if c == nil {
+		var err error
+		if c, err = i.open(keys, token); err != nil {
+			return nil, ErrInvalid.Because(err)
+		}
+		keys.seen.put(token, c)
+	}
+	if keys.gone(c.KeyID, now) {
+		return nil, ErrInvalid.Because(errors.New("its key has been retired for longer than its tokens live"))
+	}
+	if err := i.timely(c, now); err != nil {
+		return nil, ErrInvalid.Because(err)
+	}
+	return c, nil
+}
+
+func (i *Issuer) timely(c *Claims, now time.Time) error {
+	if now.Unix() >= c.Expires {
+		return ErrExpired
+	}
+	// Replicas' clocks may differ by some seconds; a token from further ahead was
+	// made by a clock that is wrong.
+	if c.IssuedAt > now.Add(time.Minute).Unix() {
+		return errors.New("it was issued in the future")
+	}
+	return nil
+}
+
+// header is the whole header of our tokens. There is nothing in it that tells
+// us how to check it: algorithm and type are pinned, and kid only names a key
+// that we have. A header with anything else in it is not ours.
+type header struct {
+	Algorithm string `json:"alg"`
+	KeyID     string `json:"kid"`
+	Type      string `json:"typ"`
+}
+
+func (i *Issuer) open(keys *keySet, token string) (*Claims, error) {
+	first, _, ok := strings.Cut(token, ".")
+	if !ok {
+		return nil, errors.New("it is no JWT")
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(first)
+	if err != nil {
+		return nil, errors.New("its header is no base64url")
+	}
+	var h header
+	if err := strictJSON(raw, &h); err != nil {
+		return nil, fmt.Errorf("its header: %w", err)
+	}
+	if h.Type != Type {
+		return nil, errors.New("its header names another type")
+	}
+	key, ok := keys.named[h.KeyID]
+	switch {
+	case !ok && isKeyID(h.KeyID):
+		return nil, ErrUnknownKey
+	case !ok:
+		return nil, errors.New("its header names no key of ours")
+	case h.Algorithm != string(key.algorithm):
+		// One key, one algorithm (RFC 8725 section 3.1).
+		return nil, errors.New("its header names another algorithm than its key's")
+	}
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{key.algorithm})
+	if err != nil {
+		return nil, err
+	}
+	payload, err := jws.Verify(key.verifier)
+	if err != nil {
+		return nil, err
+	}
+	// Base64 has several spellings of one thing, with line breaks or odd last
+	// bits; a token has one.
+	if spelt, err := jws.CompactSerialize(); err != nil || spelt != token {
+		return nil, errors.New("it is not written as ours are")
+	}
+	var c Claims
+	if err := strictJSON(payload, &c); err != nil {
+		return nil, fmt.Errorf("its claims: %w", err)
+	}
+	if c.Issuer != i.config.Issuer || c.Audience != i.config.Audience {
+		return nil, errors.New("it is for another issuer or audience")
+	}
+	if c.Subject == "" || c.Session == "" {
+		return nil, errors.New("it has no subject or session")
+	}
+	c.KeyID = h.KeyID
+	return &c, nil
+}
+
+// strictJSON reads what json.Marshal wrote of the same type. All else it
+// refuses: members that are unknown, missing, repeated or in other letters,
+// spaces, trailing data.
+func strictJSON(b []byte, into any) error {
+	if err := json.Unmarshal(b, into); err != nil {
+		return err
+	}
+	if again, err := json.Marshal(into); err != nil || !bytes.Equal(again, b) {
+		return errors.New("it is not written as ours are")
+	}
+	return nil
+}

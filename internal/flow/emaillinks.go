@@ -1,0 +1,191 @@
+package flow
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/base/password"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
+)
+
+// EmailLinks is what the flows share that send a link, or begin with one.
+//
+// Each takes the account's row first, by naming how often its password was
+// replaced, and then uses the ticket up: so a link is void after any change of
+// the password, of any number at once one gets it, and no two wait for each other.
+type EmailLinks struct {
+	DB      *db.DB
+	Tickets *ticket.Store
+	Guard   *Guard
+	Limits  *Limits
+	Hasher  *password.Hasher
+	Policy  password.Policy
+	Revoked *token.Revocations
+	// Base is PUBLIC_URL: what every link begins with, whatever a request says of its
+	// host.
+	Base string
+	// Key signs what tells the browser that registered.
+	Key   func() []byte
+	Count Count
+	Now   func() time.Time
+}
+
+// LinkOrCode is what somebody brings from a mail: a link's token, or the code, and the
+// address that it was sent to.
+type LinkOrCode struct{ Token, Email, Code string }
+
+// link is where a ticket's mail leads.
+func (l *EmailLinks) link(page, token string) string {
+	return strings.TrimSuffix(l.Base, "/") + page + "#" + token
+}
+
+// mail issues a ticket and returns the mail that carries it.
+func (l *EmailLinks) mail(tx *db.Tx, kind notice.Kind, page string, h account.Holder, t ticket.Ticket, now time.Time) notice.Mail {
+	t.Account, t.PasswordN = h.ID, h.PasswordN
+	s := l.Tickets.Issue(tx, t, now)
+	return notice.Mail{
+		Kind: kind, Account: h.ID, To: t.Address, Name: h.Name, Locale: h.Locale, At: now,
+		Link: l.link(page, s.Token), LinkLife: t.Purpose.Life(), Code: s.Code, CodeLife: ticket.CodeLife,
+	}
+}
+
+// find returns the ticket that somebody shows, for one of two purposes, without
+// using it up. A wrong code counts, and is an event of the kind.
+func (l *EmailLinks) find(ctx context.Context, in LinkOrCode, kind event.Kind, from event.Origin, p, or ticket.Purpose) (t ticket.Ticket, err error) {
+	if in.Token != "" {
+		err = l.DB.Read(ctx, func(tx *db.Tx) error {
+			t, err = ticket.ByToken(tx, in.Token, l.Now(), p, or)
+			return err
+		})
+		return t, err
+	}
+	switch {
+	case in.Code == "" && in.Email == "":
+		return t, required("token")
+	case in.Email == "":
+		return t, required("email")
+	case in.Code == "":
+		return t, required("code")
+	}
+	address, err := account.ParseAddress("email", in.Email)
+	if err != nil {
+		return t, err
+	}
+	defer takeMinimumTime(ctx, time.Now())
+	var refused *fault.Error
+	err = l.DB.Write(ctx, func(tx *db.Tx) error {
+		t, refused, err = l.Tickets.Try(tx, address.Key, ticket.ParseCode(in.Code), l.Now(), p, or)
+		if err == nil && refused != nil {
+			l.Guard.Events.Append(tx, event.Event{
+				Kind: kind, Outcome: event.Failure, Origin: from,
+				Detail: event.Detail{Reason: refused.Code, Address: addressHash(l.Guard.Pseudonym, address.Key)},
+			})
+		}
+		return err
+	})
+	if err == nil && refused != nil {
+		err = refused
+	}
+	return t, err
+}
+
+// minimumTime is how long an answer takes at the least that must not tell, by its
+// time, whether an address has an account: longer than what is done for either.
+const minimumTime = 80 * time.Millisecond
+
+// takeMinimumTime waits until as much time has passed since it began.
+func takeMinimumTime(ctx context.Context, began time.Time) {
+	t := time.NewTimer(minimumTime - time.Since(began))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// holder returns the account of a ticket, which may be gone.
+func (l *EmailLinks) holder(ctx context.Context, id string) (h account.Holder, err error) {
+	err = l.DB.Read(ctx, func(tx *db.Tx) error {
+		h, err = account.HolderByID(tx, id)
+		return err
+	})
+	if errors.Is(err, account.ErrNotFound) {
+		err = ticket.ErrLink
+	}
+	return h, err
+}
+
+// checkPassword takes a try at the account's password, compares, and records a wrong one.
+// The caller ends a right one with Guard.succeeded, in its transaction.
+func (l *EmailLinks) checkPassword(ctx context.Context, h account.Holder, hash, pass string, b *Browser, wrong *fault.Error, from event.Origin) (lockout.Try, error) {
+	address := account.Address{Typed: h.Email, Key: h.Key}
+	if err := l.Hasher.Room(); err != nil {
+		return lockout.Try{}, err // before the try is counted
+	}
+	client := l.Guard.clientOf(address, b, from)
+	end, err := l.Guard.queues.enter(ctx, client, l.Guard.Lockout.AtOnce())
+	if err != nil {
+		return lockout.Try{}, err
+	}
+	defer end()
+	try, err := l.Guard.take(ctx, client, from)
+	if err != nil {
+		return try, err
+	}
+	match, err := l.Hasher.Verify(ctx, h.ID, hash, pass)
+	if err != nil {
+		l.Guard.giveBack(ctx, try)
+		return try, err
+	}
+	if match.OK {
+		return try, nil
+	}
+	err = l.DB.Write(ctx, func(tx *db.Tx) error { return l.Guard.failed(tx, try, h.ID, address, "wrong_password", from) })
+	if err != nil {
+		return try, err
+	}
+	return try, wrong.Because(reason("wrong_password"))
+}
+
+// endSessions ends the account's sessions, save one, with the events that tell of
+// it.
+func (l *EmailLinks) endSessions(tx *db.Tx, id, keep, why string, from event.Origin) error {
+	ended, err := session.EndAll(tx, id, keep, session.WhyRevoked, l.Now())
+	for _, s := range ended {
+		l.Revoked.EndSession(tx, s)
+		l.Guard.Events.Append(tx, event.Event{
+			Kind: event.SessionRevoked, Outcome: event.Success, Account: id, Session: s, Origin: from, Detail: event.Detail{Reason: why},
+		})
+	}
+	return err
+}
+
+// forgetDevices makes every browser a stranger to the account, and the links void
+// that make one known.
+func forgetDevices(tx *db.Tx, id string) error {
+	if _, err := lockout.ForgetDevices(tx, id); err != nil {
+		return err
+	}
+	return lockout.VoidLinks(tx, id)
+}
+
+// registered is what the browser keeps that registered the account: with it, the
+// link in the mail needs no password.
+func registered(key []byte, id string) string {
+	return id + "." + base64.RawURLEncoding.EncodeToString(secret.MAC(key, []byte("flow/registered"), []byte(id)))
+}
+
+// RegisteredLife is for how long the browser keeps it: as long as the link works.
+var RegisteredLife = ticket.Verify.Life()
