@@ -98,11 +98,11 @@ func (i *Issuer) Issue(s Subject, now time.Time) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	signed, err := i.keys.Load().signs(now).signer.Sign(payload)
+	signed, err := i.keys.Load().signs(now).signer.token(payload)
 	if err != nil {
 		return "", fmt.Errorf("signing an access token: %w", err)
 	}
-	return signed.CompactSerialize()
+	return signed, nil
 }
 
 // Verify returns what a token says if it is one of ours and now lies within its
