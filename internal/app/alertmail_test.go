@@ -22,13 +22,14 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/alert"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
 // about returns the mails whose subject holds the words, once some have come to
 // all of the addresses.
-func about(h *house, s *mailtest.Server, words string, to ...string) (list []mailtest.Mail) {
+func about(h *harness.Server, s *mailtest.Server, words string, to ...string) (list []mailtest.Mail) {
 	h.Helper()
-	h.eventually("mails about "+words, func() (string, bool) {
+	h.Eventually("mails about "+words, func() (string, bool) {
 		list = nil
 		var reached []string
 		for _, m := range s.Mails() {
@@ -47,27 +48,27 @@ func about(h *house, s *mailtest.Server, words string, to ...string) (list []mai
 func TestLOG5_AnAlertIsMailedOnce(t *testing.T) {
 	s := mailtest.New(t, mailtest.Options{})
 	dbURL := dbtest.Postgres(t)
-	var replicas []*house
+	var replicas []*harness.Server
 	for range 3 {
-		replicas = append(replicas, open(t, dbURL, sharedURL, "SMTP_URL="+s.URL, "MAIL_FROM=no-reply@acme.org", "ALERT_MAIL_TO=ops@acme.org, ada@example.org"))
+		replicas = append(replicas, harness.Open(t, dbURL, harness.SharedURL, "SMTP_URL="+s.URL, "MAIL_FROM=no-reply@acme.org", "ALERT_MAIL_TO=ops@acme.org, ada@example.org"))
 	}
 	h := replicas[0]
-	h.register("ada@example.org")
-	ada := h.login("ada@example.org").str("access_token")
-	h.expect(200, "", request{method: "PATCH", path: "/v1/me", bearer: ada, body: map[string]any{"locale": "de", "name": "Ada"}})
+	h.Register("ada@example.org")
+	ada := h.Login("ada@example.org").Str("access_token")
+	h.Expect(200, "", harness.Request{Method: "PATCH", Path: "/v1/me", Bearer: ada, Body: map[string]any{"locale": "de", "name": "Ada"}})
 	log := event.NewLog(slog.New(slog.DiscardHandler), secret.Random{}, time.Now, nil)
 	raise := func() {
 		t.Helper()
-		if err := h.database().Write(t.Context(), func(tx *db.Tx) error {
+		if err := h.Database().Write(t.Context(), func(tx *db.Tx) error {
 			log.Append(tx, event.Event{Kind: event.SuspiciousActivity, Outcome: event.Failure, Detail: event.Detail{Reason: "refresh_token_ahead"}})
 			return nil
 		}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	h.eventually("the rules begin to watch", func() (string, bool) {
+	h.Eventually("the rules begin to watch", func() (string, bool) {
 		var n int64
-		err := h.database().Read(t.Context(), func(tx *db.Tx) error {
+		err := h.Database().Read(t.Context(), func(tx *db.Tx) error {
 			return tx.QueryRow(`SELECT COUNT(*) FROM alert_state WHERE state <> ''`).Scan(&n)
 		})
 		return fmt.Sprint(n, err), n == 1
@@ -85,22 +86,22 @@ func TestLOG5_AnAlertIsMailedOnce(t *testing.T) {
 		}
 	}
 	// It is over, and comes back.
-	if err := h.database().Write(t.Context(), func(tx *db.Tx) error {
+	if err := h.Database().Write(t.Context(), func(tx *db.Tx) error {
 		_, err := tx.Exec(`UPDATE alert SET resolved_at = raised_at WHERE resolved_at IS NULL`)
 		return err
 	}); err != nil {
 		t.Fatal(err)
 	}
 	raise()
-	h.eventually("a second alert", func() (string, bool) {
+	h.Eventually("a second alert", func() (string, bool) {
 		var n int64
-		err := h.database().Read(t.Context(), func(tx *db.Tx) error {
+		err := h.Database().Read(t.Context(), func(tx *db.Tx) error {
 			return tx.QueryRow(`SELECT COUNT(*) FROM alert WHERE rule = 'session_ahead'`).Scan(&n)
 		})
 		return fmt.Sprint(n, err), n == 2
 	})
 	var queued int64
-	if err := h.database().Read(t.Context(), func(tx *db.Tx) error {
+	if err := h.Database().Read(t.Context(), func(tx *db.Tx) error {
 		return tx.QueryRow(`SELECT COUNT(*) FROM outbox WHERE kind = 'alert_raised'`).Scan(&queued)
 	}); err != nil || queued != 2 {
 		t.Errorf("%d mails were queued, %v", queued, err)
@@ -122,19 +123,19 @@ func TestLOG6_AFailingAnchorRaisesAnAlert(t *testing.T) {
 	}))
 	defer anchor.Close()
 	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-	h := openAt(t, dbtest.SQLite(t), now, "EVENT_ANCHOR="+anchor.URL)
-	h.register("ada@example.org")
-	h.eventually("the anchor fails", func() (string, bool) {
-		_, text := h.admin("/metrics")
+	h := harness.OpenAt(t, dbtest.SQLite(t), now, "EVENT_ANCHOR="+anchor.URL)
+	h.Register("ada@example.org")
+	h.Eventually("the anchor fails", func() (string, bool) {
+		_, text := h.Admin("/metrics")
 		return "gatehouse_event_anchor_failing", strings.Contains(text, "gatehouse_event_anchor_failing 1\n")
 	})
-	if is := h.alertOf(alert.AnchorTroubled); is != "none" {
+	if is := alertOf(h, alert.AnchorTroubled); is != "none" {
 		t.Errorf("at once: %s", is)
 	}
 	ahead.Store(int64(2 * time.Minute))
-	h.alertBecomes(alert.AnchorTroubled, "open")
+	alertBecomes(h, alert.AnchorTroubled, "open")
 	broken.Store(false)
-	h.alertBecomes(alert.AnchorTroubled, "over") // and nothing has happened meanwhile
+	alertBecomes(h, alert.AnchorTroubled, "over") // and nothing has happened meanwhile
 }
 
 // A database that was put back to before what the anchor has is sealed no further,
@@ -145,14 +146,14 @@ func TestLOG6_AContradictedAnchorRaisesAnAlert(t *testing.T) {
 	file := strings.TrimPrefix(dbURL, "sqlite:")
 	run := func(email string) {
 		t.Helper()
-		h := open(t, dbURL, "EVENT_ANCHOR=file:"+anchor)
+		h := harness.Open(t, dbURL, "EVENT_ANCHOR=file:"+anchor)
 		had, _ := os.ReadFile(anchor)
-		h.register(email)
-		h.eventually("a checkpoint", func() (string, bool) {
+		h.Register(email)
+		h.Eventually("a checkpoint", func() (string, bool) {
 			has, err := os.ReadFile(anchor)
 			return fmt.Sprint(err), len(has) > len(had)
 		})
-		if err := h.stop(); err != nil {
+		if err := h.Stop(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -170,16 +171,16 @@ func TestLOG6_AContradictedAnchorRaisesAnAlert(t *testing.T) {
 	if err := os.WriteFile(file, backup, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h := open(t, dbURL, "EVENT_ANCHOR=file:"+anchor)
-	h.register("eve@example.org")
-	h.alertBecomes(alert.SealingTroubled, "open")
+	h := harness.Open(t, dbURL, "EVENT_ANCHOR=file:"+anchor)
+	h.Register("eve@example.org")
+	alertBecomes(h, alert.SealingTroubled, "open")
 }
 
 // alertOf tells how the newest alert of a rule stands: none, open or over.
-func (h *house) alertOf(rule string) string {
+func alertOf(h *harness.Server, rule string) string {
 	h.Helper()
 	is := "none"
-	err := h.database().Read(h.Context(), func(tx *db.Tx) error {
+	err := h.Database().Read(h.Context(), func(tx *db.Tx) error {
 		list, err := alert.List(tx, "", false, 100)
 		if i := slices.IndexFunc(list, func(a alert.Alert) bool { return a.Rule == rule }); i >= 0 {
 			if is = "open"; !list[i].ResolvedAt.IsZero() {
@@ -194,9 +195,9 @@ func (h *house) alertOf(rule string) string {
 	return is
 }
 
-func (h *house) alertBecomes(rule, want string) {
+func alertBecomes(h *harness.Server, rule, want string) {
 	h.Helper()
-	h.eventually(rule+" is "+want, func() (string, bool) { is := h.alertOf(rule); return is, is == want })
+	h.Eventually(rule+" is "+want, func() (string, bool) { is := alertOf(h, rule); return is, is == want })
 }
 
 // Every rule has its sentence in every language.

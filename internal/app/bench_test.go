@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/app"
 	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 	"github.com/gatehouse-auth/gatehouse/verify"
 )
 
@@ -81,7 +82,7 @@ func (s *benched) turns(b *testing.B) []func() {
 	for _, of := range []struct{ method, url, body, authorization string }{
 		{"GET", bare.URL, "", "Bearer " + s.access},
 		{"GET", s.url + "/v1/forward-auth", "", "Bearer " + s.access},
-		{"POST", s.url + "/v1/token/introspect", "token=" + s.access, basic(s.id, s.secret)["Authorization"][0]},
+		{"POST", s.url + "/v1/token/introspect", "token=" + s.access, harness.Basic(s.id, s.secret)["Authorization"][0]},
 	} {
 		turns = append(turns, func() {
 			var wg sync.WaitGroup
@@ -153,7 +154,7 @@ func publicKeys(b *testing.B, url string) map[string]any {
 
 // answered makes a request that must go well.
 func answered(r *http.Request) error {
-	res, err := client.Do(r)
+	res, err := harness.HTTPClient.Do(r)
 	if err != nil {
 		return err
 	}
@@ -174,7 +175,7 @@ type benched struct{ url, access, id, secret string }
 func benchServer(b *testing.B) *benched {
 	b.Helper()
 	environ := []string{
-		"DATABASE_URL=" + dbtest.SQLite(b), "LISTEN_ADDR=127.0.0.1:0", "ADMIN_LISTEN_ADDR=127.0.0.1:0", "JWT_SECRET_KEY=" + secretKey, "EVENT_KEY=" + eventKey,
+		"DATABASE_URL=" + dbtest.SQLite(b), "LISTEN_ADDR=127.0.0.1:0", "ADMIN_LISTEN_ADDR=127.0.0.1:0", "JWT_SECRET_KEY=" + harness.SecretKey, "EVENT_KEY=" + harness.EventKey,
 		"API_RATE_LIMIT_REQUESTS=1000000", "LOGIN_RATE_LIMIT_ATTEMPTS=1000000",
 	}
 	c, err := config.Load(config.Source{Environ: environ, ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist }})
@@ -192,7 +193,7 @@ func benchServer(b *testing.B) *benched {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = done() })
-	known, shown, err := o.CreateClient(b.Context(), "shop", originOfTests)
+	known, shown, err := o.CreateClient(b.Context(), "shop", harness.OriginOfTests)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -209,7 +210,7 @@ func benchServer(b *testing.B) *benched {
 func (s *benched) signIn() (access string, err error) { return s.post("/v1/login") }
 
 func (s *benched) post(path string) (access string, err error) {
-	res, err := client.Post(s.url+path, "application/json", strings.NewReader(`{"email":"ada@example.org","password":"`+passphrase+`"}`))
+	res, err := harness.HTTPClient.Post(s.url+path, "application/json", strings.NewReader(`{"email":"ada@example.org","password":"`+harness.Passphrase+`"}`))
 	if err != nil {
 		return "", err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/base/mail/mailtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
 // kept are the fields whose owner says what stands in them, and has it shown again.
@@ -37,28 +38,28 @@ func TestLOG1_NoSecretGetsOut(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dbURL string) {
 		const smtp, pepper, password = "canary-smtp-Vw8sKq2LmZx", "canary-pepper-Jd7GhR3tYpQn5WcUe9Bx", "canary passphrase of Ada 4711"
 		s := mailtest.New(t, mailtest.Options{StartTLS: true, User: "gate", Password: smtp})
-		h := open(t, dbURL, "SMTP_URL="+s.URL, "MAIL_FROM=no-reply@acme.org", "PASSWORD_PEPPER="+pepper)
-		secrets := map[string]string{"the password of SMTP_URL": smtp, "the pepper": pepper, "JWT_SECRET_KEY": secretKey, "EVENT_KEY": eventKey}
-		planted := h.canaries(s, password)
-		root := h.administrator("root@example.org")
-		for _, path := range slices.Sorted(maps.Keys(document.doc.Paths.Map())) {
-			for method, op := range document.doc.Paths.Map()[path].Operations() {
+		h := harness.Open(t, dbURL, "SMTP_URL="+s.URL, "MAIL_FROM=no-reply@acme.org", "PASSWORD_PEPPER="+pepper)
+		secrets := map[string]string{"the password of SMTP_URL": smtp, "the pepper": pepper, "JWT_SECRET_KEY": harness.SecretKey, "EVENT_KEY": harness.EventKey}
+		planted := canaries(h, s, password)
+		root := h.Administrator("root@example.org")
+		for _, path := range slices.Sorted(maps.Keys(harness.Document().Doc.Paths.Map())) {
+			for method, op := range harness.Document().Doc.Paths.Map()[path].Operations() {
 				if strings.HasPrefix(path, "/v1/logout") {
 					continue // at the end, with everything else that ends the session
 				}
-				h.plant(method, path, op, root, planted)
+				plant(h, method, path, op, root, planted)
 			}
 		}
 		for _, path := range []string{"/v1/logout", "/v1/logout-all"} {
-			h.plant("POST", path, document.doc.Paths.Map()[path].Post, root, planted)
+			plant(h, "POST", path, harness.Document().Doc.Paths.Map()[path].Post, root, planted)
 		}
 		maps.Copy(secrets, planted)
-		_, metrics := h.admin("/metrics")
-		_, ready := h.admin("/readyz")
-		if err := h.stop(); err != nil { // which writes what was counted
+		_, metrics := h.Admin("/metrics")
+		_, ready := h.Admin("/readyz")
+		if err := h.Stop(); err != nil { // which writes what was counted
 			t.Fatal(err)
 		}
-		found := map[string]string{"the log": h.log.String(), "the metrics": metrics, "readyz": ready}
+		found := map[string]string{"the log": h.Logs.String(), "the metrics": metrics, "readyz": ready}
 		maps.Copy(found, everyColumn(t, dbURL))
 		// What is no secret is found where it stands.
 		if !strings.Contains(found["account.email"], "ada@example.org") || !strings.Contains(found["client.name"], "shop") || len(found["event_personal.data"]) < 1000 {
@@ -77,17 +78,17 @@ func TestLOG1_NoSecretGetsOut(t *testing.T) {
 }
 
 // canaries has one of each secret made, uses it, and returns them all.
-func (h *house) canaries(s *mailtest.Server, password string) map[string]string {
+func canaries(h *harness.Server, s *mailtest.Server, password string) map[string]string {
 	h.Helper()
 	list := map[string]string{"a password": password, "a wrong password": "canary guess at a password 0815"}
-	h.expect(202, "", request{method: "POST", path: "/v1/register", body: credentials{"ada@example.org", password}})
-	in := h.expect(200, "", guessing("ada@example.org", password))
-	list["a refresh token"], list["an access token"] = in.str("refresh_token"), in.str("access_token")
-	list["a refresh token, rotated"] = h.expect(200, "", refreshing(in.str("refresh_token"))).str("refresh_token")
-	h.expect(401, "invalid_credentials", guessing("ada@example.org", list["a wrong password"]))
-	h.expect(401, "invalid_credentials", guessing("nobody@example.org", list["a wrong password"]))
-	h.expect(202, "", request{method: "POST", path: "/v1/password/forgot", body: map[string]string{"email": "ada@example.org"}})
-	h.eventually("the mails", func() (string, bool) {
+	h.Expect(202, "", harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "ada@example.org", Password: password}})
+	in := h.Expect(200, "", harness.SignInAs("ada@example.org", password))
+	list["a refresh token"], list["an access token"] = in.Str("refresh_token"), in.Str("access_token")
+	list["a refresh token, rotated"] = h.Expect(200, "", harness.Refreshing(in.Str("refresh_token"))).Str("refresh_token")
+	h.Expect(401, "invalid_credentials", harness.SignInAs("ada@example.org", list["a wrong password"]))
+	h.Expect(401, "invalid_credentials", harness.SignInAs("nobody@example.org", list["a wrong password"]))
+	h.Expect(202, "", harness.Request{Method: "POST", Path: "/v1/password/forgot", Body: map[string]string{"email": "ada@example.org"}})
+	h.Eventually("the mails", func() (string, bool) {
 		for _, m := range s.Mails() {
 			_, parts := m.Parse(h.T)
 			text := parts["text/plain"]
@@ -99,19 +100,19 @@ func (h *house) canaries(s *mailtest.Server, password string) map[string]string 
 		}
 		return fmt.Sprint(len(list)), list["the token to verify"] != "" && list["the token to reset"] != ""
 	})
-	c, shown, err := h.operator().CreateClient(h.Context(), "shop", originOfTests)
+	c, shown, err := h.Operator().CreateClient(h.Context(), "shop", harness.OriginOfTests)
 	if err != nil {
 		h.Fatal(err)
 	}
 	list["a client's secret"] = shown
-	h.expect(401, "invalid_client", request{method: "GET", path: "/v1/revocations", header: http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(c.ID+":"+list["a wrong password"]))}}})
-	h.expect(204, "", request{method: "POST", path: "/v1/email/verify", body: map[string]string{"token": list["the token to verify"], "password": password}})
+	h.Expect(401, "invalid_client", harness.Request{Method: "GET", Path: "/v1/revocations", Header: http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(c.ID+":"+list["a wrong password"]))}}})
+	h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/email/verify", Body: map[string]string{"token": list["the token to verify"], "password": password}})
 	return list
 }
 
 // plant sends an operation each secret wherever it could go, by an administrator and
 // as credentials.
-func (h *house) plant(method, path string, op *openapi3.Operation, bearer string, secrets map[string]string) {
+func plant(h *harness.Server, method, path string, op *openapi3.Operation, bearer string, secrets map[string]string) {
 	h.Helper()
 	for _, secret := range secrets {
 		query := url.Values{"nonsense": {secret}}
@@ -128,24 +129,24 @@ func (h *house) plant(method, path string, op *openapi3.Operation, bearer string
 				"X-Forwarded-For": {secret}, "Forwarded": {"for=" + secret}, "If-None-Match": {secret}, "Cookie": {"__Host-gatehouse_at=" + url.QueryEscape(secret) + "; gatehouse_rt=" + url.QueryEscape(secret)},
 			}
 		}
-		for _, r := range []request{
-			{method: method, path: where, header: headers("Bearer " + bearer)},
-			{method: method, path: where, header: headers("Bearer " + secret)},
-			{method: method, path: where, header: headers("Basic " + basic)},
-			{method: method, path: where + "?" + query.Encode(), header: headers("Bearer " + bearer)},
-			{method: method, path: where + "/" + url.PathEscape(secret), header: headers("Bearer " + bearer)},
+		for _, r := range []harness.Request{
+			{Method: method, Path: where, Header: headers("Bearer " + bearer)},
+			{Method: method, Path: where, Header: headers("Bearer " + secret)},
+			{Method: method, Path: where, Header: headers("Basic " + basic)},
+			{Method: method, Path: where + "?" + query.Encode(), Header: headers("Bearer " + bearer)},
+			{Method: method, Path: where + "/" + url.PathEscape(secret), Header: headers("Bearer " + bearer)},
 		} {
 			for _, mine := range []bool{false, true} {
 				body, kind := wrongBody(op, secret, mine)
 				if fields, ok := body.(map[string]any); mine && (!ok || fields["email"] == nil) {
 					continue
 				}
-				r.body, r.contentType = body, kind
+				r.Body, r.ContentType = body, kind
 				if method == "GET" {
-					r.body, r.contentType = nil, ""
+					r.Body, r.ContentType = nil, ""
 				}
-				if a, err := h.try(r); err != nil && a.status >= 500 {
-					h.Errorf("%s %s: %d %v", r.method, path, a.status, err)
+				if a, err := h.Try(r); err != nil && a.Status >= 500 {
+					h.Errorf("%s %s: %d %v", r.Method, path, a.Status, err)
 				}
 			}
 		}
@@ -271,20 +272,20 @@ func everyColumn(t *testing.T, dbURL string) map[string]string {
 // terminals obey into everything that a client says: each line stays one object
 // whose words are ours, and nothing in it moves a cursor.
 func TestLOG1_NobodyForgesLinesOfTheLog(t *testing.T) {
-	h := open(t, dbtest.SQLite(t), trusted)
-	access := h.administrator("root@example.org")
+	h := harness.Open(t, dbtest.SQLite(t), harness.BehindProxy)
+	access := h.Administrator("root@example.org")
 	forged := `{"time":"2026-11-25T00:00:00Z","level":"INFO","msg":"forged","request_id":"x"}`
 	evil := []string{"\r\n" + forged + "\r\n", "\n" + forged, "\x1b[2J\x1b[1;1H", "\x9b31m", "\u009b2J", "\u202egnp", "\u2028" + forged, "\x7f\b\b\b", `","msg":"forged","x":"`, "\x00", "\x1b]0;owned\x07"}
 	for _, e := range evil {
-		for _, r := range []request{
-			guessing("a"+e+"@example.org", passphrase), guessing("root@example.org", e), {method: "POST", path: "/v1/register", body: credentials{"a@exa" + e + "mple.org", passphrase}},
-			{method: "PATCH", path: "/v1/me", bearer: access, body: map[string]any{"name": e, "locale": e}},
-			blocking(access, map[string]any{"network": e}), blocking(access, map[string]any{"network": "203.0.113.7", "reason": e}),
-			{method: "GET", path: "/v1/" + url.PathEscape(e)}, {method: "DELETE", path: "/v1/sessions/" + url.PathEscape(e), bearer: access},
-			{method: "GET", path: "/v1/admin/events?event=" + url.QueryEscape(e) + "&" + url.QueryEscape(e) + "=1", bearer: access}, refreshing(e),
+		for _, r := range []harness.Request{
+			harness.SignInAs("a"+e+"@example.org", harness.Passphrase), harness.SignInAs("root@example.org", e), {Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "a@exa" + e + "mple.org", Password: harness.Passphrase}},
+			{Method: "PATCH", Path: "/v1/me", Bearer: access, Body: map[string]any{"name": e, "locale": e}},
+			harness.Blocking(access, map[string]any{"network": e}), harness.Blocking(access, map[string]any{"network": "203.0.113.7", "reason": e}),
+			{Method: "GET", Path: "/v1/" + url.PathEscape(e)}, {Method: "DELETE", Path: "/v1/sessions/" + url.PathEscape(e), Bearer: access},
+			{Method: "GET", Path: "/v1/admin/events?event=" + url.QueryEscape(e) + "&" + url.QueryEscape(e) + "=1", Bearer: access}, harness.Refreshing(e),
 		} {
-			if _, err := h.try(r); err != nil && !strings.Contains(err.Error(), "is served but not described") {
-				t.Logf("%s %s: %v", r.method, r.path, err) // the client or the document refuses it
+			if _, err := h.Try(r); err != nil && !strings.Contains(err.Error(), "is served but not described") {
+				t.Logf("%s %s: %v", r.Method, r.Path, err) // the client or the document refuses it
 			}
 		}
 		// Go's client refuses to send these; a client of an attacker's does not.
@@ -293,20 +294,20 @@ func TestLOG1_NobodyForgesLinesOfTheLog(t *testing.T) {
 			"GET /openapi.json HTTP/1.1\r\nAuthorization: Bearer " + e, "GET /openapi.json?" + e + " HTTP/1.1", "GE" + e + "T / HTTP/1.1", "GET /" + e + " HTTP/1.1\r\nUser-Agent: x",
 			"POST /v1/login HTTP/1.1\r\nContent-Length: 2\r\nUser-Agent: " + e + "\r\nContent-Type: " + e,
 		} {
-			h.raw(head)
+			raw(h, head)
 		}
 	}
 	// A wrong password's event has the user agent, in the log and in the database.
-	h.raw("POST /v1/login HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 51\r\nUser-Agent: x\x1b[31m\u202e\u009b2Jy\r\nConnection: close\r\n\r\n" +
-		`{"email":"root@example.org","password":"wrong one"}` + "\r\n")
-	if err := h.stop(); err != nil {
+	raw(h, "POST /v1/login HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 51\r\nUser-Agent: x\x1b[31m\u202e\u009b2Jy\r\nConnection: close\r\n\r\n"+
+		`{"email":"root@example.org","password":"wrong one"}`+"\r\n")
+	if err := h.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	text := h.log.String()
+	text := h.Logs.String()
 	if i := strings.IndexFunc(text, func(c rune) bool { return c != '\n' && !unicode.IsPrint(c) }); i >= 0 {
 		t.Errorf("the log holds what does not print: %q", text[max(0, i-200):min(len(text), i+50)])
 	}
-	for _, l := range h.lines() {
+	for _, l := range h.Lines() {
 		if l.Msg == "forged" {
 			t.Errorf("somebody wrote a line: %+v", l)
 		}
@@ -314,9 +315,9 @@ func TestLOG1_NobodyForgesLinesOfTheLog(t *testing.T) {
 }
 
 // raw sends bytes as a client of one's own may, and reads what comes back.
-func (h *house) raw(head string) {
+func raw(h *harness.Server, head string) {
 	h.Helper()
-	address := strings.TrimPrefix(h.server.URL(), "http://")
+	address := strings.TrimPrefix(h.App.URL(), "http://")
 	c, err := net.DialTimeout("tcp", address, 10*time.Second)
 	if err != nil {
 		h.Fatal(err)

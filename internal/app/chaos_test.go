@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
 // TestClientsGoOnThroughABadNetwork lets clients refresh and look themselves up
@@ -24,13 +25,13 @@ func TestClientsGoOnThroughABadNetwork(t *testing.T) {
 		length = 10 * time.Minute
 	}
 	p := dbtest.NewProxy(t, dbtest.Postgres(t))
-	h := open(t, p.URL()+"&default_query_exec_mode=cache_describe")
+	h := harness.Open(t, p.URL()+"&default_query_exec_mode=cache_describe")
 	const clients = 8
-	tokens := make([]answer, clients)
+	tokens := make([]harness.Answer, clients)
 	for i := range tokens {
 		email := fmt.Sprintf("user%d@example.org", i)
-		h.register(email)
-		tokens[i] = h.login(email)
+		h.Register(email)
+		tokens[i] = h.Login(email)
 	}
 	end := time.Now().Add(length)
 	var wg sync.WaitGroup
@@ -38,26 +39,26 @@ func TestClientsGoOnThroughABadNetwork(t *testing.T) {
 	for i := range tokens {
 		wg.Go(func() {
 			// until is called again until it is answered 200.
-			until := func(r request) (answer, bool) {
+			until := func(r harness.Request) (harness.Answer, bool) {
 				for stop := time.Now().Add(length + 30*time.Second); time.Now().Before(stop); time.Sleep(5 * time.Millisecond) {
 					began := time.Now()
-					a, err := h.try(r)
+					a, err := h.Try(r)
 					switch {
-					case err != nil || a.status != 200 && a.status != 503 || time.Since(began) > requestTimeout:
-						h.Errorf("%s %s: %d %s after %v, error %v", r.method, r.path, a.status, a.text, time.Since(began), err)
+					case err != nil || a.Status != 200 && a.Status != 503 || time.Since(began) > harness.RequestTimeout:
+						h.Errorf("%s %s: %d %s after %v, error %v", r.Method, r.Path, a.Status, a.Text, time.Since(began), err)
 						return a, false
-					case a.status == 200:
+					case a.Status == 200:
 						served.Add(1)
 						return a, true
 					}
 					refused.Add(1)
 				}
-				h.Errorf("%s %s: never served again", r.method, r.path)
-				return answer{}, false
+				h.Errorf("%s %s: never served again", r.Method, r.Path)
+				return harness.Answer{}, false
 			}
 			for ok := true; ok && time.Now().Before(end); {
-				if tokens[i], ok = until(refreshing(tokens[i].str("refresh_token"))); ok {
-					_, ok = until(request{method: "GET", path: "/v1/me", bearer: tokens[i].str("access_token")})
+				if tokens[i], ok = until(harness.Refreshing(tokens[i].Str("refresh_token"))); ok {
+					_, ok = until(harness.Request{Method: "GET", Path: "/v1/me", Bearer: tokens[i].Str("access_token")})
 				}
 			}
 		})

@@ -16,19 +16,20 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
 // chromium is a tab of a real browser that keeps all its complaints.
 type chromium struct {
-	*house
+	*harness.Server
 	ctx context.Context
 
 	mu         sync.Mutex
 	complaints []string
 }
 
-// chromium opens a tab of a fresh browser.
-func (h *house) chromium() *chromium {
+// newChromium opens a tab of a fresh browser.
+func newChromium(h *harness.Server) *chromium {
 	h.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.WindowSize(900, 700), chromedp.Flag("disable-dev-shm-usage", true))
 	if os.Geteuid() == 0 {
@@ -40,7 +41,7 @@ func (h *house) chromium() *chromium {
 	h.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	h.Cleanup(cancel)
-	c := &chromium{house: h, ctx: ctx}
+	c := &chromium{Server: h, ctx: ctx}
 	err := chromedp.Listen(ctx, func(event any) {
 		switch e := event.(type) {
 		case *cdplog.EventEntryAdded:
@@ -116,10 +117,10 @@ next:
 // HDR-1, ASVS 3.4.3: the pages look and work as they should under their policy,
 // and a browser has nothing to report.
 func TestHDR1_PagesInChromium(t *testing.T) {
-	h := open(t, dbtest.SQLite(t))
-	h.register("ada@example.org")
-	c := h.chromium()
-	base := h.server.URL()
+	h := harness.Open(t, dbtest.SQLite(t))
+	h.Register("ada@example.org")
+	c := newChromium(h)
+	base := h.App.URL()
 	styled := func(where string) {
 		t.Helper()
 		width, sheets := c.eval(`getComputedStyle(document.querySelector("main")).maxWidth`), c.eval(`document.styleSheets.length`)
@@ -134,7 +135,7 @@ func TestHDR1_PagesInChromium(t *testing.T) {
 		chromedp.Click("button"), chromedp.WaitVisible("#problem"))
 	styled("a wrong password")
 	c.quiet("a wrong password", "401", "/favicon.ico") // the status of an answer is told as well
-	c.run("sign-in", chromedp.SendKeys("#password", passphrase), chromedp.Click("button"), chromedp.WaitVisible(`form[action="/logout"]`))
+	c.run("sign-in", chromedp.SendKeys("#password", harness.Passphrase), chromedp.Click("button"), chromedp.WaitVisible(`form[action="/logout"]`))
 	if text := c.eval(`document.querySelector("main").innerText`); !strings.Contains(text, "ada@example.org") {
 		t.Errorf("/account says %q", text)
 	}
@@ -166,7 +167,7 @@ func (c *chromium) attackPolicy() {
 		"a form to elsewhere":           `const f = document.createElement("form"); f.action = "http://127.0.0.1:1/"; document.body.append(f); f.submit()`,
 		"the nonce, read from the page": `const s = document.createElement("script"); s.setAttribute("nonce", document.querySelector("script,link").getAttribute("nonce")); s.textContent = "window.hacked = 1"; document.body.append(s)`,
 	} {
-		c.run(name, chromedp.Navigate(c.server.URL()+"/setup"))
+		c.run(name, chromedp.Navigate(c.App.URL()+"/setup"))
 		c.eval(`(() => {` + attack + `})()`)
 		c.run(name, chromedp.Sleep(300*time.Millisecond))
 		if at := c.eval("location.href"); c.eval("window.hacked") == "1" || !strings.HasSuffix(at, "/setup") {

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
 // TestJWT5_EverythingIsRevoked ends all sessions: every replica refuses their access
@@ -18,37 +19,37 @@ import (
 // afterwards is in.
 func TestJWT5_EverythingIsRevoked(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dbURL string) {
-		replicas := []*house{open(t, dbURL, sharedURL), open(t, dbURL, sharedURL), open(t, dbURL, sharedURL)}
+		replicas := []*harness.Server{harness.Open(t, dbURL, harness.SharedURL), harness.Open(t, dbURL, harness.SharedURL), harness.Open(t, dbURL, harness.SharedURL)}
 		h := replicas[0]
-		var old []answer
+		var old []harness.Answer
 		for _, email := range []string{"ada@example.org", "bob@example.org"} {
-			h.register(email)
-			old = append(old, h.login(email), h.login(email))
+			h.Register(email)
+			old = append(old, h.Login(email), h.Login(email))
 		}
-		o := h.operator()
+		o := h.Operator()
 		if n, err := o.CountSessions(t.Context(), flow.Which{}); n != 4 || err != nil {
 			t.Errorf("%d sessions, error %v", n, err)
 		}
-		n, err := o.RevokeSessions(t.Context(), flow.Which{}, originOfTests)
+		n, err := o.RevokeSessions(t.Context(), flow.Which{}, harness.OriginOfTests)
 		if n != 4 || err != nil {
 			t.Fatalf("ended %d, error %v", n, err)
 		}
 		at := time.Now()
 		for _, r := range replicas {
 			for _, s := range old {
-				if took := r.refusedWithin(s.str("access_token"), at); took > 5*time.Second {
+				if took := refusedWithin(r, s.Str("access_token"), at); took > 5*time.Second {
 					t.Errorf("it took %v", took)
 				}
-				r.expect(401, "invalid_refresh_token", refreshing(s.str("refresh_token")))
+				r.Expect(401, "invalid_refresh_token", harness.Refreshing(s.Str("refresh_token")))
 			}
 		}
 		time.Sleep(3*time.Second - time.Since(at)) // the cut-off's margin
-		fresh := h.login("ada@example.org")
+		fresh := h.Login("ada@example.org")
 		for _, r := range replicas {
-			r.expect(200, "", request{method: "GET", path: "/v1/me", bearer: fresh.str("access_token")})
+			r.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: fresh.Str("access_token")})
 		}
-		fresh = replicas[1].expect(200, "", refreshing(fresh.str("refresh_token")))
-		replicas[2].expect(200, "", request{method: "GET", path: "/v1/me", bearer: fresh.str("access_token")})
+		fresh = replicas[1].Expect(200, "", harness.Refreshing(fresh.Str("refresh_token")))
+		replicas[2].Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: fresh.Str("access_token")})
 	})
 }
 
@@ -57,22 +58,22 @@ func TestJWT5_EverythingIsRevoked(t *testing.T) {
 // live, and nobody gets in with them.
 func TestJWT5_ACutOffHoldsThoughTheCommandBreaksOff(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dbURL string) {
-		h := open(t, dbURL, sharedURL)
-		h.register("ada@example.org")
-		old, unused := h.login("ada@example.org"), h.login("ada@example.org")
-		d := h.database()
+		h := harness.Open(t, dbURL, harness.SharedURL)
+		h.Register("ada@example.org")
+		old, unused := h.Login("ada@example.org"), h.Login("ada@example.org")
+		d := h.Database()
 		if err := d.Write(t.Context(), func(tx *db.Tx) error {
 			token.NewRevocations(d, time.Minute, 0, time.Now).EndBefore(tx, time.Time{})
 			return nil
 		}); err != nil {
 			t.Fatal(err)
 		}
-		h.refusedWithin(old.str("access_token"), time.Now())
-		h.expect(401, "invalid_refresh_token", refreshing(old.str("refresh_token")))
+		refusedWithin(h, old.Str("access_token"), time.Now())
+		h.Expect(401, "invalid_refresh_token", harness.Refreshing(old.Str("refresh_token")))
 		// A replica that starts later knows too.
-		late := open(t, dbURL, sharedURL)
-		late.expect(401, "invalid_token", request{method: "GET", path: "/v1/me", bearer: unused.str("access_token")})
-		late.expect(401, "invalid_refresh_token", refreshing(unused.str("refresh_token")))
+		late := harness.Open(t, dbURL, harness.SharedURL)
+		late.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: unused.Str("access_token")})
+		late.Expect(401, "invalid_refresh_token", harness.Refreshing(unused.Str("refresh_token")))
 		var living int64
 		if err := d.Read(t.Context(), func(tx *db.Tx) error {
 			return tx.QueryRow(`SELECT COUNT(*) FROM session WHERE ended_at IS NULL`).Scan(&living)
@@ -84,21 +85,21 @@ func TestJWT5_ACutOffHoldsThoughTheCommandBreaksOff(t *testing.T) {
 
 // TestJWT5_SessionsOfANetworkOrFromBefore ends just those.
 func TestJWT5_SessionsOfANetworkOrFromBefore(t *testing.T) {
-	each(t, func(h *house) {
-		o := h.operator()
-		h.register("ada@example.org")
-		h.register("bob@example.org")
-		early := h.login("ada@example.org")
+	harness.Each(t, func(h *harness.Server) {
+		o := h.Operator()
+		h.Register("ada@example.org")
+		h.Register("bob@example.org")
+		early := h.Login("ada@example.org")
 		time.Sleep(1100 * time.Millisecond) // tokens tell whole seconds
 		middle := time.Now()
 		time.Sleep(1100 * time.Millisecond)
-		ada, bob := h.login("ada@example.org"), h.login("bob@example.org")
+		ada, bob := h.Login("ada@example.org"), h.Login("bob@example.org")
 		revoke := func(want int, w flow.Which) {
 			h.Helper()
 			if n, err := o.CountSessions(h.Context(), w); n != want || err != nil {
 				h.Errorf("%+v: counted %d, want %d, error %v", w, n, want, err)
 			}
-			if n, err := o.RevokeSessions(h.Context(), w, originOfTests); n != want || err != nil {
+			if n, err := o.RevokeSessions(h.Context(), w, harness.OriginOfTests); n != want || err != nil {
 				h.Errorf("%+v: ended %d, want %d, error %v", w, n, want, err)
 			}
 		}
@@ -106,33 +107,33 @@ func TestJWT5_SessionsOfANetworkOrFromBefore(t *testing.T) {
 		revoke(0, flow.Which{Network: netip.MustParsePrefix("::/0")})
 		revoke(0, flow.Which{Account: "bob@example.org", Before: middle})
 		revoke(1, flow.Which{Before: middle})
-		h.refusedWithin(early.str("access_token"), time.Now())
-		h.expect(401, "invalid_refresh_token", refreshing(early.str("refresh_token")))
-		for _, s := range []answer{ada, bob} {
-			h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: s.str("access_token")})
+		refusedWithin(h, early.Str("access_token"), time.Now())
+		h.Expect(401, "invalid_refresh_token", harness.Refreshing(early.Str("refresh_token")))
+		for _, s := range []harness.Answer{ada, bob} {
+			h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
 		}
 		revoke(1, flow.Which{Account: "bob@example.org", Network: netip.MustParsePrefix("127.0.0.0/8")})
-		h.refusedWithin(bob.str("access_token"), time.Now())
-		h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: ada.str("access_token")})
-		h.expect(200, "", refreshing(ada.str("refresh_token")))
-	}, sharedURL)
+		refusedWithin(h, bob.Str("access_token"), time.Now())
+		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: ada.Str("access_token")})
+		h.Expect(200, "", harness.Refreshing(ada.Str("refresh_token")))
+	}, harness.SharedURL)
 }
 
 // TestTokensAreNotTakenForOneAnother: ASVS 9.2.2.
 func TestTokensAreNotTakenForOneAnother(t *testing.T) {
-	each(t, func(h *house) {
-		h.register("ada@example.org")
-		s := h.login("ada@example.org")
-		access, refresh := s.str("access_token"), s.str("refresh_token")
-		h.expect(401, "invalid_token", request{method: "GET", path: "/v1/me", bearer: refresh})
-		h.expect(401, "invalid_refresh_token", refreshing(access))
-		h.expect(401, "invalid_token", request{method: "POST", path: "/v1/logout", bearer: refresh})
-		h.expect(401, "invalid_refresh_token", request{method: "POST", path: "/v1/logout", body: map[string]string{"refresh_token": access}})
+	harness.Each(t, func(h *harness.Server) {
+		h.Register("ada@example.org")
+		s := h.Login("ada@example.org")
+		access, refresh := s.Str("access_token"), s.Str("refresh_token")
+		h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: refresh})
+		h.Expect(401, "invalid_refresh_token", harness.Refreshing(access))
+		h.Expect(401, "invalid_token", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: refresh})
+		h.Expect(401, "invalid_refresh_token", harness.Request{Method: "POST", Path: "/v1/logout", Body: map[string]string{"refresh_token": access}})
 		// A token of a key that nobody has: refused once the ring has been looked at.
 		_, rest, _ := strings.Cut(access, ".")
 		forged := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","kid":"`+strings.Repeat("A", 43)+`","typ":"at+jwt"}`)) + "." + rest
-		h.expect(401, "invalid_token", request{method: "GET", path: "/v1/me", bearer: forged})
-		h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: access})
-		h.expect(200, "", refreshing(refresh))
+		h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: forged})
+		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
+		h.Expect(200, "", harness.Refreshing(refresh))
 	})
 }

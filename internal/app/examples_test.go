@@ -9,27 +9,30 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
+	"github.com/gatehouse-auth/gatehouse/internal/test/proctest"
 )
 
 // TestTheSampleApplicationInGo runs examples/go as its reader would, against a
 // server found by its metadata.
 func TestTheSampleApplicationInGo(t *testing.T) {
-	h := open(t, "sqlite:"+filepath.Join(t.TempDir(), "gatehouse.db"))
-	c, shown, err := h.operator().CreateClient(t.Context(), "shop", originOfTests)
+	h := harness.Open(t, "sqlite:"+filepath.Join(t.TempDir(), "gatehouse.db"))
+	c, shown, err := h.Operator().CreateClient(t.Context(), "shop", harness.OriginOfTests)
 	if err != nil {
 		t.Fatal(err)
 	}
 	program, secret := filepath.Join(t.TempDir(), "application"), filepath.Join(t.TempDir(), "secret")
-	if out, err := exec.Command("go", "build", "-o", program, "../../examples/go").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", program, proctest.File("examples/go")).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	if err := os.WriteFile(secret, []byte(shown+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	get := h.run(exec.Command(program, "-listen", "127.0.0.1:0", "-issuer", h.server.URL(), "-client", c.ID, "-secret-file", secret))
-	h.register("ada@example.org")
-	access := h.login("ada@example.org").str("access_token")
-	h.eventually("the application", func() (string, bool) { s := get("GET /hello", access); return http.StatusText(s), s == 200 })
+	get := run(h, exec.Command(program, "-listen", "127.0.0.1:0", "-issuer", h.App.URL(), "-client", c.ID, "-secret-file", secret))
+	h.Register("ada@example.org")
+	access := h.Login("ada@example.org").Str("access_token")
+	h.Eventually("the application", func() (string, bool) { s := get("GET /hello", access); return http.StatusText(s), s == 200 })
 	if s := get("GET /admin", access); s != 403 {
 		t.Errorf("without the role: %d", s)
 	}
@@ -38,7 +41,7 @@ func TestTheSampleApplicationInGo(t *testing.T) {
 			t.Errorf("the token %q: %d", bad, s)
 		}
 	}
-	h.expect(204, "", request{method: "POST", path: "/v1/logout", bearer: access})
+	h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: access})
 	at := time.Now()
 	for get("GET /hello", access) != 401 {
 		if time.Since(at) > 10*time.Second {
@@ -51,7 +54,7 @@ func TestTheSampleApplicationInGo(t *testing.T) {
 
 // run starts an application, which prints its URL first, and returns what asks it:
 // "METHOD /path" with an access token. It ends with the test.
-func (h *house) run(cmd *exec.Cmd) func(what, access string) int {
+func run(h *harness.Server, cmd *exec.Cmd) func(what, access string) int {
 	h.Helper()
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
@@ -73,7 +76,7 @@ func (h *house) run(cmd *exec.Cmd) func(what, access string) int {
 		if access != "" {
 			r.Header.Set("Authorization", "Bearer "+access)
 		}
-		res, err := client.Do(r)
+		res, err := harness.HTTPClient.Do(r)
 		if err != nil {
 			h.Fatal(err)
 		}
@@ -84,9 +87,9 @@ func (h *house) run(cmd *exec.Cmd) func(what, access string) int {
 
 // node returns what runs a script in Node, in a folder with the modules of
 // examples/node.
-func (h *house) node(script string, args ...string) *exec.Cmd {
+func node(h *harness.Server, script string, args ...string) *exec.Cmd {
 	h.Helper()
-	out, err := exec.Command("../../scripts/node").Output()
+	out, err := exec.Command(proctest.File("scripts/node")).Output()
 	if err != nil {
 		h.Fatalf("scripts/node: %v", err)
 	}
@@ -102,7 +105,7 @@ func (h *house) node(script string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func (h *house) file(path string) string {
+func file(h *harness.Server, path string) string {
 	h.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -114,8 +117,8 @@ func (h *house) file(path string) string {
 // TestTheSampleApplicationInNode runs examples/node, which is shorter than 100
 // lines, and has npm's jose and oauth4webapi.
 func TestTheSampleApplicationInNode(t *testing.T) {
-	h := open(t, "sqlite:"+filepath.Join(t.TempDir(), "gatehouse.db"))
-	c, shown, err := h.operator().CreateClient(t.Context(), "shop", originOfTests)
+	h := harness.Open(t, "sqlite:"+filepath.Join(t.TempDir(), "gatehouse.db"))
+	c, shown, err := h.Operator().CreateClient(t.Context(), "shop", harness.OriginOfTests)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,18 +126,18 @@ func TestTheSampleApplicationInNode(t *testing.T) {
 	if err := os.WriteFile(secret, []byte(shown+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	script := h.file("../../examples/node/main.js")
+	script := file(h, proctest.File("examples/node/main.js"))
 	if n := strings.Count(script, "\n"); n >= 100 {
 		t.Errorf("it has %d lines", n)
 	}
-	ask := h.run(h.node(script, "--port", "0", "--issuer", h.server.URL(), "--client", c.ID, "--secret-file", secret))
-	h.register("ada@example.org")
-	s := h.login("ada@example.org")
-	access := s.str("access_token")
+	ask := run(h, node(h, script, "--port", "0", "--issuer", h.App.URL(), "--client", c.ID, "--secret-file", secret))
+	h.Register("ada@example.org")
+	s := h.Login("ada@example.org")
+	access := s.Str("access_token")
 	header, rest, _ := strings.Cut(access, ".")
 	for name, bad := range map[string]string{
 		"none": "", "edited": access + "x", "of no algorithm": "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0." + rest, "without its signature": header + "." + rest[:strings.Index(rest, ".")+1],
-		"a refresh token": s.str("refresh_token"),
+		"a refresh token": s.Str("refresh_token"),
 	} {
 		for _, what := range []string{"GET /hello", "POST /orders"} {
 			if status := ask(what, bad); status != 401 {
@@ -148,13 +151,13 @@ func TestTheSampleApplicationInNode(t *testing.T) {
 		}
 	}
 	// It asks where that matters, and checks the keys alone elsewhere.
-	h.expect(204, "", request{method: "POST", path: "/v1/logout", bearer: access})
+	h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: access})
 	if orders, hello := ask("POST /orders", access), ask("GET /hello", access); orders != 401 || hello != 200 {
 		t.Errorf("revoked: %d where it asks, %d where it does not", orders, hello)
 	}
 	// Without Gatehouse the keys stay good, and nobody is refused.
-	access = h.login("ada@example.org").str("access_token")
-	if err := h.stop(); err != nil {
+	access = h.Login("ada@example.org").Str("access_token")
+	if err := h.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	if orders, hello := ask("POST /orders", access), ask("GET /hello", access); orders != 503 || hello != 200 {
@@ -167,24 +170,24 @@ func TestTheSampleApplicationInNode(t *testing.T) {
 func TestJoseTakesOurTokens(t *testing.T) {
 	for _, algorithm := range []string{"ES256", "EdDSA", "RS256"} {
 		t.Run(algorithm, func(t *testing.T) {
-			h := open(t, "sqlite:"+filepath.Join(t.TempDir(), "gatehouse.db"), "JWT_ALGORITHM="+algorithm)
-			_, snippet, _ := strings.Cut(h.file("../../docs/guides/applications.md"), "```js\n")
+			h := harness.Open(t, "sqlite:"+filepath.Join(t.TempDir(), "gatehouse.db"), "JWT_ALGORITHM="+algorithm)
+			_, snippet, _ := strings.Cut(file(h, proctest.File("docs/guides/applications.md")), "```js\n")
 			snippet, _, _ = strings.Cut(snippet, "```")
 			const said = "https://auth.example.org"
 			if !strings.Contains(snippet, "jwtVerify(token, keys") || strings.Count(snippet, said) != 3 || !strings.Contains(snippet, "'ES256'") {
 				t.Fatalf("the guide has another snippet: %s", snippet)
 			}
-			snippet = strings.ReplaceAll(strings.ReplaceAll(snippet, said, h.server.URL()), "ES256", algorithm)
-			h.register("ada@example.org")
-			a := h.login("ada@example.org")
-			me := h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: a.str("access_token")}).str("id")
+			snippet = strings.ReplaceAll(strings.ReplaceAll(snippet, said, h.App.URL()), "ES256", algorithm)
+			h.Register("ada@example.org")
+			a := h.Login("ada@example.org")
+			me := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: a.Str("access_token")}).Str("id")
 			script := "const token = process.argv[2]\n" + snippet + "console.log(payload.sub, payload.sid)\n"
-			if out, err := h.node(script, a.str("access_token")).CombinedOutput(); err != nil || string(out) != me+" "+a.str("session_id")+"\n" {
+			if out, err := node(h, script, a.Str("access_token")).CombinedOutput(); err != nil || string(out) != me+" "+a.Str("session_id")+"\n" {
 				t.Errorf("%v: %s", err, out)
 			}
-			edited := []byte(a.str("access_token"))
+			edited := []byte(a.Str("access_token"))
 			edited[len(edited)-20] ^= 1 // of the signature; '-' and '_' become what is in no token
-			if out, err := h.node(script, string(edited)).CombinedOutput(); err == nil || !strings.Contains(string(out), "ERR_JWS_") {
+			if out, err := node(h, script, string(edited)).CombinedOutput(); err == nil || !strings.Contains(string(out), "ERR_JWS_") {
 				t.Errorf("edited: %v: %s", err, out)
 			}
 		})
@@ -194,18 +197,18 @@ func TestJoseTakesOurTokens(t *testing.T) {
 // TestOAuth4WebAPIFindsAsksAndRevokes: a client library that is not ours reads the
 // metadata (RFC 8414), introspects (RFC 7662) and revokes (RFC 7009).
 func TestOAuth4WebAPIFindsAsksAndRevokes(t *testing.T) {
-	each(t, func(h *house) {
-		c, shown, err := h.operator().CreateClient(h.Context(), "shop", originOfTests)
+	harness.Each(t, func(h *harness.Server) {
+		c, shown, err := h.Operator().CreateClient(h.Context(), "shop", harness.OriginOfTests)
 		if err != nil {
 			h.Fatal(err)
 		}
-		h.register("ada@example.org")
-		access := h.login("ada@example.org").str("access_token")
-		me := h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: access}).str("id")
-		out, err := h.node(h.file("testdata/oauth4webapi.mjs"), h.server.URL(), c.ID, shown, access).CombinedOutput()
+		h.Register("ada@example.org")
+		access := h.Login("ada@example.org").Str("access_token")
+		me := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: access}).Str("id")
+		out, err := node(h, file(h, "testdata/oauth4webapi.mjs"), h.App.URL(), c.ID, shown, access).CombinedOutput()
 		if err != nil || string(out) != me+"\n" {
 			h.Errorf("%v: %s", err, out)
 		}
-		h.expect(401, "invalid_token", request{method: "GET", path: "/v1/me", bearer: access})
+		h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
 	})
 }

@@ -16,6 +16,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
 // rude is a connection over HTTP/2 that keeps to no manners.
@@ -112,7 +114,7 @@ func flood(t *testing.T, address, host string, frame func(r rude, i uint32) erro
 // NET-1: a connection has a hundred requests at once, and one more is refused alone.
 func TestNET1_StreamsPerConnection(t *testing.T) {
 	h, _, _ := tlsHouse(t)
-	conn, err := tls.Dial("tcp", strings.TrimPrefix(h.server.URL(), "https://"), &tls.Config{InsecureSkipVerify: true, ServerName: tlsName, NextProtos: []string{"h2"}})
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(h.App.URL(), "https://"), &tls.Config{InsecureSkipVerify: true, ServerName: tlsName, NextProtos: []string{"h2"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,14 +215,14 @@ func (h *honest) ask(what string) {
 func TestNET1_HTTP2Floods(t *testing.T) {
 	t.Parallel()
 	bare, _, _ := tlsHouse(t)
-	_, port, _ := net.SplitHostPort(strings.TrimPrefix(bare.server.URL(), "https://"))
-	behind := inFront(t, "ours")
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(bare.App.URL(), "https://"))
+	behind := harness.InFront(t, "ours")
 	for _, c := range []struct {
 		where, address, host string
-		house                *house
+		server               *harness.Server
 	}{
 		{"bare", "127.0.0.1:" + port, tlsName, bare},
-		{"nginx", behind.front.secure, guideHost, behind},
+		{"nginx", behind.Front.Secure, harness.GuideHost, behind},
 	} {
 		t.Run(c.where, func(t *testing.T) {
 			t.Parallel()
@@ -234,11 +236,11 @@ func TestNET1_HTTP2Floods(t *testing.T) {
 					all.Wait()
 				})
 			}
-			c.house.eventually("nothing is left", func() (string, bool) {
-				text := c.house.metrics()
+			c.server.Eventually("nothing is left", func() (string, bool) {
+				text := c.server.Metrics()
 				return text, strings.Contains(text, "\ngatehouse_http_requests_in_flight 0\n")
 			})
-			if log := c.house.log.String(); strings.Contains(log, `"status":500`) || strings.Contains(log, "panic") {
+			if log := c.server.Logs.String(); strings.Contains(log, `"status":500`) || strings.Contains(log, "panic") {
 				t.Errorf("a mistake of ours:\n%s", tail(log))
 			}
 			t.Logf("%d honest requests", h.served.Load())

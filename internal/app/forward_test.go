@@ -9,21 +9,14 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
-
-// asksFor are the headers with which a proxy asks about a request for a page.
-func asksFor(method, proto, host, uri string) http.Header {
-	return http.Header{
-		"X-Forwarded-Method": {method}, "X-Forwarded-Proto": {proto}, "X-Forwarded-Host": {host}, "X-Forwarded-Uri": {uri},
-		"X-Forwarded-For": {"192.0.2.9"}, "Accept": {"text/html"},
-	}
-}
 
 // TestForwardAuthSendsPeopleToSignIn: back to where they were, if that is ours,
 // as a trusted proxy tells it.
 func TestForwardAuthSendsPeopleToSignIn(t *testing.T) {
 	settings := []string{"PUBLIC_URL=https://login.example", "CORS_ORIGINS=https://app.example"}
-	h := open(t, dbtest.SQLite(t), append(settings, "TRUSTED_PROXIES=127.0.0.1")...)
+	h := harness.Open(t, dbtest.SQLite(t), append(settings, "TRUSTED_PROXIES=127.0.0.1")...)
 	const login = "https://login.example/login"
 	for _, c := range []struct{ name, proto, host, uri, want string }{
 		{"a path", "https", "login.example", "/a?b=c&d=e", login + "?return_to=" + url.QueryEscape("/a?b=c&d=e")},
@@ -35,70 +28,70 @@ func TestForwardAuthSendsPeopleToSignIn(t *testing.T) {
 		{"a backslash", "https", "login.example", `/\evil.example`, login},
 		{"nothing", "", "", "", login},
 	} {
-		a := h.expect(302, "", request{method: "GET", path: "/v1/forward-auth?redirect=1", header: asksFor("GET", c.proto, c.host, c.uri)})
-		if a.header.Get("Location") != c.want || a.header.Get("Cache-Control") != "no-store" {
-			t.Errorf("%s: %v", c.name, a.header)
+		a := h.Expect(302, "", harness.Request{Method: "GET", Path: "/v1/forward-auth?redirect=1", Header: harness.AsksFor("GET", c.proto, c.host, c.uri)})
+		if a.Header.Get("Location") != c.want || a.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %v", c.name, a.Header)
 		}
 	}
 	// Only pages go there, and only where it was asked for.
-	page := asksFor("GET", "https", "login.example", "/a")
-	h.expect(401, "not_signed_in", request{method: "GET", path: "/v1/forward-auth", header: page})
-	h.expect(401, "not_signed_in", request{method: "GET", path: "/v1/forward-auth?redirect=1", header: asksFor("POST", "https", "login.example", "/a")})
+	page := harness.AsksFor("GET", "https", "login.example", "/a")
+	h.Expect(401, "not_signed_in", harness.Request{Method: "GET", Path: "/v1/forward-auth", Header: page})
+	h.Expect(401, "not_signed_in", harness.Request{Method: "GET", Path: "/v1/forward-auth?redirect=1", Header: harness.AsksFor("POST", "https", "login.example", "/a")})
 	page.Set("Accept", "application/json")
-	h.expect(401, "not_signed_in", request{method: "GET", path: "/v1/forward-auth?redirect=1", header: page})
-	h.expect(400, "invalid_redirect", request{method: "GET", path: "/v1/forward-auth?redirect=https://evil.example", header: page})
-	h.expect(400, "unknown_parameter", request{method: "GET", path: "/v1/forward-auth?next=/a", header: page})
+	h.Expect(401, "not_signed_in", harness.Request{Method: "GET", Path: "/v1/forward-auth?redirect=1", Header: page})
+	h.Expect(400, "invalid_redirect", harness.Request{Method: "GET", Path: "/v1/forward-auth?redirect=https://evil.example", Header: page})
+	h.Expect(400, "unknown_parameter", harness.Request{Method: "GET", Path: "/v1/forward-auth?next=/a", Header: page})
 	// A stranger is believed nothing.
-	h = open(t, dbtest.SQLite(t), settings...)
-	a := h.expect(302, "", request{method: "GET", path: "/v1/forward-auth?redirect=1", header: asksFor("GET", "https", "login.example", "/a")})
-	if a.header.Get("Location") != login {
-		t.Errorf("from a stranger: %v", a.header)
+	h = harness.Open(t, dbtest.SQLite(t), settings...)
+	a := h.Expect(302, "", harness.Request{Method: "GET", Path: "/v1/forward-auth?redirect=1", Header: harness.AsksFor("GET", "https", "login.example", "/a")})
+	if a.Header.Get("Location") != login {
+		t.Errorf("from a stranger: %v", a.Header)
 	}
 }
 
 // TestWhoIsSignedInGoesBackAtOnce: from the sign-in page, with new tokens if
 // need be.
 func TestWhoIsSignedInGoesBackAtOnce(t *testing.T) {
-	h := open(t, dbtest.SQLite(t))
-	h.register("ada@example.org")
-	b := h.browser()
-	b.signIn("ada@example.org")
-	to := request{method: "GET", path: "/login?return_to=%2Fapp%3Fa%3Db"}
-	if a := b.send(to); a.status != 303 || a.header.Get("Location") != "/app?a=b" {
-		t.Errorf("signed in: %d %v", a.status, a.header)
+	h := harness.Open(t, dbtest.SQLite(t))
+	h.Register("ada@example.org")
+	b := h.Browser()
+	b.SignIn("ada@example.org")
+	to := harness.Request{Method: "GET", Path: "/login?return_to=%2Fapp%3Fa%3Db"}
+	if a := b.Send(to); a.Status != 303 || a.Header.Get("Location") != "/app?a=b" {
+		t.Errorf("signed in: %d %v", a.Status, a.Header)
 	}
-	b.jar.SetCookies(b.origin(), []*http.Cookie{{Name: "gatehouse_at", Value: "", MaxAge: -1, Path: "/"}})
-	if a := b.send(request{method: "GET", path: to.path}); a.status != 303 || b.cookie("gatehouse_at") == "" {
-		t.Errorf("with a refresh token alone: %d %v", a.status, a.header)
+	b.Jar.SetCookies(b.Origin(), []*http.Cookie{{Name: "gatehouse_at", Value: "", MaxAge: -1, Path: "/"}})
+	if a := b.Send(harness.Request{Method: "GET", Path: to.Path}); a.Status != 303 || b.Cookie("gatehouse_at") == "" {
+		t.Errorf("with a refresh token alone: %d %v", a.Status, a.Header)
 	}
 	for _, path := range []string{"/login", "/login?return_to=%2F%2Fevil.example"} {
-		if a := b.send(request{method: "GET", path: path}); a.status != 200 {
-			t.Errorf("%s: %d %v", path, a.status, a.header)
+		if a := b.Send(harness.Request{Method: "GET", Path: path}); a.Status != 200 {
+			t.Errorf("%s: %d %v", path, a.Status, a.Header)
 		}
 	}
 	// A browser that was led here by another site sends its strict cookies when
 	// this page asks again.
-	stranger := h.browser()
-	a := stranger.send(request{method: "GET", path: to.path, header: http.Header{"Sec-Fetch-Site": {"cross-site"}}})
-	if a.status != 200 || a.header.Get("Refresh") != "0" {
-		t.Errorf("from another site: %d %v", a.status, a.header)
+	stranger := h.Browser()
+	a := stranger.Send(harness.Request{Method: "GET", Path: to.Path, Header: http.Header{"Sec-Fetch-Site": {"cross-site"}}})
+	if a.Status != 200 || a.Header.Get("Refresh") != "0" {
+		t.Errorf("from another site: %d %v", a.Status, a.Header)
 	}
-	if a := stranger.send(request{method: "GET", path: to.path, header: http.Header{"Sec-Fetch-Site": {"same-origin"}}}); a.status != 200 || a.header.Get("Refresh") != "" {
-		t.Errorf("the second time: %d %v", a.status, a.header)
+	if a := stranger.Send(harness.Request{Method: "GET", Path: to.Path, Header: http.Header{"Sec-Fetch-Site": {"same-origin"}}}); a.Status != 200 || a.Header.Get("Refresh") != "" {
+		t.Errorf("the second time: %d %v", a.Status, a.Header)
 	}
 }
 
 // TestForwardAuthAsksNoDatabase: while the replica knows what is revoked, and once it
 // has seen the account.
 func TestForwardAuthAsksNoDatabase(t *testing.T) {
-	each(t, func(h *house) {
-		app := h.application("shop")
-		h.register("ada@example.org")
-		s := h.login("ada@example.org")
-		check := request{method: "GET", path: "/v1/forward-auth", bearer: s.str("access_token")}
-		h.expect(200, "", check)
-		h.active(app, s.str("access_token"))
-		d := h.database()
+	harness.Each(t, func(h *harness.Server) {
+		app := h.Application("shop")
+		h.Register("ada@example.org")
+		s := h.Login("ada@example.org")
+		check := harness.Request{Method: "GET", Path: "/v1/forward-auth", Bearer: s.Str("access_token")}
+		h.Expect(200, "", check)
+		h.Active(app, s.Str("access_token"))
+		d := h.Database()
 		err := d.Write(h.Context(), func(tx *db.Tx) error {
 			_, err := tx.Exec(`UPDATE account SET email = 'changed@example.org'`)
 			return err
@@ -107,10 +100,10 @@ func TestForwardAuthAsksNoDatabase(t *testing.T) {
 			h.Fatal(err)
 		}
 		for range 50 {
-			if a := h.expect(200, "", check); a.header.Get("X-Auth-Email") != "ada@example.org" {
-				h.Fatalf("it was looked up again: %v", a.header)
+			if a := h.Expect(200, "", check); a.Header.Get("X-Auth-Email") != "ada@example.org" {
+				h.Fatalf("it was looked up again: %v", a.Header)
 			}
-			if h.active(app, s.str("access_token")).fields["active"] != true {
+			if h.Active(app, s.Str("access_token")).Fields["active"] != true {
 				h.Fatal("it is not active")
 			}
 		}
@@ -119,22 +112,22 @@ func TestForwardAuthAsksNoDatabase(t *testing.T) {
 
 // TestForwardAuthTellsANewAddress: after a minute at the latest.
 func TestForwardAuthTellsANewAddress(t *testing.T) {
-	c := &clock{}
-	h := openAt(t, dbtest.SQLite(t), c.now)
-	h.register("ada@example.org")
-	s := h.login("ada@example.org")
-	check := request{method: "GET", path: "/v1/forward-auth", bearer: s.str("access_token")}
-	h.expect(200, "", check)
-	err := h.database().Write(h.Context(), func(tx *db.Tx) error {
+	c := &harness.Clock{}
+	h := harness.OpenAt(t, dbtest.SQLite(t), c.Now)
+	h.Register("ada@example.org")
+	s := h.Login("ada@example.org")
+	check := harness.Request{Method: "GET", Path: "/v1/forward-auth", Bearer: s.Str("access_token")}
+	h.Expect(200, "", check)
+	err := h.Database().Write(h.Context(), func(tx *db.Tx) error {
 		_, err := tx.Exec(`UPDATE account SET email = 'changed@example.org'`)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.set(61 * time.Second)
-	h.ready()
-	if a := h.expect(200, "", check); !strings.HasPrefix(a.header.Get("X-Auth-Email"), "changed") {
-		t.Errorf("%v", a.header)
+	c.Set(61 * time.Second)
+	h.Ready()
+	if a := h.Expect(200, "", check); !strings.HasPrefix(a.Header.Get("X-Auth-Email"), "changed") {
+		t.Errorf("%v", a.Header)
 	}
 }

@@ -1,11 +1,7 @@
 package app_test
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"io/fs"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -15,145 +11,82 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse/internal/app"
-	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
-
-// keys opens the ring beside the server, as the command line does.
-func (h *house) keys(settings ...string) *flow.Keys {
-	h.Helper()
-	c, err := config.Load(config.Source{
-		Environ:  append(settings, "DATABASE_URL="+h.dbURL, "JWT_SECRET_KEY="+secretKey), // of two the first counts
-		ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
-	})
-	if err != nil {
-		h.Fatal(err)
-	}
-	k, done, err := app.OperatorKeys(h.Context(), c, slog.New(slog.DiscardHandler), slog.New(slog.DiscardHandler))
-	if err != nil {
-		h.Fatal(err)
-	}
-	h.Cleanup(func() {
-		if err := done(); err != nil {
-			h.Error(err)
-		}
-	})
-	return k
-}
-
-// header is that of a JWT.
-type header struct{ Alg, Kid string }
-
-func headerOf(access string) (h header) {
-	first, _, _ := strings.Cut(access, ".")
-	b, err := base64.RawURLEncoding.DecodeString(first)
-	if err != nil || json.Unmarshal(b, &h) != nil {
-		return header{}
-	}
-	return h
-}
-
-// published returns the kids in the JWKS.
-func (h *house) published() (kids map[string]string, answered answer) {
-	h.Helper()
-	a := h.expect(200, "", request{method: "GET", path: "/.well-known/jwks.json"})
-	var set struct{ Keys []struct{ Kid, Alg string } }
-	if err := json.Unmarshal([]byte(a.text), &set); err != nil {
-		h.Fatal(err)
-	}
-	kids = map[string]string{}
-	for _, k := range set.Keys {
-		kids[k.Kid] = k.Alg
-	}
-	return kids, a
-}
-
-// until waits until the key signs on this replica, for an account that signs in
-// again and again: too often for its older sessions.
-func (h *house) until(kid, email string) (signedIn answer) {
-	h.Helper()
-	h.register(email)
-	h.eventually("the key "+kid, func() (string, bool) {
-		signedIn = h.login(email)
-		got := headerOf(signedIn.str("access_token")).Kid
-		return got + " signs", got == kid
-	})
-	return signedIn
-}
 
 // TestJWT1_KeysRotateWithoutAnybodyNoticing: the next key is published before it
 // signs, the old one's tokens stay good, and caches are told of the change.
 func TestJWT1_KeysRotateWithoutAnybodyNoticing(t *testing.T) {
-	each(t, func(h *house) {
-		h.register("ada@example.org")
-		old := h.login("ada@example.org")
-		kids, before := h.published()
-		if len(kids) != 2 || kids[headerOf(old.str("access_token")).Kid] != "ES256" {
+	harness.Each(t, func(h *harness.Server) {
+		h.Register("ada@example.org")
+		old := h.Login("ada@example.org")
+		kids, before := h.Published()
+		if len(kids) != 2 || kids[harness.HeaderOf(old.Str("access_token")).Kid] != "ES256" {
 			t.Fatalf("published: %v", kids)
 		}
-		tag := before.header.Get("ETag")
-		if cc := before.header.Get("Cache-Control"); cc != "public, max-age=300" || tag == "" {
+		tag := before.Header.Get("ETag")
+		if cc := before.Header.Get("Cache-Control"); cc != "public, max-age=300" || tag == "" {
 			t.Errorf("Cache-Control %q, ETag %q", cc, tag)
 		}
-		asking := request{method: "GET", path: "/.well-known/jwks.json", header: http.Header{"If-None-Match": {tag}}}
-		if a := h.expect(304, "", asking); a.text != "" || a.header.Get("ETag") != tag || a.header.Get("Cache-Control") == "" {
-			t.Errorf("304 with %q and %v", a.text, a.header)
+		asking := harness.Request{Method: "GET", Path: "/.well-known/jwks.json", Header: http.Header{"If-None-Match": {tag}}}
+		if a := h.Expect(304, "", asking); a.Text != "" || a.Header.Get("ETag") != tag || a.Header.Get("Cache-Control") == "" {
+			t.Errorf("304 with %q and %v", a.Text, a.Header)
 		}
-		next, err := h.keys().Rotate(t.Context(), true, originOfTests)
+		next, err := h.Keys().Rotate(t.Context(), true, harness.OriginOfTests)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if kids[next.Name] == "" {
 			t.Error("the key was not published before it was to sign")
 		}
-		fresh := h.until(next.Name, "busy@example.org")
-		for _, s := range []answer{old, fresh} {
-			h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: s.str("access_token")})
+		fresh := h.Until(next.Name, "busy@example.org")
+		for _, s := range []harness.Answer{old, fresh} {
+			h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
 		}
-		now, _ := h.published()
+		now, _ := h.Published()
 		if len(now) != 3 {
 			t.Errorf("published: %v", now)
 		}
-		h.expect(200, "", asking)
-	}, sharedURL)
+		h.Expect(200, "", asking)
+	}, harness.SharedURL)
 }
 
 // TestJWT5_ARevokedKeysTokensDieAtOnce: on every replica, those alone, and the
 // session lives on.
 func TestJWT5_ARevokedKeysTokensDieAtOnce(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dbURL string) {
-		h := open(t, dbURL, sharedURL)
-		other := open(t, dbURL, sharedURL)
-		h.register("ada@example.org")
-		old := h.login("ada@example.org")
-		for _, one := range []*house{h, other} {
-			one.expect(200, "", request{method: "GET", path: "/v1/me", bearer: old.str("access_token")})
+		h := harness.Open(t, dbURL, harness.SharedURL)
+		other := harness.Open(t, dbURL, harness.SharedURL)
+		h.Register("ada@example.org")
+		old := h.Login("ada@example.org")
+		for _, one := range []*harness.Server{h, other} {
+			one.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: old.Str("access_token")})
 		}
-		kid := headerOf(old.str("access_token")).Kid
-		if revoked, err := h.keys().Revoke(t.Context(), []string{kid}, originOfTests); err != nil || len(revoked) != 1 {
+		kid := harness.HeaderOf(old.Str("access_token")).Kid
+		if revoked, err := h.Keys().Revoke(t.Context(), []string{kid}, harness.OriginOfTests); err != nil || len(revoked) != 1 {
 			t.Fatal(revoked, err)
 		}
 		at := time.Now()
-		for _, one := range []*house{h, other} {
-			one.refusedWithin(old.str("access_token"), at)
-			one.eventually("the published keys", func() (string, bool) {
-				kids, _ := one.published()
+		for _, one := range []*harness.Server{h, other} {
+			refusedWithin(one, old.Str("access_token"), at)
+			one.Eventually("the published keys", func() (string, bool) {
+				kids, _ := one.Published()
 				return "the revoked one is among them", kids[kid] == ""
 			})
 		}
-		fresh := other.expect(200, "", refreshing(old.str("refresh_token")))
-		for _, one := range []*house{h, other} {
-			one.expect(200, "", request{method: "GET", path: "/v1/me", bearer: fresh.str("access_token")})
+		fresh := other.Expect(200, "", harness.Refreshing(old.Str("refresh_token")))
+		for _, one := range []*harness.Server{h, other} {
+			one.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: fresh.Str("access_token")})
 		}
 		// A replica that comes later knows as well.
-		late := open(t, dbURL, sharedURL)
-		late.expect(401, "invalid_token", request{method: "GET", path: "/v1/me", bearer: old.str("access_token")})
-		late.expect(200, "", request{method: "GET", path: "/v1/me", bearer: fresh.str("access_token")})
-		if _, err := h.keys().Revoke(t.Context(), []string{h.keys().Ring.Keys(keyring.RefreshDerive)[0].Name}, originOfTests); err == nil {
+		late := harness.Open(t, dbURL, harness.SharedURL)
+		late.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: old.Str("access_token")})
+		late.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: fresh.Str("access_token")})
+		if _, err := h.Keys().Revoke(t.Context(), []string{h.Keys().Ring.Keys(keyring.RefreshDerive)[0].Name}, harness.OriginOfTests); err == nil {
 			t.Error("the key that refresh tokens are derived from was revoked by itself")
 		}
 	})
@@ -162,27 +95,27 @@ func TestJWT5_ARevokedKeysTokensDieAtOnce(t *testing.T) {
 // TestJWT1_AfterALeakEverythingIsReplaced: no token from before works, with the old
 // keys or the new, and people sign in again.
 func TestJWT1_AfterALeakEverythingIsReplaced(t *testing.T) {
-	each(t, func(h *house) {
-		h.register("ada@example.org")
-		old := h.login("ada@example.org")
-		b := h.browser()
-		b.signIn("ada@example.org")
+	harness.Each(t, func(h *harness.Server) {
+		h.Register("ada@example.org")
+		old := h.Login("ada@example.org")
+		b := h.Browser()
+		b.SignIn("ada@example.org")
 		at := time.Now()
-		if revoked, err := h.keys().RevokeLeaked(t.Context(), originOfTests); err != nil || len(revoked) != 1+len(flow.Leaked()) { // two of them sign
+		if revoked, err := h.Keys().RevokeLeaked(t.Context(), harness.OriginOfTests); err != nil || len(revoked) != 1+len(flow.Leaked()) { // two of them sign
 
 			t.Fatal(revoked, err)
 		}
-		h.refusedWithin(old.str("access_token"), at)
-		h.expect(401, "invalid_refresh_token", refreshing(old.str("refresh_token")))
-		h.eventually("signing in", func() (string, bool) {
-			s := h.login("ada@example.org")
-			a := h.do(request{method: "GET", path: "/v1/me", bearer: s.str("access_token")})
-			if a.status == 200 {
-				h.expect(200, "", refreshing(s.str("refresh_token")))
+		refusedWithin(h, old.Str("access_token"), at)
+		h.Expect(401, "invalid_refresh_token", harness.Refreshing(old.Str("refresh_token")))
+		h.Eventually("signing in", func() (string, bool) {
+			s := h.Login("ada@example.org")
+			a := h.Do(harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
+			if a.Status == 200 {
+				h.Expect(200, "", harness.Refreshing(s.Str("refresh_token")))
 			}
-			return a.text, a.status == 200
+			return a.Text, a.Status == 200
 		})
-	}, sharedURL)
+	}, harness.SharedURL)
 }
 
 // TestJWT1_TheAlgorithmChanges by the setting and a restart: tokens of the old one
@@ -191,18 +124,18 @@ func TestJWT1_TheAlgorithmChanges(t *testing.T) {
 	for _, algorithm := range []string{"EdDSA", "RS256", "HS256"} {
 		t.Run(algorithm, func(t *testing.T) {
 			dbURL := dbtest.SQLite(t)
-			h := open(t, dbURL, sharedURL)
-			h.register("ada@example.org")
-			old := h.login("ada@example.org")
-			if err := h.stop(); err != nil {
+			h := harness.Open(t, dbURL, harness.SharedURL)
+			h.Register("ada@example.org")
+			old := h.Login("ada@example.org")
+			if err := h.Stop(); err != nil {
 				t.Fatal(err)
 			}
-			c := &clock{}
-			h = openAt(t, dbURL, c.now, sharedURL, "JWT_ALGORITHM="+algorithm)
-			if got := headerOf(h.login("ada@example.org").str("access_token")).Alg; got != "ES256" {
+			c := &harness.Clock{}
+			h = harness.OpenAt(t, dbURL, c.Now, harness.SharedURL, "JWT_ALGORITHM="+algorithm)
+			if got := harness.HeaderOf(h.Login("ada@example.org").Str("access_token")).Alg; got != "ES256" {
 				t.Errorf("%s signs before applications may know its key", got)
 			}
-			kids, _ := h.published()
+			kids, _ := h.Published()
 			of := map[string]int{}
 			for _, alg := range kids {
 				of[alg]++
@@ -210,17 +143,17 @@ func TestJWT1_TheAlgorithmChanges(t *testing.T) {
 			if of["ES256"] != 1 || algorithm != "HS256" && of[algorithm] != 2 || of["HS256"] != 0 {
 				t.Errorf("published: %v", of)
 			}
-			c.shift(keyring.Lead + time.Second)
-			fresh := h.login("ada@example.org")
-			if got := headerOf(fresh.str("access_token")).Alg; got != algorithm {
+			c.Shift(keyring.Lead + time.Second)
+			fresh := h.Login("ada@example.org")
+			if got := harness.HeaderOf(fresh.Str("access_token")).Alg; got != algorithm {
 				t.Errorf("%s signs", got)
 			}
-			h.ready()
-			for _, s := range []answer{old, fresh} {
-				h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: s.str("access_token")})
+			h.Ready()
+			for _, s := range []harness.Answer{old, fresh} {
+				h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
 			}
-			c.shift(24 * time.Hour)
-			if kids, _ := h.published(); len(kids) != of[algorithm] {
+			c.Shift(24 * time.Hour)
+			if kids, _ := h.Published(); len(kids) != of[algorithm] {
 				t.Errorf("a day later: %v", kids)
 			}
 		})
@@ -232,35 +165,35 @@ func TestJWT1_TheAlgorithmChanges(t *testing.T) {
 func TestJWT1_TheSecretChangesOnRollingRestarts(t *testing.T) {
 	dbURL := dbtest.Postgres(t)
 	const fresh = "Zq8vT2mXw5LrYb9NcKe4HsPd7GfJ3RuA"
-	a, b := open(t, dbURL, sharedURL), open(t, dbURL, sharedURL)
-	a.register("ada@example.org")
-	s := a.login("ada@example.org")
-	works := func(step string, h *house) {
+	a, b := harness.Open(t, dbURL, harness.SharedURL), harness.Open(t, dbURL, harness.SharedURL)
+	a.Register("ada@example.org")
+	s := a.Login("ada@example.org")
+	works := func(step string, h *harness.Server) {
 		t.Helper()
-		h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: s.str("access_token")})
-		r := h.refresh(s.str("refresh_token"))
-		if r.status != 200 {
-			t.Fatalf("%s: %d %s", step, r.status, r.text)
+		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
+		r := h.Refresh(s.Str("refresh_token"))
+		if r.Status != 200 {
+			t.Fatalf("%s: %d %s", step, r.Status, r.Text)
 		}
 		s = r
 	}
-	restart := func(h *house, settings ...string) *house {
+	restart := func(h *harness.Server, settings ...string) *harness.Server {
 		t.Helper()
-		if err := h.stop(); err != nil {
+		if err := h.Stop(); err != nil {
 			t.Fatal(err)
 		}
-		return open(t, dbURL, append([]string{sharedURL}, settings...)...)
+		return harness.Open(t, dbURL, append([]string{harness.SharedURL}, settings...)...)
 	}
-	changing := []string{"JWT_SECRET_KEY=" + fresh, "JWT_SECRET_KEY_PREVIOUS=" + secretKey}
+	changing := []string{"JWT_SECRET_KEY=" + fresh, "JWT_SECRET_KEY_PREVIOUS=" + harness.SecretKey}
 	a = restart(a, changing...)
 	works("the first has the new one", a)
 	works("the second has the old one", b)
-	next, err := b.keys().Rotate(t.Context(), true, originOfTests) // by the old secret
+	next, err := b.Keys().Rotate(t.Context(), true, harness.OriginOfTests) // by the old secret
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.until(next.Name, "busy@example.org")
-	b.until(next.Name, "busy@example.org")
+	a.Until(next.Name, "busy@example.org")
+	b.Until(next.Name, "busy@example.org")
 	works("a key of the old one", a)
 	b = restart(b, changing...)
 	works("both have the new one", b)
@@ -270,10 +203,10 @@ func TestJWT1_TheSecretChangesOnRollingRestarts(t *testing.T) {
 	b = restart(b, "JWT_SECRET_KEY="+fresh)
 	works("both have the new one alone", b)
 	works("both have the new one alone", a)
-	if _, status := a.admin("/readyz"); !strings.Contains(status, `"keys":"ok"`) {
+	if _, status := a.Admin("/readyz"); !strings.Contains(status, `"keys":"ok"`) {
 		t.Errorf("readyz: %s", status)
 	}
-	for _, k := range a.keys("JWT_SECRET_KEY=" + fresh).List() {
+	for _, k := range a.Keys("JWT_SECRET_KEY=" + fresh).List() {
 		if len(k.Secrets) != 1 {
 			t.Errorf("the key for %s is sealed under %v", k.Purpose, k.Secrets)
 		}
@@ -284,7 +217,7 @@ func TestJWT1_TheSecretChangesOnRollingRestarts(t *testing.T) {
 // time, while keys change.
 type crowd struct {
 	*testing.T
-	replicas []*house
+	replicas []*harness.Server
 	mu       sync.Mutex
 	revoked  map[string]bool
 	known    map[string]bool // kids that were published before they signed
@@ -292,7 +225,7 @@ type crowd struct {
 	asked    atomic.Int64
 }
 
-func (c *crowd) any() *house { return c.replicas[rand.IntN(len(c.replicas))] }
+func (c *crowd) any() *harness.Server { return c.replicas[rand.IntN(len(c.replicas))] }
 
 func (c *crowd) revoke(kids ...string) {
 	c.mu.Lock()
@@ -305,14 +238,14 @@ func (c *crowd) revoke(kids ...string) {
 // client refreshes and asks until the end; it may be refused only with a token of
 // a key that is being revoked, or was.
 func (c *crowd) client(email string, end <-chan struct{}) {
-	a, err := c.any().try(request{method: "POST", path: "/v1/login", body: credentials{email, passphrase}})
+	a, err := c.any().Try(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: email, Password: harness.Passphrase}})
 	for n := 0; ; n++ {
-		if err != nil || a.status != 200 {
-			c.Errorf("tokens: %d %s %v", a.status, a.text, err)
+		if err != nil || a.Status != 200 {
+			c.Errorf("tokens: %d %s %v", a.Status, a.Text, err)
 			return
 		}
-		access, refresh := a.str("access_token"), a.str("refresh_token")
-		kid := headerOf(access).Kid
+		access, refresh := a.Str("access_token"), a.Str("refresh_token")
+		kid := harness.HeaderOf(access).Kid
 		c.mu.Lock()
 		if c.strict.Load() && !c.known[kid] {
 			c.Errorf("the key %s signs, and was not published before", kid)
@@ -324,23 +257,23 @@ func (c *crowd) client(email string, end <-chan struct{}) {
 				return
 			default:
 			}
-			got, err := c.any().try(request{method: "GET", path: "/v1/me", bearer: access})
+			got, err := c.any().Try(harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
 			c.asked.Add(1)
 			c.mu.Lock()
 			dead := c.revoked[kid]
 			c.mu.Unlock()
-			if err != nil || got.status != 200 && (got.status != 401 || !dead) {
-				c.Errorf("a token of the key %s, revoked %v: %d %s %v", kid, dead, got.status, got.text, err)
+			if err != nil || got.Status != 200 && (got.Status != 401 || !dead) {
+				c.Errorf("a token of the key %s, revoked %v: %d %s %v", kid, dead, got.Status, got.Text, err)
 				return
 			}
-			if got.status != 200 {
+			if got.Status != 200 {
 				break
 			}
 		}
 		if n%4 == 3 {
-			a, err = c.any().try(request{method: "POST", path: "/v1/login", body: credentials{email, passphrase}})
+			a, err = c.any().Try(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: email, Password: harness.Passphrase}})
 		} else {
-			a, err = c.any().try(refreshing(refresh))
+			a, err = c.any().Try(harness.Refreshing(refresh))
 		}
 	}
 }
@@ -351,12 +284,12 @@ func TestJWT1_KeysRotateUnderLoad(t *testing.T) {
 	dbURL := dbtest.Postgres(t)
 	c := &crowd{T: t, revoked: map[string]bool{}, known: map[string]bool{}}
 	for range 3 {
-		c.replicas = append(c.replicas, open(t, dbURL, sharedURL, "LOG_LEVEL=WARNING"))
+		c.replicas = append(c.replicas, harness.Open(t, dbURL, harness.SharedURL, "LOG_LEVEL=WARNING"))
 	}
 	h := c.replicas[0]
 	note := func() {
 		for _, r := range c.replicas {
-			kids, _ := r.published()
+			kids, _ := r.Published()
 			c.mu.Lock()
 			for kid := range kids {
 				c.known[kid] = true
@@ -371,25 +304,25 @@ func TestJWT1_KeysRotateUnderLoad(t *testing.T) {
 	var crowd sync.WaitGroup
 	for i := range clients {
 		email := fmt.Sprintf("client%d@example.org", i)
-		h.register(email)
+		h.Register(email)
 		crowd.Go(func() { c.client(email, end) })
 	}
-	k := h.keys()
+	k := h.Keys()
 	do := func(what string, act func(origin event.Origin) error) {
 		t.Helper()
 		before := c.asked.Load()
-		if err := act(originOfTests); err != nil {
+		if err := act(harness.OriginOfTests); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 		time.Sleep(time.Second)
 		note()
-		h.eventually("requests after "+what, func() (string, bool) { n := c.asked.Load() - before; return fmt.Sprint(n), n > 3*clients })
+		h.Eventually("requests after "+what, func() (string, bool) { n := c.asked.Load() - before; return fmt.Sprint(n), n > 3*clients })
 	}
 	signs := func() string {
 		key, _ := keyring.InForce(k.Ring.Keys(keyring.AccessSign), time.Now())
 		return key.Name
 	}
-	reread := func() { k = h.keys() }
+	reread := func() { k = h.Keys() }
 	rounds := 1
 	if os.Getenv("GATEHOUSE_SOAK") != "" {
 		rounds = 20

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
 // TestSQLiteLockedByAnotherProgram holds the lock on the file for longer than
@@ -25,7 +26,7 @@ func TestSQLiteLockedByAnotherProgram(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dbURL := dbtest.SQLite(t)
-			g := open(t, dbURL).guest("ada@example.org")
+			g := harness.Open(t, dbURL).Guest("ada@example.org")
 			other, err := sql.Open("sqlite", strings.TrimPrefix(dbURL, "sqlite:")+"?_pragma=busy_timeout(5000)")
 			if err != nil {
 				t.Fatal(err)
@@ -51,25 +52,25 @@ func TestSQLiteLockedByAnotherProgram(t *testing.T) {
 			var wg sync.WaitGroup
 			for range 50 {
 				wg.Go(func() {
-					a, err := g.try(refreshing(g.refresh))
-					if err != nil || a.status != 503 || a.str("code") != "database_unavailable" || a.header.Get("Retry-After") == "" {
-						t.Errorf("a refresh: %d %q %v", a.status, a.str("code"), err)
+					a, err := g.Try(harness.Refreshing(g.Refresh))
+					if err != nil || a.Status != 503 || a.Str("code") != "database_unavailable" || a.Header.Get("Retry-After") == "" {
+						t.Errorf("a refresh: %d %q %v", a.Status, a.Str("code"), err)
 					}
-					a, err = g.try(request{method: "GET", path: "/v1/me", bearer: g.access})
-					if err != nil || a.status != 200 {
-						t.Errorf("a read: %d %q %v", a.status, a.str("code"), err)
+					a, err = g.Try(harness.Request{Method: "GET", Path: "/v1/me", Bearer: g.Access})
+					if err != nil || a.Status != 200 {
+						t.Errorf("a read: %d %q %v", a.Status, a.Str("code"), err)
 					}
 				})
 			}
 			wg.Wait()
-			if took := time.Since(began); took > 5*time.Second+g.slack {
+			if took := time.Since(began); took > 5*time.Second+g.Slack {
 				t.Errorf("50 callers had to wait %v in all", took)
 			}
-			g.unready("locked")
+			g.Unready("locked")
 			end()
-			g.recovers(2 * time.Second)
+			g.Recovers(2 * time.Second)
 			begin()
-			g.stops()
+			g.Stops()
 			end()
 			if err := errors.Join(c.Close(), other.Close()); err != nil {
 				t.Error(err)

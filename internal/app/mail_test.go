@@ -15,12 +15,13 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/base/mail/mailtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
 // devMail opens /dev/mail under a host name; empty is the server's own.
-func (h *house) devMail(host string) (*http.Response, string) {
+func devMail(h *harness.Server, host string) (*http.Response, string) {
 	h.Helper()
-	req, err := http.NewRequestWithContext(h.Context(), http.MethodGet, h.server.URL()+"/dev/mail", nil)
+	req, err := http.NewRequestWithContext(h.Context(), http.MethodGet, h.App.URL()+"/dev/mail", nil)
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -40,30 +41,30 @@ func (h *house) devMail(host string) (*http.Response, string) {
 }
 
 func TestDevelopmentShowsMails(t *testing.T) {
-	h := open(t, dbtest.SQLite(t))
-	if _, text := h.devMail(""); !strings.Contains(text, "None yet") {
+	h := harness.Open(t, dbtest.SQLite(t))
+	if _, text := devMail(h, ""); !strings.Contains(text, "None yet") {
 		t.Error(text)
 	}
-	h.register("ada@example.org")
-	res, text := h.devMail("")
-	if res.StatusCode != 200 || !strings.Contains(text, "ada@example.org") || !strings.Contains(text, `<a href="`+h.server.URL()+`/verify#gatehouse_mt_`) {
+	h.Register("ada@example.org")
+	res, text := devMail(h, "")
+	if res.StatusCode != 200 || !strings.Contains(text, "ada@example.org") || !strings.Contains(text, `<a href="`+h.App.URL()+`/verify#gatehouse_mt_`) {
 		t.Errorf("%d\n%s", res.StatusCode, text)
 	}
 	if csp := res.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || res.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%v", res.Header)
 	}
 	// A site of somebody else's whose name points to this machine.
-	if res, text := h.devMail("evil.example"); res.StatusCode != 421 || strings.Contains(text, "gatehouse_mt_") {
+	if res, text := devMail(h, "evil.example"); res.StatusCode != 421 || strings.Contains(text, "gatehouse_mt_") {
 		t.Errorf("rebinding: %d\n%s", res.StatusCode, text)
 	}
 }
 
 func TestProductionHasNoPageOfMailsAndSaysThatTheyWait(t *testing.T) {
-	h := open(t, dbtest.SQLite(t), "ENVIRONMENT=production", "PUBLIC_URL=https://auth.acme.org", "BCRYPT_COST=12")
-	if res, _ := h.devMail("auth.acme.org"); res.StatusCode != 404 {
+	h := harness.Open(t, dbtest.SQLite(t), "ENVIRONMENT=production", "PUBLIC_URL=https://auth.acme.org", "BCRYPT_COST=12")
+	if res, _ := devMail(h, "auth.acme.org"); res.StatusCode != 404 {
 		t.Errorf("/dev/mail: %d", res.StatusCode)
 	}
-	if status, text := h.admin("/readyz"); status != 200 || !strings.Contains(text, `"warnings":{"mail":"SMTP_URL is not set; 0 wait"}`) {
+	if status, text := h.Admin("/readyz"); status != 200 || !strings.Contains(text, `"warnings":{"mail":"SMTP_URL is not set; 0 wait"}`) {
 		t.Errorf("%d %s", status, text)
 	}
 }
@@ -79,20 +80,20 @@ func TestMailsAreDelivered(t *testing.T) {
 			}
 			return nil
 		})
-		h := open(t, dbURL, "SMTP_URL="+strings.Replace(s.URL, "p@ss", "p%40ss", 1), "MAIL_FROM=Acme <no-reply@acme.org>")
-		if res, _ := h.devMail(""); res.StatusCode != 404 {
+		h := harness.Open(t, dbURL, "SMTP_URL="+strings.Replace(s.URL, "p@ss", "p%40ss", 1), "MAIL_FROM=Acme <no-reply@acme.org>")
+		if res, _ := devMail(h, ""); res.StatusCode != 404 {
 			t.Errorf("/dev/mail: %d", res.StatusCode)
 		}
-		h.register("ada@example.org")
-		h.eventually("readyz tells", func() (string, bool) {
-			status, text := h.admin("/readyz")
+		h.Register("ada@example.org")
+		h.Eventually("readyz tells", func() (string, bool) {
+			status, text := h.Admin("/readyz")
 			return text, status == 200 && strings.Contains(text, `"mail":"the mail server takes none; 1 wait"`)
 		})
-		h.login("ada@example.org")
+		h.Login("ada@example.org")
 		s.Misbehave(nil)
-		h.eventually("the mail comes", func() (string, bool) { return "", len(s.Mails()) > 0 })
-		h.eventually("readyz is content", func() (string, bool) {
-			_, text := h.admin("/readyz")
+		h.Eventually("the mail comes", func() (string, bool) { return "", len(s.Mails()) > 0 })
+		h.Eventually("readyz is content", func() (string, bool) {
+			_, text := h.Admin("/readyz")
 			return text, !strings.Contains(text, "warnings")
 		})
 		m := s.Mails()[0]
@@ -100,7 +101,7 @@ func TestMailsAreDelivered(t *testing.T) {
 			t.Errorf("%+v", m)
 		}
 		head, parts := m.Parse(t)
-		if head.Get("Auto-Submitted") != "auto-generated" || !strings.Contains(parts["text/plain"], h.server.URL()+"/verify#gatehouse_mt_") {
+		if head.Get("Auto-Submitted") != "auto-generated" || !strings.Contains(parts["text/plain"], h.App.URL()+"/verify#gatehouse_mt_") {
 			t.Errorf("%v\n%s", head, parts["text/plain"])
 		}
 	})
@@ -126,22 +127,22 @@ func TestNobodyWaitsForAMailServerThatHangs(t *testing.T) {
 				held <- c
 			}
 		}()
-		h := open(t, dbURL, "SMTP_URL=smtp://"+l.Addr().String(), behindProxy)
+		h := harness.Open(t, dbURL, "SMTP_URL=smtp://"+l.Addr().String(), harness.BehindProxy)
 		const ada = "ada@example.org"
-		h.register(ada)
-		h.expect(200, "", from("203.0.113.7", onLinux, signInAs(ada, passphrase)))
-		h.expect(202, "", post("/v1/password/forgot", body{"email": ada}))
-		h.eventually("a sign-in is answered while the delivery waits for a word", func() (string, bool) {
+		h.Register(ada)
+		h.Expect(200, "", harness.From("203.0.113.7", harness.OnLinux, harness.SignInAs(ada, harness.Passphrase)))
+		h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada}))
+		h.Eventually("a sign-in is answered while the delivery waits for a word", func() (string, bool) {
 			c := <-held
 			defer c.Close()
-			h.expect(200, "", from("198.51.100.9", onIPhone, signInAs(ada, passphrase)))
+			h.Expect(200, "", harness.From("198.51.100.9", harness.OnIPhone, harness.SignInAs(ada, harness.Passphrase)))
 			err := c.SetReadDeadline(time.Now().Add(time.Millisecond))
 			if err == nil {
 				_, err = c.Read(make([]byte, 1))
 			}
 			return fmt.Sprint(err), errors.Is(err, os.ErrDeadlineExceeded)
 		})
-		if n := len(h.mailbox().all(ada)); n != 3 {
+		if n := len(h.Mailbox().All(ada)); n != 3 {
 			t.Errorf("%d mails wait", n)
 		}
 	})

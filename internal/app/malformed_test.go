@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
 // malformed are requests that no client means. HOST stands for the server's name.
@@ -66,15 +67,15 @@ var statusLine = regexp.MustCompile(`(?m)^HTTP/1\.[01] ([0-9]{3})`)
 // mistake of ours, no success, and none to the request that was smuggled in.
 func TestNET1_Malformed(t *testing.T) {
 	t.Parallel()
-	listens := freePort(t)
-	h := open(t, dbtest.SQLite(t), "PUBLIC_URL=http://"+guideHost, "TRUSTED_PROXIES=127.0.0.1")
-	bare := strings.TrimPrefix(h.server.URL(), "http://")
-	nginx(t, listens, `server { listen `+listens+`; location / { proxy_pass http://`+bare+`; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr; } }`)
+	listens := harness.FreePort(t)
+	h := harness.Open(t, dbtest.SQLite(t), "PUBLIC_URL=http://"+harness.GuideHost, "TRUSTED_PROXIES=127.0.0.1")
+	bare := strings.TrimPrefix(h.App.URL(), "http://")
+	harness.Nginx(t, listens, `server { listen `+listens+`; location / { proxy_pass http://`+bare+`; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr; } }`)
 	for where, address := range map[string]string{"bare": bare, "nginx": listens} {
 		var all sync.WaitGroup
 		for name, request := range malformed {
 			all.Go(func() {
-				for _, line := range statusLine.FindAllStringSubmatch(sendRaw(t, address, strings.ReplaceAll(request, "HOST", guideHost)), -1) {
+				for _, line := range statusLine.FindAllStringSubmatch(sendRaw(t, address, strings.ReplaceAll(request, "HOST", harness.GuideHost)), -1) {
 					// 501 and 505 say that a coding or a version is not known (RFC 9112 section 6.1).
 					if s := line[1]; s[0] != '4' && s != "501" && s != "505" {
 						t.Errorf("%s, %s: %s", where, name, s)
@@ -83,7 +84,7 @@ func TestNET1_Malformed(t *testing.T) {
 			})
 		}
 		all.Wait()
-		res, err := http.ReadResponse(bufio.NewReader(strings.NewReader(sendRaw(t, address, "GET /openapi.json HTTP/1.1\r\nHost: "+guideHost+"\r\nConnection: close\r\n\r\n"))), nil)
+		res, err := http.ReadResponse(bufio.NewReader(strings.NewReader(sendRaw(t, address, "GET /openapi.json HTTP/1.1\r\nHost: "+harness.GuideHost+"\r\nConnection: close\r\n\r\n"))), nil)
 		if err != nil || res.StatusCode != 200 {
 			t.Errorf("%s, a good request after them: %v", where, err)
 		}

@@ -16,8 +16,9 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
-	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
+	"github.com/gatehouse-auth/gatehouse/internal/test/proctest"
 )
 
 var update = flag.Bool("update", false, "rewrite docs/metrics.md")
@@ -157,12 +158,12 @@ func metricsPage(list map[string]family) string {
 // TestTheMetricsAreDocumented holds docs/metrics.md against what servers on both
 // databases tell once they have worked.
 func TestTheMetricsAreDocumented(t *testing.T) {
-	const path = "../../docs/metrics.md"
-	each(t, func(h *house) {
-		h.register("ada@example.org")
-		h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: h.login("ada@example.org").str("access_token")})
-		h.expect(404, "not_found", request{method: "GET", path: "/nowhere"})
-		told := families(h.T, h.metrics())
+	path := proctest.File("docs/metrics.md")
+	harness.Each(t, func(h *harness.Server) {
+		h.Register("ada@example.org")
+		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: h.Login("ada@example.org").Str("access_token")})
+		h.Expect(404, "not_found", harness.Request{Method: "GET", Path: "/nowhere"})
+		told := families(h.T, h.Metrics())
 		if *update {
 			if err := os.WriteFile(path, []byte(metricsPage(told)), 0o600); err != nil {
 				h.Fatal(err)
@@ -184,31 +185,15 @@ func TestTheMetricsAreDocumented(t *testing.T) {
 	})
 }
 
-// counts returns the flows that ended since the server's start, without those
-// that never did.
-func (h *house) counts() map[string]string {
-	h.Helper()
-	out := map[string]string{}
-	for _, m := range regexp.MustCompile(`(?m)^gatehouse_flows_total\{flow="(.*?)",outcome="(.*?)"\} (\d+)$`).FindAllStringSubmatch(h.metrics(), -1) {
-		if m[2] == "other" {
-			h.Errorf("%s: flow.Outcomes lacks one", m[0])
-		}
-		if m[3] != "0" {
-			out[m[1]+" "+m[2]] = m[3]
-		}
-	}
-	return out
-}
-
 // TestEachOutcomeOfAFlowIsCounted drives the flows to their outcomes, those
 // that write no event included.
 func TestEachOutcomeOfAFlowIsCounted(t *testing.T) {
-	each(t, func(h *house) {
+	harness.Each(t, func(h *harness.Server) {
 		seen := map[string]string{}
 		step := func(want string, do func()) {
 			h.Helper()
 			do()
-			now := h.counts()
+			now := h.Counts()
 			var rose []string
 			for k, v := range now {
 				if seen[k] != v {
@@ -222,86 +207,72 @@ func TestEachOutcomeOfAFlowIsCounted(t *testing.T) {
 			seen = now
 		}
 		post := func(status int, code, path string, body any) func() {
-			return func() { h.Helper(); h.expect(status, code, request{method: "POST", path: path, body: body}) }
+			return func() { h.Helper(); h.Expect(status, code, harness.Request{Method: "POST", Path: path, Body: body}) }
 		}
-		step("register success", func() { h.register("ada@example.org") })
-		step("register address_taken", func() { h.register("ada@example.org") })
-		step("register invalid", post(400, "invalid_email", "/v1/register", credentials{"ada", passphrase}))
+		step("register success", func() { h.Register("ada@example.org") })
+		step("register address_taken", func() { h.Register("ada@example.org") })
+		step("register invalid", post(400, "invalid_email", "/v1/register", harness.Credentials{Email: "ada", Password: harness.Passphrase}))
 		step("", post(400, "wrong_type", "/v1/register", `{"email":1}`))
-		step("sign_in unknown_account", post(401, "invalid_credentials", "/v1/login", credentials{"eve@example.org", passphrase}))
-		step("sign_in wrong_password", post(401, "invalid_credentials", "/v1/login", credentials{"ada@example.org", passphrase + "!"}))
-		var first, second, third answer
-		step("sign_in success", func() { first = h.login("ada@example.org") })
-		step("refresh rotated", func() { second = h.refresh(first.str("refresh_token")) })
-		step("refresh raced", func() { h.refresh(first.str("refresh_token")) })
-		step("refresh rotated", func() { third = h.refresh(second.str("refresh_token")) })
+		step("sign_in unknown_account", post(401, "invalid_credentials", "/v1/login", harness.Credentials{Email: "eve@example.org", Password: harness.Passphrase}))
+		step("sign_in wrong_password", post(401, "invalid_credentials", "/v1/login", harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase + "!"}))
+		var first, second, third harness.Answer
+		step("sign_in success", func() { first = h.Login("ada@example.org") })
+		step("refresh rotated", func() { second = h.Refresh(first.Str("refresh_token")) })
+		step("refresh raced", func() { h.Refresh(first.Str("refresh_token")) })
+		step("refresh rotated", func() { third = h.Refresh(second.Str("refresh_token")) })
 		me := func(status int, code, access string) func() {
 			return func() {
 				h.Helper()
-				h.expect(status, code, request{method: "GET", path: "/v1/me", bearer: access})
+				h.Expect(status, code, harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
 			}
 		}
-		step("authenticate success, profile success", me(200, "", third.str("access_token")))
+		step("authenticate success, profile success", me(200, "", third.Str("access_token")))
 		step("authenticate success, profile invalid", func() {
-			h.expect(400, "invalid_name", request{method: "PATCH", path: "/v1/me", bearer: third.str("access_token"), body: `{"name":"a\nb"}`})
+			h.Expect(400, "invalid_name", harness.Request{Method: "PATCH", Path: "/v1/me", Bearer: third.Str("access_token"), Body: `{"name":"a\nb"}`})
 		})
-		step("refresh reused", func() { h.refresh(first.str("refresh_token")) })
-		step("refresh refused", func() { h.refresh(third.str("refresh_token")) })
-		step("authenticate revoked", me(401, "invalid_token", third.str("access_token")))
+		step("refresh reused", func() { h.Refresh(first.Str("refresh_token")) })
+		step("refresh refused", func() { h.Refresh(third.Str("refresh_token")) })
+		step("authenticate revoked", me(401, "invalid_token", third.Str("access_token")))
 		step("authenticate invalid_token", me(401, "invalid_token", "a.b.c"))
 		step("", me(401, "not_signed_in", ""))
-		step("refresh forged", func() { h.refresh("gatehouse_rt_AAAA") })
-		step("refresh invalid", func() { h.refresh("") })
+		step("refresh forged", func() { h.Refresh("gatehouse_rt_AAAA") })
+		step("refresh invalid", func() { h.Refresh("") })
 		step("sign_out forged", post(401, "invalid_refresh_token", "/v1/logout", map[string]string{"refresh_token": "gatehouse_rt_AAAA"}))
 		step("sign_in success, sign_out success", func() {
-			h.expect(204, "", request{method: "POST", path: "/v1/logout", bearer: h.login("ada@example.org").str("access_token")})
+			h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: h.Login("ada@example.org").Str("access_token")})
 		})
-		step("setup setup_closed", func() { _, _, _ = h.setup("none", "ada@example.org", passphrase, nil) })
-		h.disable("ada@example.org")
-		step("sign_in account_disabled", post(403, "account_disabled", "/v1/login", credentials{"ada@example.org", passphrase}))
-		token := h.setupToken()
-		step("setup success", func() { _, _, _ = h.setup(token, "root@example.org", passphrase, nil) })
+		step("setup setup_closed", func() { _, _, _ = h.Setup("none", "ada@example.org", harness.Passphrase, nil) })
+		h.Disable("ada@example.org")
+		step("sign_in account_disabled", post(403, "account_disabled", "/v1/login", harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}))
+		token := h.SetupToken()
+		step("setup success", func() { _, _, _ = h.Setup(token, "root@example.org", harness.Passphrase, nil) })
 	})
-	each(t, func(h *house) {
-		h.register("ada@example.org")
-		h.expect(401, "invalid_credentials", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase}})
+	harness.Each(t, func(h *harness.Server) {
+		h.Register("ada@example.org")
+		h.Expect(401, "invalid_credentials", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}})
 		want := map[string]string{"register success": "1", "sign_in email_unverified": "1"}
-		if diff := cmp.Diff(want, h.counts()); diff != "" {
+		if diff := cmp.Diff(want, h.Counts()); diff != "" {
 			h.Error(diff)
 		}
 	}, "EMAIL_VERIFICATION=required")
-	each(t, func(h *house) {
-		h.expect(403, "registration_closed", request{method: "POST", path: "/v1/register", body: credentials{"ada@example.org", passphrase}})
-		if diff := cmp.Diff(map[string]string{"register registration_closed": "1"}, h.counts()); diff != "" {
+	harness.Each(t, func(h *harness.Server) {
+		h.Expect(403, "registration_closed", harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}})
+		if diff := cmp.Diff(map[string]string{"register registration_closed": "1"}, h.Counts()); diff != "" {
 			h.Error(diff)
 		}
 	}, "REGISTRATION=closed")
 	t.Run("outage", func(t *testing.T) {
-		h := open(t, dbtest.Postgres(t))
-		h.register("ada@example.org")
-		refresh := h.login("ada@example.org").str("refresh_token")
-		h.breakDatabase()
-		h.expect(503, "database_unavailable", refreshing(refresh))
-		h.expect(503, "database_unavailable", request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase}})
+		h := harness.Open(t, dbtest.Postgres(t))
+		h.Register("ada@example.org")
+		refresh := h.Login("ada@example.org").Str("refresh_token")
+		h.BreakDatabase()
+		h.Expect(503, "database_unavailable", harness.Refreshing(refresh))
+		h.Expect(503, "database_unavailable", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}})
 		want := map[string]string{"register success": "1", "sign_in success": "1", "refresh unavailable": "1", "sign_in unavailable": "1"}
-		if diff := cmp.Diff(want, h.counts()); diff != "" {
+		if diff := cmp.Diff(want, h.Counts()); diff != "" {
 			t.Error(diff)
 		}
 	})
-}
-
-func (h *house) disable(email string) {
-	h.Helper()
-	err := h.database().Write(h.Context(), func(tx *db.Tx) error {
-		a, err := account.Find(tx, email)
-		if err == nil {
-			_, err = account.SetDisabled(tx, a.ID, true, time.Now())
-		}
-		return err
-	})
-	if err != nil {
-		h.Fatal(err)
-	}
 }
 
 // TestAJobThatNobodyRunsIsOverdue: the lag shows on a replica that never ran the
@@ -317,10 +288,10 @@ func TestAJobThatNobodyRunsIsOverdue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := open(t, dbURL)
+		h := harness.Open(t, dbURL)
 		overdue := regexp.MustCompile(`(?m)^gatehouse_job_overdue_seconds\{job="forget-sessions"\} (\S+)$`)
 		for range 500 {
-			text := h.metrics()
+			text := h.Metrics()
 			m := overdue.FindStringSubmatch(text)
 			if m == nil {
 				t.Fatal("the job is not in the metrics")

@@ -2,30 +2,18 @@ package app_test
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
-
-const (
-	onLinux  = "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"
-	newer    = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
-	onIPhone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Safari/604.1"
-)
-
-// from is a request from an address, with a user agent.
-func from(address, agent string, r request) request {
-	r.header = http.Header{"X-Forwarded-For": {address}, "User-Agent": {agent}}
-	return r
-}
 
 // newSignIns are the mails about sign-ins from elsewhere.
-func (m *mailbox) newSignIns(to string) (list []notice.Mail) {
-	m.h.Helper()
-	for _, mail := range m.all(to) {
+func newSignIns(m *harness.Mailbox, to string) (list []notice.Mail) {
+	m.H.Helper()
+	for _, mail := range m.All(to) {
 		if mail.Kind == notice.NewSignIn {
 			list = append(list, mail)
 		}
@@ -36,113 +24,113 @@ func (m *mailbox) newSignIns(to string) (list []notice.Mail) {
 // MAIL-4: a sign-in from a device or a network that is new to the account is told
 // to its owner, once, with when and from where and a "this wasn't me" that works.
 func TestMAIL4_ASignInFromElsewhereIsTold(t *testing.T) {
-	each(t, func(h *house) {
-		h.newPlacesAreTold("ada@example.org")
-		h.knownBrowsersAreNoNews("bob@example.org")
-		h.aFloodIsFewMails("eve@example.org")
-	}, behindProxy)
+	harness.Each(t, func(h *harness.Server) {
+		newPlacesAreTold(h, "ada@example.org")
+		knownBrowsersAreNoNews(h, "bob@example.org")
+		aFloodIsFewMails(h, "eve@example.org")
+	}, harness.BehindProxy)
 }
 
 // newPlacesAreTold signs in from here and there, and says "this wasn't me".
-func (h *house) newPlacesAreTold(ada string) {
+func newPlacesAreTold(h *harness.Server, ada string) {
 	h.Helper()
 	const home, cafe = "203.0.113.7", "198.51.100.9"
-	h.register(ada)
-	box := h.mailbox()
+	h.Register(ada)
+	box := h.Mailbox()
 	told := func(n int, what string) {
 		h.Helper()
-		if got := len(box.newSignIns(ada)); got != n {
+		if got := len(newSignIns(box, ada)); got != n {
 			h.Errorf("%s: %d mails, want %d", what, got, n)
 		}
 	}
-	in := func(address, agent string) answer {
+	in := func(address, agent string) harness.Answer {
 		h.Helper()
-		return h.expect(200, "", from(address, agent, signInAs(ada, passphrase)))
+		return h.Expect(200, "", harness.From(address, agent, harness.SignInAs(ada, harness.Passphrase)))
 	}
-	h.expect(401, "invalid_credentials", from(home, onLinux, signInAs(ada, another)))
-	in(home, onLinux)
+	h.Expect(401, "invalid_credentials", harness.From(home, harness.OnLinux, harness.SignInAs(ada, harness.AnotherPassphrase)))
+	in(home, harness.OnLinux)
 	told(0, "the first sign-in")
-	in(home, newer)
+	in(home, harness.Newer)
 	told(0, "a newer version of the browser")
-	in(cafe, onLinux)
+	in(cafe, harness.OnLinux)
 	told(1, "another network")
-	in(home, onIPhone)
+	in(home, harness.OnIPhone)
 	told(2, "another device")
-	in(cafe, onLinux)
-	in(home, onIPhone)
+	in(cafe, harness.OnLinux)
+	in(home, harness.OnIPhone)
 	told(2, "both again")
-	h.expect(204, "", request{method: "POST", path: "/v1/logout", bearer: in(cafe, newer).str("access_token")})
-	in(cafe, onLinux)
+	h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: in(cafe, harness.Newer).Str("access_token")})
+	in(cafe, harness.OnLinux)
 	told(2, "after a sign-out")
-	h.expect(401, "invalid_credentials", from("192.0.2.1", onIPhone, signInAs(ada, another)))
+	h.Expect(401, "invalid_credentials", harness.From("192.0.2.1", harness.OnIPhone, harness.SignInAs(ada, harness.AnotherPassphrase)))
 	told(2, "a wrong password")
-	m := box.newSignIns(ada)[0]
-	if m.Address.String() != cafe || m.UserAgent != onLinux || m.At.IsZero() || m.To != ada || m.NotMe == "" {
+	m := newSignIns(box, ada)[0]
+	if m.Address.String() != cafe || m.UserAgent != harness.OnLinux || m.At.IsZero() || m.To != ada || m.NotMe == "" {
 		h.Errorf("%+v", m)
 	}
 	// "This wasn't me": everybody is out, and whoever was there before is new again.
-	h.browser().page(200, "All sessions have ended", press("/not-me", body{"token": tokenOf(h, m.NotMe)}))
-	h.expect(403, "password_reset_required", from(cafe, onLinux, signInAs(ada, passphrase)))
-	h.expect(202, "", post("/v1/password/forgot", body{"email": ada}))
-	h.expect(204, "", post("/v1/password/reset", body{"token": tokenOf(h, box.last(ada, notice.ResetPassword).Link), "new_password": another}))
-	h.expect(200, "", from(cafe, onLinux, signInAs(ada, another)))
+	h.Browser().Page(200, "All sessions have ended", harness.Press("/not-me", harness.Body{"token": harness.TokenOf(h, m.NotMe)}))
+	h.Expect(403, "password_reset_required", harness.From(cafe, harness.OnLinux, harness.SignInAs(ada, harness.Passphrase)))
+	h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada}))
+	h.Expect(204, "", harness.Post("/v1/password/reset", harness.Body{"token": harness.TokenOf(h, box.Last(ada, notice.ResetPassword).Link), "new_password": harness.AnotherPassphrase}))
+	h.Expect(200, "", harness.From(cafe, harness.OnLinux, harness.SignInAs(ada, harness.AnotherPassphrase)))
 	told(3, "after the reset")
 }
 
 // knownBrowsersAreNoNews signs in from a browser that the account knows, wherever it
 // is, and from one that it does not know any more.
-func (h *house) knownBrowsersAreNoNews(ada string) {
+func knownBrowsersAreNoNews(h *harness.Server, ada string) {
 	h.Helper()
-	h.register(ada)
-	box, b := h.mailbox(), h.browser()
-	form := body{"email": ada, "password": passphrase}
-	b.page(303, "", from("203.0.113.7", onLinux, press("/login", form)))
-	b.page(303, "", from("198.51.100.9", onLinux, press("/login", form)))
-	b.page(303, "", from("2001:db8::1", newer, press("/login", form)))
-	if got := box.newSignIns(ada); len(got) > 0 {
+	h.Register(ada)
+	box, b := h.Mailbox(), h.Browser()
+	form := harness.Body{"email": ada, "password": harness.Passphrase}
+	b.Page(303, "", harness.From("203.0.113.7", harness.OnLinux, harness.Press("/login", form)))
+	b.Page(303, "", harness.From("198.51.100.9", harness.OnLinux, harness.Press("/login", form)))
+	b.Page(303, "", harness.From("2001:db8::1", harness.Newer, harness.Press("/login", form)))
+	if got := newSignIns(box, ada); len(got) > 0 {
 		h.Errorf("a browser that is known is told of: %+v", got)
 	}
-	h.browser().page(303, "", from("192.0.2.1", onLinux, press("/login", form)))
-	if got := box.newSignIns(ada); len(got) != 1 {
+	h.Browser().Page(303, "", harness.From("192.0.2.1", harness.OnLinux, harness.Press("/login", form)))
+	if got := newSignIns(box, ada); len(got) != 1 {
 		h.Errorf("a stranger's browser: %d mails", len(got))
 	}
 	// IPv6 counts by /64, and an operator's "sign them out" makes all new.
-	h.expect(200, "", from("2001:db8::ffff", newer, signInAs(ada, passphrase)))
-	if got := box.newSignIns(ada); len(got) != 1 {
+	h.Expect(200, "", harness.From("2001:db8::ffff", harness.Newer, harness.SignInAs(ada, harness.Passphrase)))
+	if got := newSignIns(box, ada); len(got) != 1 {
 		h.Errorf("the same /64: %d mails", len(got))
 	}
-	if _, err := h.operator().EndSessions(h.Context(), ada, originOfTests); err != nil {
+	if _, err := h.Operator().EndSessions(h.Context(), ada, harness.OriginOfTests); err != nil {
 		h.Fatal(err)
 	}
-	h.expect(200, "", from("192.0.2.1", onLinux, signInAs(ada, passphrase)))
-	if got := box.newSignIns(ada); len(got) != 2 {
+	h.Expect(200, "", harness.From("192.0.2.1", harness.OnLinux, harness.SignInAs(ada, harness.Passphrase)))
+	if got := newSignIns(box, ada); len(got) != 2 {
 		h.Errorf("after its session was revoked: %d mails", len(got))
 	}
 }
 
 // aFloodIsFewMails signs in many times at once from one new place, of which one is
 // told; whoever has the password and many addresses can't fill the mailbox either.
-func (h *house) aFloodIsFewMails(ada string) {
+func aFloodIsFewMails(h *harness.Server, ada string) {
 	h.Helper()
-	h.register(ada)
-	box := h.mailbox()
-	h.expect(200, "", from("203.0.113.7", onLinux, signInAs(ada, passphrase)))
+	h.Register(ada)
+	box := h.Mailbox()
+	h.Expect(200, "", harness.From("203.0.113.7", harness.OnLinux, harness.SignInAs(ada, harness.Passphrase)))
 	var wg sync.WaitGroup
 	for range 16 {
 		wg.Go(func() {
-			if a, err := h.try(from("198.51.100.9", onIPhone, signInAs(ada, passphrase))); err != nil || a.status != 200 {
-				h.Errorf("%d %v", a.status, err)
+			if a, err := h.Try(harness.From("198.51.100.9", harness.OnIPhone, harness.SignInAs(ada, harness.Passphrase))); err != nil || a.Status != 200 {
+				h.Errorf("%d %v", a.Status, err)
 			}
 		})
 	}
 	wg.Wait()
-	if n := len(box.newSignIns(ada)); n != 1 {
+	if n := len(newSignIns(box, ada)); n != 1 {
 		h.Errorf("sixteen at once: %d mails", n)
 	}
 	for i := range 30 {
-		h.expect(200, "", from(fmt.Sprintf("192.0.2.%d", i), strings.Repeat("x", i+1)+"/1", signInAs(ada, passphrase)))
+		h.Expect(200, "", harness.From(fmt.Sprintf("192.0.2.%d", i), strings.Repeat("x", i+1)+"/1", harness.SignInAs(ada, harness.Passphrase)))
 	}
-	if n := len(box.newSignIns(ada)); n != 9 {
+	if n := len(newSignIns(box, ada)); n != 9 {
 		h.Errorf("thirty places: %d mails in all, want 9: there were ten places", n)
 	}
 }

@@ -3,19 +3,15 @@ package app_test
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 	"github.com/gatehouse-auth/gatehouse/internal/test/proctest"
 )
 
@@ -23,7 +19,7 @@ import (
 // it.
 func guide(t *testing.T, name string, replace ...string) string {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/guides/" + name)
+	text, err := os.ReadFile(proctest.File("docs/guides/" + name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,66 +55,6 @@ func behind(t *testing.T) (address string, asked *int) {
 	return strings.TrimPrefix(app.URL, "http://"), asked
 }
 
-// freePort is one that nothing listened on a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// start runs a program until the test is over.
-func start(t *testing.T, listens string, command ...string) {
-	t.Helper()
-	cmd := exec.Command(command[0], command[1:]...)
-	var out logBuffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	done, err := proctest.Start(cmd, syscall.SIGKILL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		<-done
-		if t.Failed() {
-			t.Log(out.String())
-		}
-	})
-	for range 600 {
-		if c, err := net.Dial("tcp", listens); err == nil {
-			c.Close()
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatalf("%s does not listen", command[0])
-}
-
-// nginx starts a real one with server blocks, and whatever else belongs into
-// http.
-func nginx(t *testing.T, listens, blocks string) {
-	t.Helper()
-	program, err := exec.LookPath("nginx")
-	if err != nil {
-		program = "/usr/sbin/nginx" // off the PATH of those who are not root
-	}
-	dir := t.TempDir()
-	conf := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr;
-events { worker_connections 4096; }
-http {
-  access_log off; client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;
-%[2]s
-}`, dir, blocks)
-	path := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	start(t, listens, program, "-p", dir, "-e", "stderr", "-c", path)
-}
-
 // proxied makes requests to an application by way of a proxy.
 type proxied struct {
 	*testing.T
@@ -135,7 +71,7 @@ func (p proxied) do(method, path string, header http.Header) (status int, locati
 	for name, values := range header {
 		req.Header[name] = values
 	}
-	res, err := client.Do(req)
+	res, err := harness.HTTPClient.Do(req)
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -171,8 +107,8 @@ func forged(more ...string) http.Header {
 }
 
 // guards holds a proxy to what the guides promise, whichever it is.
-func (p proxied) guards(h *house) {
-	h.register("ada@example.org")
+func (p proxied) guards(h *harness.Server) {
+	h.Register("ada@example.org")
 	page := []string{"Accept", "text/html,*/*"}
 	p.refused("nobody", 401, "GET", "/app", forged())
 	p.refused("nobody's change", 401, "POST", "/app", forged(page...))
@@ -183,12 +119,12 @@ func (p proxied) guards(h *house) {
 	p.refused("a bad token", 401, "GET", "/app", forged("Authorization", "Bearer x"))
 	p.refused("half a header", 401, "GET", "/app", forged("Authorization", "Bearer"))
 
-	s := h.login("ada@example.org")
-	me := h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: s.str("access_token")})
-	want := fmt.Sprintf("X-Auth-Email=[\"ada@example.org\"] X-Auth-Session=[%q] X-Auth-User=[%q]", s.str("session_id"), me.str("id"))
+	s := h.Login("ada@example.org")
+	me := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
+	want := fmt.Sprintf("X-Auth-Email=[\"ada@example.org\"] X-Auth-Session=[%q] X-Auth-User=[%q]", s.Str("session_id"), me.Str("id"))
 	for what, header := range map[string]http.Header{
-		"a bearer": forged("Authorization", "Bearer "+s.str("access_token")),
-		"a cookie": forged("Cookie", "gatehouse_at="+s.str("access_token")),
+		"a bearer": forged("Authorization", "Bearer "+s.Str("access_token")),
+		"a cookie": forged("Cookie", "gatehouse_at="+s.Str("access_token")),
 	} {
 		status, _, body := p.do("GET", "/app?x=y", header)
 		body = strings.ReplaceAll(strings.TrimSpace(body), `X-Auth-Roles=[""] `, "") // an account without roles
@@ -197,7 +133,7 @@ func (p proxied) guards(h *house) {
 		}
 	}
 	cookie := func(more ...string) http.Header {
-		return forged(append([]string{"Cookie", "gatehouse_at=" + s.str("access_token")}, more...)...)
+		return forged(append([]string{"Cookie", "gatehouse_at=" + s.Str("access_token")}, more...)...)
 	}
 	p.refused("another site's form", 403, "POST", "/app", cookie("Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"))
 	p.refused("a sibling's form", 403, "POST", "/app", cookie("Sec-Fetch-Site", "same-site"))
@@ -208,15 +144,15 @@ func (p proxied) guards(h *house) {
 	if status, _, _ := p.do("GET", "/app", cookie("Sec-Fetch-Site", "cross-site")); status != 200 {
 		p.Errorf("a link on another site: %d", status)
 	}
-	h.expect(204, "", request{method: "POST", path: "/v1/logout", bearer: s.str("access_token")})
+	h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: s.Str("access_token")})
 	p.refused("a revoked token", 401, "GET", "/app", cookie())
 }
 
 func TestForwardAuthBehindNginx(t *testing.T) {
-	listens := freePort(t)
-	h := open(t, dbtest.SQLite(t), "PUBLIC_URL=http://"+listens, "TRUSTED_PROXIES=127.0.0.1")
+	listens := harness.FreePort(t)
+	h := harness.Open(t, dbtest.SQLite(t), "PUBLIC_URL=http://"+listens, "TRUSTED_PROXIES=127.0.0.1")
 	app, asked := behind(t)
-	nginx(t, listens, "server { listen "+listens+";\n"+guide(t, "nginx.md", "127.0.0.1:8000", strings.TrimPrefix(h.server.URL(), "http://"), "127.0.0.1:8080", app)+"\n}")
+	harness.Nginx(t, listens, "server { listen "+listens+";\n"+guide(t, "nginx.md", "127.0.0.1:8000", strings.TrimPrefix(h.App.URL(), "http://"), "127.0.0.1:8080", app)+"\n}")
 	p := proxied{t, "http://" + listens, asked}
 	p.guards(h)
 	if status, _, _ := p.do("GET", "/login", nil); status != 200 {
@@ -225,12 +161,12 @@ func TestForwardAuthBehindNginx(t *testing.T) {
 	if to := p.refused("a newline", 302, "GET", "/app%0d%0aSet-Cookie:a=b", http.Header{"Accept": {"text/html"}}); !strings.Contains(to, "Set-Cookie") {
 		t.Errorf("a newline of the client's ends the address: %q", to)
 	}
-	header := http.Header{"X_Auth_User": {"root"}, "Authorization": {"Bearer " + h.login("ada@example.org").str("access_token")}}
+	header := http.Header{"X_Auth_User": {"root"}, "Authorization": {"Bearer " + h.Login("ada@example.org").Str("access_token")}}
 	if status, _, body := p.do("GET", "/app", header); status != 200 || strings.Contains(body, "root") {
 		t.Errorf("a header with underscores: %d %s", status, body)
 	}
 	p.refused("the check itself", 404, "GET", "/_gatehouse", nil)
-	if err := h.stop(); err != nil {
+	if err := h.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	p.refused("without Gatehouse", 503, "GET", "/app", nil)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
 // TestJWT5_ACheckAsksNobody: while the memory is fresh, forward-auth, introspection
@@ -16,36 +17,36 @@ func TestJWT5_ACheckAsksNobody(t *testing.T) {
 	t.Parallel()
 	stands := time.Now().Truncate(time.Second)
 	p := dbtest.NewProxy(t, dbtest.Postgres(t))
-	h := openAt(t, p.URL(), func() time.Time { return stands })
-	app := h.application("shop")
-	h.register("ada@example.org")
-	good, ended := h.login("ada@example.org").str("access_token"), h.login("ada@example.org").str("access_token")
-	h.expect(204, "", request{method: "POST", path: "/v1/logout", bearer: ended})
-	questions := map[string]func() (request, int, string){
-		"forward-auth": func() (request, int, string) {
-			return request{method: "GET", path: "/v1/forward-auth", bearer: good}, 200, ""
+	h := harness.OpenAt(t, p.URL(), func() time.Time { return stands })
+	app := h.Application("shop")
+	h.Register("ada@example.org")
+	good, ended := h.Login("ada@example.org").Str("access_token"), h.Login("ada@example.org").Str("access_token")
+	h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: ended})
+	questions := map[string]func() (harness.Request, int, string){
+		"forward-auth": func() (harness.Request, int, string) {
+			return harness.Request{Method: "GET", Path: "/v1/forward-auth", Bearer: good}, 200, ""
 		},
-		"forward-auth, revoked": func() (request, int, string) {
-			return request{method: "GET", path: "/v1/forward-auth", bearer: ended}, 401, "invalid_token"
+		"forward-auth, revoked": func() (harness.Request, int, string) {
+			return harness.Request{Method: "GET", Path: "/v1/forward-auth", Bearer: ended}, 401, "invalid_token"
 		},
-		"introspection":           func() (request, int, string) { return app.ask("/v1/token/introspect", good), 200, "" },
-		"introspection, revoked":  func() (request, int, string) { return app.ask("/v1/token/introspect", ended), 200, "" },
-		"the feed of revocations": func() (request, int, string) { return app.follow("", "0"), 200, "" },
-		"our own check": func() (request, int, string) {
-			return request{method: "PATCH", path: "/v1/me", bearer: good, body: "{"}, 400, "invalid_json"
+		"introspection":           func() (harness.Request, int, string) { return app.Ask("/v1/token/introspect", good), 200, "" },
+		"introspection, revoked":  func() (harness.Request, int, string) { return app.Ask("/v1/token/introspect", ended), 200, "" },
+		"the feed of revocations": func() (harness.Request, int, string) { return app.Follow("", "0"), 200, "" },
+		"our own check": func() (harness.Request, int, string) {
+			return harness.Request{Method: "PATCH", Path: "/v1/me", Bearer: good, Body: "{"}, 400, "invalid_json"
 		},
-		"our own check, revoked": func() (request, int, string) {
-			return request{method: "PATCH", path: "/v1/me", bearer: ended, body: "{"}, 401, "invalid_token"
+		"our own check, revoked": func() (harness.Request, int, string) {
+			return harness.Request{Method: "PATCH", Path: "/v1/me", Bearer: ended, Body: "{"}, 401, "invalid_token"
 		},
-		"our own check, of nothing": func() (request, int, string) {
-			return request{method: "PATCH", path: "/v1/me", body: "{"}, 401, "not_signed_in"
+		"our own check, of nothing": func() (harness.Request, int, string) {
+			return harness.Request{Method: "PATCH", Path: "/v1/me", Body: "{"}, 401, "not_signed_in"
 		},
 	}
 	ask := func(name string) error {
 		r, status, code := questions[name]()
-		a, err := h.try(r)
-		if err == nil && (a.status != status || a.str("code") != code) {
-			err = fmt.Errorf("%d %s", a.status, a.text)
+		a, err := h.Try(r)
+		if err == nil && (a.Status != status || a.Str("code") != code) {
+			err = fmt.Errorf("%d %s", a.Status, a.Text)
 		}
 		return err
 	}
@@ -68,7 +69,7 @@ func TestJWT5_ACheckAsksNobody(t *testing.T) {
 	}
 	all.Wait()
 	// What reads the account does ask, or this was no test.
-	if a := h.do(request{method: "GET", path: "/v1/me", bearer: good}); a.status != 503 {
-		t.Errorf("the account, with a database that does not answer: %d %s", a.status, a.text)
+	if a := h.Do(harness.Request{Method: "GET", Path: "/v1/me", Bearer: good}); a.Status != 503 {
+		t.Errorf("the account, with a database that does not answer: %d %s", a.Status, a.Text)
 	}
 }

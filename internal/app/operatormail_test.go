@@ -4,33 +4,34 @@ import (
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
 // MAIL-4: what an operator does to an account is told to its owner, with a "this
 // wasn't me" that works; and an operator's reset lets nobody in before the owner has
 // set a new password.
 func TestMAIL4_WhatOperatorsDoIsTold(t *testing.T) {
-	each(t, func(h *house) {
+	harness.Each(t, func(h *harness.Server) {
 		const ada = "ada@example.org"
-		h.register(ada)
-		box, o, b := h.mailbox(), h.operator(), h.browser()
-		b.signIn(ada)
+		h.Register(ada)
+		box, o, b := h.Mailbox(), h.Operator(), h.Browser()
+		b.SignIn(ada)
 		must := func(err error) {
 			h.Helper()
 			if err != nil {
 				h.Fatal(err)
 			}
 		}
-		_, err := o.Disable(h.Context(), ada, originOfTests)
+		_, err := o.Disable(h.Context(), ada, harness.OriginOfTests)
 		must(err)
-		_, err = o.Disable(h.Context(), ada, originOfTests)
+		_, err = o.Disable(h.Context(), ada, harness.OriginOfTests)
 		must(err)
-		must(o.Enable(h.Context(), ada, originOfTests))
-		must(o.Enable(h.Context(), ada, originOfTests))
-		_, err = o.SetRoles(h.Context(), ada, []string{"editor"}, originOfTests)
+		must(o.Enable(h.Context(), ada, harness.OriginOfTests))
+		must(o.Enable(h.Context(), ada, harness.OriginOfTests))
+		_, err = o.SetRoles(h.Context(), ada, []string{"editor"}, harness.OriginOfTests)
 		must(err)
 		told := map[notice.Kind]int{}
-		for _, m := range box.all(ada) {
+		for _, m := range box.All(ada) {
 			if told[m.Kind]++; m.Kind == notice.VerifyAddress {
 				continue
 			}
@@ -42,26 +43,26 @@ func TestMAIL4_WhatOperatorsDoIsTold(t *testing.T) {
 			h.Errorf("%v", told)
 		}
 
-		access := h.login(ada).str("access_token")
-		h.expect(202, "", post("/v1/password/forgot", body{"email": ada}))
-		before := box.last(ada, notice.ResetPassword)
-		if _, ended, err := o.ResetUser(h.Context(), "Ada@example.org", originOfTests); err != nil || ended != 1 {
+		access := h.Login(ada).Str("access_token")
+		h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada}))
+		before := box.Last(ada, notice.ResetPassword)
+		if _, ended, err := o.ResetUser(h.Context(), "Ada@example.org", harness.OriginOfTests); err != nil || ended != 1 {
 			h.Errorf("%d sessions ended, %v", ended, err)
 		}
-		h.eventually("the access token ends", func() (string, bool) {
-			a := h.do(request{method: "GET", path: "/v1/me", bearer: access})
-			return a.text, a.status == 401
+		h.Eventually("the access token ends", func() (string, bool) {
+			a := h.Do(harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
+			return a.Text, a.Status == 401
 		})
-		h.expect(403, "password_reset_required", signInAs(ada, passphrase))
-		h.expect(400, "invalid_link", post("/v1/password/reset", body{"token": tokenOf(h, before.Link), "new_password": another}))
-		m := box.last(ada, notice.AdminReset)
-		h.expect(400, "password_unchanged", post("/v1/password/reset", body{"token": tokenOf(h, m.Link), "new_password": passphrase}))
-		h.expect(204, "", post("/v1/password/reset", body{"email": ada, "code": m.Code, "new_password": another}))
-		h.expect(200, "", signInAs(ada, another))
+		h.Expect(403, "password_reset_required", harness.SignInAs(ada, harness.Passphrase))
+		h.Expect(400, "invalid_link", harness.Post("/v1/password/reset", harness.Body{"token": harness.TokenOf(h, before.Link), "new_password": harness.AnotherPassphrase}))
+		m := box.Last(ada, notice.AdminReset)
+		h.Expect(400, "password_unchanged", harness.Post("/v1/password/reset", harness.Body{"token": harness.TokenOf(h, m.Link), "new_password": harness.Passphrase}))
+		h.Expect(204, "", harness.Post("/v1/password/reset", harness.Body{"email": ada, "code": m.Code, "new_password": harness.AnotherPassphrase}))
+		h.Expect(200, "", harness.SignInAs(ada, harness.AnotherPassphrase))
 
-		_, err = o.SetRoles(h.Context(), ada, nil, originOfTests)
+		_, err = o.SetRoles(h.Context(), ada, nil, harness.OriginOfTests)
 		must(err)
-		b.page(200, "All sessions have ended", press("/not-me", body{"token": tokenOf(h, box.last(ada, notice.RolesChanged).NotMe)}))
-		h.expect(403, "password_reset_required", signInAs(ada, another))
+		b.Page(200, "All sessions have ended", harness.Press("/not-me", harness.Body{"token": harness.TokenOf(h, box.Last(ada, notice.RolesChanged).NotMe)}))
+		h.Expect(403, "password_reset_required", harness.SignInAs(ada, harness.AnotherPassphrase))
 	})
 }

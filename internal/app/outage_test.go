@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,140 +14,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
-
-// requestTimeout is a request's life (web.DefaultTimeout), and what a busy
-// machine may add to it.
-const requestTimeout = 10*time.Second + 4*time.Second
-
-// drain is what Server.Stop promises.
-const drain = 20 * time.Second
-
-// guest is somebody who is signed in, whatever happens to the database.
-type guest struct {
-	*house
-	email           string
-	access, refresh string
-	// slack is what a busy machine may add to what is bounded: several times what
-	// it takes to sign up and in while all is well, which is nothing on an idle one.
-	slack time.Duration
-}
-
-func (h *house) guest(email string) *guest {
-	h.Helper()
-	began := time.Now()
-	h.register(email)
-	a := h.login(email)
-	return &guest{h, email, a.str("access_token"), a.str("refresh_token"), 4 * time.Since(began)}
-}
-
-// calls is one call of every operation that needs the database. Those that
-// would end the guest's session, were they to get through, come with another.
-func (g *guest) calls(tag string) []request {
-	return []request{
-		{method: "POST", path: "/v1/register", body: credentials{tag + "@example.org", passphrase}},
-		{method: "POST", path: "/v1/login", body: credentials{g.email, passphrase}},
-		{method: "POST", path: "/v1/login", body: credentials{"nobody@example.org", passphrase}},
-		{method: "GET", path: "/v1/me", bearer: g.access},
-		{method: "PATCH", path: "/v1/me", bearer: g.access, body: `{"name":"Ada"}`},
-		{method: "GET", path: "/v1/me/events", bearer: g.access},
-		{method: "GET", path: "/v1/sessions", bearer: g.access},
-		{method: "DELETE", path: "/v1/sessions/none", bearer: g.access},
-		refreshing(g.refresh),
-	}
-}
-
-// refused makes every call at once and wants each answered 503 with Retry-After
-// before its time is over.
-func (g *guest) refused(tag string, within time.Duration) {
-	g.Helper()
-	var wg sync.WaitGroup
-	for _, r := range g.calls(tag) {
-		wg.Go(func() {
-			began := time.Now()
-			a, err := g.try(r)
-			took := time.Since(began)
-			if err != nil || a.status != 503 || a.header.Get("Retry-After") == "" || took > within+g.slack {
-				g.Errorf("%s %s: %d %q, Retry-After %q, after %v, error %v; want 503 within %v and %v", r.method, r.path, a.status, a.str("code"), a.header.Get("Retry-After"), took, err, within, g.slack)
-			}
-		})
-	}
-	wg.Wait()
-}
-
-// recovers wants all to go on by itself within a time, with the tokens that the
-// guest holds: the readiness first, then every flow.
-func (g *guest) recovers(within time.Duration) {
-	g.Helper()
-	began := time.Now()
-	for {
-		status, text := g.admin("/readyz")
-		if status == 200 {
-			break
-		}
-		if time.Since(began) > within+g.slack {
-			g.Fatalf("still not ready after %v: %s", within, text)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	g.works()
-	g.Logf("back after %v", time.Since(began).Round(time.Millisecond))
-}
-
-// works goes through the flows with the tokens that the guest holds.
-func (g *guest) works() {
-	g.Helper()
-	g.expect(200, "", request{method: "GET", path: "/v1/me", bearer: g.access})
-	a := g.expect(200, "", refreshing(g.refresh))
-	g.access, g.refresh = a.str("access_token"), a.str("refresh_token")
-	g.expect(200, "", request{method: "PATCH", path: "/v1/me", bearer: g.access, body: `{"name":"Ada Lovelace"}`})
-	b := g.login(g.email)
-	g.expect(204, "", request{method: "POST", path: "/v1/logout", bearer: b.str("access_token")})
-	g.expect(202, "", request{method: "POST", path: "/v1/register", body: credentials{"again-" + g.email, passphrase}})
-}
-
-// unready wants readyz to name what ails the database. A busy machine may be
-// too slow to learn more than that there was no answer: then it is asked again.
-func (g *guest) unready(trouble ...string) {
-	g.Helper()
-	for first := time.Now(); ; {
-		began := time.Now()
-		status, text := g.admin("/readyz")
-		if took := time.Since(began); status != 503 || took > 4*time.Second+g.slack {
-			g.Errorf("readyz after %v: %d %s", took, status, text)
-		}
-		if slices.ContainsFunc(trouble, func(word string) bool { return strings.Contains(text, `"database":"`+word+`"`) }) {
-			break
-		}
-		if time.Since(first) > g.slack {
-			g.Errorf("readyz: %d %s, want the database to be %v", status, text, trouble)
-			break
-		}
-	}
-	if status, _ := g.admin("/healthz"); status != 200 {
-		g.Errorf("healthz: %d; the process itself is well", status)
-	}
-}
-
-// stops wants a clean end in time, while calls are under way.
-func (g *guest) stops() {
-	g.Helper()
-	var wg sync.WaitGroup
-	for _, r := range g.calls("stopping") {
-		wg.Go(func() { _, _ = g.try(r) })
-	}
-	time.Sleep(50 * time.Millisecond) // they are on their way
-	began := time.Now()
-	if err := g.stop(); err != nil {
-		g.Errorf("stopping: %v", err)
-	}
-	if took := time.Since(began); took > drain+g.slack {
-		g.Errorf("stopping took %v", took)
-	} else {
-		g.Logf("stopped after %v", took.Round(time.Millisecond))
-	}
-	wg.Wait()
-}
 
 // TestPostgresOutages takes PostgreSQL away in many ways. In each, every call
 // is answered 503 in time, readyz says what is wrong, all goes on by itself when
@@ -167,15 +34,15 @@ func TestPostgresOutages(t *testing.T) {
 		},
 		"silent": func(t *testing.T) (string, outage) {
 			p := dbtest.NewProxy(t, dbtest.Postgres(t))
-			return p.URL(), outage{p.Stall, p.Up, requestTimeout, []string{"unreachable", "timeout", "no_connection"}, 5 * time.Second}
+			return p.URL(), outage{p.Stall, p.Up, harness.RequestTimeout, []string{"unreachable", "timeout", "no_connection"}, 5 * time.Second}
 		},
 		"silent, then other connections work": func(t *testing.T) (string, outage) {
 			p := dbtest.NewProxy(t, dbtest.Postgres(t))
-			return p.URL(), outage{p.Stall, func() { p.Cut(); p.Up() }, requestTimeout, []string{"unreachable", "timeout", "no_connection"}, 5 * time.Second}
+			return p.URL(), outage{p.Stall, func() { p.Cut(); p.Up() }, harness.RequestTimeout, []string{"unreachable", "timeout", "no_connection"}, 5 * time.Second}
 		},
 		"slower than anybody waits": func(t *testing.T) (string, outage) {
 			p := dbtest.NewProxy(t, dbtest.Postgres(t))
-			return p.URL(), outage{func() { p.Delay(6 * time.Second) }, p.Up, requestTimeout, []string{"unreachable", "timeout", "no_connection"}, 15 * time.Second}
+			return p.URL(), outage{func() { p.Delay(6 * time.Second) }, p.Up, harness.RequestTimeout, []string{"unreachable", "timeout", "no_connection"}, 15 * time.Second}
 		},
 		"read-only": func(t *testing.T) (string, outage) {
 			dbURL := dbtest.Postgres(t)
@@ -244,20 +111,20 @@ func TestPostgresOutages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dbURL, o := make(t)
-			g := open(t, dbURL).guest("ada@example.org")
+			g := harness.Open(t, dbURL).Guest("ada@example.org")
 			o.begin()
 			if o.within > 0 {
-				g.refused("during", o.within)
+				g.Refused("during", o.within)
 			} else {
-				g.expect(200, "", request{method: "GET", path: "/v1/me", bearer: g.access})
-				g.expect(503, "database_unavailable", request{method: "PATCH", path: "/v1/me", bearer: g.access, body: `{"name":"Ada"}`})
-				g.expect(503, "database_unavailable", refreshing(g.refresh))
+				g.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: g.Access})
+				g.Expect(503, "database_unavailable", harness.Request{Method: "PATCH", Path: "/v1/me", Bearer: g.Access, Body: `{"name":"Ada"}`})
+				g.Expect(503, "database_unavailable", harness.Refreshing(g.Refresh))
 			}
-			g.unready(o.trouble...)
+			g.Unready(o.trouble...)
 			o.end()
-			g.recovers(o.recovery)
+			g.Recovers(o.recovery)
 			o.begin()
-			g.stops()
+			g.Stops()
 			if name != "failed over" { // there is nobody left to take its place
 				o.end()
 			}
@@ -298,10 +165,10 @@ func takeAll(t *testing.T, dbURL string) (taken []*pgx.Conn) {
 func TestASlowPostgresIsOnlySlow(t *testing.T) {
 	t.Parallel()
 	p := dbtest.NewProxy(t, dbtest.Postgres(t))
-	g := open(t, p.URL()).guest("ada@example.org")
+	g := harness.Open(t, p.URL()).Guest("ada@example.org")
 	p.Delay(20 * time.Millisecond)
-	g.works()
-	g.ready()
+	g.Works()
+	g.Ready()
 }
 
 // TestAFullPostgresStillServesWithWhatThePoolHas leaves the server one
@@ -312,21 +179,21 @@ func TestAFullPostgresStillServesWithWhatThePoolHas(t *testing.T) {
 	s.Exec(`CREATE ROLE app LOGIN`)
 	s.Exec(`CREATE DATABASE app OWNER app`)
 	dbURL := strings.Replace(s.URL("app"), "gatehouse@", "app@", 1)
-	g := open(t, dbURL).guest("ada@example.org")
+	g := harness.Open(t, dbURL).Guest("ada@example.org")
 	for _, c := range takeAll(t, dbURL) {
 		defer c.Close(context.Background())
 	}
 	var wg sync.WaitGroup
 	for range 64 {
 		wg.Go(func() {
-			a, err := g.try(request{method: "GET", path: "/v1/me", bearer: g.access})
-			if err != nil || a.status != 200 {
-				t.Errorf("%d %q %v", a.status, a.str("code"), err)
+			a, err := g.Try(harness.Request{Method: "GET", Path: "/v1/me", Bearer: g.Access})
+			if err != nil || a.Status != 200 {
+				t.Errorf("%d %q %v", a.Status, a.Str("code"), err)
 			}
 		})
 	}
 	wg.Wait()
-	g.works()
+	g.Works()
 }
 
 // TestACommitThatIsCutOff cuts the connection before the COMMIT gets to the
@@ -338,29 +205,29 @@ func TestACommitThatIsCutOff(t *testing.T) {
 			t.Parallel()
 			p := dbtest.NewProxy(t, dbtest.Postgres(t))
 			// So that the statements travel as text.
-			g := open(t, p.URL()+"&default_query_exec_mode=cache_describe").guest("ada@example.org")
-			other := g.login("ada@example.org")
-			g.settled()
+			g := harness.Open(t, p.URL()+"&default_query_exec_mode=cache_describe").Guest("ada@example.org")
+			other := g.Login("ada@example.org")
+			g.Settled()
 			for _, c := range []struct {
 				again int
-				request
+				harness.Request
 			}{
-				{202, request{method: "POST", path: "/v1/register", body: credentials{"eve@example.org", passphrase}}},
-				{200, request{method: "POST", path: "/v1/login", body: credentials{"ada@example.org", passphrase}}},
-				{200, refreshing(g.refresh)},
-				{200, request{method: "PATCH", path: "/v1/me", bearer: g.access, body: `{"name":"Ada"}`}},
-				{204, request{method: "POST", path: "/v1/logout", bearer: other.str("access_token")}},
+				{202, harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "eve@example.org", Password: harness.Passphrase}}},
+				{200, harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}}},
+				{200, harness.Refreshing(g.Refresh)},
+				{200, harness.Request{Method: "PATCH", Path: "/v1/me", Bearer: g.Access, Body: `{"name":"Ada"}`}},
+				{204, harness.Request{Method: "POST", Path: "/v1/logout", Bearer: other.Str("access_token")}},
 			} {
 				// The request's own, which tells of it: jobs commit as well.
 				cut := p.CutAfter("INSERT INTO event ", "COMMIT", toServer)
-				g.expect(503, "database_unavailable", c.request)
+				g.Expect(503, "database_unavailable", c.Request)
 				<-cut
-				g.expect(c.again, "", c.request)
+				g.Expect(c.again, "", c.Request)
 			}
-			if a := g.login("eve@example.org"); a.status != 200 {
+			if a := g.Login("eve@example.org"); a.Status != 200 {
 				t.Error("the account that was registered twice can't sign in")
 			}
-			for _, e := range newLedger(g.house).next() {
+			for _, e := range harness.NewLedger(g.Server).Next() {
 				if strings.HasPrefix(e, "suspicious_activity") {
 					t.Errorf("an honest client was taken for a thief: %s", e)
 				}
@@ -376,46 +243,46 @@ func TestBehindPgbouncer(t *testing.T) {
 	s := dbtest.NewServer(t)
 	s.Exec(`CREATE DATABASE app`)
 	b := dbtest.NewBouncer(t, s, 2)
-	h := open(t, b.URL("app")+"&default_query_exec_mode=cache_describe")
-	g := h.guest("ada@example.org")
+	h := harness.Open(t, b.URL("app")+"&default_query_exec_mode=cache_describe")
+	g := h.Guest("ada@example.org")
 	var wg sync.WaitGroup
 	for i := range 16 {
 		wg.Go(func() {
 			email := fmt.Sprintf("user%d@example.org", i)
-			if a, err := h.try(request{method: "POST", path: "/v1/register", body: credentials{email, passphrase}}); err != nil || a.status != 202 {
-				t.Errorf("registering: %d %q %v", a.status, a.str("code"), err)
+			if a, err := h.Try(harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: email, Password: harness.Passphrase}}); err != nil || a.Status != 202 {
+				t.Errorf("registering: %d %q %v", a.Status, a.Str("code"), err)
 			}
-			a, err := h.try(request{method: "POST", path: "/v1/login", body: credentials{email, passphrase}})
+			a, err := h.Try(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: email, Password: harness.Passphrase}})
 			for range 20 {
-				if err != nil || a.status != 200 {
-					t.Errorf("%d %s %v", a.status, a.text, err)
+				if err != nil || a.Status != 200 {
+					t.Errorf("%d %s %v", a.Status, a.Text, err)
 					return
 				}
-				if me, err := h.try(request{method: "GET", path: "/v1/me", bearer: a.str("access_token")}); err != nil || me.status != 200 {
-					t.Errorf("me: %d %s %v", me.status, me.text, err)
+				if me, err := h.Try(harness.Request{Method: "GET", Path: "/v1/me", Bearer: a.Str("access_token")}); err != nil || me.Status != 200 {
+					t.Errorf("me: %d %s %v", me.Status, me.Text, err)
 				}
-				a, err = h.try(refreshing(a.str("refresh_token")))
+				a, err = h.Try(harness.Refreshing(a.Str("refresh_token")))
 			}
 		})
 	}
 	wg.Wait()
-	g.works()
-	next, err := h.keys().Rotate(t.Context(), true, originOfTests)
+	g.Works()
+	next, err := h.Keys().Rotate(t.Context(), true, harness.OriginOfTests)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.until(next.Name, "busy@example.org")
-	g.works()
+	h.Until(next.Name, "busy@example.org")
+	g.Works()
 	b.Stop()
-	g.refused("bouncer", 3*time.Second)
-	g.unready("unreachable")
+	g.Refused("bouncer", 3*time.Second)
+	g.Unready("unreachable")
 	b.Start()
-	g.recovers(3 * time.Second)
+	g.Recovers(3 * time.Second)
 	s.Stop(syscall.SIGQUIT) // the database behind it
-	g.refused("server", requestTimeout)
+	g.Refused("server", harness.RequestTimeout)
 	s.Start()
-	g.recovers(5 * time.Second)
-	if strings.Contains(h.log.String(), `"status":500`) {
+	g.Recovers(5 * time.Second)
+	if strings.Contains(h.Logs.String(), `"status":500`) {
 		t.Error("something was answered 500")
 	}
 }
@@ -425,11 +292,11 @@ func TestBehindPgbouncer(t *testing.T) {
 // itself until its time is over.
 func TestOneConnectionIsEnoughForEveryFlow(t *testing.T) {
 	t.Parallel()
-	each(t, func(h *house) {
-		slack := h.guest("pace@example.org").slack
+	harness.Each(t, func(h *harness.Server) {
+		slack := h.Guest("pace@example.org").Slack
 		began := time.Now()
-		token := h.setupToken()
-		if status, text, err := h.setup(token, "root@example.org", passphrase, nil); status != 200 || err != nil {
+		token := h.SetupToken()
+		if status, text, err := h.Setup(token, "root@example.org", harness.Passphrase, nil); status != 200 || err != nil {
 			h.Fatalf("set-up: %d %s %v", status, text, err)
 		}
 		var wg sync.WaitGroup
@@ -437,39 +304,39 @@ func TestOneConnectionIsEnoughForEveryFlow(t *testing.T) {
 		for i := range 8 {
 			wg.Go(func() {
 				email := fmt.Sprintf("user%d@example.org", i)
-				call := func(status int, r request) answer {
-					a, err := h.try(r)
-					if err != nil || a.status != status {
-						h.Errorf("%s %s: %d %s %v", r.method, r.path, a.status, a.text, err)
+				call := func(status int, r harness.Request) harness.Answer {
+					a, err := h.Try(r)
+					if err != nil || a.Status != status {
+						h.Errorf("%s %s: %d %s %v", r.Method, r.Path, a.Status, a.Text, err)
 					}
 					done.Add(1)
 					return a
 				}
-				register := request{method: "POST", path: "/v1/register", body: credentials{email, passphrase}}
+				register := harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: email, Password: harness.Passphrase}}
 				call(202, register)
 				call(202, register)
-				call(401, request{method: "POST", path: "/v1/login", body: credentials{email, "a wrong password, long"}})
-				login := request{method: "POST", path: "/v1/login", body: credentials{email, passphrase}}
+				call(401, harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: email, Password: "a wrong password, long"}})
+				login := harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: email, Password: harness.Passphrase}}
 				other, a := call(200, login), call(200, login)
-				stolen := a.str("refresh_token")
+				stolen := a.Str("refresh_token")
 				for range 3 {
-					a = call(200, refreshing(a.str("refresh_token")))
+					a = call(200, harness.Refreshing(a.Str("refresh_token")))
 				}
-				access := a.str("access_token")
-				call(200, request{method: "GET", path: "/v1/me", bearer: access})
-				call(200, request{method: "PATCH", path: "/v1/me", bearer: access, body: `{"name":"Ada"}`})
-				call(200, request{method: "GET", path: "/v1/me/events", bearer: access})
-				call(200, request{method: "GET", path: "/v1/sessions", bearer: access})
-				call(204, request{method: "DELETE", path: "/v1/sessions/" + other.str("session_id"), bearer: access})
-				call(204, request{method: "POST", path: "/v1/logout-all", bearer: access, body: `{"keep_current":true}`})
-				call(401, refreshing(stolen))
+				access := a.Str("access_token")
+				call(200, harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
+				call(200, harness.Request{Method: "PATCH", Path: "/v1/me", Bearer: access, Body: `{"name":"Ada"}`})
+				call(200, harness.Request{Method: "GET", Path: "/v1/me/events", Bearer: access})
+				call(200, harness.Request{Method: "GET", Path: "/v1/sessions", Bearer: access})
+				call(204, harness.Request{Method: "DELETE", Path: "/v1/sessions/" + other.Str("session_id"), Bearer: access})
+				call(204, harness.Request{Method: "POST", Path: "/v1/logout-all", Bearer: access, Body: `{"keep_current":true}`})
+				call(401, harness.Refreshing(stolen))
 				last := call(200, login)
-				call(204, request{method: "POST", path: "/v1/logout", body: map[string]string{"refresh_token": last.str("refresh_token")}})
+				call(204, harness.Request{Method: "POST", Path: "/v1/logout", Body: map[string]string{"refresh_token": last.Str("refresh_token")}})
 			})
 		}
 		wg.Wait()
-		h.ready()
-		if took := time.Since(began); took > requestTimeout+8*slack {
+		h.Ready()
+		if took := time.Since(began); took > harness.RequestTimeout+8*slack {
 			h.Errorf("%d calls took %v: something waited for a connection that it held itself", done.Load(), took)
 		}
 	}, "DATABASE_MAX_CONNS=1")

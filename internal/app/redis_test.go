@@ -11,29 +11,14 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/base/limit/redistest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
-// metric is the value of a series without labels.
-func (h *house) metric(name string) (value float64) {
-	h.Helper()
-	_, text := h.admin("/metrics")
-	for line := range strings.Lines(text) {
-		if rest, ok := strings.CutPrefix(line, name+" "); ok {
-			if _, err := fmt.Sscan(rest, &value); err != nil {
-				h.Fatal(err)
-			}
-			return value
-		}
-	}
-	h.Fatalf("there is no %s", name)
-	return 0
-}
-
 // redisCounts waits until Redis counts for the server.
-func (h *house) redisCounts() {
+func redisCounts(h *harness.Server) {
 	h.Helper()
-	h.eventually("Redis", func() (string, bool) {
-		status, text := h.admin("/readyz")
+	h.Eventually("Redis", func() (string, bool) {
+		status, text := h.Admin("/readyz")
 		return text, status == 200 && !strings.Contains(text, `"redis"`)
 	})
 }
@@ -43,16 +28,16 @@ func (h *house) redisCounts() {
 func TestRATE2_ReplicasOnOneRedis(t *testing.T) {
 	redis := redistest.Start(t)
 	dbURL := dbtest.Postgres(t)
-	var replicas []*house
+	var replicas []*harness.Server
 	for n := 1; n <= 3; n++ {
-		replicas = append(replicas, open(t, dbURL, trusted, "REDIS_URL="+redis.URL(), "API_RATE_LIMIT_REQUESTS=30", "API_RATE_LIMIT_WINDOW_SECONDS=3600"))
+		replicas = append(replicas, harness.Open(t, dbURL, harness.BehindProxy, "REDIS_URL="+redis.URL(), "API_RATE_LIMIT_REQUESTS=30", "API_RATE_LIMIT_WINDOW_SECONDS=3600"))
 		// A machine that is busy may keep Redis from answering within 50 ms, and then
 		// replicas count by themselves: another round tells.
 		round := 0
-		replicas[0].eventually(fmt.Sprint(n, " replicas"), func() (string, bool) {
+		replicas[0].Eventually(fmt.Sprint(n, " replicas"), func() (string, bool) {
 			round++
 			for _, h := range replicas {
-				h.redisCounts()
+				redisCounts(h)
 			}
 			before := withoutRedis(replicas)
 			passed := hammer(t, replicas, fmt.Sprintf("192.0.%d.%d", n, round))
@@ -65,16 +50,16 @@ func TestRATE2_ReplicasOnOneRedis(t *testing.T) {
 	}
 }
 
-func withoutRedis(replicas []*house) (n float64) {
+func withoutRedis(replicas []*harness.Server) (n float64) {
 	for _, h := range replicas {
-		n += h.metric("gatehouse_rate_limit_without_redis_total")
+		n += h.Metric("gatehouse_rate_limit_without_redis_total")
 	}
 	return n
 }
 
 // hammer sends 16 times 6 requests of one address at once, to all replicas in turn,
 // and returns how many were not refused.
-func hammer(t *testing.T, replicas []*house, address string) int64 {
+func hammer(t *testing.T, replicas []*harness.Server, address string) int64 {
 	t.Helper()
 	var passed atomic.Int64
 	var all sync.WaitGroup
@@ -82,14 +67,14 @@ func hammer(t *testing.T, replicas []*house, address string) int64 {
 		all.Go(func() {
 			for n := range 6 {
 				h := replicas[(i+n)%len(replicas)]
-				a, err := h.try(through(address, request{method: "GET", path: "/v1/me"}))
+				a, err := h.Try(harness.Through(address, harness.Request{Method: "GET", Path: "/v1/me"}))
 				switch {
 				case err != nil:
 					t.Error(err)
-				case a.status == http.StatusUnauthorized:
+				case a.Status == http.StatusUnauthorized:
 					passed.Add(1)
-				case a.status != http.StatusTooManyRequests:
-					t.Errorf("%d %s", a.status, a.text)
+				case a.Status != http.StatusTooManyRequests:
+					t.Errorf("%d %s", a.Status, a.Text)
 				}
 			}
 		})
@@ -103,34 +88,34 @@ func hammer(t *testing.T, replicas []*house, address string) int64 {
 func TestRATE4_RedisGoes(t *testing.T) {
 	redis := redistest.Start(t)
 	dbURL := dbtest.Postgres(t)
-	settings := []string{trusted, "REDIS_URL=" + redis.URL(), "API_RATE_LIMIT_REQUESTS=30", "API_RATE_LIMIT_WINDOW_SECONDS=3600"}
-	first, second := open(t, dbURL, settings...), open(t, dbURL, settings...)
-	ask := func(h *house, address string) answer {
+	settings := []string{harness.BehindProxy, "REDIS_URL=" + redis.URL(), "API_RATE_LIMIT_REQUESTS=30", "API_RATE_LIMIT_WINDOW_SECONDS=3600"}
+	first, second := harness.Open(t, dbURL, settings...), harness.Open(t, dbURL, settings...)
+	ask := func(h *harness.Server, address string) harness.Answer {
 		t.Helper()
-		return h.do(through(address, request{method: "GET", path: "/v1/me"}))
+		return h.Do(harness.Through(address, harness.Request{Method: "GET", Path: "/v1/me"}))
 	}
 	// The one that came second knows of both, the first with its next beat.
-	if n := second.metric("gatehouse_rate_limit_replicas"); n != 2 {
+	if n := second.Metric("gatehouse_rate_limit_replicas"); n != 2 {
 		t.Fatalf("it knows of %v replicas", n)
 	}
-	second.redisCounts()
-	for ask(second, "192.0.2.1").status != http.StatusTooManyRequests { // uses it up
+	redisCounts(second)
+	for ask(second, "192.0.2.1").Status != http.StatusTooManyRequests { // uses it up
 	}
-	told := strings.Count(second.log.String(), "Redis does not count") // a busy machine may have been too slow for 50 ms
+	told := strings.Count(second.Logs.String(), "Redis does not count") // a busy machine may have been too slow for 50 ms
 	for name, trouble := range map[string]struct{ begin, end func() }{
 		"killed":  {redis.Kill, redis.Restart},
 		"stopped": {func() { redis.Signal(syscall.SIGSTOP) }, func() { redis.Signal(syscall.SIGCONT) }},
 	} {
 		trouble.begin()
-		if a := ask(second, "192.0.2.1"); a.status != http.StatusTooManyRequests {
-			t.Errorf("%s: who used the limit up goes on: %d", name, a.status)
+		if a := ask(second, "192.0.2.1"); a.Status != http.StatusTooManyRequests {
+			t.Errorf("%s: who used the limit up goes on: %d", name, a.Status)
 		}
 		address := fmt.Sprintf("198.51.100.%d", len(name))
 		passed := 0
 		for range 40 {
-			if a := ask(second, address); a.status == http.StatusUnauthorized {
+			if a := ask(second, address); a.Status == http.StatusUnauthorized {
 				passed++
-				if got := a.header.Get("Ratelimit-Policy"); got != `"api";q=15;w=3600` {
+				if got := a.Header.Get("Ratelimit-Policy"); got != `"api";q=15;w=3600` {
 					t.Fatalf("%s: the headers say %s", name, got)
 				}
 			}
@@ -138,22 +123,22 @@ func TestRATE4_RedisGoes(t *testing.T) {
 		if passed != 15 {
 			t.Errorf("%s: %d passed, and its share is 15", name, passed)
 		}
-		status, text := second.admin("/readyz")
+		status, text := second.Admin("/readyz")
 		if status != 200 || !strings.Contains(text, `"warnings":{"mail"`) && !strings.Contains(text, `"redis":"Redis `) {
 			t.Errorf("%s: readyz: %d %s", name, status, text)
 		}
-		if second.metric("gatehouse_rate_limit_redis_away") != 1 {
+		if second.Metric("gatehouse_rate_limit_redis_away") != 1 {
 			t.Errorf("%s: the metrics don't tell", name)
 		}
 		told++
-		second.eventually("the log", func() (string, bool) {
-			n := strings.Count(second.log.String(), "Redis does not count")
+		second.Eventually("the log", func() (string, bool) {
+			n := strings.Count(second.Logs.String(), "Redis does not count")
 			return fmt.Sprint(n, " times"), n == told
 		})
 		trouble.end()
-		second.redisCounts()
+		redisCounts(second)
 	}
-	first.redisCounts()
+	redisCounts(first)
 }
 
 // ENV-1: a Redis that will not count until somebody changes a setting refuses the
@@ -168,17 +153,17 @@ func TestENV1_ARedisThatRefuses(t *testing.T) {
 		redis.URL() + "/99":                         "of another kind than the URL says",
 		"rediss://" + redis.Addr() + "?ca=/nowhere": "a file that it names can't be used",
 	} {
-		f := refusedStart(t, "DATABASE_URL="+dbtest.SQLite(t), "REDIS_URL="+url)
+		f := harness.RefusedStart(t, "DATABASE_URL="+dbtest.SQLite(t), "REDIS_URL="+url)
 		if f.Code != "redis_refused" || !strings.HasPrefix(f.Message, "REDIS_URL: ") || !strings.Contains(f.Message, want) || strings.Contains(f.Message, "wrong@") {
 			t.Errorf("%s: %s: %s", url, f.Code, f.Message)
 		}
 	}
 	redis.Kill()
-	h := open(t, dbtest.SQLite(t), "REDIS_URL="+redis.URL())
-	h.register("ada@example.org")
-	if status, text := h.admin("/readyz"); status != 200 || !strings.Contains(text, `"redis":"Redis is unreachable; until it counts this replica does so by itself, for one of 1"`) {
+	h := harness.Open(t, dbtest.SQLite(t), "REDIS_URL="+redis.URL())
+	h.Register("ada@example.org")
+	if status, text := h.Admin("/readyz"); status != 200 || !strings.Contains(text, `"redis":"Redis is unreachable; until it counts this replica does so by itself, for one of 1"`) {
 		t.Errorf("%d %s", status, text)
 	}
 	redis.Restart()
-	h.redisCounts()
+	redisCounts(h)
 }

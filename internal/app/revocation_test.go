@@ -10,23 +10,20 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
-
-// sharedURL lets replicas take one another's tokens: without it each is named
-// after its own port.
-const sharedURL = "PUBLIC_URL=http://127.0.0.1:8000"
 
 // refusedWithin asks until the token is refused, and returns how long that took
 // from the given time on. It fails if the token is refused for another reason.
-func (h *house) refusedWithin(access string, since time.Time) time.Duration {
+func refusedWithin(h *harness.Server, access string, since time.Time) time.Duration {
 	h.Helper()
 	for {
-		a := h.do(request{method: "GET", path: "/v1/me", bearer: access})
+		a := h.Do(harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
 		switch {
-		case a.status == 401 && a.str("code") == "invalid_token":
+		case a.Status == 401 && a.Str("code") == "invalid_token":
 			return time.Since(since)
-		case a.status != 200:
-			h.Fatalf("%d %s", a.status, a.text)
+		case a.Status != 200:
+			h.Fatalf("%d %s", a.Status, a.Text)
 		case time.Since(since) > 10*time.Second:
 			h.Fatal("the token is still taken after ten seconds")
 		}
@@ -38,11 +35,11 @@ func (h *house) refusedWithin(access string, since time.Time) time.Duration {
 // another, while transactions that began before stay open.
 func TestJWT5_EveryReplicaRefusesARevokedToken(t *testing.T) {
 	dbURL := dbtest.Postgres(t)
-	var replicas []*house
+	var replicas []*harness.Server
 	for range 3 {
-		replicas = append(replicas, open(t, dbURL, sharedURL))
+		replicas = append(replicas, harness.Open(t, dbURL, harness.SharedURL))
 	}
-	replicas[0].register("ada@example.org")
+	replicas[0].Register("ada@example.org")
 	// A transaction with an older id commits last: a reader that goes by ids or by
 	// times would miss what it revokes.
 	d := dbtest.Open(t, dbURL)
@@ -50,12 +47,12 @@ func TestJWT5_EveryReplicaRefusesARevokedToken(t *testing.T) {
 	goOn := sync.OnceFunc(func() { close(commit) })
 	defer goOn()
 	var late sync.WaitGroup
-	slow := replicas[0].login("ada@example.org")
+	slow := replicas[0].Login("ada@example.org")
 	begun := make(chan bool)
 	late.Go(func() {
 		err := d.Write(context.Background(), func(tx *db.Tx) error {
 			_, err := tx.Exec(`INSERT INTO revocation (kind, subject, roles, n, expires_at) VALUES ('session', $1, '[]', 0, $2)`,
-				slow.str("session_id"), db.Micros(time.Now().Add(time.Hour)))
+				slow.Str("session_id"), db.Micros(time.Now().Add(time.Hour)))
 			close(begun)
 			<-commit
 			return err
@@ -67,21 +64,21 @@ func TestJWT5_EveryReplicaRefusesARevokedToken(t *testing.T) {
 	<-begun
 	worst := time.Duration(0)
 	for i := range 20 {
-		s := replicas[i%3].login("ada@example.org")
+		s := replicas[i%3].Login("ada@example.org")
 		for _, h := range replicas {
-			h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: s.str("access_token")})
+			h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
 		}
-		replicas[i%3].expect(204, "", request{method: "POST", path: "/v1/logout", bearer: s.str("access_token")})
+		replicas[i%3].Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: s.Str("access_token")})
 		at := time.Now()
 		for _, h := range replicas {
-			worst = max(worst, h.refusedWithin(s.str("access_token"), at))
+			worst = max(worst, refusedWithin(h, s.Str("access_token"), at))
 		}
 	}
 	goOn()
 	late.Wait()
 	at := time.Now()
 	for _, h := range replicas {
-		worst = max(worst, h.refusedWithin(slow.str("access_token"), at))
+		worst = max(worst, refusedWithin(h, slow.Str("access_token"), at))
 	}
 	t.Logf("the slowest took %v", worst)
 }
@@ -89,25 +86,25 @@ func TestJWT5_EveryReplicaRefusesARevokedToken(t *testing.T) {
 // TestJWT5_TheCommandLineRevokesToo changes the database beside a server on
 // SQLite, as `gatehouse session end` and `user roles` do.
 func TestJWT5_TheCommandLineRevokesToo(t *testing.T) {
-	each(t, func(h *house) {
-		o := h.operator()
-		from := originOfTests
-		h.register("ada@example.org")
-		s := h.login("ada@example.org")
-		if err := o.EndSession(h.Context(), s.str("session_id"), from); err != nil {
+	harness.Each(t, func(h *harness.Server) {
+		o := h.Operator()
+		from := harness.OriginOfTests
+		h.Register("ada@example.org")
+		s := h.Login("ada@example.org")
+		if err := o.EndSession(h.Context(), s.Str("session_id"), from); err != nil {
 			h.Fatal(err)
 		}
-		h.refusedWithin(s.str("access_token"), time.Now())
+		refusedWithin(h, s.Str("access_token"), time.Now())
 
-		s = h.login("ada@example.org")
+		s = h.Login("ada@example.org")
 		if _, err := o.SetRoles(h.Context(), "ada@example.org", []string{"editor"}, from); err != nil {
 			h.Fatal(err)
 		}
-		h.refusedWithin(s.str("access_token"), time.Now())
+		refusedWithin(h, s.Str("access_token"), time.Now())
 		// The session lives: a refresh brings a token that says what is true now.
-		s = h.expect(200, "", refreshing(s.str("refresh_token")))
-		if me := h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: s.str("access_token")}); !strings.Contains(me.text, `"editor"`) {
-			h.Errorf("the account: %s", me.text)
+		s = h.Expect(200, "", harness.Refreshing(s.Str("refresh_token")))
+		if me := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")}); !strings.Contains(me.Text, `"editor"`) {
+			h.Errorf("the account: %s", me.Text)
 		}
 		if _, err := o.SetRoles(h.Context(), "ada@example.org", []string{"editor", "reader"}, from); err != nil {
 			h.Fatal(err)
@@ -117,12 +114,12 @@ func TestJWT5_TheCommandLineRevokesToo(t *testing.T) {
 		}
 		// Back to what the token says: it tells the truth again.
 		time.Sleep(time.Second)
-		h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: s.str("access_token")})
+		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
 
 		if _, err := o.Disable(h.Context(), "ada@example.org", from); err != nil {
 			h.Fatal(err)
 		}
-		h.refusedWithin(s.str("access_token"), time.Now())
+		refusedWithin(h, s.Str("access_token"), time.Now())
 	})
 }
 
@@ -132,14 +129,14 @@ func TestJWT5_TheCommandLineRevokesToo(t *testing.T) {
 func TestJWT5_ADatabaseThatIsAwaySignsNobodyOut(t *testing.T) {
 	for _, stale := range []int{0, 900} {
 		t.Run(fmt.Sprint("stale for ", stale), func(t *testing.T) {
-			h := open(t, dbtest.Postgres(t), fmt.Sprint("REVOCATION_STALE_SECONDS=", stale))
-			h.register("ada@example.org")
-			dead, alive := h.login("ada@example.org"), h.login("ada@example.org")
-			h.expect(204, "", request{method: "POST", path: "/v1/logout", bearer: dead.str("access_token")})
-			h.breakDatabase()
+			h := harness.Open(t, dbtest.Postgres(t), fmt.Sprint("REVOCATION_STALE_SECONDS=", stale))
+			h.Register("ada@example.org")
+			dead, alive := h.Login("ada@example.org"), h.Login("ada@example.org")
+			h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: dead.Str("access_token")})
+			h.BreakDatabase()
 			deadline := time.Now().Add(30 * time.Second)
 			for {
-				_, text := h.admin("/readyz")
+				_, text := h.Admin("/readyz")
 				if strings.Contains(text, `"revocations":"stale"`) {
 					break
 				}
@@ -148,12 +145,12 @@ func TestJWT5_ADatabaseThatIsAwaySignsNobodyOut(t *testing.T) {
 				}
 				time.Sleep(50 * time.Millisecond)
 			}
-			h.expect(401, "invalid_token", request{method: "GET", path: "/v1/me", bearer: dead.str("access_token")})
+			h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: dead.Str("access_token")})
 			code := "revocations_unknown"
 			if stale > 0 {
 				code = "database_unavailable" // the token is taken; the account can't be read
 			}
-			if a := h.expect(503, code, request{method: "GET", path: "/v1/me", bearer: alive.str("access_token")}); a.header.Get("Retry-After") == "" {
+			if a := h.Expect(503, code, harness.Request{Method: "GET", Path: "/v1/me", Bearer: alive.Str("access_token")}); a.Header.Get("Retry-After") == "" {
 				t.Error("no Retry-After")
 			}
 		})
@@ -163,11 +160,11 @@ func TestJWT5_ADatabaseThatIsAwaySignsNobodyOut(t *testing.T) {
 // TestJWT5_ARestartKnowsWhatWasRevokedBefore starts a second replica after the
 // fact, and then deletes the rows that no token can meet any more.
 func TestJWT5_ARestartKnowsWhatWasRevokedBefore(t *testing.T) {
-	each(t, func(h *house) {
-		h.register("ada@example.org")
-		s := h.login("ada@example.org")
-		h.expect(204, "", request{method: "POST", path: "/v1/logout", bearer: s.str("access_token")})
-		again := open(h.T, h.dbURL, sharedURL)
-		again.expect(401, "invalid_token", request{method: "GET", path: "/v1/me", bearer: s.str("access_token")})
-	}, sharedURL)
+	harness.Each(t, func(h *harness.Server) {
+		h.Register("ada@example.org")
+		s := h.Login("ada@example.org")
+		h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: s.Str("access_token")})
+		again := harness.Open(h.T, h.DBURL, harness.SharedURL)
+		again.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
+	}, harness.SharedURL)
 }

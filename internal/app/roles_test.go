@@ -2,41 +2,14 @@ package app_test
 
 import (
 	"context"
-	"io"
-	"io/fs"
-	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/gatehouse-auth/gatehouse/internal/app"
-	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
-	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
-
-// refusedStart starts a server that must not start, and returns why.
-func refusedStart(t *testing.T, settings ...string) *fault.Error {
-	t.Helper()
-	c, err := config.Load(config.Source{
-		Environ:  append(settings, "LISTEN_ADDR=127.0.0.1:0", "ADMIN_LISTEN_ADDR=127.0.0.1:0", "JWT_SECRET_KEY="+secretKey),
-		ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := app.Start(context.Background(), c, app.Options{Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	if err == nil {
-		_ = s.Stop()
-		t.Fatal("it started")
-	}
-	f := fault.As(err)
-	if f == nil {
-		t.Fatalf("it did not start, with no word of what to do: %v", err)
-	}
-	return f
-}
 
 func admin(t *testing.T, dbURL string) *pgx.Conn {
 	t.Helper()
@@ -52,18 +25,18 @@ func admin(t *testing.T, dbURL string) *pgx.Conn {
 // empty database to a schema that is up to date.
 func TestDB2_ServingAndMigratingWithDifferentURLs(t *testing.T) {
 	i := dbtest.EmptyServing(t)
-	f := refusedStart(t, "DATABASE_URL="+i.Serving)
+	f := harness.RefusedStart(t, "DATABASE_URL="+i.Serving)
 	if f.Code != "may_not_migrate" || !strings.Contains(f.Message, "MIGRATE_DATABASE_URL") || !strings.Contains(f.Message, "gatehouse migrate") {
 		t.Errorf("with the serving role alone: %v", f)
 	}
-	if f = refusedStart(t, "DATABASE_URL="+i.Serving, "MIGRATE_DATABASE_URL="+i.Owner, "MIGRATE=off"); f.Code != "schema_behind" || !strings.Contains(f.Message, "gatehouse migrate") {
+	if f = harness.RefusedStart(t, "DATABASE_URL="+i.Serving, "MIGRATE_DATABASE_URL="+i.Owner, "MIGRATE=off"); f.Code != "schema_behind" || !strings.Contains(f.Message, "gatehouse migrate") {
 		t.Errorf("with MIGRATE=off: %v", f)
 	}
 
-	h := open(t, i.Serving, "MIGRATE_DATABASE_URL="+i.Owner)
-	h.register("ada@example.org")
-	h.refresh(h.login("ada@example.org").str("refresh_token"))
-	if !strings.Contains(h.log.String(), "migrated the database") {
+	h := harness.Open(t, i.Serving, "MIGRATE_DATABASE_URL="+i.Owner)
+	h.Register("ada@example.org")
+	h.Refresh(h.Login("ada@example.org").Str("refresh_token"))
+	if !strings.Contains(h.Logs.String(), "migrated the database") {
 		t.Error("the log does not tell of the migration")
 	}
 	for query, want := range map[string]string{
@@ -76,14 +49,14 @@ func TestDB2_ServingAndMigratingWithDifferentURLs(t *testing.T) {
 			t.Errorf("%s: %q, want %q (error %v)", query, got, want, err)
 		}
 	}
-	if err := h.stop(); err != nil {
+	if err := h.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	// Up to date, the serving role needs no more, whatever MIGRATE says.
 	for _, mode := range []string{"MIGRATE=auto", "MIGRATE=off"} {
-		h := open(t, i.Serving, mode)
-		h.login("ada@example.org")
-		if err := h.stop(); err != nil {
+		h := harness.Open(t, i.Serving, mode)
+		h.Login("ada@example.org")
+		if err := h.Stop(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -93,12 +66,12 @@ func TestDB2_ServingAndMigratingWithDifferentURLs(t *testing.T) {
 	if _, err := admin(t, i.Admin).Exec(context.Background(), `REVOKE UPDATE ON session FROM `+i.Roles.Serving); err != nil {
 		t.Fatal(err)
 	}
-	if f = refusedStart(t, "DATABASE_URL="+i.Serving); f.Code != "rights_missing" || !strings.Contains(f.Err.Error(), "UPDATE on session") {
+	if f = harness.RefusedStart(t, "DATABASE_URL="+i.Serving); f.Code != "rights_missing" || !strings.Contains(f.Err.Error(), "UPDATE on session") {
 		t.Errorf("without a right: %v", f)
 	}
-	if f = refusedStart(t, "DATABASE_URL="+i.Serving, "MIGRATE_DATABASE_URL="+i.Owner, "MIGRATE=off"); f.Code != "rights_missing" {
+	if f = harness.RefusedStart(t, "DATABASE_URL="+i.Serving, "MIGRATE_DATABASE_URL="+i.Owner, "MIGRATE=off"); f.Code != "rights_missing" {
 		t.Errorf("without a right, MIGRATE=off: %v", f)
 	}
-	h = open(t, i.Serving, "MIGRATE_DATABASE_URL="+i.Owner)
-	h.refresh(h.login("ada@example.org").str("refresh_token"))
+	h = harness.Open(t, i.Serving, "MIGRATE_DATABASE_URL="+i.Owner)
+	h.Refresh(h.Login("ada@example.org").Str("refresh_token"))
 }

@@ -14,13 +14,14 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/base/mail/mailtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
 var anyLink = regexp.MustCompile(`https?://[^\s"'<>]+`)
 
 // linksOf are all links of the mails that came to an address, those of the HTML too,
 // by the page they lead to.
-func (h *house) linksOf(s *mailtest.Server, to string) (all []string, byPage map[string]string) {
+func linksOf(h *harness.Server, s *mailtest.Server, to string) (all []string, byPage map[string]string) {
 	h.Helper()
 	byPage = map[string]string{}
 	for _, m := range s.Mails() {
@@ -36,7 +37,7 @@ func (h *house) linksOf(s *mailtest.Server, to string) (all []string, byPage map
 				}
 				// An operator's command knows the port that is set, and not the one that the
 				// system has chosen.
-				link = strings.Replace(link, u.Scheme+"://"+u.Host, h.server.URL(), 1)
+				link = strings.Replace(link, u.Scheme+"://"+u.Host, h.App.URL(), 1)
 				byPage[u.Path] = link // the latest
 				if !slices.Contains(all, link) {
 					all = append(all, link)
@@ -48,10 +49,10 @@ func (h *house) linksOf(s *mailtest.Server, to string) (all []string, byPage map
 }
 
 // state is all that a link could change, in words.
-func (h *house) state() string {
+func state(h *harness.Server) string {
 	h.Helper()
 	var out strings.Builder
-	d := h.database()
+	d := h.Database()
 	for _, query := range []string{
 		`SELECT id || purpose || tries || (code IS NULL) FROM ticket ORDER BY id`,
 		`SELECT id || email || password_n || hash || (verified_at IS NULL) || (reset_at IS NULL) FROM account ORDER BY id`,
@@ -86,42 +87,42 @@ func (h *house) state() string {
 // on, changes nothing; and then the links work for whoever presses the buttons.
 func TestRecovery_AScannerChangesNothing(t *testing.T) {
 	s := mailtest.New(t, mailtest.Options{})
-	h := open(t, dbtest.SQLite(t), "SMTP_URL="+s.URL, "MAIL_FROM=no-reply@acme.org", behindProxy)
+	h := harness.Open(t, dbtest.SQLite(t), "SMTP_URL="+s.URL, "MAIL_FROM=no-reply@acme.org", harness.BehindProxy)
 	const ada, bob, eve, moved, third = "ada@example.org", "bob@example.org", "eve@example.org", "moved@example.org", "third@example.org"
 	for _, who := range []string{ada, bob, eve} {
-		h.register(who)
+		h.Register(who)
 	}
-	access := h.login(ada).str("access_token")
+	access := h.Login(ada).Str("access_token")
 	// Mails of nearly every kind.
-	h.expect(200, "", from("203.0.113.7", onIPhone, signInAs(ada, passphrase)))
-	h.expect(202, "", post("/v1/email/change", body{"email": moved, "current_password": passphrase}, access))
+	h.Expect(200, "", harness.From("203.0.113.7", harness.OnIPhone, harness.SignInAs(ada, harness.Passphrase)))
+	h.Expect(202, "", harness.Post("/v1/email/change", harness.Body{"email": moved, "current_password": harness.Passphrase}, access))
 	arrived := func() {
 		t.Helper()
-		h.eventually("all mails arrive", func() (string, bool) {
-			n := h.count(`SELECT COUNT(*) FROM outbox WHERE sent_at IS NULL`)
+		h.Eventually("all mails arrive", func() (string, bool) {
+			n := h.Count(`SELECT COUNT(*) FROM outbox WHERE sent_at IS NULL`)
 			return fmt.Sprint(n, " wait"), n == 0
 		})
 	}
 	arrived()
-	_, pages := h.linksOf(s, moved)
-	confirm := tokenOf(t, pages["/verify"])
-	h.expect(204, "", post("/v1/email/verify", body{"token": confirm}, access))
-	h.expect(202, "", post("/v1/email/change", body{"email": third, "current_password": passphrase}, access))
-	h.expect(202, "", post("/v1/password/forgot", body{"email": moved}))
-	h.register(bob) // again: its owner is told
+	_, pages := linksOf(h, s, moved)
+	confirm := harness.TokenOf(t, pages["/verify"])
+	h.Expect(204, "", harness.Post("/v1/email/verify", harness.Body{"token": confirm}, access))
+	h.Expect(202, "", harness.Post("/v1/email/change", harness.Body{"email": third, "current_password": harness.Passphrase}, access))
+	h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": moved}))
+	h.Register(bob) // again: its owner is told
 	for i := range 80 {
-		h.expect(401, "invalid_credentials", wrong(eve, i))
+		h.Expect(401, "invalid_credentials", harness.WrongPassword(eve, i))
 	}
-	if _, _, err := h.operator().ResetUser(h.Context(), bob, originOfTests); err != nil {
+	if _, _, err := h.Operator().ResetUser(h.Context(), bob, harness.OriginOfTests); err != nil {
 		t.Fatal(err)
 	}
 	arrived()
 
-	before := h.state()
-	c := h.chromium()
+	before := state(h)
+	c := newChromium(h)
 	led, last := map[string]int{}, ""
 	for _, to := range []string{ada, bob, eve, moved, third} {
-		all, _ := h.linksOf(s, to)
+		all, _ := linksOf(h, s, to)
 		for _, link := range all {
 			u, err := url.Parse(link)
 			if err != nil {
@@ -129,10 +130,10 @@ func TestRecovery_AScannerChangesNothing(t *testing.T) {
 			}
 			led[u.Path]++
 			for _, method := range []string{"GET", "HEAD"} {
-				h.expect(200, "", request{method: method, path: u.RequestURI()})
+				h.Expect(200, "", harness.Request{Method: method, Path: u.RequestURI()})
 			}
 			if u.Path == last {
-				c.run(link, chromedp.Navigate(h.server.URL()+"/login")) // or the page would not be loaded anew
+				c.run(link, chromedp.Navigate(h.App.URL()+"/login")) // or the page would not be loaded anew
 			}
 			last = u.Path
 			c.run(link, chromedp.Navigate(link))
@@ -149,7 +150,7 @@ func TestRecovery_AScannerChangesNothing(t *testing.T) {
 			t.Errorf("no mail led to %s: %v", path, led)
 		}
 	}
-	if after := h.state(); after != before {
+	if after := state(h); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
 	// People press the buttons, of the mails that there were until now. The button is
@@ -157,22 +158,22 @@ func TestRecovery_AScannerChangesNothing(t *testing.T) {
 	// the browser has filled in.
 	latest := map[string]map[string]string{}
 	for _, to := range []string{ada, bob, eve} {
-		_, latest[to] = h.linksOf(s, to)
+		_, latest[to] = linksOf(h, s, to)
 	}
 	press := func(to, path, done string, fill ...chromedp.Action[chromedp.Void]) {
 		t.Helper()
-		c.run(path, append([]chromedp.Action[chromedp.Void]{chromedp.Navigate(h.server.URL() + "/login"), chromedp.Navigate(latest[to][path])}, fill...)...)
+		c.run(path, append([]chromedp.Action[chromedp.Void]{chromedp.Navigate(h.App.URL() + "/login"), chromedp.Navigate(latest[to][path])}, fill...)...)
 		c.eval(`document.querySelector("button").click()`)
 		c.run(path, chromedp.WaitVisible(done))
 	}
 	press(eve, "/unlock", `main a[href="/login"]`)
-	press(bob, "/reset", "#done", chromedp.SendKeys("#new_password", another))
+	press(bob, "/reset", "#done", chromedp.SendKeys("#new_password", harness.AnotherPassphrase))
 	press(bob, "/not-me", "#problem")  // void, since the password was set
 	press(eve, "/verify", "#password") // another browser than the one that registered
-	c.run("/verify", chromedp.SendKeys("#password", passphrase))
+	c.run("/verify", chromedp.SendKeys("#password", harness.Passphrase))
 	c.eval(`document.querySelector("button").click()`)
 	c.run("/verify", chromedp.WaitVisible("#done"))
-	press(ada, "/undo", "#done", chromedp.SendKeys("#password", passphrase))
-	h.expect(200, "", signInAs(bob, another))
-	h.expect(403, "password_reset_required", signInAs(ada, passphrase))
+	press(ada, "/undo", "#done", chromedp.SendKeys("#password", harness.Passphrase))
+	h.Expect(200, "", harness.SignInAs(bob, harness.AnotherPassphrase))
+	h.Expect(403, "password_reset_required", harness.SignInAs(ada, harness.Passphrase))
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
 // slow are slowhttptest's four attacks.
@@ -37,10 +38,10 @@ func TestNET1_SlowClients(t *testing.T) {
 		t.Fatalf("%d files may be open, which are too few: raise ulimit -n (%v)", files.Cur, err)
 	}
 	dir := t.TempDir()
-	c := certificate{cert: filepath.Join(dir, "cert.pem"), key: filepath.Join(dir, "key.pem")}
-	c.write(t, tlsName, time.Now().Add(24*time.Hour))
-	h := open(t, dbtest.SQLite(t), "PUBLIC_URL=https://"+tlsName, "TLS_CERT_FILE="+c.cert, "TLS_KEY_FILE="+c.key, "CONNECTIONS_PER_ADDRESS=0")
-	address := strings.TrimPrefix(h.server.URL(), "https://")
+	c := harness.Certificate{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
+	c.Write(t, tlsName, time.Now().Add(24*time.Hour))
+	h := harness.Open(t, dbtest.SQLite(t), "PUBLIC_URL=https://"+tlsName, "TLS_CERT_FILE="+c.Cert, "TLS_KEY_FILE="+c.Key, "CONNECTIONS_PER_ADDRESS=0")
+	address := strings.TrimPrefix(h.App.URL(), "https://")
 	good := newHonest(t, address, "https://"+tlsName)
 	attack := func(name string) {
 		args := append([]string{
@@ -67,7 +68,7 @@ func TestNET1_SlowClients(t *testing.T) {
 			all.Wait()
 		})
 	}
-	if log := h.log.String(); strings.Contains(log, `"status":500`) || strings.Contains(log, "panic") {
+	if log := h.Logs.String(); strings.Contains(log, `"status":500`) || strings.Contains(log, "panic") {
 		t.Errorf("a mistake of ours:\n%s", tail(log))
 	}
 	t.Logf("%d honest requests", good.served.Load())

@@ -11,18 +11,19 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
 // kindOfRequest is one of several that must not be told apart by the time that
 // their answer takes.
 type kindOfRequest struct {
 	name string
-	make func(i int) request
+	make func(i int) harness.Request
 }
 
 // times makes n requests of each kind, in turns that are mixed anew each time, by
 // the given number of clients, and returns how long each took.
-func (h *house) times(n, clients int, kinds []kindOfRequest) [][]time.Duration {
+func times(h *harness.Server, n, clients int, kinds []kindOfRequest) [][]time.Duration {
 	h.Helper()
 	out := make([][]time.Duration, len(kinds))
 	var (
@@ -36,7 +37,7 @@ func (h *house) times(n, clients int, kinds []kindOfRequest) [][]time.Duration {
 				for _, k := range rand.Perm(len(kinds)) {
 					r := kinds[k].make(i)
 					began := time.Now()
-					_, err := h.try(r)
+					_, err := h.Try(r)
 					took := time.Since(began)
 					mu.Lock()
 					if err != nil {
@@ -93,25 +94,27 @@ func TestRecovery_TimeTellsNothing(t *testing.T) {
 		n = 2000
 	}
 	const each = 60 // tries at one address: it takes 80
-	h := open(t, dbtest.SQLite(t), "EMAIL_VERIFICATION=required", behindProxy)
-	o := h.operator()
+	h := harness.Open(t, dbtest.SQLite(t), "EMAIL_VERIFICATION=required", harness.BehindProxy)
+	o := h.Operator()
 	name := func(kind string, i int) string { return fmt.Sprintf("%s%d@example.org", kind, i/each) }
 	for i := 0; i < n; i += each {
-		h.register(name("known", i))
-		h.register(name("unverified", i))
-		if err := o.Verify(h.Context(), name("known", i), originOfTests); err != nil {
+		h.Register(name("known", i))
+		h.Register(name("unverified", i))
+		if err := o.Verify(h.Context(), name("known", i), harness.OriginOfTests); err != nil {
 			t.Fatal(err)
 		}
 	}
-	h.register("locked@example.org")
+	h.Register("locked@example.org")
 	for i := range 80 {
-		h.expect(401, "invalid_credentials", wrong("locked@example.org", i))
-		h.expect(401, "invalid_credentials", wrong("locked-nobody@example.org", i))
+		h.Expect(401, "invalid_credentials", harness.WrongPassword("locked@example.org", i))
+		h.Expect(401, "invalid_credentials", harness.WrongPassword("locked-nobody@example.org", i))
 	}
-	at := func(kind string) func(i int) request { return func(i int) request { return wrong(name(kind, i), i) } }
+	at := func(kind string) func(i int) harness.Request {
+		return func(i int) harness.Request { return harness.WrongPassword(name(kind, i), i) }
+	}
 	compare := func(what string, clients int, kinds ...kindOfRequest) {
 		t.Helper()
-		took := h.times(n, clients, kinds)
+		took := times(h, n, clients, kinds)
 		for i := range kinds {
 			for j := range i {
 				z := apart(took[i], took[j])
@@ -123,23 +126,23 @@ func TestRecovery_TimeTellsNothing(t *testing.T) {
 		}
 	}
 	compare("sign-in", 1, kindOfRequest{"known", at("known")}, kindOfRequest{"unknown", at("nobody")},
-		kindOfRequest{"unverified, right password", func(i int) request { return right(name("unverified", i), i) }})
-	compare("sign-in", 1, kindOfRequest{"locked", func(i int) request { return wrong("locked@example.org", 100+i) }},
-		kindOfRequest{"locked, unknown", func(i int) request { return wrong("locked-nobody@example.org", 100+i) }})
+		kindOfRequest{"unverified, right password", func(i int) harness.Request { return harness.RightPassword(name("unverified", i), i) }})
+	compare("sign-in", 1, kindOfRequest{"locked", func(i int) harness.Request { return harness.WrongPassword("locked@example.org", 100+i) }},
+		kindOfRequest{"locked, unknown", func(i int) harness.Request { return harness.WrongPassword("locked-nobody@example.org", 100+i) }})
 	for _, path := range []string{"/v1/password/forgot", "/v1/email/resend"} {
 		ask := func(kind string) kindOfRequest {
-			return kindOfRequest{kind, func(i int) request { return post(path, body{"email": name(kind, i)}) }}
+			return kindOfRequest{kind, func(i int) harness.Request { return harness.Post(path, harness.Body{"email": name(kind, i)}) }}
 		}
-		compare(path, 8, ask("known"), ask("nobody"), ask("unverified"), kindOfRequest{"locked", func(int) request { return post(path, body{"email": "locked@example.org"}) }})
+		compare(path, 8, ask("known"), ask("nobody"), ask("unverified"), kindOfRequest{"locked", func(int) harness.Request { return harness.Post(path, harness.Body{"email": "locked@example.org"}) }})
 	}
-	compare("registration", 8, kindOfRequest{"taken", func(i int) request {
-		return post("/v1/register", body{"email": name("known", i), "password": passphrase})
+	compare("registration", 8, kindOfRequest{"taken", func(i int) harness.Request {
+		return harness.Post("/v1/register", harness.Body{"email": name("known", i), "password": harness.Passphrase})
 	}},
-		kindOfRequest{"new", func(i int) request {
-			return post("/v1/register", body{"email": fmt.Sprintf("new%d@example.org", i), "password": passphrase})
+		kindOfRequest{"new", func(i int) harness.Request {
+			return harness.Post("/v1/register", harness.Body{"email": fmt.Sprintf("new%d@example.org", i), "password": harness.Passphrase})
 		}})
 	// The measure sees what is there to be seen.
-	took := h.times(n, 1, []kindOfRequest{{"hashed", at("other")}, {"refused", func(i int) request { return wrong("no address", i) }}})
+	took := times(h, n, 1, []kindOfRequest{{"hashed", at("other")}, {"refused", func(i int) harness.Request { return harness.WrongPassword("no address", i) }}})
 	if z := apart(took[0], took[1]); z < noise {
 		t.Errorf("a request that is refused at once is only %.1f from one that is not: this test would see nothing", z)
 	}

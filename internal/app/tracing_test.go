@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/base/limit/redistest"
 	"github.com/gatehouse-auth/gatehouse/internal/base/mail/mailtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
 // collector takes OpenTelemetry's messages, and keeps their spans.
@@ -69,11 +70,11 @@ func (c *collector) of(trace string) (list []string) {
 }
 
 // traceOf returns the trace that the log names for a request, and on how many lines.
-func (h *house) traceOf(a answer) (id string, lines int) {
+func traceOf(h *harness.Server, a harness.Answer) (id string, lines int) {
 	h.Helper()
-	h.of(a.header.Get("X-Request-Id"))
-	for line := range strings.Lines(h.log.String()) {
-		if _, after, ok := strings.Cut(line, `"trace_id":"`); ok && strings.Contains(line, a.header.Get("X-Request-Id")) {
+	h.LinesOf(a.Header.Get("X-Request-Id"))
+	for line := range strings.Lines(h.Logs.String()) {
+		if _, after, ok := strings.Cut(line, `"trace_id":"`); ok && strings.Contains(line, a.Header.Get("X-Request-Id")) {
 			if id != "" && id != after[:32] {
 				h.Errorf("one request, two traces: %s", line)
 			}
@@ -89,18 +90,18 @@ func (h *house) traceOf(a answer) (id string, lines int) {
 func TestTraces(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dbURL string) {
 		c, s := newCollector(t), mailtest.New(t, mailtest.Options{})
-		h := open(t, dbURL, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "OTEL_EXPORTER_OTLP_HEADERS=api-key=a%20key", "SMTP_URL="+s.URL, "OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=tests")
+		h := harness.Open(t, dbURL, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "OTEL_EXPORTER_OTLP_HEADERS=api-key=a%20key", "SMTP_URL="+s.URL, "OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=tests")
 		agent := http.Header{"User-Agent": {"Canary-Browser/1.0"}, "X-Request-Id": {"canary-request"}}
-		h.register("canary@example.org")
-		in := h.do(request{method: "POST", path: "/v1/login", body: credentials{"canary@example.org", passphrase}, header: agent})
-		wrong := h.do(request{method: "POST", path: "/v1/login", body: credentials{"canary@example.org", "canary wrong password"}, header: agent})
-		again := h.refresh(in.str("refresh_token"))
-		me := h.do(request{method: "GET", path: "/v1/me", bearer: again.str("access_token"), header: agent})
-		lost := h.do(request{method: "GET", path: "/v1/sessions/canary-path?canary=query", bearer: again.str("access_token"), header: agent})
+		h.Register("canary@example.org")
+		in := h.Do(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "canary@example.org", Password: harness.Passphrase}, Header: agent})
+		wrong := h.Do(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "canary@example.org", Password: "canary wrong password"}, Header: agent})
+		again := h.Refresh(in.Str("refresh_token"))
+		me := h.Do(harness.Request{Method: "GET", Path: "/v1/me", Bearer: again.Str("access_token"), Header: agent})
+		lost := h.Do(harness.Request{Method: "GET", Path: "/v1/sessions/canary-path?canary=query", Bearer: again.Str("access_token"), Header: agent})
 
 		for _, one := range []struct {
 			what  string
-			a     answer
+			a     harness.Answer
 			lines int
 			want  []string
 		}{
@@ -110,23 +111,23 @@ func TestTraces(t *testing.T) {
 			{"me", me, 1, []string{"GET /v1/me < ", "authenticate < GET /v1/me", "db.read < profile", "profile < GET /v1/me"}},
 			{"nothing", lost, 1, []string{"none < "}},
 		} {
-			id, lines := h.traceOf(one.a)
+			id, lines := traceOf(h, one.a)
 			if id == "" || lines != one.lines {
 				t.Errorf("%s: %d lines of the log name the trace %q, want %d", one.what, lines, id, one.lines)
 			}
-			h.eventually(one.what, func() (string, bool) { got := c.of(id); return fmt.Sprint(got), slices.Equal(got, one.want) })
+			h.Eventually(one.what, func() (string, bool) { got := c.of(id); return fmt.Sprint(got), slices.Equal(got, one.want) })
 		}
-		h.eventually("a mail", func() (string, bool) {
+		h.Eventually("a mail", func() (string, bool) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			return "", slices.ContainsFunc(c.spans, func(s *spans.Span) bool { return s.Name == "mail.deliver" })
 		})
-		if err := h.stop(); err != nil {
+		if err := h.Stop(); err != nil {
 			t.Error(err)
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		for _, secret := range []string{"anary", passphrase, "127.0.0.1", in.str("access_token"), in.str("refresh_token"), again.str("refresh_token"), secretKey, "tracestate"} {
+		for _, secret := range []string{"anary", harness.Passphrase, "127.0.0.1", in.Str("access_token"), in.Str("refresh_token"), again.Str("refresh_token"), harness.SecretKey, "tracestate"} {
 			if strings.Contains(string(c.bytes), secret) {
 				t.Errorf("a span holds %q", secret)
 			}
@@ -143,8 +144,8 @@ func TestTracesAreContinuedForTrustedProxiesAlone(t *testing.T) {
 	parent := func(flags string) http.Header {
 		return http.Header{"Traceparent": {"00-" + theirs + "-b7ad6b7169203331-" + flags}}
 	}
-	me := func(h *house, header http.Header) string {
-		id, _ := h.traceOf(h.do(request{method: "GET", path: "/v1/me", header: header}))
+	me := func(h *harness.Server, header http.Header) string {
+		id, _ := traceOf(h, h.Do(harness.Request{Method: "GET", Path: "/v1/me", Header: header}))
 		return id
 	}
 	taken := func(c *collector, id string) func() (string, bool) {
@@ -152,18 +153,18 @@ func TestTracesAreContinuedForTrustedProxiesAlone(t *testing.T) {
 	}
 	t.Run("a stranger", func(t *testing.T) {
 		c := newCollector(t)
-		h := open(t, dbtest.SQLite(t), "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL)
+		h := harness.Open(t, dbtest.SQLite(t), "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL)
 		if id := me(h, parent("00")); id == theirs || id == "" {
 			t.Errorf("the trace is %q", id)
 		} else {
-			h.eventually("a trace that a stranger does not want", taken(c, id))
+			h.Eventually("a trace that a stranger does not want", taken(c, id))
 		}
 	})
 	t.Run("a stranger, and traces are off", func(t *testing.T) {
 		c := newCollector(t)
-		h := open(t, dbtest.SQLite(t), "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "OTEL_TRACES_SAMPLER=parentbased_always_off")
+		h := harness.Open(t, dbtest.SQLite(t), "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "OTEL_TRACES_SAMPLER=parentbased_always_off")
 		id := me(h, parent("01"))
-		if err := h.stop(); err != nil { // which sends what there is
+		if err := h.Stop(); err != nil { // which sends what there is
 			t.Error(err)
 		}
 		if id == theirs || len(c.of(id))+len(c.of(theirs)) > 0 {
@@ -172,11 +173,11 @@ func TestTracesAreContinuedForTrustedProxiesAlone(t *testing.T) {
 	})
 	t.Run("a proxy", func(t *testing.T) {
 		c := newCollector(t)
-		h := open(t, dbtest.SQLite(t), "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "OTEL_TRACES_SAMPLER=parentbased_always_off", "TRUSTED_PROXIES=127.0.0.1")
+		h := harness.Open(t, dbtest.SQLite(t), "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "OTEL_TRACES_SAMPLER=parentbased_always_off", "TRUSTED_PROXIES=127.0.0.1")
 		if id := me(h, parent("01")); id != theirs {
 			t.Errorf("the trace is %q", id)
 		}
-		h.eventually("the proxy's trace", taken(c, theirs))
+		h.Eventually("the proxy's trace", taken(c, theirs))
 		for _, bad := range []string{"", "00", "ff-" + theirs + "-b7ad6b7169203331-01", "00-" + strings.Repeat("0", 32) + "-b7ad6b7169203331-01", "00-" + theirs + "-b7ad6b7169203331-01é", strings.Repeat("0", 4000)} {
 			if id := me(h, http.Header{"Traceparent": {bad}}); len(id) != 32 || id == theirs {
 				t.Errorf("%q is taken for a parent: %q", bad, id)
@@ -201,33 +202,33 @@ func TestACollectorInTroubleHoldsNobodyUp(t *testing.T) {
 	for name, url := range map[string]string{"silent": "http://" + silent.Addr().String(), "refusing": refusing.URL, "gone": "http://127.0.0.1:1"} {
 		t.Run(name, func(t *testing.T) {
 			// It may take a minute: whoever waited for it would be seen.
-			h := open(t, dbtest.SQLite(t), "OTEL_EXPORTER_OTLP_ENDPOINT="+url, "OTEL_EXPORTER_OTLP_TIMEOUT=60000")
+			h := harness.Open(t, dbtest.SQLite(t), "OTEL_EXPORTER_OTLP_ENDPOINT="+url, "OTEL_EXPORTER_OTLP_TIMEOUT=60000")
 			for range 50 {
-				if a := h.do(request{method: "GET", path: "/v1/me"}); a.status != 401 {
-					t.Fatalf("%d", a.status)
+				if a := h.Do(harness.Request{Method: "GET", Path: "/v1/me"}); a.Status != 401 {
+					t.Fatalf("%d", a.Status)
 				}
 			}
 			if name != "silent" {
-				h.eventually("the log tells", func() (string, bool) { return "", strings.Contains(h.log.String(), "Traces can't be sent") })
+				h.Eventually("the log tells", func() (string, bool) { return "", strings.Contains(h.Logs.String(), "Traces can't be sent") })
 			}
 			began := time.Now()
-			if err := h.stop(); err != nil || time.Since(began) > 40*time.Second {
+			if err := h.Stop(); err != nil || time.Since(began) > 40*time.Second {
 				t.Errorf("stopped after %s: %v", time.Since(began), err)
 			}
-			if n := strings.Count(h.log.String(), "Traces can't be sent"); n > 1 {
+			if n := strings.Count(h.Logs.String(), "Traces can't be sent"); n > 1 {
 				t.Errorf("it is told %d times", n)
 			}
-			h.lines()
+			h.Lines()
 		})
 	}
 }
 
 func TestTracesTellOfRedis(t *testing.T) {
 	c := newCollector(t)
-	h := open(t, dbtest.SQLite(t), "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "REDIS_URL="+redistest.Start(t).URL())
-	h.register("ada@example.org")
-	id, _ := h.traceOf(h.login("ada@example.org"))
-	h.eventually("Redis", func() (string, bool) {
+	h := harness.Open(t, dbtest.SQLite(t), "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "REDIS_URL="+redistest.Start(t).URL())
+	h.Register("ada@example.org")
+	id, _ := traceOf(h, h.Login("ada@example.org"))
+	h.Eventually("Redis", func() (string, bool) {
 		got := c.of(id)
 		return fmt.Sprint(got), slices.Contains(got, "redis.limit < sign_in") && slices.Contains(got, "redis.limit < POST /v1/login")
 	})

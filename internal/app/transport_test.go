@@ -2,85 +2,36 @@ package app_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
 const tlsName = "login.gatehouse.test"
 
-// certificate is a self-signed one in two files.
-type certificate struct{ cert, key string }
-
-// write makes a new one in the files' place, for a name and until a time, and
-// returns its serial number.
-func (c certificate) write(t *testing.T, name string, until time.Time) string {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: until.Add(-48 * time.Hour), NotAfter: until, KeyUsage: x509.KeyUsageDigitalSignature,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, leaf, leaf, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.put(t, c.cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	c.put(t, c.key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
-	return serial.String()
-}
-
-func (c certificate) put(t *testing.T, path string, content []byte) {
-	t.Helper()
-	if err := os.WriteFile(path+".new", content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // tlsHouse is a production server with a certificate of its own.
-func tlsHouse(t *testing.T) (*house, certificate, string) {
+func tlsHouse(t *testing.T) (*harness.Server, harness.Certificate, string) {
 	t.Helper()
 	dir := t.TempDir()
-	c := certificate{cert: filepath.Join(dir, "cert.pem"), key: filepath.Join(dir, "key.pem")}
-	serial := c.write(t, tlsName, time.Now().Add(24*time.Hour))
-	h := open(t, dbtest.SQLite(t), "ENVIRONMENT=production", "PUBLIC_URL=https://"+tlsName, "BCRYPT_COST=12", "LISTEN_ADDR=0.0.0.0:0",
-		"TLS_CERT_FILE="+c.cert, "TLS_KEY_FILE="+c.key, "TLS_REDIRECT_ADDR=127.0.0.1:0")
+	c := harness.Certificate{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
+	serial := c.Write(t, tlsName, time.Now().Add(24*time.Hour))
+	h := harness.Open(t, dbtest.SQLite(t), "ENVIRONMENT=production", "PUBLIC_URL=https://"+tlsName, "BCRYPT_COST=12", "LISTEN_ADDR=0.0.0.0:0",
+		"TLS_CERT_FILE="+c.Cert, "TLS_KEY_FILE="+c.Key, "TLS_REDIRECT_ADDR=127.0.0.1:0")
 	return h, c, serial
 }
 
 // handshake connects with the client's settings, and returns the connection's
 // state.
-func (h *house) handshake(c *tls.Config) (tls.ConnectionState, error) {
+func handshake(h *harness.Server, c *tls.Config) (tls.ConnectionState, error) {
 	h.Helper()
-	_, port, _ := net.SplitHostPort(strings.TrimPrefix(h.server.URL(), "https://"))
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(h.App.URL(), "https://"))
 	c.InsecureSkipVerify, c.ServerName = true, tlsName
 	conn, err := tls.Dial("tcp", "127.0.0.1:"+port, c)
 	if err != nil {
@@ -90,9 +41,9 @@ func (h *house) handshake(c *tls.Config) (tls.ConnectionState, error) {
 	return conn.ConnectionState(), nil
 }
 
-// tlsClient speaks to the house by its name.
-func (h *house) tlsClient(http2 bool) *http.Client {
-	_, port, _ := net.SplitHostPort(strings.TrimPrefix(h.server.URL(), "https://"))
+// tlsClient speaks to the server by its name.
+func tlsClient(h *harness.Server, http2 bool) *http.Client {
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(h.App.URL(), "https://"))
 	transport := &http.Transport{
 		ForceAttemptHTTP2: http2, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -103,7 +54,7 @@ func (h *house) tlsClient(http2 bool) *http.Client {
 		transport.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	}
 	h.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, CheckRedirect: client.CheckRedirect}
+	return &http.Client{Transport: transport, CheckRedirect: harness.HTTPClient.CheckRedirect}
 }
 
 // NET-1, NET-2: TLS 1.3 and 1.2 with forward secrecy and authenticated encryption,
@@ -112,23 +63,23 @@ func TestNET1_OwnTLS(t *testing.T) {
 	t.Parallel()
 	h, _, _ := tlsHouse(t)
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		if s, err := h.handshake(&tls.Config{MinVersion: version, MaxVersion: version}); err != nil || s.Version != version {
+		if s, err := handshake(h, &tls.Config{MinVersion: version, MaxVersion: version}); err != nil || s.Version != version {
 			t.Errorf("%s: %v", tls.VersionName(version), err)
 		}
 	}
 	for _, version := range []uint16{tls.VersionTLS10, tls.VersionTLS11} {
-		if _, err := h.handshake(&tls.Config{MinVersion: version, MaxVersion: version}); err == nil {
+		if _, err := handshake(h, &tls.Config{MinVersion: version, MaxVersion: version}); err == nil {
 			t.Errorf("%s is taken", tls.VersionName(version))
 		}
 	}
 	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
 		good := strings.HasPrefix(suite.Name, "TLS_ECDHE_ECDSA") && (strings.Contains(suite.Name, "GCM") || strings.Contains(suite.Name, "CHACHA20"))
-		if _, err := h.handshake(&tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite.ID}}); (err == nil) != good && !strings.HasPrefix(suite.Name, "TLS_AES") && suite.Name != "TLS_CHACHA20_POLY1305_SHA256" {
+		if _, err := handshake(h, &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite.ID}}); (err == nil) != good && !strings.HasPrefix(suite.Name, "TLS_AES") && suite.Name != "TLS_CHACHA20_POLY1305_SHA256" {
 			t.Errorf("%s: %v", suite.Name, err)
 		}
 	}
 	for _, http2 := range []bool{false, true} {
-		res, err := h.tlsClient(http2).Get("https://" + tlsName + "/.well-known/jwks.json")
+		res, err := tlsClient(h, http2).Get("https://" + tlsName + "/.well-known/jwks.json")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -138,7 +89,7 @@ func TestNET1_OwnTLS(t *testing.T) {
 		}
 		// Loopback names are for development.
 		for _, host := range []string{"127.0.0.1", "other.gatehouse.test"} {
-			res, err = h.tlsClient(http2).Get("https://" + host + "/login")
+			res, err = tlsClient(h, http2).Get("https://" + host + "/login")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -149,12 +100,12 @@ func TestNET1_OwnTLS(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]int{"/login?x=1": 308, "/v1/me": 403, "/.well-known/jwks.json": 403} {
-		r, err := http.NewRequest("GET", h.server.RedirectURL()+path, http.NoBody)
+		r, err := http.NewRequest("GET", h.App.RedirectURL()+path, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Host = tlsName
-		res, err := client.Do(r)
+		res, err := harness.HTTPClient.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +123,7 @@ func TestNET1_CertificateReload(t *testing.T) {
 	h, c, first := tlsHouse(t)
 	serves := func(serial string) func() (string, bool) {
 		return func() (string, bool) {
-			s, err := h.handshake(&tls.Config{})
+			s, err := handshake(h, &tls.Config{})
 			if err != nil {
 				return err.Error(), false
 			}
@@ -180,21 +131,21 @@ func TestNET1_CertificateReload(t *testing.T) {
 			return "it serves " + got + ", not " + serial, got == serial
 		}
 	}
-	h.eventually("the first", serves(first))
-	second := c.write(t, tlsName, time.Now().Add(36*time.Hour))
-	h.eventually("the second", serves(second))
+	h.Eventually("the first", serves(first))
+	second := c.Write(t, tlsName, time.Now().Add(36*time.Hour))
+	h.Eventually("the second", serves(second))
 	for i, fault := range []func(){
-		func() { c.put(t, c.cert, []byte("no certificate")) },
-		func() { c.write(t, tlsName, time.Now().Add(-time.Hour)) },
-		func() { c.write(t, "other.gatehouse.test", time.Now().Add(time.Hour)) },
+		func() { c.Put(t, c.Cert, []byte("no certificate")) },
+		func() { c.Write(t, tlsName, time.Now().Add(-time.Hour)) },
+		func() { c.Write(t, "other.gatehouse.test", time.Now().Add(time.Hour)) },
 	} {
 		fault()
-		h.eventually("the fault is told", func() (string, bool) {
-			text := h.log.String()
+		h.Eventually("the fault is told", func() (string, bool) {
+			text := h.Logs.String()
 			return text, strings.Count(text, "what stands there now can't be used") == i+1
 		})
-		h.eventually("the second stays", serves(second))
-		second = c.write(t, tlsName, time.Now().Add(36*time.Hour))
-		h.eventually("the next", serves(second))
+		h.Eventually("the second stays", serves(second))
+		second = c.Write(t, tlsName, time.Now().Add(36*time.Hour))
+		h.Eventually("the next", serves(second))
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 	"github.com/gatehouse-auth/gatehouse/verify"
 )
 
@@ -18,15 +19,15 @@ const publicURL = "http://127.0.0.1:8000"
 
 // goApplication is a Verifier as an application has it, which follows at these
 // replicas.
-func goApplication(t *testing.T, replicas ...*house) *verify.Verifier {
+func goApplication(t *testing.T, replicas ...*harness.Server) *verify.Verifier {
 	t.Helper()
-	id, shown, err := replicas[0].operator().CreateClient(t.Context(), "shop", originOfTests)
+	id, shown, err := replicas[0].Operator().CreateClient(t.Context(), "shop", harness.OriginOfTests)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var places []string
 	for _, h := range replicas {
-		places = append(places, h.server.URL())
+		places = append(places, h.App.URL())
 	}
 	v, err := verify.New(publicURL, verify.WithAddress(places...), verify.WithClient(id.ID, shown), verify.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
@@ -42,13 +43,13 @@ func goApplication(t *testing.T, replicas ...*house) *verify.Verifier {
 // the log.
 func TestJWT5_AGoApplicationRefusesARevokedToken(t *testing.T) {
 	dbURL := dbtest.Postgres(t)
-	var replicas []*house
+	var replicas []*harness.Server
 	for range 3 {
-		replicas = append(replicas, open(t, dbURL, sharedURL, "LOG_LEVEL=WARNING"))
+		replicas = append(replicas, harness.Open(t, dbURL, harness.SharedURL, "LOG_LEVEL=WARNING"))
 	}
 	v := goApplication(t, replicas...)
-	replicas[0].register("ada@example.org")
-	replicas[0].register("load@example.org")
+	replicas[0].Register("ada@example.org")
+	replicas[0].Register("load@example.org")
 
 	rounds := 6
 	if os.Getenv("GATEHOUSE_SOAK") != "" {
@@ -80,28 +81,28 @@ func TestJWT5_AGoApplicationRefusesARevokedToken(t *testing.T) {
 	<-open
 	for _, h := range replicas {
 		beside.Go(func() {
-			a, err := h.try(request{method: "POST", path: "/v1/login", body: credentials{"load@example.org", passphrase}})
-			for err == nil && a.status == 200 {
+			a, err := h.Try(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "load@example.org", Password: harness.Passphrase}})
+			for err == nil && a.Status == 200 {
 				select {
 				case <-end:
 					return
 				default:
 				}
-				if _, wrong := v.Verify(t.Context(), a.str("access_token")); wrong != nil {
+				if _, wrong := v.Verify(t.Context(), a.Str("access_token")); wrong != nil {
 					t.Errorf("a good token: %v", wrong)
 				}
-				a, err = h.try(refreshing(a.str("refresh_token")))
+				a, err = h.Try(harness.Refreshing(a.Str("refresh_token")))
 			}
-			t.Errorf("the load: %d %s %v", a.status, a.text, err)
+			t.Errorf("the load: %d %s %v", a.Status, a.Text, err)
 		})
 	}
 	var worst, worstReplica time.Duration
 	for i := range rounds {
-		access := replicas[i%3].login("ada@example.org").str("access_token")
+		access := replicas[i%3].Login("ada@example.org").Str("access_token")
 		if _, err := v.Verify(t.Context(), access); err != nil {
 			t.Fatalf("a good token: %v", err)
 		}
-		replicas[i%3].expect(204, "", request{method: "POST", path: "/v1/logout", bearer: access})
+		replicas[i%3].Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: access})
 		at := time.Now()
 		var application sync.WaitGroup
 		application.Go(func() {
@@ -119,7 +120,7 @@ func TestJWT5_AGoApplicationRefusesARevokedToken(t *testing.T) {
 			worst = max(worst, time.Since(at))
 		})
 		for _, h := range replicas {
-			worstReplica = max(worstReplica, h.refusedWithin(access, at))
+			worstReplica = max(worstReplica, refusedWithin(h, access, at))
 		}
 		application.Wait()
 	}

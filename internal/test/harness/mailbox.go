@@ -1,4 +1,4 @@
-package app_test
+package harness
 
 import (
 	"encoding/json"
@@ -13,32 +13,33 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 )
 
-// outboxKey opens the server's ring and returns the key that its mails wait under.
-func (h *house) outboxKey() []byte {
+// OutboxKey opens the server's ring and returns the key that its mails wait under.
+func (h *Server) OutboxKey() []byte {
 	h.Helper()
-	ring, err := keyring.Open(h.Context(), h.database(), secret.Random{}, time.Now(), keyring.Config{Secret: secretKey})
+	ring, err := keyring.Open(h.Context(), h.Database(), secret.Random{}, time.Now(), keyring.Config{Secret: SecretKey})
 	if err != nil {
 		h.Fatal(err)
 	}
 	return ring.Key(keyring.Outbox)
 }
 
-// mailbox reads what was queued for an address.
-type mailbox struct {
-	h   *house
+// Mailbox reads what was queued for an address.
+type Mailbox struct {
+	H   *Server
 	db  *db.DB
 	key []byte
 }
 
-func (h *house) mailbox() *mailbox {
+// Mailbox reads the mails that the server has queued.
+func (h *Server) Mailbox() *Mailbox {
 	h.Helper()
-	return &mailbox{h, dbtest.Open(h.T, dbtest.Superusers(h.T, h.dbURL)), h.outboxKey()}
+	return &Mailbox{h, dbtest.Open(h.T, dbtest.Superusers(h.T, h.DBURL)), h.OutboxKey()}
 }
 
-// all returns the mails to an address, in order.
-func (m *mailbox) all(to string) (list []notice.Mail) {
-	m.h.Helper()
-	err := m.db.Read(m.h.Context(), func(tx *db.Tx) error {
+// All returns the mails to an address, in order.
+func (m *Mailbox) All(to string) (list []notice.Mail) {
+	m.H.Helper()
+	err := m.db.Read(m.H.Context(), func(tx *db.Tx) error {
 		rows, err := tx.Query(`SELECT id, sealed FROM outbox WHERE sent_to = $1 ORDER BY created_at, id`, to)
 		if err != nil {
 			return err
@@ -66,26 +67,26 @@ func (m *mailbox) all(to string) (list []notice.Mail) {
 		return rows.Err()
 	})
 	if err != nil {
-		m.h.Fatal(err)
+		m.H.Fatal(err)
 	}
 	return list
 }
 
-// last returns the latest mail of a kind to an address.
-func (m *mailbox) last(to string, kind notice.Kind) notice.Mail {
-	m.h.Helper()
-	all := m.all(to)
+// Last returns the latest mail of a kind to an address.
+func (m *Mailbox) Last(to string, kind notice.Kind) notice.Mail {
+	m.H.Helper()
+	all := m.All(to)
 	for i := len(all) - 1; i >= 0; i-- {
 		if all[i].Kind == kind {
 			return all[i]
 		}
 	}
-	m.h.Fatalf("%s got no mail of kind %s, but %d others", to, kind, len(all))
+	m.H.Fatalf("%s got no mail of kind %s, but %d others", to, kind, len(all))
 	return notice.Mail{}
 }
 
-// tokenOf is what a link carries in its fragment.
-func tokenOf(t testing.TB, link string) string {
+// TokenOf is what a link carries in its fragment.
+func TokenOf(t testing.TB, link string) string {
 	t.Helper()
 	_, token, ok := strings.Cut(link, "#")
 	if !ok || !strings.HasPrefix(token, "gatehouse_mt_") {
