@@ -40,7 +40,7 @@ func TestHealthReadinessAndMetrics(t *testing.T) {
 	// The public listener serves none of them.
 	h := harness.Open(t, dbtest.SQLite(t))
 	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
-		h.Expect(404, "not_found", harness.Request{Method: "GET", Path: path})
+		h.Expect(404, "not_found", harness.Get(path))
 	}
 }
 
@@ -84,7 +84,7 @@ func TestOneOfSixteenBecomesTheFirstAdministrator(t *testing.T) {
 func TestTheSetupPage(t *testing.T) {
 	harness.Each(t, func(h *harness.Server) {
 		token := h.SetupToken()
-		page := h.Do(harness.Request{Method: "GET", Path: "/setup"})
+		page := h.Do(harness.Get("/setup"))
 		if page.Status != 200 || strings.Contains(page.Text, token) || page.Header.Get("Cache-Control") != "no-store" {
 			h.Errorf("the page: %d, %v", page.Status, page.Header)
 		}
@@ -92,7 +92,7 @@ func TestTheSetupPage(t *testing.T) {
 			h.Errorf("its policy: %s", csp)
 		}
 		for _, src := range regexp.MustCompile(`(?:src|href)="(/[^"]+)"`).FindAllStringSubmatch(page.Text, -1) {
-			if a := h.Do(harness.Request{Method: "GET", Path: src[1]}); a.Status != 200 || len(a.Text) == 0 {
+			if a := h.Do(harness.Get(src[1])); a.Status != 200 || len(a.Text) == 0 {
 				h.Errorf("%s: %d", src[1], a.Status)
 			}
 		}
@@ -121,7 +121,7 @@ func TestTheSetupPage(t *testing.T) {
 		if status, text, err := h.Setup(token, "ada@example.org", harness.Passphrase, nil); status != 200 || err != nil {
 			h.Fatalf("the set-up: %d %v\n%s", status, err, text)
 		}
-		me := h.Do(harness.Request{Method: "GET", Path: "/v1/me", Bearer: h.Login("ada@example.org").Str("access_token")})
+		me := h.Do(harness.Get("/v1/me", h.Login("ada@example.org").Str("access_token")))
 		if !strings.Contains(me.Text, `"roles":["admin"]`) || !strings.Contains(me.Text, `"email_verified":true`) {
 			h.Errorf("the administrator: %s", me.Text)
 		}
@@ -137,14 +137,14 @@ func TestTheSetupPage(t *testing.T) {
 func TestNoSecretIsLoggedOrStored(t *testing.T) {
 	harness.Each(t, func(h *harness.Server) {
 		const canary = "canary-5f1e-passphrase"
-		h.Expect(202, "", harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "ada@example.org", Password: canary}})
-		a := h.Expect(200, "", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: canary}})
-		h.Do(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: canary + "-wrong"}})
-		h.Do(harness.Request{Method: "POST", Path: "/v1/login", Body: `{"password":"` + canary + `","extra":"` + canary + `"}`})
-		h.Do(harness.Request{Method: "POST", Path: "/v1/login", Body: `{"email":"` + canary + `@","password":["` + canary + `"]}`})
-		h.Do(harness.Request{Method: "GET", Path: "/v1/me?access_token=" + canary, Bearer: canary})
+		h.Expect(202, "", harness.Post("/v1/register", harness.Credentials{Email: "ada@example.org", Password: canary}))
+		a := h.Expect(200, "", harness.SignInAs("ada@example.org", canary))
+		h.Do(harness.SignInAs("ada@example.org", canary+"-wrong"))
+		h.Do(harness.Post("/v1/login", `{"password":"`+canary+`","extra":"`+canary+`"}`))
+		h.Do(harness.Post("/v1/login", `{"email":"`+canary+`@","password":["`+canary+`"]}`))
+		h.Do(harness.Get("/v1/me?access_token="+canary, canary))
 		h.Do(harness.Refreshing("gatehouse_rt_" + canary))
-		h.Do(harness.Request{Method: "GET", Path: "/" + canary})
+		h.Do(harness.Get("/" + canary))
 		token := h.SetupToken()
 		if status, text, err := h.Setup(token, "root@example.org", canary, nil); status != 200 || err != nil || strings.Contains(text, canary) {
 			h.Errorf("set-up: %d %v", status, err)

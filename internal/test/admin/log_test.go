@@ -15,7 +15,7 @@ func TestWhichOutcomeIsLoggedAtWhichLevel(t *testing.T) {
 	h.Register("ada@example.org")
 	me := h.Login("ada@example.org")
 	access, refresh := me.Str("access_token"), me.Str("refresh_token")
-	look := harness.Request{Method: "GET", Path: "/v1/me", Bearer: access}
+	look := harness.Get("/v1/me", access)
 	probe := func(path string) func() string {
 		return func() string {
 			return harness.SendRaw(t, h.App.AdminURL(), "GET", path, "").Header.Get("X-Request-Id")
@@ -37,11 +37,11 @@ func TestWhichOutcomeIsLoggedAtWhichLevel(t *testing.T) {
 		want   string // the lines with the request's id
 	}{
 		{"a good request", nil, call(look), "INFO request"},
-		{"a good request with an event", nil, call(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}}), "INFO security event, INFO request"},
-		{"a wrong password", nil, call(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: "wrong, and long enough"}}), "INFO security event, INFO request"},
-		{"bad input", nil, call(harness.Request{Method: "POST", Path: "/v1/login", Body: "{"}), "INFO request"},
+		{"a good request with an event", nil, call(harness.SignInAs("ada@example.org", harness.Passphrase)), "INFO security event, INFO request"},
+		{"a wrong password", nil, call(harness.SignInAs("ada@example.org", "wrong, and long enough")), "INFO security event, INFO request"},
+		{"bad input", nil, call(harness.Post("/v1/login", "{")), "INFO request"},
 		{"a forged token", nil, call(harness.Refreshing("gatehouse_rt_A")), "INFO request"},
-		{"nothing there", nil, call(harness.Request{Method: "GET", Path: "/wp-login.php"}), "INFO request"},
+		{"nothing there", nil, call(harness.Get("/wp-login.php")), "INFO request"},
 		{"a method that is not taken", nil, call(harness.Request{Method: "DELETE", Path: "/v1/login"}), "INFO request"},
 		{"healthz", nil, probe("/healthz"), "DEBUG request"},
 		{"readyz", nil, probe("/readyz"), "DEBUG request"},
@@ -50,7 +50,7 @@ func TestWhichOutcomeIsLoggedAtWhichLevel(t *testing.T) {
 		{"a mistake of ours", func() { change(`UPDATE account SET roles = 'broken'`) }, call(look), "ERROR request"},
 		{"a database that went back in time", func() { change(`UPDATE session SET gen = 0, cur = salt`) }, call(harness.Refreshing(refresh)),
 			"INFO security event, INFO security event, ERROR A client holds a refresh token newer than the database knows: the database went back in time. If a backup was restored by hand, all sessions from after it are to be ended., INFO request"},
-		{"no database", h.BreakDatabase, call(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}}), "WARN request"},
+		{"no database", h.BreakDatabase, call(harness.SignInAs("ada@example.org", harness.Passphrase)), "WARN request"},
 		{"readyz without a database", nil, probe("/readyz"), "WARN readyz: the database does not serve, WARN request"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

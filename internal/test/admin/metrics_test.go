@@ -161,8 +161,8 @@ func TestTheMetricsAreDocumented(t *testing.T) {
 	path := proctest.File("docs/metrics.md")
 	harness.Each(t, func(h *harness.Server) {
 		h.Register("ada@example.org")
-		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: h.Login("ada@example.org").Str("access_token")})
-		h.Expect(404, "not_found", harness.Request{Method: "GET", Path: "/nowhere"})
+		h.Expect(200, "", harness.Get("/v1/me", h.Login("ada@example.org").Str("access_token")))
+		h.Expect(404, "not_found", harness.Get("/nowhere"))
 		told := families(h.T, h.Metrics())
 		if *update {
 			if err := os.WriteFile(path, []byte(metricsPage(told)), 0o600); err != nil {
@@ -207,7 +207,7 @@ func TestEachOutcomeOfAFlowIsCounted(t *testing.T) {
 			seen = now
 		}
 		post := func(status int, code, path string, body any) func() {
-			return func() { h.Helper(); h.Expect(status, code, harness.Request{Method: "POST", Path: path, Body: body}) }
+			return func() { h.Helper(); h.Expect(status, code, harness.Post(path, body)) }
 		}
 		step("register success", func() { h.Register("ada@example.org") })
 		step("register address_taken", func() { h.Register("ada@example.org") })
@@ -223,7 +223,7 @@ func TestEachOutcomeOfAFlowIsCounted(t *testing.T) {
 		me := func(status int, code, access string) func() {
 			return func() {
 				h.Helper()
-				h.Expect(status, code, harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
+				h.Expect(status, code, harness.Get("/v1/me", access))
 			}
 		}
 		step("authenticate success, profile success", me(200, "", third.Str("access_token")))
@@ -249,14 +249,14 @@ func TestEachOutcomeOfAFlowIsCounted(t *testing.T) {
 	})
 	harness.Each(t, func(h *harness.Server) {
 		h.Register("ada@example.org")
-		h.Expect(401, "invalid_credentials", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}})
+		h.Expect(401, "invalid_credentials", harness.SignInAs("ada@example.org", harness.Passphrase))
 		want := map[string]string{"register success": "1", "sign_in email_unverified": "1"}
 		if diff := cmp.Diff(want, h.Counts()); diff != "" {
 			h.Error(diff)
 		}
 	}, "EMAIL_VERIFICATION=required")
 	harness.Each(t, func(h *harness.Server) {
-		h.Expect(403, "registration_closed", harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}})
+		h.Expect(403, "registration_closed", harness.Post("/v1/register", harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}))
 		if diff := cmp.Diff(map[string]string{"register registration_closed": "1"}, h.Counts()); diff != "" {
 			h.Error(diff)
 		}
@@ -267,7 +267,7 @@ func TestEachOutcomeOfAFlowIsCounted(t *testing.T) {
 		refresh := h.Login("ada@example.org").Str("refresh_token")
 		h.BreakDatabase()
 		h.Expect(503, "database_unavailable", harness.Refreshing(refresh))
-		h.Expect(503, "database_unavailable", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}})
+		h.Expect(503, "database_unavailable", harness.SignInAs("ada@example.org", harness.Passphrase))
 		want := map[string]string{"register success": "1", "sign_in success": "1", "refresh unavailable": "1", "sign_in unavailable": "1"}
 		if diff := cmp.Diff(want, h.Counts()); diff != "" {
 			t.Error(diff)

@@ -204,7 +204,7 @@ func TestACollectorInTroubleHoldsNobodyUp(t *testing.T) {
 			// It may take a minute: whoever waited for it would be seen.
 			h := harness.Open(t, dbtest.SQLite(t), "OTEL_EXPORTER_OTLP_ENDPOINT="+url, "OTEL_EXPORTER_OTLP_TIMEOUT=60000")
 			for range 50 {
-				if a := h.Do(harness.Request{Method: "GET", Path: "/v1/me"}); a.Status != 401 {
+				if a := h.Do(harness.Get("/v1/me")); a.Status != 401 {
 					t.Fatalf("%d", a.Status)
 				}
 			}

@@ -81,13 +81,13 @@ func TestLOG1_NoSecretGetsOut(t *testing.T) {
 func canaries(h *harness.Server, s *mailtest.Server, password string) map[string]string {
 	h.Helper()
 	list := map[string]string{"a password": password, "a wrong password": "canary guess at a password 0815"}
-	h.Expect(202, "", harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "ada@example.org", Password: password}})
+	h.Expect(202, "", harness.Post("/v1/register", harness.Credentials{Email: "ada@example.org", Password: password}))
 	in := h.Expect(200, "", harness.SignInAs("ada@example.org", password))
 	list["a refresh token"], list["an access token"] = in.Str("refresh_token"), in.Str("access_token")
 	list["a refresh token, rotated"] = h.Expect(200, "", harness.Refreshing(in.Str("refresh_token"))).Str("refresh_token")
 	h.Expect(401, "invalid_credentials", harness.SignInAs("ada@example.org", list["a wrong password"]))
 	h.Expect(401, "invalid_credentials", harness.SignInAs("nobody@example.org", list["a wrong password"]))
-	h.Expect(202, "", harness.Request{Method: "POST", Path: "/v1/password/forgot", Body: map[string]string{"email": "ada@example.org"}})
+	h.Expect(202, "", harness.Post("/v1/password/forgot", map[string]string{"email": "ada@example.org"}))
 	h.Eventually("the mails", func() (string, bool) {
 		for _, m := range s.Mails() {
 			_, parts := m.Parse(h.T)
@@ -106,7 +106,7 @@ func canaries(h *harness.Server, s *mailtest.Server, password string) map[string
 	}
 	list["a client's secret"] = shown
 	h.Expect(401, "invalid_client", harness.Request{Method: "GET", Path: "/v1/revocations", Header: http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(c.ID+":"+list["a wrong password"]))}}})
-	h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/email/verify", Body: map[string]string{"token": list["the token to verify"], "password": password}})
+	h.Expect(204, "", harness.Post("/v1/email/verify", map[string]string{"token": list["the token to verify"], "password": password}))
 	return list
 }
 

@@ -14,11 +14,11 @@ import (
 func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 	harness.Each(t, (*harness.Server).DriveEverybody)
 	harness.Each(t, func(h *harness.Server) {
-		h.Expect(403, "registration_closed", harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "a@example.org", Password: harness.Passphrase}})
+		h.Expect(403, "registration_closed", harness.Post("/v1/register", harness.Credentials{Email: "a@example.org", Password: harness.Passphrase}))
 	}, "REGISTRATION=closed")
 	harness.Each(t, func(h *harness.Server) {
 		h.Register("ada@example.org")
-		h.Expect(401, "invalid_credentials", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}})
+		h.Expect(401, "invalid_credentials", harness.SignInAs("ada@example.org", harness.Passphrase))
 	}, "EMAIL_VERIFICATION=required")
 	harness.Each(t, func(h *harness.Server) {
 		h.Register("ada@example.org")
@@ -26,11 +26,11 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 		if _, err := o.Disable(h.Context(), "ada@example.org", harness.OriginOfTests); err != nil {
 			h.Fatal(err)
 		}
-		h.Expect(403, "account_disabled", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}})
+		h.Expect(403, "account_disabled", harness.SignInAs("ada@example.org", harness.Passphrase))
 		for range 4 {
-			h.Expect(401, "invalid_credentials", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase + "!"}})
+			h.Expect(401, "invalid_credentials", harness.SignInAs("ada@example.org", harness.Passphrase+"!"))
 		}
-		h.Expect(429, "too_many_attempts", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase + "!"}})
+		h.Expect(429, "too_many_attempts", harness.SignInAs("ada@example.org", harness.Passphrase+"!"))
 	})
 	t.Run("outage", func(t *testing.T) { driveOutages(harness.Open(t, dbtest.Postgres(t))) })
 	t.Run("forward-auth", func(t *testing.T) {
@@ -126,7 +126,7 @@ func driveOutages(h *harness.Server) {
 // every operation says 429, and when to come back.
 func driveLimits(h *harness.Server) {
 	h.Helper()
-	h.Expect(200, "", harness.Request{Method: "GET", Path: "/openapi.json"})
+	h.Expect(200, "", harness.Get("/openapi.json"))
 	for path, item := range harness.Document().Doc.Paths.Map() {
 		path = strings.ReplaceAll(path, "{id}", "0198c0de-0000-7000-8000-000000000001")
 		for method := range item.Operations() {
@@ -147,8 +147,8 @@ func driveAdministrators(h *harness.Server) {
 	made := h.Expect(201, "", harness.Blocking(root, map[string]any{"network": "203.0.113.7"}))
 	h.Expect(200, "", harness.Blocking(root, map[string]any{"network": "203.0.113.7"}))
 	h.Expect(409, "confirmation_needed", harness.Blocking(root, map[string]any{"network": "::/0"}))
-	h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/admin/blocks", Bearer: root})
-	h.Expect(400, "invalid_cursor", harness.Request{Method: "GET", Path: "/v1/admin/blocks?cursor=x", Bearer: root})
+	h.Expect(200, "", harness.Get("/v1/admin/blocks", root))
+	h.Expect(400, "invalid_cursor", harness.Get("/v1/admin/blocks?cursor=x", root))
 	h.Becomes("203.0.113.7", 403)
 	for path, item := range harness.Document().Doc.Paths.Map() {
 		path = strings.ReplaceAll(path, "{id}", "0198c0de-0000-7000-8000-000000000001")

@@ -95,7 +95,7 @@ func TestIntrospectionAndRevocation(t *testing.T) {
 		h.Register("ada@example.org")
 		s := h.Login("ada@example.org")
 		access, refresh, id := s.Str("access_token"), s.Str("refresh_token"), s.Str("session_id")
-		me := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: access}).Str("id")
+		me := h.Expect(200, "", harness.Get("/v1/me", access)).Str("id")
 		for kind, token := range map[string]string{"access": access, "refresh": refresh} {
 			a := h.Active(app, token)
 			if a.Fields["active"] != true || a.Str("sub") != me || a.Str("sid") != id || a.Fields["exp"] == nil || (a.Str("token_type") == "Bearer") != (kind == "access") {
@@ -120,7 +120,7 @@ func TestIntrospectionAndRevocation(t *testing.T) {
 			}
 			h.Expect(200, "", app.Ask("/v1/token/revoke", token))
 		}
-		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
+		h.Expect(200, "", harness.Get("/v1/me", access))
 
 		// Either kind ends the session, a replaced one too; twice is no error.
 		h.Expect(200, "", app.Ask("/v1/token/revoke", refresh))
@@ -130,13 +130,13 @@ func TestIntrospectionAndRevocation(t *testing.T) {
 				h.Error("it lives on")
 			}
 		}
-		h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
+		h.Expect(401, "invalid_token", harness.Get("/v1/me", access))
 		s = h.Login("ada@example.org")
 		h.Expect(200, "", app.Ask("/v1/token/revoke", s.Str("access_token")))
 		if a := h.Refresh(s.Str("refresh_token")); a.Status != 401 {
 			h.Errorf("the session lives on: %d", a.Status)
 		}
-		events := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me/events", Bearer: h.Login("ada@example.org").Str("access_token")})
+		events := h.Expect(200, "", harness.Get("/v1/me/events", h.Login("ada@example.org").Str("access_token")))
 		if !strings.Contains(events.Text, `"event":"session_revoked","outcome":"success","session_id":"`+s.Str("session_id")) {
 			h.Errorf("the owner is not told: %s", events.Text)
 		}
@@ -174,7 +174,7 @@ func TestWhoMayIntrospect(t *testing.T) {
 		r = app.Ask(path+"?token="+access, "")
 		h.Expect(400, "required", r)
 	}
-	h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
+	h.Expect(200, "", harness.Get("/v1/me", access))
 	if err := h.Stop(); err != nil { // what was counted is written
 		t.Error(err)
 	}
@@ -186,13 +186,13 @@ func TestWhoMayIntrospect(t *testing.T) {
 func TestTheMetadataTellsWhatIsServed(t *testing.T) {
 	h := harness.Open(t, dbtest.SQLite(t))
 	app := h.Application("shop")
-	a := h.Expect(200, "", harness.Request{Method: "GET", Path: "/.well-known/oauth-authorization-server"})
+	a := h.Expect(200, "", harness.Get("/.well-known/oauth-authorization-server"))
 	if a.Str("issuer") != h.App.PublicURL() || a.Header.Get("Cache-Control") != "public, max-age=300" {
 		t.Errorf("%v %s", a.Header, a.Text)
 	}
 	for name, method := range map[string]string{"jwks_uri": "GET", "introspection_endpoint": "POST", "revocation_endpoint": "POST"} {
 		path, ours := strings.CutPrefix(a.Str(name), h.App.PublicURL())
-		r := harness.Request{Method: "GET", Path: path}
+		r := harness.Get(path)
 		if method == "POST" {
 			r = app.Ask(path, "x")
 		}

@@ -180,7 +180,7 @@ func TestJoseTakesOurTokens(t *testing.T) {
 			snippet = strings.ReplaceAll(strings.ReplaceAll(snippet, said, h.App.URL()), "ES256", algorithm)
 			h.Register("ada@example.org")
 			a := h.Login("ada@example.org")
-			me := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: a.Str("access_token")}).Str("id")
+			me := h.Expect(200, "", harness.Get("/v1/me", a.Str("access_token"))).Str("id")
 			script := "const token = process.argv[2]\n" + snippet + "console.log(payload.sub, payload.sid)\n"
 			if out, err := node(h, script, a.Str("access_token")).CombinedOutput(); err != nil || string(out) != me+" "+a.Str("session_id")+"\n" {
 				t.Errorf("%v: %s", err, out)
@@ -204,11 +204,11 @@ func TestOAuth4WebAPIFindsAsksAndRevokes(t *testing.T) {
 		}
 		h.Register("ada@example.org")
 		access := h.Login("ada@example.org").Str("access_token")
-		me := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: access}).Str("id")
+		me := h.Expect(200, "", harness.Get("/v1/me", access)).Str("id")
 		out, err := node(h, file(h, "testdata/oauth4webapi.mjs"), h.App.URL(), c.ID, shown, access).CombinedOutput()
 		if err != nil || string(out) != me+"\n" {
 			h.Errorf("%v: %s", err, out)
 		}
-		h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
+		h.Expect(401, "invalid_token", harness.Get("/v1/me", access))
 	})
 }

@@ -24,10 +24,10 @@ func TestJWT5_ACheckAsksNobody(t *testing.T) {
 	h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: ended})
 	questions := map[string]func() (harness.Request, int, string){
 		"forward-auth": func() (harness.Request, int, string) {
-			return harness.Request{Method: "GET", Path: "/v1/forward-auth", Bearer: good}, 200, ""
+			return harness.Get("/v1/forward-auth", good), 200, ""
 		},
 		"forward-auth, revoked": func() (harness.Request, int, string) {
-			return harness.Request{Method: "GET", Path: "/v1/forward-auth", Bearer: ended}, 401, "invalid_token"
+			return harness.Get("/v1/forward-auth", ended), 401, "invalid_token"
 		},
 		"introspection":           func() (harness.Request, int, string) { return app.Ask("/v1/token/introspect", good), 200, "" },
 		"introspection, revoked":  func() (harness.Request, int, string) { return app.Ask("/v1/token/introspect", ended), 200, "" },
@@ -69,7 +69,7 @@ func TestJWT5_ACheckAsksNobody(t *testing.T) {
 	}
 	all.Wait()
 	// What reads the account does ask, or this was no test.
-	if a := h.Do(harness.Request{Method: "GET", Path: "/v1/me", Bearer: good}); a.Status != 503 {
+	if a := h.Do(harness.Get("/v1/me", good)); a.Status != 503 {
 		t.Errorf("the account, with a database that does not answer: %d %s", a.Status, a.Text)
 	}
 }

@@ -17,7 +17,7 @@ func TestLOG1_AdministratorsSeeTheEvents(t *testing.T) {
 	harness.Each(t, func(h *harness.Server) {
 		root := h.Administrator("root@example.org")
 		h.Register("ada@example.org")
-		ada := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: h.Login("ada@example.org").Str("access_token")}).Str("id")
+		ada := h.Expect(200, "", harness.Get("/v1/me", h.Login("ada@example.org").Str("access_token"))).Str("id")
 		for range 3 {
 			h.Expect(401, "invalid_credentials", harness.Through("2001:db8::7", harness.SignInAs("ada@example.org", "wrong horse battery staple")))
 		}
@@ -83,7 +83,7 @@ func TestLOG1_TamperedQueries(t *testing.T) {
 		"event=nonsense": "invalid_event", "event=logout,": "invalid_event", "event=%25": "invalid_event", "outcome=maybe": "invalid_outcome",
 		"account=root@example.org": "invalid_account", "account=%25": "invalid_account", "network=203.0.113": "invalid_network", "network=fe80::1%25eth0": "invalid_network", "network=%ff": "invalid_utf8",
 	} {
-		h.Expect(400, code, harness.Request{Method: "GET", Path: "/v1/admin/events?" + query, Bearer: root})
+		h.Expect(400, code, harness.Get("/v1/admin/events?"+query, root))
 	}
 	for _, cursor := range []string{"00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"} {
 		list, _ := h.Audit(root, url.Values{"cursor": {cursor}})
@@ -91,8 +91,8 @@ func TestLOG1_TamperedQueries(t *testing.T) {
 			t.Errorf("from %s: %d", cursor, len(list))
 		}
 	}
-	h.Expect(400, "malformed_parameter", harness.Request{Method: "GET", Path: "/v1/admin/alerts?open=1", Bearer: root})
-	h.Expect(400, "invalid_cursor", harness.Request{Method: "GET", Path: "/v1/admin/alerts?cursor=1", Bearer: root})
+	h.Expect(400, "malformed_parameter", harness.Get("/v1/admin/alerts?open=1", root))
+	h.Expect(400, "invalid_cursor", harness.Get("/v1/admin/alerts?cursor=1", root))
 }
 
 // Administrators list alerts, page by page, and silence a rule, which an event
@@ -108,20 +108,20 @@ func TestLOG6_AdministratorsSeeTheAlerts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		one := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/admin/alerts?limit=1", Bearer: root})
-		two := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/admin/alerts?cursor=" + one.Str("next_cursor"), Bearer: root})
+		one := h.Expect(200, "", harness.Get("/v1/admin/alerts?limit=1", root))
+		two := h.Expect(200, "", harness.Get("/v1/admin/alerts?cursor="+one.Str("next_cursor"), root))
 		if !strings.Contains(one.Text, `"rule":"spraying","raised_at":"1970-01-01T00:00:00.000Z","resolved_at":null,"count":31,"bound":20`) || !strings.Contains(two.Text, "canary") || two.Str("next_cursor") != "" {
 			t.Errorf("%s\n%s", one.Text, two.Text)
 		}
-		only := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/admin/alerts?open=true", Bearer: root})
+		only := h.Expect(200, "", harness.Get("/v1/admin/alerts?open=true", root))
 		if strings.Contains(only.Text, "canary") || !strings.Contains(only.Text, "spraying") {
 			t.Errorf("open: %s", only.Text)
 		}
 		silence := func(until time.Time) harness.Request {
-			return harness.Request{Method: "POST", Path: "/v1/admin/alerts/silence", Bearer: root, Body: map[string]any{"rule": "spraying", "until": until.UTC().Format(time.RFC3339)}}
+			return harness.Post("/v1/admin/alerts/silence", map[string]any{"rule": "spraying", "until": until.UTC().Format(time.RFC3339)}, root)
 		}
 		h.Expect(204, "", silence(time.Now().Add(time.Hour)))
-		if a := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/admin/alerts", Bearer: root}); !strings.Contains(a.Text, `"silences":[{"rule":"spraying","until":"20`) {
+		if a := h.Expect(200, "", harness.Get("/v1/admin/alerts", root)); !strings.Contains(a.Text, `"silences":[{"rule":"spraying","until":"20`) {
 			t.Errorf("silent: %s", a.Text)
 		}
 		h.Expect(400, "invalid_time", silence(time.Now().Add(400*24*time.Hour)))

@@ -26,14 +26,14 @@ func TestLOG1_EachOutcomeWritesExactlyTheseEvents(t *testing.T) {
 			{"register", func() { h.Register("ada@example.org") }, []string{"account_registered success"}},
 			{"register again", func() { h.Register("ADA@example.org") }, []string{"account_registered failure address_taken"}},
 			{"register badly", func() {
-				h.Expect(400, "password_too_short", harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "b@example.org", Password: "short"}})
+				h.Expect(400, "password_too_short", harness.Post("/v1/register", harness.Credentials{Email: "b@example.org", Password: "short"}))
 			}, []string{}},
 			{"sign in", func() { me = h.Login("ada@example.org") }, []string{"successful_login success"}},
 			{"sign in with a wrong password", func() {
-				h.Expect(401, "invalid_credentials", harness.Request{Method: "POST", Path: "/v1/login", Body: wrong})
+				h.Expect(401, "invalid_credentials", harness.Post("/v1/login", wrong))
 			}, []string{"failed_login_attempt failure wrong_password"}},
 			{"sign in to nobody's account", func() {
-				h.Expect(401, "invalid_credentials", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "nobody@example.org", Password: harness.Passphrase}})
+				h.Expect(401, "invalid_credentials", harness.SignInAs("nobody@example.org", harness.Passphrase))
 			}, []string{"failed_login_attempt failure unknown_account"}},
 			{"refresh", func() { second = h.Refresh(me.Str("refresh_token")) }, []string{"token_refresh success"}},
 			{"refresh, racing", func() { h.Refresh(me.Str("refresh_token")) }, []string{"token_refresh success raced"}},
@@ -44,13 +44,13 @@ func TestLOG1_EachOutcomeWritesExactlyTheseEvents(t *testing.T) {
 			}},
 			{"refresh after the end", func() { h.Refresh(second.Str("refresh_token")) }, []string{}},
 			{"an access token after the end", func() {
-				h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: me.Str("access_token")})
+				h.Expect(401, "invalid_token", harness.Get("/v1/me", me.Str("access_token")))
 			}, []string{}},
 			{"look at oneself", func() {
 				me = h.Login("ada@example.org")
-				h.Do(harness.Request{Method: "GET", Path: "/v1/me", Bearer: me.Str("access_token")})
-				h.Do(harness.Request{Method: "GET", Path: "/v1/me/events", Bearer: me.Str("access_token")})
-				h.Do(harness.Request{Method: "GET", Path: "/v1/sessions", Bearer: me.Str("access_token")})
+				h.Do(harness.Get("/v1/me", me.Str("access_token")))
+				h.Do(harness.Get("/v1/me/events", me.Str("access_token")))
+				h.Do(harness.Get("/v1/sessions", me.Str("access_token")))
 			}, []string{"successful_login success"}},
 			{"change the name", func() {
 				h.Do(harness.Request{Method: "PATCH", Path: "/v1/me", Bearer: me.Str("access_token"), Body: `{"name":"Ada"}`})
@@ -70,11 +70,11 @@ func TestLOG1_EachOutcomeWritesExactlyTheseEvents(t *testing.T) {
 			}, []string{"logout success"}},
 			{"sign out again", func() {
 				h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: me.Str("access_token")})
-				h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Body: map[string]string{"refresh_token": me.Str("refresh_token")}})
+				h.Expect(204, "", harness.Post("/v1/logout", map[string]string{"refresh_token": me.Str("refresh_token")}))
 			}, []string{}},
 			{"sign out everywhere else", func() {
 				me, second = h.Login("ada@example.org"), h.Login("ada@example.org")
-				h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout-all", Bearer: me.Str("access_token"), Body: `{"keep_current":true}`})
+				h.Expect(204, "", harness.Post("/v1/logout-all", `{"keep_current":true}`, me.Str("access_token")))
 			}, []string{"successful_login success", "successful_login success", "session_revoked success logout_all"}},
 			{"sign out everywhere", func() {
 				h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout-all", Bearer: me.Str("access_token")})

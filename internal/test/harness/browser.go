@@ -67,10 +67,15 @@ type CookieCredentials struct {
 	Cookies bool `json:"cookies"`
 }
 
+// CookieSignIn is a sign-in that asks for cookies.
+func CookieSignIn(email, password string) Request {
+	return Post("/v1/login", CookieCredentials{Credentials{email, password}, true})
+}
+
 // SignIn signs in with Passphrase, and keeps the cookies.
 func (b *Browser) SignIn(email string) Answer {
 	b.Helper()
-	a := b.Send(Request{Method: "POST", Path: "/v1/login", Body: CookieCredentials{Credentials{email, Passphrase}, true}})
+	a := b.Send(CookieSignIn(email, Passphrase))
 	if a.Status != 200 {
 		b.Fatalf("sign-in: %d %s", a.Status, a.Text)
 	}

@@ -226,13 +226,14 @@ func (b Body) With(name, value string) Body {
 	return out
 }
 
-// Post is a request with a JSON object, and an access token if there is one.
-func Post(path string, b Body, bearer ...string) Request {
-	r := Request{Method: "POST", Path: path, Body: b}
-	if len(bearer) > 0 {
-		r.Bearer = bearer[0]
-	}
-	return r
+// Get is a request without a body, and with an access token if there is one.
+func Get(path string, bearer ...string) Request {
+	return Request{Method: "GET", Path: path, Bearer: strings.Join(bearer, "")}
+}
+
+// Post is a request with a body (Request.Body), and an access token if there is one.
+func Post(path string, body any, bearer ...string) Request {
+	return Request{Method: "POST", Path: path, Body: body, Bearer: strings.Join(bearer, "")}
 }
 
 // Together makes sixteen requests at once and returns how many were answered with

@@ -46,10 +46,10 @@ func TestJWT5_EverythingIsRevoked(t *testing.T) {
 		time.Sleep(3*time.Second - time.Since(at)) // the cut-off's margin
 		fresh := h.Login("ada@example.org")
 		for _, r := range replicas {
-			r.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: fresh.Str("access_token")})
+			r.Expect(200, "", harness.Get("/v1/me", fresh.Str("access_token")))
 		}
 		fresh = replicas[1].Expect(200, "", harness.Refreshing(fresh.Str("refresh_token")))
-		replicas[2].Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: fresh.Str("access_token")})
+		replicas[2].Expect(200, "", harness.Get("/v1/me", fresh.Str("access_token")))
 	})
 }
 
@@ -72,7 +72,7 @@ func TestJWT5_ACutOffHoldsThoughTheCommandBreaksOff(t *testing.T) {
 		h.Expect(401, "invalid_refresh_token", harness.Refreshing(old.Str("refresh_token")))
 		// A replica that starts later knows too.
 		late := harness.Open(t, dbURL, harness.SharedURL)
-		late.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: unused.Str("access_token")})
+		late.Expect(401, "invalid_token", harness.Get("/v1/me", unused.Str("access_token")))
 		late.Expect(401, "invalid_refresh_token", harness.Refreshing(unused.Str("refresh_token")))
 		var living int64
 		if err := d.Read(t.Context(), func(tx *db.Tx) error {
@@ -110,11 +110,11 @@ func TestJWT5_SessionsOfANetworkOrFromBefore(t *testing.T) {
 		refusedWithin(h, early.Str("access_token"), time.Now())
 		h.Expect(401, "invalid_refresh_token", harness.Refreshing(early.Str("refresh_token")))
 		for _, s := range []harness.Answer{ada, bob} {
-			h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
+			h.Expect(200, "", harness.Get("/v1/me", s.Str("access_token")))
 		}
 		revoke(1, flow.Which{Account: "bob@example.org", Network: netip.MustParsePrefix("127.0.0.0/8")})
 		refusedWithin(h, bob.Str("access_token"), time.Now())
-		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: ada.Str("access_token")})
+		h.Expect(200, "", harness.Get("/v1/me", ada.Str("access_token")))
 		h.Expect(200, "", harness.Refreshing(ada.Str("refresh_token")))
 	}, harness.SharedURL)
 }
@@ -125,15 +125,15 @@ func TestTokensAreNotTakenForOneAnother(t *testing.T) {
 		h.Register("ada@example.org")
 		s := h.Login("ada@example.org")
 		access, refresh := s.Str("access_token"), s.Str("refresh_token")
-		h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: refresh})
+		h.Expect(401, "invalid_token", harness.Get("/v1/me", refresh))
 		h.Expect(401, "invalid_refresh_token", harness.Refreshing(access))
 		h.Expect(401, "invalid_token", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: refresh})
-		h.Expect(401, "invalid_refresh_token", harness.Request{Method: "POST", Path: "/v1/logout", Body: map[string]string{"refresh_token": access}})
+		h.Expect(401, "invalid_refresh_token", harness.Post("/v1/logout", map[string]string{"refresh_token": access}))
 		// A token of a key that nobody has: refused once the ring has been looked at.
 		_, rest, _ := strings.Cut(access, ".")
 		forged := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","kid":"`+strings.Repeat("A", 43)+`","typ":"at+jwt"}`)) + "." + rest
-		h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: forged})
-		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
+		h.Expect(401, "invalid_token", harness.Get("/v1/me", forged))
+		h.Expect(200, "", harness.Get("/v1/me", access))
 		h.Expect(200, "", harness.Refreshing(refresh))
 	})
 }

@@ -45,7 +45,7 @@ func TestJWT1_KeysRotateWithoutAnybodyNoticing(t *testing.T) {
 		}
 		fresh := h.Until(next.Name, "busy@example.org")
 		for _, s := range []harness.Answer{old, fresh} {
-			h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
+			h.Expect(200, "", harness.Get("/v1/me", s.Str("access_token")))
 		}
 		now, _ := h.Published()
 		if len(now) != 3 {
@@ -64,7 +64,7 @@ func TestJWT5_ARevokedKeysTokensDieAtOnce(t *testing.T) {
 		h.Register("ada@example.org")
 		old := h.Login("ada@example.org")
 		for _, one := range []*harness.Server{h, other} {
-			one.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: old.Str("access_token")})
+			one.Expect(200, "", harness.Get("/v1/me", old.Str("access_token")))
 		}
 		kid := harness.HeaderOf(old.Str("access_token")).Kid
 		if revoked, err := h.Keys().Revoke(t.Context(), []string{kid}, harness.OriginOfTests); err != nil || len(revoked) != 1 {
@@ -80,12 +80,12 @@ func TestJWT5_ARevokedKeysTokensDieAtOnce(t *testing.T) {
 		}
 		fresh := other.Expect(200, "", harness.Refreshing(old.Str("refresh_token")))
 		for _, one := range []*harness.Server{h, other} {
-			one.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: fresh.Str("access_token")})
+			one.Expect(200, "", harness.Get("/v1/me", fresh.Str("access_token")))
 		}
 		// A replica that comes later knows as well.
 		late := harness.Open(t, dbURL, harness.SharedURL)
-		late.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: old.Str("access_token")})
-		late.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: fresh.Str("access_token")})
+		late.Expect(401, "invalid_token", harness.Get("/v1/me", old.Str("access_token")))
+		late.Expect(200, "", harness.Get("/v1/me", fresh.Str("access_token")))
 		if _, err := h.Keys().Revoke(t.Context(), []string{h.Keys().Ring.Keys(keyring.RefreshDerive)[0].Name}, harness.OriginOfTests); err == nil {
 			t.Error("the key that refresh tokens are derived from was revoked by itself")
 		}
@@ -109,7 +109,7 @@ func TestJWT1_AfterALeakEverythingIsReplaced(t *testing.T) {
 		h.Expect(401, "invalid_refresh_token", harness.Refreshing(old.Str("refresh_token")))
 		h.Eventually("signing in", func() (string, bool) {
 			s := h.Login("ada@example.org")
-			a := h.Do(harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
+			a := h.Do(harness.Get("/v1/me", s.Str("access_token")))
 			if a.Status == 200 {
 				h.Expect(200, "", harness.Refreshing(s.Str("refresh_token")))
 			}
@@ -150,7 +150,7 @@ func TestJWT1_TheAlgorithmChanges(t *testing.T) {
 			}
 			h.Ready()
 			for _, s := range []harness.Answer{old, fresh} {
-				h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
+				h.Expect(200, "", harness.Get("/v1/me", s.Str("access_token")))
 			}
 			c.Shift(24 * time.Hour)
 			if kids, _ := h.Published(); len(kids) != of[algorithm] {
@@ -170,7 +170,7 @@ func TestJWT1_TheSecretChangesOnRollingRestarts(t *testing.T) {
 	s := a.Login("ada@example.org")
 	works := func(step string, h *harness.Server) {
 		t.Helper()
-		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
+		h.Expect(200, "", harness.Get("/v1/me", s.Str("access_token")))
 		r := h.Refresh(s.Str("refresh_token"))
 		if r.Status != 200 {
 			t.Fatalf("%s: %d %s", step, r.Status, r.Text)
@@ -238,7 +238,7 @@ func (c *crowd) revoke(kids ...string) {
 // client refreshes and asks until the end; it may be refused only with a token of
 // a key that is being revoked, or was.
 func (c *crowd) client(email string, end <-chan struct{}) {
-	a, err := c.any().Try(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: email, Password: harness.Passphrase}})
+	a, err := c.any().Try(harness.SignInAs(email, harness.Passphrase))
 	for n := 0; ; n++ {
 		if err != nil || a.Status != 200 {
 			c.Errorf("tokens: %d %s %v", a.Status, a.Text, err)
@@ -257,7 +257,7 @@ func (c *crowd) client(email string, end <-chan struct{}) {
 				return
 			default:
 			}
-			got, err := c.any().Try(harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
+			got, err := c.any().Try(harness.Get("/v1/me", access))
 			c.asked.Add(1)
 			c.mu.Lock()
 			dead := c.revoked[kid]
@@ -271,7 +271,7 @@ func (c *crowd) client(email string, end <-chan struct{}) {
 			}
 		}
 		if n%4 == 3 {
-			a, err = c.any().Try(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: email, Password: harness.Passphrase}})
+			a, err = c.any().Try(harness.SignInAs(email, harness.Passphrase))
 		} else {
 			a, err = c.any().Try(harness.Refreshing(refresh))
 		}

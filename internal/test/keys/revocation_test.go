@@ -18,7 +18,7 @@ import (
 func refusedWithin(h *harness.Server, access string, since time.Time) time.Duration {
 	h.Helper()
 	for {
-		a := h.Do(harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
+		a := h.Do(harness.Get("/v1/me", access))
 		switch {
 		case a.Status == 401 && a.Str("code") == "invalid_token":
 			return time.Since(since)
@@ -66,7 +66,7 @@ func TestJWT5_EveryReplicaRefusesARevokedToken(t *testing.T) {
 	for i := range 20 {
 		s := replicas[i%3].Login("ada@example.org")
 		for _, h := range replicas {
-			h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
+			h.Expect(200, "", harness.Get("/v1/me", s.Str("access_token")))
 		}
 		replicas[i%3].Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: s.Str("access_token")})
 		at := time.Now()
@@ -103,7 +103,7 @@ func TestJWT5_TheCommandLineRevokesToo(t *testing.T) {
 		refusedWithin(h, s.Str("access_token"), time.Now())
 		// The session lives: a refresh brings a token that says what is true now.
 		s = h.Expect(200, "", harness.Refreshing(s.Str("refresh_token")))
-		if me := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")}); !strings.Contains(me.Text, `"editor"`) {
+		if me := h.Expect(200, "", harness.Get("/v1/me", s.Str("access_token"))); !strings.Contains(me.Text, `"editor"`) {
 			h.Errorf("the account: %s", me.Text)
 		}
 		if _, err := o.SetRoles(h.Context(), "ada@example.org", []string{"editor", "reader"}, from); err != nil {
@@ -114,7 +114,7 @@ func TestJWT5_TheCommandLineRevokesToo(t *testing.T) {
 		}
 		// Back to what the token says: it tells the truth again.
 		time.Sleep(time.Second)
-		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
+		h.Expect(200, "", harness.Get("/v1/me", s.Str("access_token")))
 
 		if _, err := o.Disable(h.Context(), "ada@example.org", from); err != nil {
 			h.Fatal(err)
@@ -145,12 +145,12 @@ func TestJWT5_ADatabaseThatIsAwaySignsNobodyOut(t *testing.T) {
 				}
 				time.Sleep(50 * time.Millisecond)
 			}
-			h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: dead.Str("access_token")})
+			h.Expect(401, "invalid_token", harness.Get("/v1/me", dead.Str("access_token")))
 			code := "revocations_unknown"
 			if stale > 0 {
 				code = "database_unavailable" // the token is taken; the account can't be read
 			}
-			if a := h.Expect(503, code, harness.Request{Method: "GET", Path: "/v1/me", Bearer: alive.Str("access_token")}); a.Header.Get("Retry-After") == "" {
+			if a := h.Expect(503, code, harness.Get("/v1/me", alive.Str("access_token"))); a.Header.Get("Retry-After") == "" {
 				t.Error("no Retry-After")
 			}
 		})
@@ -165,6 +165,6 @@ func TestJWT5_ARestartKnowsWhatWasRevokedBefore(t *testing.T) {
 		s := h.Login("ada@example.org")
 		h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: s.Str("access_token")})
 		again := harness.Open(h.T, h.DBURL, harness.SharedURL)
-		again.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
+		again.Expect(401, "invalid_token", harness.Get("/v1/me", s.Str("access_token")))
 	}, harness.SharedURL)
 }

@@ -81,7 +81,7 @@ func TestJWT5_AGoApplicationRefusesARevokedToken(t *testing.T) {
 	<-open
 	for _, h := range replicas {
 		beside.Go(func() {
-			a, err := h.Try(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "load@example.org", Password: harness.Passphrase}})
+			a, err := h.Try(harness.SignInAs("load@example.org", harness.Passphrase))
 			for err == nil && a.Status == 200 {
 				select {
 				case <-end:

@@ -58,8 +58,8 @@ func TestBlockedNetworksAreRefused(t *testing.T) {
 		if _, text := h.Admin("/metrics"); !strings.Contains(text, "gatehouse_blocks 2\n") || strings.Contains(text, "gatehouse_blocked_requests_total 0\n") {
 			h.Error("the metrics don't tell")
 		}
-		list := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/admin/blocks?limit=1", Bearer: access})
-		rest := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/admin/blocks?cursor=" + list.Str("next_cursor"), Bearer: access})
+		list := h.Expect(200, "", harness.Get("/v1/admin/blocks?limit=1", access))
+		rest := h.Expect(200, "", harness.Get("/v1/admin/blocks?cursor="+list.Str("next_cursor"), access))
 		if !strings.Contains(list.Text, "2001:db8::/64") || !strings.Contains(rest.Text, "203.0.113.7/32") || rest.Str("next_cursor") != "" {
 			h.Errorf("the list: %s %s", list.Text, rest.Text)
 		}
@@ -120,7 +120,7 @@ func TestABlockThatIsAskedAgain(t *testing.T) {
 		h.Expect(400, code, harness.Through("192.0.2.9", harness.Blocking(access, body)))
 	}
 	h.Expect(400, "invalid_expiry", harness.Blocking(access, map[string]any{"network": "203.0.113.7", "expires_at": "tomorrow"}))
-	if list := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/admin/blocks", Bearer: access}); list.Text != `{"blocks":[]}`+"\n" && list.Text != `{"blocks":[]}` {
+	if list := h.Expect(200, "", harness.Get("/v1/admin/blocks", access)); list.Text != `{"blocks":[]}`+"\n" && list.Text != `{"blocks":[]}` {
 		t.Errorf("something is blocked: %s", list.Text)
 	}
 }
@@ -134,7 +134,7 @@ func TestEveryReplicaRefusesABlockedNetwork(t *testing.T) {
 	}
 	access := replicas[0].Administrator("root@example.org")
 	for _, h := range replicas { // each knows the role
-		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/admin/blocks", Bearer: access})
+		h.Expect(200, "", harness.Get("/v1/admin/blocks", access))
 	}
 	worst := time.Duration(0)
 	for i := range 5 {
@@ -183,7 +183,7 @@ func TestBlocksOutliveTheDatabase(t *testing.T) {
 	h.Becomes("203.0.113.8", 403)
 	h.BreakDatabase()
 	h.Eventually("the database is away", func() (string, bool) {
-		a := h.Do(harness.Request{Method: "GET", Path: "/v1/admin/blocks", Bearer: access})
+		a := h.Do(harness.Get("/v1/admin/blocks", access))
 		return a.Text, a.Status == 503
 	})
 	h.Expect(403, "address_blocked", harness.Through("203.0.113.7", harness.FreeRequest))
@@ -245,10 +245,10 @@ func TestTheAdministratorsGuard(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.Eventually("the role is gone", func() (string, bool) {
-			a := h.Do(harness.Request{Method: "GET", Path: "/v1/admin/blocks", Bearer: again})
+			a := h.Do(harness.Get("/v1/admin/blocks", again))
 			return a.Text, a.Status == 401
 		})
-		h.Expect(403, "not_administrator", harness.Request{Method: "GET", Path: "/v1/admin/blocks", Bearer: h.Login("root@example.org").Str("access_token")})
+		h.Expect(403, "not_administrator", harness.Get("/v1/admin/blocks", h.Login("root@example.org").Str("access_token")))
 	})
 }
 

@@ -18,7 +18,7 @@ func TestWhoIsCallingThroughTheServer(t *testing.T) {
 			Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase},
 			Header: http.Header{"X-Forwarded-For": {"198.51.100.1, 192.0.2.7"}},
 		})
-		list := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/sessions", Bearer: a.Str("access_token")})
+		list := h.Expect(200, "", harness.Get("/v1/sessions", a.Str("access_token")))
 		return list.Fields["sessions"].([]any)[0].(map[string]any)["network"].(string)
 	}
 	h := harness.Open(t, dbtest.SQLite(t), "TRUSTED_PROXIES=127.0.0.1")

@@ -92,7 +92,7 @@ func TestRATE1_AnOfficeAtNine(t *testing.T) {
 func TestRATE1_AKnownDevice(t *testing.T) {
 	h := harness.Open(t, "sqlite:"+t.TempDir()+"/x.db", "LOGIN_RATE_LIMIT_ATTEMPTS=3", "PUBLIC_URL=http://localhost")
 	h.Register("ada@example.org")
-	first := h.Expect(200, "", harness.Request{Method: "POST", Path: "/v1/login", Body: map[string]any{"email": "ada@example.org", "password": harness.Passphrase, "cookies": true}})
+	first := h.Expect(200, "", harness.Post("/v1/login", map[string]any{"email": "ada@example.org", "password": harness.Passphrase, "cookies": true}))
 	var device string
 	for _, c := range (&http.Response{Header: first.Header}).Cookies() {
 		if strings.Contains(c.Name, "gatehouse_dc_") {
@@ -105,7 +105,7 @@ func TestRATE1_AKnownDevice(t *testing.T) {
 	for range 3 {
 		h.Expect(401, "invalid_credentials", harness.SignInAs("nobody@example.org", "wrong horse battery staple"))
 	}
-	again := harness.Request{Method: "POST", Path: "/v1/login", Body: map[string]any{"email": "ada@example.org", "password": harness.Passphrase, "cookies": true}}
+	again := harness.Post("/v1/login", map[string]any{"email": "ada@example.org", "password": harness.Passphrase, "cookies": true})
 	h.Expect(429, "rate_limited", again)
 	again.Header = http.Header{"Cookie": {device}}
 	h.Expect(200, "", again)
@@ -118,7 +118,7 @@ func TestRATE1_AKnownDevice(t *testing.T) {
 func TestRATE2_Registration(t *testing.T) {
 	h := harness.Open(t, "sqlite:"+t.TempDir()+"/x.db", harness.BehindProxy, "REGISTRATION_RATE_LIMIT_ATTEMPTS=2", "REGISTRATION_RATE_LIMIT_WINDOW_MINUTES=120")
 	signUp := func(email, password string) harness.Request {
-		return harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: email, Password: password}}
+		return harness.Post("/v1/register", harness.Credentials{Email: email, Password: password})
 	}
 	for range 4 {
 		h.Expect(400, "password_too_short", signUp("a@example.org", "short"))
@@ -141,7 +141,7 @@ func TestRATE2_API(t *testing.T) {
 		h.Register("bob@example.org")
 		bob := h.Login("bob@example.org").Str("access_token")
 		me := func(token string) harness.Request {
-			return harness.Request{Method: "GET", Path: "/v1/me", Bearer: token}
+			return harness.Get("/v1/me", token)
 		}
 
 		var passed, limited atomic.Int64
@@ -181,14 +181,14 @@ func TestRATE2_API(t *testing.T) {
 			if i%2 == 0 {
 				h.Expect(401, "invalid_token", harness.Through("198.51.100.1", me(bob+"x")))
 			} else {
-				h.Expect(404, "not_found", harness.Through("198.51.100.1", harness.Request{Method: "GET", Path: "/v1/nothing"}))
+				h.Expect(404, "not_found", harness.Through("198.51.100.1", harness.Get("/v1/nothing")))
 			}
 		}
 		h.Expect(429, "rate_limited", harness.Through("198.51.100.1", me(bob+"x")))
-		if a := h.Do(harness.Through("198.51.100.1", harness.Request{Method: "GET", Path: "/login"})); a.Status != 429 {
+		if a := h.Do(harness.Through("198.51.100.1", harness.Get("/login"))); a.Status != 429 {
 			h.Errorf("a page: %d", a.Status)
 		}
-		browser := harness.Through("198.51.100.1", harness.Request{Method: "GET", Path: "/login"})
+		browser := harness.Through("198.51.100.1", harness.Get("/login"))
 		browser.Header.Set("Accept", "text/html,application/xhtml+xml")
 		if a := h.Do(browser); a.Status != 429 || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") || a.Header.Get("Retry-After") != "180" ||
 			!strings.Contains(a.Text, "Wait five minutes") || !strings.Contains(a.Header.Get("Content-Security-Policy"), "default-src 'none'") || a.Header.Get("Cache-Control") != "no-store" {
@@ -218,7 +218,7 @@ func TestRATE2_Mails(t *testing.T) {
 	h := harness.Open(t, "sqlite:"+t.TempDir()+"/x.db", harness.BehindProxy, "PASSWORD_RESET_RATE_LIMIT_ATTEMPTS=2")
 	h.Register("ada@example.org")
 	ask := func(path, email string) harness.Request {
-		return harness.Request{Method: "POST", Path: path, Body: map[string]string{"email": email}}
+		return harness.Post(path, map[string]string{"email": email})
 	}
 	for _, email := range []string{"ada@example.org", "nobody@example.org"} {
 		h.Expect(202, "", harness.Through("192.0.2.1", ask("/v1/password/forgot", email)))

@@ -67,7 +67,7 @@ func hammer(t *testing.T, replicas []*harness.Server, address string) int64 {
 		all.Go(func() {
 			for n := range 6 {
 				h := replicas[(i+n)%len(replicas)]
-				a, err := h.Try(harness.Through(address, harness.Request{Method: "GET", Path: "/v1/me"}))
+				a, err := h.Try(harness.Through(address, harness.Get("/v1/me")))
 				switch {
 				case err != nil:
 					t.Error(err)
@@ -92,7 +92,7 @@ func TestRATE4_RedisGoes(t *testing.T) {
 	first, second := harness.Open(t, dbURL, settings...), harness.Open(t, dbURL, settings...)
 	ask := func(h *harness.Server, address string) harness.Answer {
 		t.Helper()
-		return h.Do(harness.Through(address, harness.Request{Method: "GET", Path: "/v1/me"}))
+		return h.Do(harness.Through(address, harness.Get("/v1/me")))
 	}
 	// The one that came second knows of both, the first with its next beat.
 	if n := second.Metric("gatehouse_rate_limit_replicas"); n != 2 {

@@ -114,15 +114,15 @@ func TestPW4_TheOwnerIsNotLockedOut(t *testing.T) {
 		}
 		// The owner's browser, and the owner's sessions.
 		b.SignIn("ada@example.org")
-		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: alive.Str("access_token")})
+		h.Expect(200, "", harness.Get("/v1/me", alive.Str("access_token")))
 		h.Expect(200, "", harness.Refreshing(alive.Str("refresh_token")))
 		// The cookie is good for its own address, and not without the password.
 		for range 5 {
-			if a := b.Send(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.CookieCredentials{Credentials: harness.Credentials{Email: "ada@example.org", Password: "a wrong password"}, Cookies: true}}); a.Status != 401 {
+			if a := b.Send(harness.CookieSignIn("ada@example.org", "a wrong password")); a.Status != 401 {
 				h.Errorf("the owner's mistake: %d %s", a.Status, a.Text)
 			}
 		}
-		if a := b.Send(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.CookieCredentials{Credentials: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}, Cookies: true}}); a.Str("code") != "too_many_attempts" {
+		if a := b.Send(harness.CookieSignIn("ada@example.org", harness.Passphrase)); a.Str("code") != "too_many_attempts" {
 			h.Errorf("a known device waits as well: %d %s", a.Status, a.Text)
 		}
 		if err := h.Operator().Unlock(h.Context(), "ada@example.org", harness.OriginOfTests); err != nil {
@@ -160,7 +160,7 @@ func TestPW4_TheMailsLinkLetsTheOwnerIn(t *testing.T) {
 		}
 		b := h.Browser()
 		signIn := func(password string) harness.Answer {
-			return b.Send(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.CookieCredentials{Credentials: harness.Credentials{Email: "ada@example.org", Password: password}, Cookies: true}})
+			return b.Send(harness.CookieSignIn("ada@example.org", password))
 		}
 		if a := signIn(harness.Passphrase); a.Str("code") != "account_locked" {
 			h.Fatalf("%d %s", a.Status, a.Text)
@@ -170,7 +170,7 @@ func TestPW4_TheMailsLinkLetsTheOwnerIn(t *testing.T) {
 			return harness.Request{Method: "POST", Path: "/unlock", Body: "token=" + token, ContentType: "application/x-www-form-urlencoded"}
 		}
 		// A scanner that opens the link changes nothing, nor does another site.
-		if a := b.Send(harness.Request{Method: "GET", Path: "/unlock"}); a.Status != 200 || a.Header.Get("Set-Cookie") != "" {
+		if a := b.Send(harness.Get("/unlock")); a.Status != 200 || a.Header.Get("Set-Cookie") != "" {
 			h.Errorf("%d %s", a.Status, a.Text)
 		}
 		foreign := press(token)
@@ -238,7 +238,7 @@ func TestPW4_LogoutAllForgetsDevices(t *testing.T) {
 		for i := range 80 {
 			h.Expect(401, "invalid_credentials", harness.WrongPassword("ada@example.org", i))
 		}
-		if a := b.Send(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.CookieCredentials{Credentials: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}, Cookies: true}}); a.Str("code") != "account_locked" {
+		if a := b.Send(harness.CookieSignIn("ada@example.org", harness.Passphrase)); a.Str("code") != "account_locked" {
 			h.Errorf("a forgotten device: %d %s", a.Status, a.Text)
 		}
 	}, harness.BehindProxy)

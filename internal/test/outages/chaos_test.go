@@ -58,7 +58,7 @@ func TestClientsGoOnThroughABadNetwork(t *testing.T) {
 			}
 			for ok := true; ok && time.Now().Before(end); {
 				if tokens[i], ok = until(harness.Refreshing(tokens[i].Str("refresh_token"))); ok {
-					_, ok = until(harness.Request{Method: "GET", Path: "/v1/me", Bearer: tokens[i].Str("access_token")})
+					_, ok = until(harness.Get("/v1/me", tokens[i].Str("access_token")))
 				}
 			}
 		})

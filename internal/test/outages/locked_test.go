@@ -56,7 +56,7 @@ func TestSQLiteLockedByAnotherProgram(t *testing.T) {
 					if err != nil || a.Status != 503 || a.Str("code") != "database_unavailable" || a.Header.Get("Retry-After") == "" {
 						t.Errorf("a refresh: %d %q %v", a.Status, a.Str("code"), err)
 					}
-					a, err = g.Try(harness.Request{Method: "GET", Path: "/v1/me", Bearer: g.Access})
+					a, err = g.Try(harness.Get("/v1/me", g.Access))
 					if err != nil || a.Status != 200 {
 						t.Errorf("a read: %d %q %v", a.Status, a.Str("code"), err)
 					}

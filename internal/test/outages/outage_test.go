@@ -116,7 +116,7 @@ func TestPostgresOutages(t *testing.T) {
 			if o.within > 0 {
 				g.Refused("during", o.within)
 			} else {
-				g.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: g.Access})
+				g.Expect(200, "", harness.Get("/v1/me", g.Access))
 				g.Expect(503, "database_unavailable", harness.Request{Method: "PATCH", Path: "/v1/me", Bearer: g.Access, Body: `{"name":"Ada"}`})
 				g.Expect(503, "database_unavailable", harness.Refreshing(g.Refresh))
 			}
@@ -186,7 +186,7 @@ func TestAFullPostgresStillServesWithWhatThePoolHas(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 64 {
 		wg.Go(func() {
-			a, err := g.Try(harness.Request{Method: "GET", Path: "/v1/me", Bearer: g.Access})
+			a, err := g.Try(harness.Get("/v1/me", g.Access))
 			if err != nil || a.Status != 200 {
 				t.Errorf("%d %q %v", a.Status, a.Str("code"), err)
 			}
@@ -212,8 +212,8 @@ func TestACommitThatIsCutOff(t *testing.T) {
 				again int
 				harness.Request
 			}{
-				{202, harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "eve@example.org", Password: harness.Passphrase}}},
-				{200, harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}}},
+				{202, harness.Post("/v1/register", harness.Credentials{Email: "eve@example.org", Password: harness.Passphrase})},
+				{200, harness.SignInAs("ada@example.org", harness.Passphrase)},
 				{200, harness.Refreshing(g.Refresh)},
 				{200, harness.Request{Method: "PATCH", Path: "/v1/me", Bearer: g.Access, Body: `{"name":"Ada"}`}},
 				{204, harness.Request{Method: "POST", Path: "/v1/logout", Bearer: other.Str("access_token")}},
@@ -249,16 +249,16 @@ func TestBehindPgbouncer(t *testing.T) {
 	for i := range 16 {
 		wg.Go(func() {
 			email := fmt.Sprintf("user%d@example.org", i)
-			if a, err := h.Try(harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: email, Password: harness.Passphrase}}); err != nil || a.Status != 202 {
+			if a, err := h.Try(harness.Post("/v1/register", harness.Credentials{Email: email, Password: harness.Passphrase})); err != nil || a.Status != 202 {
 				t.Errorf("registering: %d %q %v", a.Status, a.Str("code"), err)
 			}
-			a, err := h.Try(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: email, Password: harness.Passphrase}})
+			a, err := h.Try(harness.SignInAs(email, harness.Passphrase))
 			for range 20 {
 				if err != nil || a.Status != 200 {
 					t.Errorf("%d %s %v", a.Status, a.Text, err)
 					return
 				}
-				if me, err := h.Try(harness.Request{Method: "GET", Path: "/v1/me", Bearer: a.Str("access_token")}); err != nil || me.Status != 200 {
+				if me, err := h.Try(harness.Get("/v1/me", a.Str("access_token"))); err != nil || me.Status != 200 {
 					t.Errorf("me: %d %s %v", me.Status, me.Text, err)
 				}
 				a, err = h.Try(harness.Refreshing(a.Str("refresh_token")))
@@ -312,26 +312,26 @@ func TestOneConnectionIsEnoughForEveryFlow(t *testing.T) {
 					done.Add(1)
 					return a
 				}
-				register := harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: email, Password: harness.Passphrase}}
+				register := harness.Post("/v1/register", harness.Credentials{Email: email, Password: harness.Passphrase})
 				call(202, register)
 				call(202, register)
-				call(401, harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: email, Password: "a wrong password, long"}})
-				login := harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: email, Password: harness.Passphrase}}
+				call(401, harness.SignInAs(email, "a wrong password, long"))
+				login := harness.SignInAs(email, harness.Passphrase)
 				other, a := call(200, login), call(200, login)
 				stolen := a.Str("refresh_token")
 				for range 3 {
 					a = call(200, harness.Refreshing(a.Str("refresh_token")))
 				}
 				access := a.Str("access_token")
-				call(200, harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
+				call(200, harness.Get("/v1/me", access))
 				call(200, harness.Request{Method: "PATCH", Path: "/v1/me", Bearer: access, Body: `{"name":"Ada"}`})
-				call(200, harness.Request{Method: "GET", Path: "/v1/me/events", Bearer: access})
-				call(200, harness.Request{Method: "GET", Path: "/v1/sessions", Bearer: access})
+				call(200, harness.Get("/v1/me/events", access))
+				call(200, harness.Get("/v1/sessions", access))
 				call(204, harness.Request{Method: "DELETE", Path: "/v1/sessions/" + other.Str("session_id"), Bearer: access})
-				call(204, harness.Request{Method: "POST", Path: "/v1/logout-all", Bearer: access, Body: `{"keep_current":true}`})
+				call(204, harness.Post("/v1/logout-all", `{"keep_current":true}`, access))
 				call(401, harness.Refreshing(stolen))
 				last := call(200, login)
-				call(204, harness.Request{Method: "POST", Path: "/v1/logout", Body: map[string]string{"refresh_token": last.Str("refresh_token")}})
+				call(204, harness.Post("/v1/logout", map[string]string{"refresh_token": last.Str("refresh_token")}))
 			})
 		}
 		wg.Wait()

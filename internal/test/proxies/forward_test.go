@@ -56,16 +56,16 @@ func TestWhoIsSignedInGoesBackAtOnce(t *testing.T) {
 	h.Register("ada@example.org")
 	b := h.Browser()
 	b.SignIn("ada@example.org")
-	to := harness.Request{Method: "GET", Path: "/login?return_to=%2Fapp%3Fa%3Db"}
+	to := harness.Get("/login?return_to=%2Fapp%3Fa%3Db")
 	if a := b.Send(to); a.Status != 303 || a.Header.Get("Location") != "/app?a=b" {
 		t.Errorf("signed in: %d %v", a.Status, a.Header)
 	}
 	b.Jar.SetCookies(b.Origin(), []*http.Cookie{{Name: "gatehouse_at", Value: "", MaxAge: -1, Path: "/"}})
-	if a := b.Send(harness.Request{Method: "GET", Path: to.Path}); a.Status != 303 || b.Cookie("gatehouse_at") == "" {
+	if a := b.Send(harness.Get(to.Path)); a.Status != 303 || b.Cookie("gatehouse_at") == "" {
 		t.Errorf("with a refresh token alone: %d %v", a.Status, a.Header)
 	}
 	for _, path := range []string{"/login", "/login?return_to=%2F%2Fevil.example"} {
-		if a := b.Send(harness.Request{Method: "GET", Path: path}); a.Status != 200 {
+		if a := b.Send(harness.Get(path)); a.Status != 200 {
 			t.Errorf("%s: %d %v", path, a.Status, a.Header)
 		}
 	}
@@ -88,7 +88,7 @@ func TestForwardAuthAsksNoDatabase(t *testing.T) {
 		app := h.Application("shop")
 		h.Register("ada@example.org")
 		s := h.Login("ada@example.org")
-		check := harness.Request{Method: "GET", Path: "/v1/forward-auth", Bearer: s.Str("access_token")}
+		check := harness.Get("/v1/forward-auth", s.Str("access_token"))
 		h.Expect(200, "", check)
 		h.Active(app, s.Str("access_token"))
 		d := h.Database()
@@ -116,7 +116,7 @@ func TestForwardAuthTellsANewAddress(t *testing.T) {
 	h := harness.OpenAt(t, dbtest.SQLite(t), c.Now)
 	h.Register("ada@example.org")
 	s := h.Login("ada@example.org")
-	check := harness.Request{Method: "GET", Path: "/v1/forward-auth", Bearer: s.Str("access_token")}
+	check := harness.Get("/v1/forward-auth", s.Str("access_token"))
 	h.Expect(200, "", check)
 	err := h.Database().Write(h.Context(), func(tx *db.Tx) error {
 		_, err := tx.Exec(`UPDATE account SET email = 'changed@example.org'`)

@@ -120,7 +120,7 @@ func (p proxied) guards(h *harness.Server) {
 	p.refused("half a header", 401, "GET", "/app", forged("Authorization", "Bearer"))
 
 	s := h.Login("ada@example.org")
-	me := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
+	me := h.Expect(200, "", harness.Get("/v1/me", s.Str("access_token")))
 	want := fmt.Sprintf("X-Auth-Email=[\"ada@example.org\"] X-Auth-Session=[%q] X-Auth-User=[%q]", s.Str("session_id"), me.Str("id"))
 	for what, header := range map[string]http.Header{
 		"a bearer": forged("Authorization", "Bearer "+s.Str("access_token")),

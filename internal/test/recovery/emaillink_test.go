@@ -45,7 +45,7 @@ func TestRecovery_TheBrowserThatRegisteredVerifiesByOneClick(t *testing.T) {
 		if strings.Contains(h.Logs.String(), token) || strings.Contains(h.Logs.String(), reset.Code) {
 			h.Error("what stands in mails stands in the log")
 		}
-		if a := h.Do(harness.Request{Method: "GET", Path: "/.well-known/change-password"}); a.Status != 303 || a.Header.Get("Location") != "/forgot" {
+		if a := h.Do(harness.Get("/.well-known/change-password")); a.Status != 303 || a.Header.Get("Location") != "/forgot" {
 			h.Errorf("change-password: %d %s", a.Status, a.Header.Get("Location"))
 		}
 	}, "EMAIL_VERIFICATION=required")
@@ -106,7 +106,7 @@ func TestRecovery_ThisWasNotMe(t *testing.T) {
 		b := h.Browser()
 		// The one from before the change is void.
 		b.Page(400, "does not work", harness.Press("/not-me", harness.Body{"token": harness.TokenOf(h, old.NotMe)}))
-		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
+		h.Expect(200, "", harness.Get("/v1/me", access))
 
 		h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada}))
 		pending := box.Last(ada, notice.ResetPassword)
@@ -115,7 +115,7 @@ func TestRecovery_ThisWasNotMe(t *testing.T) {
 			h.Errorf("%d of 16 said once", n)
 		}
 		b.Page(400, "does not work", harness.Press("/not-me", harness.Body{"token": token}))
-		h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
+		h.Expect(401, "invalid_token", harness.Get("/v1/me", access))
 		h.Expect(400, "invalid_link", harness.Post("/v1/password/reset", harness.Body{"token": harness.TokenOf(h, pending.Link), "new_password": harness.Passphrase}))
 		h.Expect(403, "password_reset_required", harness.SignInAs(ada, harness.AnotherPassphrase))
 		h.Expect(401, "invalid_credentials", harness.SignInAs(ada, harness.Passphrase))
@@ -131,7 +131,7 @@ func TestRecovery_ThisWasNotMe(t *testing.T) {
 				b.Page(400, "does not work", harness.Press("/not-me", harness.Body{"token": harness.TokenOf(h, m.NotMe)}))
 			}
 		}
-		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
+		h.Expect(200, "", harness.Get("/v1/me", access))
 	})
 }
 
@@ -153,7 +153,7 @@ func TestRecovery_AWholeLife(t *testing.T) {
 		h.Expect(204, "", harness.Post("/v1/email/verify", harness.Body{"token": confirm}, access))
 		h.Expect(204, "", harness.Post("/v1/password/change", harness.Body{"current_password": harness.AnotherPassphrase, "new_password": harness.Passphrase + " of a thief"}, access))
 		h.Expect(401, "invalid_credentials", harness.SignInAs(ada, harness.AnotherPassphrase))
-		if got := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: access}).Str("email"); got != thief {
+		if got := h.Expect(200, "", harness.Get("/v1/me", access)).Str("email"); got != thief {
 			h.Errorf("the address is %s", got)
 		}
 		// The old address has a way back, and it needs the password from before.
@@ -161,7 +161,7 @@ func TestRecovery_AWholeLife(t *testing.T) {
 		home.Page(403, "not the password", harness.Press("/undo", harness.Body{"token": undo, "password": harness.Passphrase + " of a thief"}))
 		home.Page(200, "old address again", harness.Press("/undo", harness.Body{"token": undo, "password": harness.AnotherPassphrase}))
 		home.Page(400, "does not work", harness.Press("/undo", harness.Body{"token": undo, "password": harness.AnotherPassphrase}))
-		h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
+		h.Expect(401, "invalid_token", harness.Get("/v1/me", access))
 		h.Expect(401, "invalid_credentials", harness.SignInAs(thief, harness.Passphrase+" of a thief"))
 		h.Expect(403, "password_reset_required", harness.SignInAs(ada, harness.Passphrase+" of a thief"))
 		home.Page(200, "password is set", harness.Press("/reset", harness.Body{"token": harness.TokenOf(h, box.Last(ada, notice.ResetPassword).Link), "new_password": harness.Passphrase}))

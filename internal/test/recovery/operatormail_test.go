@@ -50,7 +50,7 @@ func TestMAIL4_WhatOperatorsDoIsTold(t *testing.T) {
 			h.Errorf("%d sessions ended, %v", ended, err)
 		}
 		h.Eventually("the access token ends", func() (string, bool) {
-			a := h.Do(harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
+			a := h.Do(harness.Get("/v1/me", access))
 			return a.Text, a.Status == 401
 		})
 		h.Expect(403, "password_reset_required", harness.SignInAs(ada, harness.Passphrase))

@@ -40,7 +40,7 @@ func TestRecovery_OneLinkAndOneCodeWorkOnce(t *testing.T) {
 			h.Errorf("%d of 16 reset by one code", n)
 		}
 		h.Expect(400, "invalid_link", harness.Post("/v1/password/reset", harness.Body{"token": harness.TokenOf(h, mail.Link), "new_password": harness.AnotherPassphrase}))
-		h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: access})
+		h.Expect(401, "invalid_token", harness.Get("/v1/me", access))
 		// A change of the password makes the link void, too.
 		h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada}))
 		mail = box.Last(ada, notice.ResetPassword)

@@ -29,13 +29,13 @@ func TestTheClockIsSetBackAndForth(t *testing.T) {
 					h.Ready()
 					// An access token from a clock that was wrong may be refused, as one that
 					// has expired is; the refresh token is good for another.
-					if a := h.Do(harness.Request{Method: "GET", Path: "/v1/me", Bearer: before}); a.Status != 200 && a.Str("code") != "invalid_token" {
+					if a := h.Do(harness.Get("/v1/me", before)); a.Status != 200 && a.Str("code") != "invalid_token" {
 						t.Errorf("clock %v: an access token from before: %d %s", at, a.Status, a.Text)
 					}
 					a := h.Expect(200, "", harness.Refreshing(g.Refresh))
 					g.Access, g.Refresh = a.Str("access_token"), a.Str("refresh_token")
 					g.Works()
-					h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: ended.Str("access_token")})
+					h.Expect(401, "invalid_token", harness.Get("/v1/me", ended.Str("access_token")))
 					h.Expect(401, "invalid_refresh_token", harness.Refreshing(ended.Str("refresh_token")))
 					h.Ready()
 					// Two rotations later a token is a thief's, by whatever clock.
@@ -64,7 +64,7 @@ func TestAClockThatWasFarAheadEndsNoSession(t *testing.T) {
 		h.Expect(401, "invalid_refresh_token", harness.Refreshing(g.Refresh))
 		c.Set(0)
 		a := h.Expect(200, "", harness.Refreshing(g.Refresh))
-		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: a.Str("access_token")})
+		h.Expect(200, "", harness.Get("/v1/me", a.Str("access_token")))
 	})
 }
 
@@ -76,9 +76,9 @@ func TestNothingRevivesBeyondTheStep(t *testing.T) {
 		h := harness.OpenAt(t, dbURL, c.Now)
 		g := h.Guest("ada@example.org")
 		c.Shift(15*time.Minute + time.Hour + time.Second) // the access token's life, and a step
-		h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: g.Access})
+		h.Expect(401, "invalid_token", harness.Get("/v1/me", g.Access))
 		c.Shift(-time.Hour)
-		h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: g.Access})
+		h.Expect(401, "invalid_token", harness.Get("/v1/me", g.Access))
 		c.Shift(7*24*time.Hour + time.Hour) // the session's idle life, and a step
 		h.Expect(401, "invalid_refresh_token", harness.Refreshing(g.Refresh))
 		c.Shift(-time.Hour)

@@ -66,11 +66,11 @@ func TestJWT3_NothingInAStolenDatabaseOpensAnything(t *testing.T) {
 				if len(form) > 4000 || strings.ContainsAny(form, "\x00\n\r") || strings.ToValidUTF8(form, "") != form {
 					continue
 				}
-				guesses <- harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: form}}
+				guesses <- harness.SignInAs("ada@example.org", form)
 				guesses <- harness.Refreshing(form)
 				guesses <- harness.Refreshing("gatehouse_rt_" + form)
 				if !strings.Contains(form, " ") {
-					guesses <- harness.Request{Method: "GET", Path: "/v1/me", Bearer: strings.Map(harness.HeaderSafe, form)}
+					guesses <- harness.Get("/v1/me", strings.Map(harness.HeaderSafe, form))
 				}
 			}
 			// A hash or a salt in the place of the secret of a real token, whose
@@ -84,7 +84,7 @@ func TestJWT3_NothingInAStolenDatabaseOpensAnything(t *testing.T) {
 		close(guesses)
 		wg.Wait()
 		// The owner has noticed nothing.
-		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: second.Str("access_token")})
+		h.Expect(200, "", harness.Get("/v1/me", second.Str("access_token")))
 		h.Expect(200, "", harness.Refreshing(second.Str("refresh_token")))
 	})
 }
@@ -106,7 +106,7 @@ func TestJWT5_AnEndedSessionIsRefusedAtOnce(t *testing.T) {
 			if !end.alive {
 				ended = me
 			}
-			h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: ended.Str("access_token")})
+			h.Expect(401, "invalid_token", harness.Get("/v1/me", ended.Str("access_token")))
 			if a := h.Refresh(ended.Str("refresh_token")); a.Status != 401 {
 				h.Errorf("%s: the refresh token of an ended session: %d", name, a.Status)
 			}
@@ -125,7 +125,7 @@ func TestJWT5_WhoIsToldThatASessionIsOverFindsItsTokensDead(t *testing.T) {
 				h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: s.Str("access_token")})
 			},
 			"logout by refresh token": func(s harness.Answer) {
-				h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Body: map[string]string{"refresh_token": s.Str("refresh_token")}})
+				h.Expect(204, "", harness.Post("/v1/logout", map[string]string{"refresh_token": s.Str("refresh_token")}))
 			},
 			"refresh": func(s harness.Answer) {
 				if a := h.Refresh(s.Str("refresh_token")); a.Status != 401 {
@@ -134,16 +134,16 @@ func TestJWT5_WhoIsToldThatASessionIsOverFindsItsTokensDead(t *testing.T) {
 			},
 		} {
 			s := h.Login("ada@example.org")
-			h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")})
+			h.Expect(200, "", harness.Get("/v1/me", s.Str("access_token")))
 			if err := dbtest.Open(h.T, h.DBURL).Write(context.Background(), func(tx *db.Tx) error {
 				_, err := session.End(tx, s.Str("session_id"), "", session.WhyRevoked, time.Now())
 				return err
 			}); err != nil {
 				h.Fatal(err)
 			}
-			h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")}) // it has not heard
+			h.Expect(200, "", harness.Get("/v1/me", s.Str("access_token"))) // it has not heard
 			hear(s)
-			if a, err := h.Try(harness.Request{Method: "GET", Path: "/v1/me", Bearer: s.Str("access_token")}); err != nil || a.Status != 401 {
+			if a, err := h.Try(harness.Get("/v1/me", s.Str("access_token"))); err != nil || a.Status != 401 {
 				h.Errorf("%s: afterwards the access token is answered %d (%v)", name, a.Status, err)
 			}
 		}
@@ -157,16 +157,16 @@ func TestASessionTooManyEndsTheOldest(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 16 {
 			wg.Go(func() {
-				if a, err := h.Try(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}}); err != nil || a.Status != 200 {
+				if a, err := h.Try(harness.SignInAs("ada@example.org", harness.Passphrase)); err != nil || a.Status != 200 {
 					h.Errorf("%d %v", a.Status, err)
 				}
 			})
 		}
 		wg.Wait()
-		h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: first.Str("access_token")})
-		h.Expect(401, "invalid_token", harness.Request{Method: "GET", Path: "/v1/me", Bearer: second.Str("access_token")})
+		h.Expect(401, "invalid_token", harness.Get("/v1/me", first.Str("access_token")))
+		h.Expect(401, "invalid_token", harness.Get("/v1/me", second.Str("access_token")))
 		last := h.Login("ada@example.org")
-		list := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/sessions", Bearer: last.Str("access_token")})
+		list := h.Expect(200, "", harness.Get("/v1/sessions", last.Str("access_token")))
 		if n := len(list.Fields["sessions"].([]any)); n != 3 {
 			h.Errorf("the account has %d sessions, and may have 3", n)
 		}
@@ -179,12 +179,12 @@ func TestAnotherAccountsSessionCannotBeEndedOrSeen(t *testing.T) {
 		h.Register("eve@example.org")
 		ada, eve := h.Login("ada@example.org"), h.Login("eve@example.org")
 		h.Expect(404, "session_not_found", harness.Request{Method: "DELETE", Path: "/v1/sessions/" + ada.Str("session_id"), Bearer: eve.Str("access_token")})
-		list := h.Do(harness.Request{Method: "GET", Path: "/v1/sessions", Bearer: eve.Str("access_token")})
-		events := h.Do(harness.Request{Method: "GET", Path: "/v1/me/events", Bearer: eve.Str("access_token")})
+		list := h.Do(harness.Get("/v1/sessions", eve.Str("access_token")))
+		events := h.Do(harness.Get("/v1/me/events", eve.Str("access_token")))
 		if strings.Contains(list.Text+events.Text, ada.Str("session_id")) {
 			h.Error("eve sees ada's session")
 		}
-		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: ada.Str("access_token")})
+		h.Expect(200, "", harness.Get("/v1/me", ada.Str("access_token")))
 	})
 }
 
@@ -210,15 +210,15 @@ func TestUnknownAndWrongAreOneAnswer(t *testing.T) {
 			}
 		}
 		login := func(email string) harness.Answer {
-			return h.Do(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: email, Password: "a wrong password, long"}})
+			return h.Do(harness.SignInAs(email, "a wrong password, long"))
 		}
 		same(login("ada@example.org"), login("nobody@example.org"))
 		register := func(email string) harness.Answer {
-			return h.Do(harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: email, Password: harness.Passphrase}})
+			return h.Do(harness.Post("/v1/register", harness.Credentials{Email: email, Password: harness.Passphrase}))
 		}
 		same(register("ada@example.org"), register("new@example.org"))
 		// Registering over an account must not have changed its password.
-		h.Do(harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "ada@example.org", Password: "another long passphrase"}})
+		h.Do(harness.Post("/v1/register", harness.Credentials{Email: "ada@example.org", Password: "another long passphrase"}))
 		h.Login("ada@example.org")
 	})
 }
@@ -234,8 +234,8 @@ func TestRegisteringTellsNothingToWhoeverSignsInNext(t *testing.T) {
 		var answers []string
 		for _, email := range []string{"ada@example.org", "nobody@example.org"} {
 			strangers := harness.Credentials{Email: email, Password: "a stranger's own password"}
-			h.Expect(202, "", harness.Request{Method: "POST", Path: "/v1/register", Body: strangers})
-			a := h.Expect(401, "invalid_credentials", harness.Request{Method: "POST", Path: "/v1/login", Body: strangers})
+			h.Expect(202, "", harness.Post("/v1/register", strangers))
+			a := h.Expect(401, "invalid_credentials", harness.Post("/v1/login", strangers))
 			answers = append(answers, strings.ReplaceAll(a.Text, a.Str("request_id"), ""))
 		}
 		if answers[0] != answers[1] {
@@ -247,7 +247,7 @@ func TestRegisteringTellsNothingToWhoeverSignsInNext(t *testing.T) {
 		if err := o.Verify(h.Context(), "nobody@example.org", harness.OriginOfTests); err != nil {
 			h.Error(err)
 		}
-		h.Expect(200, "", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "nobody@example.org", Password: "a stranger's own password"}})
+		h.Expect(200, "", harness.SignInAs("nobody@example.org", "a stranger's own password"))
 	}, "EMAIL_VERIFICATION=required")
 }
 
@@ -260,7 +260,7 @@ func TestPW2_SignInsThatUpgradeOneHashAtOnceAllSucceed(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 16 {
 			wg.Go(func() {
-				a, err := dearer.Try(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}})
+				a, err := dearer.Try(harness.SignInAs("ada@example.org", harness.Passphrase))
 				if err != nil || a.Status != 200 {
 					h.Errorf("%d %s %v", a.Status, a.Text, err)
 				}
@@ -284,7 +284,7 @@ func TestSixteenRegistrationsOfOneAddressMakeOneAccount(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 16 {
 			wg.Go(func() {
-				a, err := h.Try(harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}})
+				a, err := h.Try(harness.Post("/v1/register", harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}))
 				if err != nil || a.Status != 202 {
 					h.Errorf("%d, %v", a.Status, err)
 				}
@@ -318,11 +318,11 @@ func TestPasswordsSurviveWhole(t *testing.T) {
 			{"日本語のパスワードは長いです。はい", "日本語のパスワードは長いです。いえ"},
 		} {
 			email := fmt.Sprintf("user%d@example.org", i)
-			h.Expect(202, "", harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: email, Password: p.good}})
-			h.Expect(200, "", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: email, Password: p.good}})
-			h.Expect(401, "invalid_credentials", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: email, Password: p.near}})
+			h.Expect(202, "", harness.Post("/v1/register", harness.Credentials{Email: email, Password: p.good}))
+			h.Expect(200, "", harness.SignInAs(email, p.good))
+			h.Expect(401, "invalid_credentials", harness.SignInAs(email, p.near))
 		}
-		h.Expect(200, "", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "user4@example.org", Password: "caf\u00e9 au lait chaud"}})
+		h.Expect(200, "", harness.SignInAs("user4@example.org", "caf\u00e9 au lait chaud"))
 	})
 }
 
@@ -338,7 +338,7 @@ func TestTooMuchHashingIsShed(t *testing.T) {
 		)
 		for range 48 {
 			wg.Go(func() {
-				a, err := h.Try(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}})
+				a, err := h.Try(harness.SignInAs("ada@example.org", harness.Passphrase))
 				mu.Lock()
 				defer mu.Unlock()
 				counts[a.Status]++
@@ -364,7 +364,7 @@ func TestStoppingFinishesWhatWasAccepted(t *testing.T) {
 		h.Register("ada@example.org")
 		done := make(chan harness.Answer)
 		go func() {
-			a, err := h.Try(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}})
+			a, err := h.Try(harness.SignInAs("ada@example.org", harness.Passphrase))
 			if err != nil {
 				h.Error(err)
 			}

@@ -18,12 +18,12 @@ func TestAUseOfAnAccessTokenIsAUseOfItsSession(t *testing.T) {
 		used, idle := h.Login("ada@example.org"), h.Login("ada@example.org")
 		c.Shift(5 * time.Minute)
 		h.Ready()
-		h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/forward-auth", Bearer: used.Str("access_token")})
+		h.Expect(200, "", harness.Get("/v1/forward-auth", used.Str("access_token")))
 		if err := h.Stop(); err != nil { // which writes what a minute would have
 			t.Fatal(err)
 		}
 		h = harness.OpenAt(t, dbURL, c.Now)
-		list := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/sessions", Bearer: h.Login("ada@example.org").Str("access_token")})
+		list := h.Expect(200, "", harness.Get("/v1/sessions", h.Login("ada@example.org").Str("access_token")))
 		for _, x := range list.Fields["sessions"].([]any) {
 			s := x.(map[string]any)
 			first, err := time.Parse(time.RFC3339, s["first_used_at"].(string))

@@ -53,7 +53,7 @@ func TestJWT4_TokenKindsAreNotConfused(t *testing.T) {
 			return harness.Request{Method: "POST", Path: "/v1/token/refresh", Header: http.Header{"Cookie": {"gatehouse_rt=" + s}, "X-Csrf-Token": {b.Cookie("gatehouse_csrf")}}}
 		}, nil}, // the token is of another session
 		"logout": {func(s string) harness.Request {
-			return harness.Request{Method: "POST", Path: "/v1/logout", Body: map[string]string{"refresh_token": s}}
+			return harness.Post("/v1/logout", map[string]string{"refresh_token": s})
 		}, []string{"refresh"}},
 		"refresh": {harness.Refreshing, []string{"refresh"}},
 	}

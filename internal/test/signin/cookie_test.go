@@ -19,7 +19,7 @@ func TestNET2_ASessionInCookies(t *testing.T) {
 		if strings.Contains(a.Text, "gatehouse_rt_") || a.Str("csrf_token") == "" || strings.Contains(a.Text, "access_token") {
 			h.Errorf("the answer: %s", a.Text)
 		}
-		if a := b.Send(harness.Request{Method: "GET", Path: "/v1/me"}); a.Status != 200 {
+		if a := b.Send(harness.Get("/v1/me")); a.Status != 200 {
 			h.Errorf("me: %d %s", a.Status, a.Text)
 		}
 		// What changes something needs the token, and needs the right one.
@@ -68,7 +68,7 @@ func refreshWithCookies(h *harness.Server, b *harness.Browser) {
 	if a := b.Send(harness.Request{Method: "POST", Path: "/v1/token/refresh", Header: b.Csrf()}); a.Status != 200 || b.Cookie("gatehouse_rt") == before || strings.Contains(a.Text, "gatehouse_rt_") {
 		h.Errorf("refresh: %d %s", a.Status, a.Text)
 	}
-	if a := b.Send(harness.Request{Method: "GET", Path: "/v1/me"}); a.Status != 200 {
+	if a := b.Send(harness.Get("/v1/me")); a.Status != 200 {
 		h.Errorf("me after the refresh: %d", a.Status)
 	}
 }
@@ -80,10 +80,10 @@ func TestNET2_CookiesAndBearersNeverMix(t *testing.T) {
 		b := h.Browser()
 		b.SignIn("ada@example.org")
 		eve := h.Login("eve@example.org")
-		if a := b.Send(harness.Request{Method: "GET", Path: "/v1/me", Bearer: eve.Str("access_token")}); a.Str("email") != "eve@example.org" {
+		if a := b.Send(harness.Get("/v1/me", eve.Str("access_token"))); a.Str("email") != "eve@example.org" {
 			h.Errorf("a bearer beside cookies is %s", a.Text)
 		}
-		if a := b.Send(harness.Request{Method: "GET", Path: "/v1/me", Bearer: "bad"}); a.Status != 401 {
+		if a := b.Send(harness.Get("/v1/me", "bad")); a.Status != 401 {
 			h.Errorf("a bad bearer beside good cookies: %d", a.Status)
 		}
 		// A bearer needs no token against forged requests: no browser sends it by itself.
@@ -103,18 +103,18 @@ func TestNET2_ASignInIsANewSessionAndEndsTheOld(t *testing.T) {
 		eve.SignIn("eve@example.org")
 		victim.Jar.SetCookies(victim.Origin(), eve.Jar.Cookies(eve.Origin()))
 		victim.SignIn("ada@example.org")
-		if a := victim.Send(harness.Request{Method: "GET", Path: "/v1/me"}); a.Str("email") != "ada@example.org" {
+		if a := victim.Send(harness.Get("/v1/me")); a.Str("email") != "ada@example.org" {
 			h.Errorf("after the sign-in: %s", a.Text)
 		}
-		if a := eve.Send(harness.Request{Method: "GET", Path: "/v1/me"}); a.Status != 401 {
+		if a := eve.Send(harness.Get("/v1/me")); a.Status != 401 {
 			h.Errorf("the replaced session lives on: %d", a.Status)
 		}
 		// Whoever signs in again gets another session, and another token against CSRF.
-		before := victim.Send(harness.Request{Method: "GET", Path: "/v1/sessions"})
+		before := victim.Send(harness.Get("/v1/sessions"))
 		cookies := fmt.Sprint(victim.Jar.Cookies(victim.Origin()))
 		token := victim.Cookie("gatehouse_csrf")
 		victim.SignIn("ada@example.org")
-		after := victim.Send(harness.Request{Method: "GET", Path: "/v1/sessions"})
+		after := victim.Send(harness.Get("/v1/sessions"))
 		if strings.Count(before.Text, `"current":true`) != 1 || strings.Count(after.Text, `"id"`) != 1 || before.Text == after.Text || cookies == fmt.Sprint(victim.Jar.Cookies(victim.Origin())) || token == victim.Cookie("gatehouse_csrf") {
 			h.Errorf("signed in again: before %s, after %s", before.Text, after.Text)
 		}
@@ -141,7 +141,7 @@ func TestNET2_TheAttributesOfCookies(t *testing.T) {
 	} {
 		h := harness.Open(t, dbtest.SQLite(t), c.settings...)
 		h.Register("ada@example.org")
-		a := h.Do(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.CookieCredentials{Credentials: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}, Cookies: true}})
+		a := h.Do(harness.CookieSignIn("ada@example.org", harness.Passphrase))
 		cookies := a.Header.Values("Set-Cookie")
 		if len(cookies) != 4 || !strings.HasPrefix(cookies[0], c.prefix+"dc_") {
 			t.Fatalf("cookies %v", cookies)
@@ -173,7 +173,7 @@ func TestTheLoginPage(t *testing.T) {
 	harness.Each(t, func(h *harness.Server) {
 		h.Register("ada@example.org")
 		b := h.Browser()
-		if a := b.Send(harness.Request{Method: "GET", Path: "/account"}); a.Status != 303 || a.Header.Get("Location") != "/login" {
+		if a := b.Send(harness.Get("/account")); a.Status != 303 || a.Header.Get("Location") != "/login" {
 			h.Errorf("the account of nobody: %d %v", a.Status, a.Header)
 		}
 		form := func(pass, returnTo string) harness.Request {
@@ -187,13 +187,13 @@ func TestTheLoginPage(t *testing.T) {
 		if a.Status != 303 || a.Header.Get("Location") != "/somewhere?a=b" {
 			h.Errorf("signed in: %d %v", a.Status, a.Header)
 		}
-		account := b.Send(harness.Request{Method: "GET", Path: "/account"})
+		account := b.Send(harness.Get("/account"))
 		if account.Status != 200 || !strings.Contains(account.Text, "ada@example.org") {
 			h.Errorf("the account: %d\n%s", account.Status, account.Text)
 		}
 		// The access token is gone, the session is not: the page gets new ones.
 		b.Jar.SetCookies(b.Origin(), []*http.Cookie{{Name: "gatehouse_at", Value: "", MaxAge: -1, Path: "/"}})
-		if a := b.Send(harness.Request{Method: "GET", Path: "/account"}); a.Status != 200 || b.Cookie("gatehouse_at") == "" {
+		if a := b.Send(harness.Get("/account")); a.Status != 200 || b.Cookie("gatehouse_at") == "" {
 			h.Errorf("the account with a refresh token alone: %d", a.Status)
 		}
 		out := harness.Request{Method: "POST", Path: "/logout", Body: "csrf_token=wrong", ContentType: "application/x-www-form-urlencoded"}

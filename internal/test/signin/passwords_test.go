@@ -25,15 +25,15 @@ func TestPW1_NewPasswords(t *testing.T) {
 			"too short": "password_too_short", strings.Repeat("x", 257): "password_too_long", "123456789987654321": "password_breached",
 			"Ada.Lovelace.1815": "password_personal", "gatehousegatehouse": "password_personal",
 		} {
-			h.Expect(400, code, harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "ada.lovelace@example.org", Password: password}})
+			h.Expect(400, code, harness.Post("/v1/register", harness.Credentials{Email: "ada.lovelace@example.org", Password: password}))
 		}
-		h.Expect(413, "body_too_large", harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "ada@example.org", Password: strings.Repeat("a", 1<<20)}})
-		h.Expect(413, "body_too_large", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: strings.Repeat("a", 1<<20)}})
-		h.Expect(202, "", harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "ada.lovelace@example.org", Password: "Ada wrote the first program"}})
+		h.Expect(413, "body_too_large", harness.Post("/v1/register", harness.Credentials{Email: "ada@example.org", Password: strings.Repeat("a", 1<<20)}))
+		h.Expect(413, "body_too_large", harness.SignInAs("ada@example.org", strings.Repeat("a", 1<<20)))
+		h.Expect(202, "", harness.Post("/v1/register", harness.Credentials{Email: "ada.lovelace@example.org", Password: "Ada wrote the first program"}))
 	})
 	harness.Each(t, func(h *harness.Server) {
-		h.Expect(400, "password_needs_digit", harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "ada@example.org", Password: "Correct horse battery staple"}})
-		h.Expect(202, "", harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "ada@example.org", Password: "Correct horse battery 4 staples"}})
+		h.Expect(400, "password_needs_digit", harness.Post("/v1/register", harness.Credentials{Email: "ada@example.org", Password: "Correct horse battery staple"}))
+		h.Expect(202, "", harness.Post("/v1/register", harness.Credentials{Email: "ada@example.org", Password: "Correct horse battery 4 staples"}))
 	}, "PASSWORD_REQUIRE_DIGIT=true", "PASSWORD_REQUIRE_UPPERCASE=true")
 }
 
@@ -41,7 +41,7 @@ func TestPW1_NewPasswords(t *testing.T) {
 func TestPW1_Strength(t *testing.T) {
 	harness.Each(t, func(h *harness.Server) {
 		ask := func(body map[string]string) harness.Answer {
-			return h.Expect(200, "", harness.Request{Method: "POST", Path: "/v1/password/strength", Body: body})
+			return h.Expect(200, "", harness.Post("/v1/password/strength", body))
 		}
 		good := ask(map[string]string{"password": harness.Passphrase})
 		if good.Fields["acceptable"] != true || good.Fields["score"] != 4.0 {
@@ -51,7 +51,7 @@ func TestPW1_Strength(t *testing.T) {
 		if bad.Fields["acceptable"] != false || !strings.Contains(bad.Text, "password_personal") || bad.Header.Get("Cache-Control") != "no-store" {
 			h.Errorf("%s", bad.Text)
 		}
-		h.Expect(400, "required", harness.Request{Method: "POST", Path: "/v1/password/strength", Body: "{}"})
+		h.Expect(400, "required", harness.Post("/v1/password/strength", "{}"))
 		if log := h.Logs.String(); strings.Contains(log, harness.Passphrase) || strings.Contains(log, "Lovelace") {
 			h.Error("the log has a password")
 		}
@@ -131,22 +131,22 @@ func TestPW3_BreachedSince(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pwned.filter")
 	filter(t, path, "something else")
 	harness.Each(t, func(h *harness.Server) {
-		h.Expect(202, "", harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "ada@example.org", Password: leaked}})
-		h.Expect(200, "", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: leaked}})
+		h.Expect(202, "", harness.Post("/v1/register", harness.Credentials{Email: "ada@example.org", Password: leaked}))
+		h.Expect(200, "", harness.SignInAs("ada@example.org", leaked))
 		breached := filepath.Join(h.TempDir(), "pwned.filter")
 		filter(h.T, breached, leaked)
 		later := harness.Open(h.T, h.DBURL, "PASSWORD_BREACH=file", "PASSWORD_BREACH_FILE="+breached)
 		for range 7 {
-			later.Expect(403, "password_breached", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: leaked}})
+			later.Expect(403, "password_breached", harness.SignInAs("ada@example.org", leaked))
 		}
-		later.Expect(401, "invalid_credentials", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: leaked + "!"}})
-		later.Expect(401, "invalid_credentials", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "eve@example.org", Password: leaked}})
-		later.Expect(400, "password_breached", harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "eve@example.org", Password: leaked}})
+		later.Expect(401, "invalid_credentials", harness.SignInAs("ada@example.org", leaked+"!"))
+		later.Expect(401, "invalid_credentials", harness.SignInAs("eve@example.org", leaked))
+		later.Expect(400, "password_breached", harness.Post("/v1/register", harness.Credentials{Email: "eve@example.org", Password: leaked}))
 		if got := later.Counts(); got["sign_in password_breached"] != "7" {
 			h.Errorf("counted %v", got)
 		}
 		harness.Open(h.T, h.DBURL, "PASSWORD_BREACH=file", "PASSWORD_BREACH_FILE="+breached, "PASSWORD_BREACH_AT_SIGN_IN=false").
-			Expect(200, "", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: leaked}})
+			Expect(200, "", harness.SignInAs("ada@example.org", leaked))
 	}, "PASSWORD_BREACH=file", "PASSWORD_BREACH_FILE="+path)
 }
 
@@ -159,8 +159,8 @@ func TestPW1_Expiry(t *testing.T) {
 	c.Shift(89 * 24 * time.Hour)
 	h.Login("ada@example.org")
 	c.Shift(2 * 24 * time.Hour)
-	h.Expect(403, "password_expired", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}})
-	h.Expect(401, "invalid_credentials", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase + "!"}})
+	h.Expect(403, "password_expired", harness.SignInAs("ada@example.org", harness.Passphrase))
+	h.Expect(401, "invalid_credentials", harness.SignInAs("ada@example.org", harness.Passphrase+"!"))
 	never := harness.OpenAt(t, h.DBURL, c.Now)
 	c.Shift(9000 * 24 * time.Hour)
 	never.Login("ada@example.org")
@@ -181,18 +181,18 @@ func TestPW3_TheAPI(t *testing.T) {
 	defer api.Close()
 	settings := []string{"PASSWORD_BREACH=api", "PASSWORD_BREACH_API_URL=" + api.URL}
 	h := harness.Open(t, dbtest.SQLite(t), settings...)
-	h.Expect(400, "password_breached", harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "ada@example.org", Password: leaked}})
+	h.Expect(400, "password_breached", harness.Post("/v1/register", harness.Credentials{Email: "ada@example.org", Password: leaked}))
 	if n := asked.Load(); n != 1 {
 		t.Errorf("asked %d times", n)
 	}
-	if a := h.Expect(200, "", harness.Request{Method: "POST", Path: "/v1/password/strength", Body: map[string]string{"password": leaked + "?"}}); asked.Load() != 1 {
+	if a := h.Expect(200, "", harness.Post("/v1/password/strength", map[string]string{"password": leaked + "?"})); asked.Load() != 1 {
 		t.Errorf("the server is told of passwords that are being typed: %s", a.Text)
 	}
 	h.Register("ada@example.org")
 	down.Store(1)
-	h.Expect(202, "", harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "eve@example.org", Password: "another long passphrase"}})
+	h.Expect(202, "", harness.Post("/v1/register", harness.Credentials{Email: "eve@example.org", Password: "another long passphrase"}))
 	strict := harness.Open(t, dbtest.SQLite(t), append(settings, "PASSWORD_BREACH_AWAY=refuse")...)
-	a := strict.Expect(503, "breach_check_unavailable", harness.Request{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "eve@example.org", Password: "another long passphrase"}})
+	a := strict.Expect(503, "breach_check_unavailable", harness.Post("/v1/register", harness.Credentials{Email: "eve@example.org", Password: "another long passphrase"}))
 	if a.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -57,9 +58,26 @@ func Open(t testing.TB, dbURL string) *db.DB {
 // SQLite returns the URL of a new, migrated SQLite database.
 func SQLite(t testing.TB) string {
 	t.Helper()
+	sqliteTemplate.Do(func() {
+		u := EmptySQLite(t)
+		migrate(t, u)
+		file, err := os.ReadFile(strings.TrimPrefix(u, "sqlite:"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sqliteTemplate.file = file
+	})
 	u := EmptySQLite(t)
-	migrate(t, u)
+	if err := os.WriteFile(strings.TrimPrefix(u, "sqlite:"), sqliteTemplate.file, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return u
+}
+
+// sqliteTemplate is the migrated database that this process copies for each test.
+var sqliteTemplate struct {
+	sync.Once
+	file []byte
 }
 
 // EmptySQLite returns the URL of a SQLite database that does not exist yet.
@@ -95,7 +113,7 @@ func EmptyPostgres(t testing.TB) string {
 	return postgres.drop(t, postgres.create(t, "template0"))
 }
 
-// template is the migrated database that this process copies for each test.
+// template is the same on PostgreSQL.
 var template struct {
 	sync.Once
 	name string
