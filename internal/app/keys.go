@@ -131,7 +131,7 @@ func operatorKeys(ctx context.Context, c *config.Config, d *db.DB, log, events *
 		return nil, err
 	}
 	return &flow.Keys{
-		DB: d, Ring: ring, Revoked: token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
-		Events: event.NewLog(events, secret.Random{}, time.Now, nil), Now: time.Now,
+		Core: flow.Core{DB: d, Events: event.NewLog(events, secret.Random{}, time.Now, nil), Now: time.Now},
+		Ring: ring, Revoked: token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
 	}, nil
 }

@@ -13,6 +13,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/base/trace"
+	"github.com/gatehouse-auth/gatehouse/internal/door/api"
+	"github.com/gatehouse-auth/gatehouse/internal/door/page"
+	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
@@ -85,12 +88,14 @@ func (m *mailing) run(ctx context.Context) {
 // shown reports whether mails are read at /dev/mail rather than sent.
 func (m *mailing) shown() bool { return m.delivery == nil && !m.config.Production() }
 
-// page is what /dev/mail shows, or nil.
-func (m *mailing) page() *flow.Mails {
-	if !m.shown() {
-		return nil
+// newMailPage shows the mails that are sent nowhere.
+func newMailPage(b *base, who api.Caller, m *mailing) (capability, error) {
+	add := capability{name: "mail page"}
+	if m.shown() {
+		p := page.Mails{Forms: page.Forms{Cookies: who.Cookies}, Mails: &flow.Mails{DB: b.db, Outbox: m.outbox, Texts: m.texts}}
+		add.routes = []web.Routes{p.Routes()}
 	}
-	return &flow.Mails{DB: m.db, Outbox: m.outbox, Texts: m.texts}
+	return add, nil
 }
 
 // forget deletes mails that are kept for long enough.
@@ -196,8 +201,8 @@ func operatorEmailLinks(ctx context.Context, c *config.Config, d *db.DB) (*flow.
 	}
 	n := notices(notice.NewOutbox(ring.Key(keyring.Outbox), secret.Random{}, time.Now), time.Now)
 	l := &flow.EmailLinks{
-		Tickets: ticket.NewStore(func() []byte { return ring.Key(keyring.Ticket) }, secret.Random{}),
-		Guard:   &flow.Guard{Notices: n}, Base: c.PublicURL, Now: time.Now,
+		Core: flow.Core{Now: time.Now}, Tickets: ticket.NewStore(func() []byte { return ring.Key(keyring.Ticket) }, secret.Random{}),
+		Guard: &flow.Guard{Notices: n}, Base: c.PublicURL,
 	}
 	n.NotMe = (&flow.NotMe{EmailLinks: l}).Link
 	return l, nil

@@ -17,7 +17,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/outbound"
 	"github.com/gatehouse-auth/gatehouse/internal/base/password"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
-	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
 // newHasher returns what hashes passwords as the settings say.
@@ -161,14 +160,4 @@ func newHashing(ctx context.Context, b *base) (*password.Hasher, capability, err
 		},
 		close: func() error { h.Close(); return nil },
 	}, nil
-}
-
-// newAccounts makes accounts.
-func newAccounts(b *base, h *password.Hasher, known password.Breaches) (*flow.NewAccounts, capability, error) {
-	return &flow.NewAccounts{Hasher: h, Policy: passwordPolicy(b.config, known), Random: b.random, Now: b.now}, capability{name: "accounts"}, nil
-}
-
-// newSetup makes the first administrator.
-func newSetup(b *base, accounts *flow.NewAccounts) (*flow.Setup, capability, error) {
-	return &flow.Setup{DB: b.db, Accounts: accounts, Events: b.events, Count: b.count, Random: b.random, Now: b.now}, capability{name: "set-up"}, nil
 }

@@ -18,16 +18,12 @@ import (
 // rules are [session.Store.Rotate]'s; what they tell from theft is repeated to
 // the client, and what they take for theft ends the session.
 type Refresh struct {
-	DB       *db.DB
+	Core
 	Sessions *session.Store
 	Tokens   *token.Issuer
 	Revoked  *token.Revocations
-	Events   *event.Log
-	Tally    *event.Tally
 	Notices  *Notices
-	Count    Count
 	Log      *slog.Logger
-	Now      func() time.Time
 }
 
 // Do refreshes. Every refresh token that does not work is ErrInvalidRefresh.

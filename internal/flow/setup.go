@@ -14,12 +14,9 @@ import (
 // Setup makes the first administrator, for whoever holds the link that the
 // start of the server printed. There is no default account.
 type Setup struct {
-	DB       *db.DB
+	Core
 	Accounts *NewAccounts
-	Events   *event.Log
-	Count    Count
 	Random   secret.Random
-	Now      func() time.Time
 }
 
 const (

@@ -25,12 +25,11 @@ import (
 // an address and learn from signing in whether it had an account before. The try
 // is counted before the password is looked at: see package lockout.
 type SignIn struct {
-	DB       *db.DB
+	Core
 	Hasher   *password.Hasher
 	Sessions *session.Store
 	Tokens   *token.Issuer
 	Revoked  *token.Revocations
-	Events   *event.Log
 	Guard    *Guard
 	Limits   *Limits
 	// Breaches knows passwords that are refused although they are right, since they
@@ -40,8 +39,6 @@ type SignIn struct {
 	PasswordLife time.Duration
 	// RequireVerified refuses accounts whose address is not verified.
 	RequireVerified bool
-	Count           Count
-	Now             func() time.Time
 }
 
 // Credentials is what somebody signs in with.
