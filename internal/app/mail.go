@@ -147,7 +147,8 @@ var (
 	mailDead   = prometheus.NewDesc("gatehouse_mail_dead", "Mails that were given up and can be sent again: gatehouse mail retry --dead.", nil, nil)
 	mailSent   = prometheus.NewDesc("gatehouse_mail_sent_total", "Mails that the mail server took from this replica.", nil, nil)
 	mailFailed = prometheus.NewDesc("gatehouse_mail_failed_total", "Tries of this replica to hand a mail over that failed.", nil, nil)
-	mailGiven  = prometheus.NewDesc("gatehouse_mail_given_up_total", "Mails that this replica gave up: the mail server refuses them for good, or they were tried too often.", nil, nil)
+	mailGiven  = prometheus.NewDesc("gatehouse_mail_given_up_total", "Mails that this replica gave up: the mail server refuses them for good, or they "+
+		"were tried too often.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.

@@ -45,7 +45,8 @@ func (b *base) checkPepper(ctx context.Context) error {
 		for _, h := range list {
 			if !pepper.Opens(h.Hash) {
 				return fault.New(fault.Invalid, "wrong_pepper",
-					"Stored password hashes are sealed under a pepper that is not set. Set PASSWORD_PEPPER to the value they were sealed with, or set that as PASSWORD_PEPPER_PREVIOUS beside the new one.")
+					"Stored password hashes are sealed under a pepper that is not set. Set PASSWORD_PEPPER to the value they were sealed with, or set that as "+
+						"PASSWORD_PEPPER_PREVIOUS beside the new one.")
 			}
 		}
 		return nil
@@ -79,7 +80,8 @@ func OpenBreaches(c *config.Config, log *slog.Logger, now func() time.Time) (pas
 			Fetch:  func(ctx context.Context, prefix string) ([]byte, error) { return site.Get(ctx, "range", prefix) },
 			Refuse: c.PasswordBreachAway == config.BreachAwayRefuse, Now: now,
 			Away: func(err error) {
-				log.Warn("PASSWORD_BREACH_API_URL can't be asked whether passwords have been in a breach; PASSWORD_BREACH_AWAY says what becomes of them.", "error", err.Error())
+				log.Warn("PASSWORD_BREACH_API_URL can't be asked whether passwords have been in a breach; PASSWORD_BREACH_AWAY says what becomes of them.",
+					"error", err.Error())
 			},
 		}, none, nil
 	default:

@@ -127,7 +127,8 @@ func (l *EmailLinks) holder(ctx context.Context, id string) (h account.Holder, e
 
 // checkPassword takes a try at the account's password, compares, and records a wrong one.
 // The caller ends a right one with Guard.succeeded, in its transaction.
-func (l *EmailLinks) checkPassword(ctx context.Context, h account.Holder, hash, pass string, b *Browser, wrong *fault.Error, from event.Origin) (lockout.Try, error) {
+func (l *EmailLinks) checkPassword(ctx context.Context, h account.Holder, hash, pass string, b *Browser, wrong *fault.Error,
+	from event.Origin) (lockout.Try, error) {
 	address := account.Address{Typed: h.Email, Key: h.Key}
 	if err := l.Hasher.Room(); err != nil {
 		return lockout.Try{}, err // before the try is counted

@@ -74,7 +74,8 @@ func (f *Refresh) do(ctx context.Context, refreshToken string, from event.Origin
 		t, err := issue(f.Tokens, grant, now)
 		return t, turn, err
 	case session.Ahead:
-		f.Log.Error("A client holds a refresh token newer than the database knows: the database went back in time. If a backup was restored by hand, all sessions from after it are to be ended.",
+		f.Log.Error("A client holds a refresh token newer than the database knows: the database went back in time. If a backup was restored by hand, all "+
+			"sessions from after it are to be ended.",
 			"request_id", from.RequestID, "session", grant.Session, "generation", presented.Generation())
 	case session.Refused:
 		if over {

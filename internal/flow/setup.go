@@ -27,7 +27,8 @@ const (
 
 // ErrSetupClosed is for a set-up link that does not work, or no longer.
 var ErrSetupClosed = fault.New(fault.Denied, "setup_closed",
-	"This set-up link does not work, or no longer. Each start of the server prints a new one as long as there is no administrator; `gatehouse user create --admin` makes one too.")
+	"This set-up link does not work, or no longer. Each start of the server prints a new one as long as there is no administrator; `gatehouse user "+
+		"create --admin` makes one too.")
 
 // Link returns the token of a new link, or nothing if there has been an
 // administrator already.

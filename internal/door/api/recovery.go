@@ -79,7 +79,8 @@ func (a *Addresses) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Verify.Do(r.Context(), flow.LinkOrCode{Token: in.Token, Email: in.Email, Code: in.Code}, in.Password, who, a.browserOf(r), web.Origin(r)); err != nil {
+	if err := a.Verify.Do(r.Context(), flow.LinkOrCode{Token: in.Token, Email: in.Email, Code: in.Code}, in.Password, who, a.browserOf(r),
+		web.Origin(r)); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

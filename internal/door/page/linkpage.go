@@ -83,7 +83,8 @@ var linkPages = []linkPage{
 	},
 	{
 		path: "/not-me", Title: "This wasn't me", Button: "This wasn't me", Token: true,
-		Text: "Press the button if it was not you that the mail tells of. All sessions end, links in mails are void, and nobody signs in before a new password was set.",
+		Text: "Press the button if it was not you that the mail tells of. All sessions end, links in mails are void, and nobody signs in before a new " +
+			"password was set.",
 		do: func(p *Links, _ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
 			return "All sessions have ended. Now set a new password by \"Forgot password\"; until then nobody can sign in.",
 				p.NotMe.Do(r.Context(), in["token"], web.Origin(r))
@@ -93,7 +94,8 @@ var linkPages = []linkPage{
 		path: "/undo", Title: "Undo the change of address", Button: "Give me my address back", Token: true, Password: true,
 		Text: "The account gets the address back that this mail went to. For this we need the password that the account had before the change.",
 		do: func(p *Links, _ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
-			return "The account has its old address again, and all sessions have ended. We sent a mail there with a link to set a new password; until then nobody can sign in.",
+			return "The account has its old address again, and all sessions have ended. We sent a mail there with a link to set a new password; until then " +
+					"nobody can sign in.",
 				p.Addresses.Undo(r.Context(), in["token"], in["password"], p.browserOf(r), web.Origin(r))
 		},
 	},
