@@ -18,7 +18,8 @@ import (
 )
 
 // bareAnswer is what GET /v1/me answers, in its length.
-const bareAnswer = `{"id":"0190a6e2-7b1c-7def-8a4b-0123456789ab","email":"bench-0123456789-0@example.org","email_verified":false,"name":"","locale":"","roles":[],"created_at":"2026-11-24T02:52:41.000Z"}` + "\n"
+const bareAnswer = `{"id":"0190a6e2-7b1c-7def-8a4b-0123456789ab","email":"bench-0123456789-0@example.org","email_verified":false,"name":"","locale":"",` +
+	`"roles":[],"created_at":"2026-11-24T02:52:41.000Z"}` + "\n"
 
 // serveBare is the process that /v1/me is held against: net/http and a handler
 // that writes the same JSON, and nothing else.

@@ -51,7 +51,8 @@ func (r *run) startGatehouse(ctx context.Context, dbURL string, settings ...stri
 	defer log.Close()
 	cmd := exec.CommandContext(ctx, r.binary, "serve") //nolint:gosec // the binary that we built
 	cmd.Env = append([]string{
-		"PATH=" + os.Getenv("PATH"), "DATABASE_URL=" + dbURL, "JWT_SECRET_KEY=" + master, "EVENT_KEY=" + eventKey, "LISTEN_ADDR=" + public, "ADMIN_LISTEN_ADDR=" + admin,
+		"PATH=" + os.Getenv("PATH"), "DATABASE_URL=" + dbURL, "JWT_SECRET_KEY=" + master, "EVENT_KEY=" + eventKey,
+		"LISTEN_ADDR=" + public, "ADMIN_LISTEN_ADDR=" + admin,
 		"API_RATE_LIMIT_REQUESTS=1000000", "LOGIN_RATE_LIMIT_ATTEMPTS=1000000", "REGISTRATION_RATE_LIMIT_ATTEMPTS=1000000",
 	}, settings...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = r.folder, log, log

@@ -37,6 +37,11 @@ type base struct {
 	jobs     *job.Runner
 }
 
+// core is what all flows share.
+func (b *base) core() flow.Core {
+	return flow.Core{DB: b.db, Events: b.events, Tally: b.tally, Count: b.count, Now: b.now}
+}
+
 // openBase opens the database, brings its schema up to date if it may, and opens the
 // keys. The capability is what closes it.
 func (s *Server) openBase(ctx context.Context, o Options) (*base, capability, error) {

@@ -28,7 +28,7 @@ func newBlocks(b *base, proxies *web.Proxies) (*blocks, capability, error) {
 	k := &blocks{base: b, list: block.NewList(b.db, b.now), refused: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "gatehouse_blocked_requests_total", Help: "Requests refused because their network is blocked.",
 	})}
-	k.flow = &flow.Blocks{DB: b.db, Events: b.events, Proxy: proxies.Overlaps, Count: b.count, Now: b.now}
+	k.flow = &flow.Blocks{Core: b.core(), Proxy: proxies.Overlaps}
 	return k, capability{
 		name: "blocked networks",
 		// Blocks whose time is over end, and what is left of them is deleted.
@@ -64,5 +64,5 @@ func (k *blocks) follow(ctx context.Context) {
 // OperatorBlocks returns what a command blocks networks with.
 func OperatorBlocks(c *config.Config, o *flow.Operator) *flow.Blocks {
 	proxies := web.NewProxies(c.TrustedProxies, c.CloudflareProxies, nil)
-	return &flow.Blocks{DB: o.DB, Events: o.Events, Proxy: proxies.Overlaps, Now: o.Now}
+	return &flow.Blocks{Core: flow.Core{DB: o.DB, Events: o.Events, Now: o.Now}, Proxy: proxies.Overlaps}
 }

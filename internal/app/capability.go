@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -18,8 +17,8 @@ import (
 // leaves out.
 type capability struct {
 	name string
-	// routes registers what it serves on the public listener.
-	routes func(s *web.Stack, mux *http.ServeMux)
+	// routes are what it serves on the public listener: of a door's types, each its own.
+	routes []web.Routes
 	jobs   []job.Job
 	// loops run in the background until their context ends, from the moment on that
 	// everything has opened. They end before anything is closed.

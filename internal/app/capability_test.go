@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -44,11 +45,9 @@ func (j *journal) has(what string) bool {
 func newTelling(b *base, j *journal, trouble func() string) capability {
 	return capability{
 		name: "telling",
-		routes: func(s *web.Stack, mux *http.ServeMux) {
-			s.Handle(mux, "GET /telling", func(w http.ResponseWriter, _ *http.Request) error {
-				return web.WriteJSON(w, http.StatusOK, map[string]string{"telling": "served"})
-			})
-		},
+		routes: []web.Routes{{"GET /telling": func(w http.ResponseWriter, _ *http.Request) error {
+			return web.WriteJSON(w, http.StatusOK, map[string]string{"telling": "served"})
+		}}},
 		jobs: []job.Job{{Name: "telling", Every: time.Second, Lease: time.Minute, Run: func(context.Context) error { j.add("job"); return nil }}},
 		loops: []func(context.Context){func(ctx context.Context) {
 			j.add("loop")
@@ -235,5 +234,47 @@ func TestCapabilitiesCloseInThisOrder(t *testing.T) {
 	}
 	if err := s.Stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestEveryOperationHasARoute: what openapi.yaml describes some capability serves, and
+// whatever is served under /v1 it describes.
+func TestEveryOperationHasARoute(t *testing.T) {
+	s, err := startWith(t, func(*base) []opener { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Stop() }()
+	served := map[string]bool{}
+	for _, c := range s.capabilities {
+		for _, r := range c.routes {
+			for pattern := range r {
+				served[pattern] = true
+			}
+		}
+	}
+	res, err := http.Get(s.URL() + "/openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var doc struct{ Paths map[string]map[string]any }
+	if err := json.NewDecoder(res.Body).Decode(&doc); err != nil {
+		t.Fatal(err)
+	}
+	described := map[string]bool{}
+	for path, operations := range doc.Paths {
+		for method := range operations {
+			pattern := strings.ToUpper(method) + " " + path
+			described[pattern] = true
+			if method != "parameters" && !served[pattern] {
+				t.Errorf("%s is described and no capability serves it", pattern)
+			}
+		}
+	}
+	for pattern := range served {
+		if strings.Contains(pattern, " /v1/") && !described[pattern] {
+			t.Errorf("%s is served and not described in openapi.yaml", pattern)
+		}
 	}
 }

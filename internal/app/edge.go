@@ -44,8 +44,8 @@ func (s *Server) publicHandler(b *base) http.Handler {
 	}
 	mux := http.NewServeMux()
 	for _, c := range s.capabilities {
-		if c.routes != nil {
-			c.routes(stack, mux)
+		for _, r := range c.routes {
+			r.Register(stack, mux)
 		}
 	}
 	return stack.Wrap(mux)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/base/password"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
@@ -12,11 +13,11 @@ import (
 
 // newEmailLinks makes what the flows share that send a link, and has every mail carry
 // "this wasn't me".
-func newEmailLinks(b *base, t *tokens, g *flow.Guard, limits *flow.Limits, accounts *flow.NewAccounts) (*flow.EmailLinks, capability, error) {
+func newEmailLinks(b *base, t *tokens, g *flow.Guard, limits *flow.Limits, h *password.Hasher, known password.Breaches) (*flow.EmailLinks, capability, error) {
 	key := func() []byte { return b.ring.Key(keyring.Ticket) }
 	l := &flow.EmailLinks{
-		DB: b.db, Tickets: ticket.NewStore(key, b.random), Guard: g, Limits: limits, Hasher: accounts.Hasher, Policy: accounts.Policy,
-		Revoked: t.revoked, Base: b.config.PublicURL, Key: key, Count: b.count, Now: b.now,
+		Core: b.core(), Tickets: ticket.NewStore(key, b.random), Guard: g, Limits: limits, Hasher: h, Policy: passwordPolicy(b.config, known),
+		Revoked: t.revoked, Base: b.config.PublicURL, Key: key,
 	}
 	g.Notices.NotMe = (&flow.NotMe{EmailLinks: l}).Link
 	return l, capability{name: "email links", jobs: []job.Job{forgetTickets(b)}}, nil

@@ -41,9 +41,11 @@ func (b *base) openKeys(ctx context.Context) (*keyring.Ring, error) {
 	switch {
 	case c.JWTSecretKeyPrevious == "":
 	case len(ids) == 1:
-		b.log.Warn("JWT_SECRET_KEY_PREVIOUS opens nothing here. If the change of the secret is done, remove it; if not, it is not the secret before.", "fingerprint", ids[0])
+		b.log.Warn("JWT_SECRET_KEY_PREVIOUS opens nothing here. If the change of the secret is done, remove it; if not, it is not the secret before.",
+			"fingerprint", ids[0])
 	default:
-		b.log.Info("the keys are sealed under JWT_SECRET_KEY and JWT_SECRET_KEY_PREVIOUS; once all replicas have the new one, remove the previous", "fingerprints", strings.Join(ids, " "))
+		b.log.Info("the keys are sealed under JWT_SECRET_KEY and JWT_SECRET_KEY_PREVIOUS; once all replicas have the new one, remove the previous",
+			"fingerprints", strings.Join(ids, " "))
 	}
 	return ring, nil
 }
@@ -90,7 +92,8 @@ func (t *tokens) followRing() {
 		t.sessions.Use(refreshKeys(ring))
 		t.log.Info("the keys have changed")
 	}, func(err error) {
-		t.log.Error("The keys have changed and can't be opened; this replica goes on with those that it has, and refuses tokens made with others. See docs/guides/keys.md.", "error", err.Error())
+		t.log.Error("The keys have changed and can't be opened; this replica goes on with those that it has, and refuses tokens made with others. See "+
+			"docs/guides/keys.md.", "error", err.Error())
 	})
 }
 
@@ -101,7 +104,8 @@ func (t *tokens) adoptKeys(ctx context.Context) error {
 		return err
 	}
 	if next.ID != "" {
-		t.log.Info("JWT_ALGORITHM has changed: a key for it is published, and signs once applications may know it", "algorithm", next.Algorithm, "key", next.Name, "from", next.From.UTC())
+		t.log.Info("JWT_ALGORITHM has changed: a key for it is published, and signs once applications may know it", "algorithm", next.Algorithm,
+			"key", next.Name, "from", next.From.UTC())
 	}
 	if len(old) > 0 {
 		t.log.Info("the change of JWT_SECRET_KEY is done: the one before opens nothing any more", "fingerprints", strings.Join(old, " "))
@@ -131,7 +135,7 @@ func operatorKeys(ctx context.Context, c *config.Config, d *db.DB, log, events *
 		return nil, err
 	}
 	return &flow.Keys{
-		DB: d, Ring: ring, Revoked: token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
-		Events: event.NewLog(events, secret.Random{}, time.Now, nil), Now: time.Now,
+		Core: flow.Core{DB: d, Events: event.NewLog(events, secret.Random{}, time.Now, nil), Now: time.Now},
+		Ring: ring, Revoked: token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
 	}, nil
 }

@@ -19,7 +19,7 @@ func newProxies(c *config.Config, log *slog.Logger) *web.Proxies {
 }
 
 // newLimits counts the callers.
-func newLimits(b *base, by *counting) (*flow.Limits, capability, error) {
+func newLimits(b *base, by *counting, t *tokens, clients *flow.AuthenticateClient, cookies *web.Cookies) (*flow.Limits, *callers, capability, error) {
 	c := b.config
 	l := &flow.Limits{
 		Counter: by.counter,
@@ -29,7 +29,7 @@ func newLimits(b *base, by *counting) (*flow.Limits, capability, error) {
 	}
 	count, counted := limitCounter(l.API, l.Login, l.Registration, l.Reset, l.ResetNetwork())
 	l.Count = count
-	return l, capability{name: "rate limits", metrics: []prometheus.Collector{counted}}, nil
+	return l, &callers{t, l, clients, cookies}, capability{name: "rate limits", metrics: []prometheus.Collector{counted}}, nil
 }
 
 func rule(name string, l config.Limit) limit.Rule {

@@ -5,9 +5,11 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/password"
 	"github.com/gatehouse-auth/gatehouse/internal/base/trace"
+	"github.com/gatehouse-auth/gatehouse/internal/door/api"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/acme"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/alert"
 )
 
 // front is what the listeners need of the capabilities.
@@ -25,47 +27,52 @@ type front struct {
 // reverse. What one makes and another needs stands in a variable of its own.
 func (s *Server) list(ctx context.Context, b *base) []opener {
 	var (
-		p        products
-		hasher   *password.Hasher
-		counting *counting
-		accounts *flow.NewAccounts
 		f        = &s.front
+		known    password.Breaches
+		counting *counting
+		mail     *mailing
+		alerts   *alert.Admin
+		hasher   *password.Hasher
+		tokens   *tokens
+		who      api.Caller
+		limits   *flow.Limits
+		guard    *flow.Guard
+		links    *flow.EmailLinks
+		clients  *flow.AuthenticateClient
 	)
 	f.proxies = newProxies(b.config, b.log)
 	return []opener{
-		func() (c capability, err error) { p.known, c, err = newBreaches(b); return c, err },
+		func() (c capability, err error) { known, c, err = newBreaches(b); return c, err },
 		func() (capability, error) { return newSealing(b) },
 		func() (capability, error) { return s.newAdmin(b) },
 		func() (c capability, err error) { counting, c, err = newCounting(ctx, b); return c, err },
 		func() (c capability, err error) { f.traces, c, err = newTracing(ctx, b); return c, err },
-		func() (c capability, err error) { p.mail, c, err = newMailing(b, f.traces); return c, err },
-		func() (c capability, err error) { p.alerts, c, err = newAlerts(b, p.mail.outbox); return c, err },
+		func() (c capability, err error) { mail, c, err = newMailing(b, f.traces); return c, err },
+		func() (c capability, err error) { alerts, c, err = newAlerts(b, mail.outbox); return c, err },
 		func() (c capability, err error) { hasher, c, err = newHashing(ctx, b); return c, err },
-		func() (c capability, err error) { p.tokens, c, err = newTokens(b, s.poll); return c, err },
+		func() (c capability, err error) { tokens, who, c, err = newTokens(b, s.poll); return c, err },
 		func() (c capability, err error) { f.blocks, c, err = newBlocks(b, f.proxies); return c, err },
 		func() (c capability, err error) {
 			f.certificate, f.authority, c, err = newCertificate(ctx, b, f.certificate, s.redirect != nil)
 			return c, err
 		},
-		func() (c capability, err error) { p.limits, c, err = newLimits(b, counting); return c, err },
 		func() (c capability, err error) {
-			p.guard, p.unlock, c, err = newGuard(b, notices(p.mail.outbox, b.now))
+			guard, c, err = newGuard(b, who, notices(mail.outbox, b.now))
 			return c, err
 		},
-		func() (c capability, err error) { accounts, c, err = newAccounts(b, hasher, p.known); return c, err },
+		func() (c capability, err error) { clients, c, err = newApplications(b, tokens, who); return c, err },
 		func() (c capability, err error) {
-			p.signIn, c, err = newSignIn(b, p.tokens, hasher, p.known, p.guard, p.limits)
+			limits, f.callers, c, err = newLimits(b, counting, tokens, clients, who.Cookies)
 			return c, err
 		},
-		func() (c capability, err error) { p.clients, c, err = newApplications(b, p.tokens); return c, err },
+		func() (capability, error) { return newSignIn(b, tokens, who, hasher, known, guard, limits) },
 		func() (c capability, err error) {
-			p.links, c, err = newEmailLinks(b, p.tokens, p.guard, p.limits, accounts)
+			links, c, err = newEmailLinks(b, tokens, guard, limits, hasher, known)
 			return c, err
 		},
-		func() (c capability, err error) { f.setup, c, err = newSetup(b, accounts); return c, err },
-		func() (capability, error) {
-			f.callers = &callers{tokens: p.tokens, limits: p.limits, clients: p.clients, cookies: p.signIn.cookies}
-			return newDoors(b, &p, f.blocks, f.setup, accounts)
-		},
+		func() (capability, error) { return newAccounts(b, who, links, known) },
+		func() (c capability, err error) { f.setup, c, err = newSetup(b, who, links); return c, err },
+		func() (capability, error) { return newAdministration(b, who, f.blocks.flow, alerts) },
+		func() (capability, error) { return newMailPage(b, who, mail) },
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/door/api"
+	"github.com/gatehouse-auth/gatehouse/internal/door/page"
+	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
@@ -15,16 +18,16 @@ import (
 
 // newGuard makes what stands before every look at a password, and the way back in for
 // a browser whose owner could read the mail about a lockout.
-func newGuard(b *base, tell *flow.Notices) (*flow.Guard, *flow.Unlock, capability, error) {
+func newGuard(b *base, who api.Caller, tell *flow.Notices) (*flow.Guard, capability, error) {
 	g := &flow.Guard{
-		DB: b.db, Lockout: newLockout(b.config, b.ring),
-		Spray: &lockout.Spray{}, Events: b.events, Tally: b.tally, Notices: tell, Pseudonym: b.ring.Key(keyring.Pseudonym), Now: b.now,
+		Core: b.core(), Lockout: newLockout(b.config, b.ring),
+		Spray: &lockout.Spray{}, Notices: tell, Pseudonym: b.ring.Key(keyring.Pseudonym),
 	}
 	g.UnlockLink = func(tx *db.Tx, accountID, addressKey string, now time.Time) (string, time.Duration) {
 		return b.config.PublicURL + "/unlock#" + g.Lockout.AddLink(tx, accountID, addressKey, now), lockout.LinkLife
 	}
-	unlock := &flow.Unlock{DB: b.db, Lockout: g.Lockout, Events: b.events, Count: b.count, Now: b.now}
-	return g, unlock, capability{name: "lockout", jobs: []job.Job{forgetGuesses(b), forgetDevices(b)}}, nil
+	unlock := page.Unlock{Forms: page.Forms{Cookies: who.Cookies}, Unlock: &flow.Unlock{Core: b.core(), Lockout: g.Lockout}}
+	return g, capability{name: "lockout", routes: []web.Routes{unlock.Routes()}, jobs: []job.Job{forgetGuesses(b), forgetDevices(b)}}, nil
 }
 
 func newLockout(c *config.Config, ring *keyring.Ring) *lockout.Store {

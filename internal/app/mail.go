@@ -13,6 +13,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/base/trace"
+	"github.com/gatehouse-auth/gatehouse/internal/door/api"
+	"github.com/gatehouse-auth/gatehouse/internal/door/page"
+	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
@@ -85,12 +88,14 @@ func (m *mailing) run(ctx context.Context) {
 // shown reports whether mails are read at /dev/mail rather than sent.
 func (m *mailing) shown() bool { return m.delivery == nil && !m.config.Production() }
 
-// page is what /dev/mail shows, or nil.
-func (m *mailing) page() *flow.Mails {
-	if !m.shown() {
-		return nil
+// newMailPage shows the mails that are sent nowhere.
+func newMailPage(b *base, who api.Caller, m *mailing) (capability, error) {
+	add := capability{name: "mail page"}
+	if m.shown() {
+		p := page.Mails{Forms: page.Forms{Cookies: who.Cookies}, Mails: &flow.Mails{DB: b.db, Outbox: m.outbox, Texts: m.texts}}
+		add.routes = []web.Routes{p.Routes()}
 	}
-	return &flow.Mails{DB: m.db, Outbox: m.outbox, Texts: m.texts}
+	return add, nil
 }
 
 // forget deletes mails that are kept for long enough.
@@ -142,7 +147,8 @@ var (
 	mailDead   = prometheus.NewDesc("gatehouse_mail_dead", "Mails that were given up and can be sent again: gatehouse mail retry --dead.", nil, nil)
 	mailSent   = prometheus.NewDesc("gatehouse_mail_sent_total", "Mails that the mail server took from this replica.", nil, nil)
 	mailFailed = prometheus.NewDesc("gatehouse_mail_failed_total", "Tries of this replica to hand a mail over that failed.", nil, nil)
-	mailGiven  = prometheus.NewDesc("gatehouse_mail_given_up_total", "Mails that this replica gave up: the mail server refuses them for good, or they were tried too often.", nil, nil)
+	mailGiven  = prometheus.NewDesc("gatehouse_mail_given_up_total", "Mails that this replica gave up: the mail server refuses them for good, or they "+
+		"were tried too often.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
@@ -196,8 +202,8 @@ func operatorEmailLinks(ctx context.Context, c *config.Config, d *db.DB) (*flow.
 	}
 	n := notices(notice.NewOutbox(ring.Key(keyring.Outbox), secret.Random{}, time.Now), time.Now)
 	l := &flow.EmailLinks{
-		Tickets: ticket.NewStore(func() []byte { return ring.Key(keyring.Ticket) }, secret.Random{}),
-		Guard:   &flow.Guard{Notices: n}, Base: c.PublicURL, Now: time.Now,
+		Core: flow.Core{Now: time.Now}, Tickets: ticket.NewStore(func() []byte { return ring.Key(keyring.Ticket) }, secret.Random{}),
+		Guard: &flow.Guard{Notices: n}, Base: c.PublicURL,
 	}
 	n.NotMe = (&flow.NotMe{EmailLinks: l}).Link
 	return l, nil

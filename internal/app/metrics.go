@@ -61,8 +61,9 @@ type jobMetrics struct {
 }
 
 var (
-	jobOverdue = prometheus.NewDesc("gatehouse_job_overdue_seconds", "How long ago a background job was due that no replica has finished since; 0 if it is not due.", []string{"job"}, nil)
-	jobFailed  = prometheus.NewDesc("gatehouse_job_failed", "1 if the last finished run of a background job failed, on whichever replica.", []string{"job"}, nil)
+	jobOverdue = prometheus.NewDesc("gatehouse_job_overdue_seconds", "How long ago a background job was due that no replica has finished since; 0 if it "+
+		"is not due.", []string{"job"}, nil)
+	jobFailed = prometheus.NewDesc("gatehouse_job_failed", "1 if the last finished run of a background job failed, on whichever replica.", []string{"job"}, nil)
 )
 
 // Describe implements prometheus.Collector.

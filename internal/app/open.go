@@ -116,14 +116,12 @@ func Operator(ctx context.Context, c *config.Config, log, events *slog.Logger) (
 	}
 	hasher := newHasher(c)
 	o := &flow.Operator{
-		DB:         d,
+		Core:       flow.Core{DB: d, Events: event.NewLog(events, random, time.Now, nil), Now: time.Now},
 		Accounts:   &flow.NewAccounts{Hasher: hasher, Policy: passwordPolicy(c, breaches), Random: random, Now: time.Now},
 		Revoked:    token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
-		Events:     event.NewLog(events, random, time.Now, nil),
 		Notices:    func(ctx context.Context) (*flow.Notices, error) { return operatorNotices(ctx, c, d) },
 		EmailLinks: func(ctx context.Context) (*flow.EmailLinks, error) { return operatorEmailLinks(ctx, c, d) },
 		Lockout:    func(ctx context.Context) (*lockout.Store, error) { return operatorLockout(ctx, c, d) },
-		Now:        time.Now,
 	}
 	return o, func() error { hasher.Close(); return errors.Join(closeBreaches(), d.Close()) }, nil
 }

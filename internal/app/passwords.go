@@ -17,7 +17,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/outbound"
 	"github.com/gatehouse-auth/gatehouse/internal/base/password"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
-	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
 // newHasher returns what hashes passwords as the settings say.
@@ -46,7 +45,8 @@ func (b *base) checkPepper(ctx context.Context) error {
 		for _, h := range list {
 			if !pepper.Opens(h.Hash) {
 				return fault.New(fault.Invalid, "wrong_pepper",
-					"Stored password hashes are sealed under a pepper that is not set. Set PASSWORD_PEPPER to the value they were sealed with, or set that as PASSWORD_PEPPER_PREVIOUS beside the new one.")
+					"Stored password hashes are sealed under a pepper that is not set. Set PASSWORD_PEPPER to the value they were sealed with, or set that as "+
+						"PASSWORD_PEPPER_PREVIOUS beside the new one.")
 			}
 		}
 		return nil
@@ -80,7 +80,8 @@ func OpenBreaches(c *config.Config, log *slog.Logger, now func() time.Time) (pas
 			Fetch:  func(ctx context.Context, prefix string) ([]byte, error) { return site.Get(ctx, "range", prefix) },
 			Refuse: c.PasswordBreachAway == config.BreachAwayRefuse, Now: now,
 			Away: func(err error) {
-				log.Warn("PASSWORD_BREACH_API_URL can't be asked whether passwords have been in a breach; PASSWORD_BREACH_AWAY says what becomes of them.", "error", err.Error())
+				log.Warn("PASSWORD_BREACH_API_URL can't be asked whether passwords have been in a breach; PASSWORD_BREACH_AWAY says what becomes of them.",
+					"error", err.Error())
 			},
 		}, none, nil
 	default:
@@ -161,14 +162,4 @@ func newHashing(ctx context.Context, b *base) (*password.Hasher, capability, err
 		},
 		close: func() error { h.Close(); return nil },
 	}, nil
-}
-
-// newAccounts makes accounts.
-func newAccounts(b *base, h *password.Hasher, known password.Breaches) (*flow.NewAccounts, capability, error) {
-	return &flow.NewAccounts{Hasher: h, Policy: passwordPolicy(b.config, known), Random: b.random, Now: b.now}, capability{name: "accounts"}, nil
-}
-
-// newSetup makes the first administrator.
-func newSetup(b *base, accounts *flow.NewAccounts) (*flow.Setup, capability, error) {
-	return &flow.Setup{DB: b.db, Accounts: accounts, Events: b.events, Count: b.count, Random: b.random, Now: b.now}, capability{name: "set-up"}, nil
 }

@@ -70,7 +70,8 @@ var redisSays = map[limit.Trouble]struct{ wrong, mend string }{
 	limit.TroubleLogin:       {"Redis refuses the login", "Write its user and password into the URL."},
 	limit.TroubleRights:      {"Redis gives its user too few rights", "docs/guides/redis.md has the ACL."},
 	limit.TroubleCertificate: {"Redis's certificate is not good", "Name its authority in the parameter ca, and the host by the name that the certificate has."},
-	limit.TroubleKind:        {"that Redis is of another kind than the URL says", "Write cluster=true for a Cluster, master_name for Sentinels, and neither for one server; a database's number must be one that it has."},
+	limit.TroubleKind: {"that Redis is of another kind than the URL says", "Write cluster=true for a Cluster, master_name for Sentinels, and " +
+		"neither for one server; a database's number must be one that it has."},
 	limit.TroubleUnreachable: {wrong: "Redis is unreachable"},
 	limit.TroubleTimeout:     {wrong: "Redis does not answer in time"},
 	limit.TroubleReadOnly:    {wrong: "that Redis is a replica, which takes no counts"},

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/door/api"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
@@ -25,11 +26,11 @@ type tokens struct {
 
 // newTokens issues and revokes tokens. poll is what else every poll of the revocations
 // reads.
-func newTokens(b *base, poll func(tx *db.Tx) error) (*tokens, capability, error) {
+func newTokens(b *base, poll func(tx *db.Tx) error) (*tokens, api.Caller, capability, error) {
 	c := b.config
 	issuer, err := token.NewIssuer(token.Config{Issuer: c.JWTIssuer, Audience: c.JWTAudience, Life: c.AccessTokenLife}, signingKeys(b.ring), b.random)
 	if err != nil {
-		return nil, capability{}, err
+		return nil, api.Caller{}, capability{}, err
 	}
 	t := &tokens{
 		base: b, issuer: issuer, uses: session.NewUses(b.db), revoked: token.NewRevocations(b.db, c.AccessTokenLife, c.RevocationStale, b.now),
@@ -37,10 +38,10 @@ func newTokens(b *base, poll func(tx *db.Tx) error) (*tokens, capability, error)
 			Idle: c.RefreshTokenLife, Max: c.SessionMaxLife, Grace: c.RefreshReuseGrace, Retry: c.RefreshRetry, PerAccount: c.SessionsPerAccount,
 		}, refreshKeys(b.ring), b.ring.Epoch, b.random),
 	}
-	t.keys = &flow.Keys{DB: b.db, Ring: b.ring, Revoked: t.revoked, Events: b.events, Period: c.JWTKeyRotation, Now: b.now}
+	t.keys = &flow.Keys{Core: b.core(), Ring: b.ring, Revoked: t.revoked, Period: c.JWTKeyRotation}
 	t.followRing()
 	t.revoked.OnPoll(poll)
-	return t, capability{
+	return t, newCaller(b, t), capability{
 		name: "tokens",
 		jobs: []job.Job{
 			forgetSessions(b), forgetRevocations(b),

@@ -16,12 +16,9 @@ import (
 // Blocks blocks networks and ends blocks: administrators do it, and operators, who
 // have no identity.
 type Blocks struct {
-	DB     *db.DB
-	Events *event.Log
+	Core
 	// Proxy returns a network of trusted proxies that shares an address with this one.
 	Proxy func(netip.Prefix) (netip.Prefix, bool)
-	Count Count
-	Now   func() time.Time
 }
 
 // NewBlock is what to block.

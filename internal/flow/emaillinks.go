@@ -26,7 +26,7 @@ import (
 // replaced, and then uses the ticket up: so a link is void after any change of
 // the password, of any number at once one gets it, and no two wait for each other.
 type EmailLinks struct {
-	DB      *db.DB
+	Core
 	Tickets *ticket.Store
 	Guard   *Guard
 	Limits  *Limits
@@ -37,9 +37,7 @@ type EmailLinks struct {
 	// host.
 	Base string
 	// Key signs what tells the browser that registered.
-	Key   func() []byte
-	Count Count
-	Now   func() time.Time
+	Key func() []byte
 }
 
 // LinkOrCode is what somebody brings from a mail: a link's token, or the code, and the
@@ -129,7 +127,8 @@ func (l *EmailLinks) holder(ctx context.Context, id string) (h account.Holder, e
 
 // checkPassword takes a try at the account's password, compares, and records a wrong one.
 // The caller ends a right one with Guard.succeeded, in its transaction.
-func (l *EmailLinks) checkPassword(ctx context.Context, h account.Holder, hash, pass string, b *Browser, wrong *fault.Error, from event.Origin) (lockout.Try, error) {
+func (l *EmailLinks) checkPassword(ctx context.Context, h account.Holder, hash, pass string, b *Browser, wrong *fault.Error,
+	from event.Origin) (lockout.Try, error) {
 	address := account.Address{Typed: h.Email, Key: h.Key}
 	if err := l.Hasher.Room(); err != nil {
 		return lockout.Try{}, err // before the try is counted

@@ -12,11 +12,23 @@ import (
 	"encoding/base64"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 )
+
+// Core is what flows have in common, so that the struct of each says what is special
+// about it.
+type Core struct {
+	DB     *db.DB
+	Events *event.Log
+	Tally  *event.Tally // of events that are too many to be written one by one
+	Count  Count
+	Now    func() time.Time
+}
 
 // Tokens is what a client holds after a sign-in or a refresh.
 type Tokens struct {

@@ -16,18 +16,15 @@ import (
 // Guard stands before every look at a password, at sign-in and where a person
 // who is signed in is asked once more: all count in the same buckets.
 type Guard struct {
-	DB      *db.DB
+	Core
 	Lockout *lockout.Store
 	Spray   *lockout.Spray
-	Events  *event.Log
-	Tally   *event.Tally
 	Notices *Notices
 	// Pseudonym is the key of the addresses' hashes in events.
 	Pseudonym []byte
 	// UnlockLink makes the link of the mail about a lockout, which lets the
 	// owner's browser in.
 	UnlockLink func(tx *db.Tx, accountID, addressKey string, now time.Time) (link string, life time.Duration)
-	Now        func() time.Time
 
 	queues clientQueues
 }

@@ -30,7 +30,8 @@ type Limits struct {
 }
 
 // errRateLimited is for a caller who has asked too often.
-var errRateLimited = fault.New(fault.Limited, "rate_limited", "Too many requests came from here. Wait for as long as the Retry-After header says, and try again.")
+var errRateLimited = fault.New(fault.Limited, "rate_limited", "Too many requests came from here. Wait for as long as the Retry-After header says, "+
+	"and try again.")
 
 // Request counts a request: under an account if that has shown itself, else
 // under the caller's network.

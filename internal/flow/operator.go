@@ -18,10 +18,9 @@ import (
 // Operator is what those who run the server do to accounts and sessions from
 // the command line. Accounts are named by their id or their address.
 type Operator struct {
-	DB       *db.DB
+	Core
 	Accounts *NewAccounts
 	Revoked  *token.Revocations
-	Events   *event.Log
 	// Notices opens what mails are queued with, for the commands that tell somebody
 	// something: it needs JWT_SECRET_KEY.
 	Notices func(context.Context) (*Notices, error)
@@ -29,7 +28,6 @@ type Operator struct {
 	EmailLinks func(context.Context) (*EmailLinks, error)
 	// Lockout opens what counts tries at passwords.
 	Lockout func(context.Context) (*lockout.Store, error)
-	Now     func() time.Time
 }
 
 // operator is the By of an operator's events.

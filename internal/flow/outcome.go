@@ -31,7 +31,8 @@ func (r reason) Error() string { return string(r) }
 func Outcomes() map[string][]string {
 	out := map[string][]string{
 		"register": {success, "address_taken", "registration_closed", "rate_limited"},
-		"sign_in":  {success, "unknown_account", "wrong_password", "account_disabled", "email_unverified", "changed_meanwhile", "too_many_attempts", "account_locked", "rate_limited", "password_breached", "password_expired", "password_reset_required"},
+		"sign_in": {success, "unknown_account", "wrong_password", "account_disabled", "email_unverified", "changed_meanwhile", "too_many_attempts",
+			"account_locked", "rate_limited", "password_breached", "password_expired", "password_reset_required"},
 		"refresh": {
 			string(session.Rotated), string(session.Raced), string(session.Retried), string(session.Reused),
 			string(session.Ahead), string(session.Refused), string(session.Forged), string(session.Outdated),

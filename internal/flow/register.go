@@ -14,9 +14,8 @@ import (
 // Register makes an account for whoever asks. It answers the same, after the
 // same work, whether or not the address has an account already.
 type Register struct {
-	DB         *db.DB
+	Core
 	Accounts   *NewAccounts
-	Events     *event.Log
 	Notices    *Notices
 	Limits     *Limits
 	EmailLinks *EmailLinks
@@ -24,7 +23,6 @@ type Register struct {
 	// they have to verify their address before they sign in.
 	Open            bool
 	RequireVerified bool
-	Count           Count
 }
 
 // ErrRegistrationClosed is for a server that takes no strangers.

@@ -26,7 +26,8 @@ type Verify struct{ *EmailLinks }
 
 // ErrPasswordRequired is for a link, or a code, that is good.
 var ErrPasswordRequired = fault.New(fault.Denied, "password_required",
-	"The link or the code is good. This is not the browser that registered, so please give the account's password as well. If you did not choose one, somebody else has registered your address: set a password by \"Forgot password\", and the account is yours alone.")
+	"The link or the code is good. This is not the browser that registered, so please give the account's password as well. If you did not choose one, "+
+		"somebody else has registered your address: set a password by \"Forgot password\", and the account is yours alone.")
 
 // ErrWrongPassword is for who is signed in and is asked for their password.
 var ErrWrongPassword = fault.New(fault.Denied, "wrong_password", "This is not the account's current password.")
@@ -112,7 +113,8 @@ func (l *EmailLinks) verifyMail(tx *db.Tx, h account.Holder, now time.Time) noti
 
 // forAddress does something for the account with the address; without one, h has
 // no id. The answer takes the same time.
-func (l *EmailLinks) forAddress(ctx context.Context, email string, from event.Origin, do func(tx *db.Tx, h account.Holder, a account.Address, now time.Time) error) error {
+func (l *EmailLinks) forAddress(ctx context.Context, email string, from event.Origin, do func(tx *db.Tx, h account.Holder, a account.Address,
+	now time.Time) error) error {
 	if email == "" {
 		return required("email")
 	}

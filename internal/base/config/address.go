@@ -43,7 +43,8 @@ func exposed(addr string) bool {
 
 func warnExposed(r *reading) {
 	if !r.c.Production() && exposed(r.setting.field.show(r.c)) && !ownTLS(r) {
-		r.warn("Other machines can reach this development server, and what they send travels in the clear. Use a loopback address, or ENVIRONMENT=production behind a proxy with TLS.")
+		r.warn("Other machines can reach this development server, and what they send travels in the clear. Use a loopback address, or " +
+			"ENVIRONMENT=production behind a proxy with TLS.")
 	}
 }
 

@@ -40,9 +40,11 @@ func (in *input) unknown() []string {
 		case showable(name):
 			warnings = append(warnings, fmt.Sprintf("%s in the .env file is not a setting and is ignored. The nearest name is %s.", name, near))
 		case distance <= 2:
-			warnings = append(warnings, fmt.Sprintf("A name in the .env file is not a setting and is ignored, but is much like %s. Names are written in capitals.", near))
+			warnings = append(warnings, fmt.Sprintf("A name in the .env file is not a setting and is ignored, but is much like %s. Names are written in "+
+				"capitals.", near))
 		default:
-			warnings = append(warnings, "A name in the .env file is not a setting and is ignored. It is not shown, because it looks like a part of a value that goes over two lines.")
+			warnings = append(warnings, "A name in the .env file is not a setting and is ignored. It is not shown, because it looks like a part of a value "+
+				"that goes over two lines.")
 		}
 	}
 	return warnings

@@ -10,8 +10,9 @@ import (
 var passwordSettings = []setting{
 	{
 		name: "LOCKOUT_AFTER", initial: "5",
-		meaning: "After so many wrong passwords in a row at one account a network, or a known device, has to wait: 1 to 10. See [guides/passwords.md](guides/passwords.md).",
-		field:   number(1, 10, " tries", func(c *Config) *int { return &c.LockoutAfter }),
+		meaning: "After so many wrong passwords in a row at one account a network, or a known device, has to wait: 1 to 10. See " +
+			"[guides/passwords.md](guides/passwords.md).",
+		field: number(1, 10, " tries", func(c *Config) *int { return &c.LockoutAfter }),
 	},
 	{
 		name: "LOCKOUT_DELAY_SECONDS", initial: "30",
@@ -66,8 +67,9 @@ var passwordSettings = []setting{
 	},
 	{
 		name: "ARGON2_MEMORY_MIB", initial: "19",
-		meaning: "The memory of one argon2id hash: 19 to 1024 MiB. As many are made at once as there are cores, less one. `gatehouse config calibrate` measures what fits.",
-		field:   number(19, 1024, " MiB", func(c *Config) *int { return &c.Argon2MemoryMiB }),
+		meaning: "The memory of one argon2id hash: 19 to 1024 MiB. As many are made at once as there are cores, less one. `gatehouse config calibrate` " +
+			"measures what fits.",
+		field: number(19, 1024, " MiB", func(c *Config) *int { return &c.Argon2MemoryMiB }),
 	},
 	{
 		name: "ARGON2_PASSES", initial: "2",
@@ -76,8 +78,9 @@ var passwordSettings = []setting{
 	},
 	{
 		name: "PASSWORD_PEPPER", cover: covered, unset: "none",
-		meaning: "Seals the stored password hashes under a key that is not in the database: 32 random characters or more. Whoever loses it loses every password. See [guides/passwords.md](guides/passwords.md).",
-		field:   pepper(func(c *Config) *Secret { return &c.PasswordPepper }),
+		meaning: "Seals the stored password hashes under a key that is not in the database: 32 random characters or more. Whoever loses it loses every " +
+			"password. See [guides/passwords.md](guides/passwords.md).",
+		field: pepper(func(c *Config) *Secret { return &c.PasswordPepper }),
 	},
 	{
 		name: "PASSWORD_PEPPER_PREVIOUS", cover: covered, unset: "none",
@@ -86,7 +89,8 @@ var passwordSettings = []setting{
 	},
 	{
 		name: "PASSWORD_BREACH", initial: "embedded",
-		meaning: "Which passwords are refused because attackers try them first: `embedded`, the common ones in the program; `file`, those and the ones in PASSWORD_BREACH_FILE; " +
+		meaning: "Which passwords are refused because attackers try them first: `embedded`, the common ones in the program; `file`, those and the ones in " +
+			"PASSWORD_BREACH_FILE; " +
 			"`api`, those and the ones that PASSWORD_BREACH_API_URL knows; or `off`. See [guides/passwords.md](guides/passwords.md).",
 		production: "`off` is told",
 		field:      choice(func(c *Config) *Breach { return &c.PasswordBreach }, nil, BreachEmbedded, BreachFile, BreachAPI, BreachOff),

@@ -132,8 +132,9 @@ var traceSettings = []setting{
 	},
 	{
 		name: "OTEL_EXPORTER_OTLP_ENDPOINT", unset: "none: no traces are taken",
-		meaning: "The OpenTelemetry collector: `https://HOST:4318`. Traces go to `/v1/traces` there, in protobuf. `?ca=PATH` names an authority of your own. See [guides/tracing.md](guides/tracing.md).",
-		field:   collector(func(c *Config) *string { return &c.Traces.Endpoint }),
+		meaning: "The OpenTelemetry collector: `https://HOST:4318`. Traces go to `/v1/traces` there, in protobuf. `?ca=PATH` names an authority of your " +
+			"own. See [guides/tracing.md](guides/tracing.md).",
+		field: collector(func(c *Config) *string { return &c.Traces.Endpoint }),
 	},
 	{
 		name: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", unset: "none",

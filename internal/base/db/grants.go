@@ -129,7 +129,8 @@ func rightsMissing(err error) error {
 		return err
 	}
 	return fault.New(fault.Denied, "rights_missing",
-		"The role in DATABASE_URL lacks rights that serving needs. Run: gatehouse migrate, with the owner's URL in MIGRATE_DATABASE_URL; or gatehouse migrate --roles, with an administrator's.").Because(err)
+		"The role in DATABASE_URL lacks rights that serving needs. Run: gatehouse migrate, with the owner's URL in MIGRATE_DATABASE_URL; or gatehouse "+
+			"migrate --roles, with an administrator's.").Because(err)
 }
 
 // mayNotMigrate refuses a role that may not change the schema, in time: half of
@@ -143,7 +144,8 @@ func (p *postgres) mayNotMigrate(ctx context.Context, s Schema) error {
 		return err
 	}
 	return fault.New(fault.Denied, "may_not_migrate", fmt.Sprintf(
-		"The database's schema is at version %d and this gatehouse needs %d, and the role %s may not change it. Put the URL of the role that owns the schema into MIGRATE_DATABASE_URL, for serve or for: gatehouse migrate",
+		"The database's schema is at version %d and this gatehouse needs %d, and the role %s may not change it. Put the URL of the role that owns the "+
+			"schema into MIGRATE_DATABASE_URL, for serve or for: gatehouse migrate",
 		s.Current, s.Target, role))
 }
 

@@ -103,7 +103,8 @@ func (p Policy) Check(ctx context.Context, field, password string, about ...stri
 // ErrBreached is the fault of a password that others try first.
 func ErrBreached(field string) *fault.Error {
 	return fault.Field(field, "password_breached",
-		"This password is known: it is common, or has been in a breach of another service, so attackers try it first. Choose another; a few words in a row that only you would think of are good.")
+		"This password is known: it is common, or has been in a breach of another service, so attackers try it first. Choose another; a few words in a row "+
+			"that only you would think of are good.")
 }
 
 func (p Policy) breaches() Breaches {

@@ -7,14 +7,47 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
+// Passwords are set, and set anew by who has forgotten one.
+type Passwords struct {
+	Caller
+	Passwords *flow.Passwords
+	Strength  *flow.Strength
+}
+
+// Routes are its operations.
+func (a *Passwords) Routes() web.Routes {
+	return web.Routes{
+		"POST /v1/password/strength": a.strength,
+		"POST /v1/password/forgot":   a.forgot,
+		"POST /v1/password/reset":    a.reset,
+		"POST /v1/password/change":   a.signedIn(a.changePassword),
+	}
+}
+
+// Addresses are verified and changed.
+type Addresses struct {
+	Caller
+	Verify    *flow.Verify
+	Addresses *flow.Addresses
+}
+
+// Routes are its operations.
+func (a *Addresses) Routes() web.Routes {
+	return web.Routes{
+		"POST /v1/email/verify": a.verifyEmail,
+		"POST /v1/email/resend": a.resend,
+		"POST /v1/email/change": a.signedIn(a.changeEmail),
+	}
+}
+
 // browserOf is what the request's cookies tell of the browser.
-func (a *API) browserOf(r *http.Request) *flow.Browser {
+func (a *Caller) browserOf(r *http.Request) *flow.Browser {
 	return &flow.Browser{Devices: a.Cookies.Devices(r), Registered: a.Cookies.Registered(r)}
 }
 
 // mayBeSignedIn returns who asks, where that is of use and not needed: nobody, if
 // there are no credentials, or cookies that don't count for this request.
-func (a *API) mayBeSignedIn(r *http.Request) (flow.Identity, error) {
+func (a *Caller) mayBeSignedIn(r *http.Request) (flow.Identity, error) {
 	access, bearer, err := web.Bearer(r)
 	if err != nil {
 		return flow.Identity{}, err
@@ -32,7 +65,7 @@ func (a *API) mayBeSignedIn(r *http.Request) (flow.Identity, error) {
 	return who, nil
 }
 
-func (a *API) verifyEmail(w http.ResponseWriter, r *http.Request) error {
+func (a *Addresses) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Token    string `json:"token"`
 		Email    string `json:"email"`
@@ -46,7 +79,8 @@ func (a *API) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Verify.Do(r.Context(), flow.LinkOrCode{Token: in.Token, Email: in.Email, Code: in.Code}, in.Password, who, a.browserOf(r), web.Origin(r)); err != nil {
+	if err := a.Verify.Do(r.Context(), flow.LinkOrCode{Token: in.Token, Email: in.Email, Code: in.Code}, in.Password, who, a.browserOf(r),
+		web.Origin(r)); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -58,7 +92,7 @@ func mailed(w http.ResponseWriter, message string) error {
 	return web.WriteJSON(w, http.StatusAccepted, map[string]string{"message": message})
 }
 
-func (a *API) resend(w http.ResponseWriter, r *http.Request) error {
+func (a *Addresses) resend(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Email string `json:"email"`
 	}
@@ -71,7 +105,7 @@ func (a *API) resend(w http.ResponseWriter, r *http.Request) error {
 	return mailed(w, "If this address has an account and has yet to be verified, a mail is on its way.")
 }
 
-func (a *API) changeEmail(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+func (a *Addresses) changeEmail(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
 	var in struct {
 		Email    string `json:"email"`
 		Password string `json:"current_password"`
@@ -85,7 +119,7 @@ func (a *API) changeEmail(w http.ResponseWriter, r *http.Request, who flow.Ident
 	return mailed(w, "A mail is on its way to the new address. The address changes when the link in it is used.")
 }
 
-func (a *API) forgot(w http.ResponseWriter, r *http.Request) error {
+func (a *Passwords) forgot(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Email string `json:"email"`
 	}
@@ -98,7 +132,7 @@ func (a *API) forgot(w http.ResponseWriter, r *http.Request) error {
 	return mailed(w, "If this address has an account, a mail is on its way.")
 }
 
-func (a *API) reset(w http.ResponseWriter, r *http.Request) error {
+func (a *Passwords) reset(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Token    string `json:"token"`
 		Email    string `json:"email"`
@@ -115,7 +149,7 @@ func (a *API) reset(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *API) changePassword(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+func (a *Passwords) changePassword(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
 	var in struct {
 		Current string `json:"current_password"`
 		New     string `json:"new_password"`

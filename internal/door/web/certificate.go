@@ -127,7 +127,8 @@ func (c *Certificate) Watch(ctx context.Context) {
 		default:
 			if failures++; failures == patience {
 				c.trouble.Store(new(err.Error()))
-				c.log.Warn("TLS_CERT_FILE or TLS_KEY_FILE has changed, and what stands there now can't be used; the certificate before stays in force.", "error", err.Error())
+				c.log.Warn("TLS_CERT_FILE or TLS_KEY_FILE has changed, and what stands there now can't be used; the certificate before stays in force.",
+					"error", err.Error())
 			}
 		}
 	}

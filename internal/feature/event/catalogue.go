@@ -10,13 +10,15 @@ type About struct {
 // Catalogue has every kind of event there is, in the order of the docs. A test
 // holds it against kind.go and against docs/events.md.
 var Catalogue = []About{
-	{FailedLogin, "Somebody could not sign in: a wrong password, an unknown address, a disabled account, or a lock. `reason` says which, `address_hash` at which address, without keeping it."},
+	{FailedLogin, "Somebody could not sign in: a wrong password, an unknown address, a disabled account, or a lock. `reason` says which, `address_hash` " +
+		"at which address, without keeping it."},
 	{Login, "Somebody signed in."},
 	{PasswordChange, "A password was changed or reset."},
 	{EmailVerification, "An address was shown to be its account's own, or somebody failed to show it."},
 	{PasswordReset, "A reset of a password was asked for."},
 	{AccountLockout, "So many wrong passwords were tried at an account that strangers have to wait. Sessions and known devices are not touched."},
-	{SuspiciousActivity, "Something that honest clients do not do: `reason` says what, such as `reuse` of a refresh token, or a token that was tampered with. What anybody can cause is recorded once a network and minute, with its `count`."},
+	{SuspiciousActivity, "Something that honest clients do not do: `reason` says what, such as `reuse` of a refresh token, or a token that was tampered " +
+		"with. What anybody can cause is recorded once a network and minute, with its `count`."},
 	{RateLimitExceeded, "Somebody asked too often: `reason` is the rule. It is recorded once a network and minute, with its `count`."},
 	{TokenRefresh, "A session was continued with its refresh token."},
 	{Logout, "Somebody signed out."},
@@ -29,7 +31,8 @@ var Catalogue = []About{
 	{RoleChange, "An account has other roles: `roles` has all it has now."},
 	{SessionRevoked, "Sessions were ended by somebody else than by signing out: `reason` says why."},
 	{KeyRotated, "A key of the installation was replaced."},
-	{AddressBlocked, "An operator or an administrator blocked a `network`, or gave a block another end. `count` is how many there were, where a file of them was read. `reason` of the block stands in `gatehouse block list`."},
+	{AddressBlocked, "An operator or an administrator blocked a `network`, or gave a block another end. `count` is how many there were, where a file of " +
+		"them was read. `reason` of the block stands in `gatehouse block list`."},
 	{AddressUnblocked, "An operator or an administrator ended the block of a `network`."},
 	{BlockedRequest, "A request from a blocked network was refused. It is recorded once a network and minute, with its `count`."},
 	{AlertSilenced, "The alerts of a `rule` are told to nobody for a while, or are told again: `reason` is `ended` then."},

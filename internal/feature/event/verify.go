@@ -299,7 +299,8 @@ func (w *walk) fork(tx *db.Tx, size int64) {
 		}
 	}
 	leaf, id := w.misplaced(tx, size)
-	w.v.find(leaf, id, "reordered", "the leaves %d to %d are not those that were signed, or not in that order; the first out of order is %d", w.ordered, size-1, leaf)
+	w.v.find(leaf, id, "reordered", "the leaves %d to %d are not those that were signed, or not in that order; the first out of order is %d", w.ordered,
+		size-1, leaf)
 }
 
 // misplaced returns the first leaf since the last good checkpoint whose

@@ -101,7 +101,8 @@ var (
 	// ErrLocked is for an address at which clients that it does not know have no
 	// more tries.
 	ErrLocked = fault.New(fault.Limited, "account_locked",
-		"Too many wrong passwords were tried for this address, so it can be signed in to only from browsers that it knows. We sent its owner a mail with a link that lets their browser in; setting a new password helps too.")
+		"Too many wrong passwords were tried for this address, so it can be signed in to only from browsers that it knows. We sent its owner a mail with a "+
+			"link that lets their browser in; setting a new password helps too.")
 )
 
 // The statements of a try. In $1 and $2 are the keys of the shared and the own

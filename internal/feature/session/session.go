@@ -119,7 +119,8 @@ var Columns = []string{"id", "account_id", "roles", "amr", "user_agent", "addres
 // Begin starts a session in the transaction; the statement is deferred.
 func (s *Store) Begin(tx *db.Tx, b Start, now time.Time) Grant {
 	grant, row := s.Make(b, now)
-	tx.Defer(`INSERT INTO session (id, account_id, roles, amr, user_agent, address, auth_at, max_at, idle_at, gen, cur, salt, minted_at, rotated_at, device, network)
+	tx.Defer(`INSERT INTO session (id, account_id, roles, amr, user_agent, address, auth_at, max_at, idle_at, gen, cur, salt, minted_at, rotated_at,
+		device, network)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`, row...)
 	return grant
 }
