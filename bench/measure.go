@@ -246,7 +246,10 @@ func (r *run) forwardAuth(ctx context.Context) ([]Measure, error) {
 	}
 	defer bare.stop()
 	return r.each(ctx, []string{cheap}, func(s *served) ([]Measure, error) {
-		m := Measure{Name: "forward-auth", What: "GET /v1/forward-auth on " + s.database + ", memory warm, 64 clients : a bare handler", Unit: "a second", AtLeast: 0.7}
+		m := Measure{
+			Name: "forward-auth", What: "GET /v1/forward-auth on " + s.database + ", memory warm, 64 clients : a bare handler",
+			Unit: "a second", AtLeast: 0.7,
+		}
 		m, err := r.duel(ctx, m, r.perSecond(s.process, bench.Load{Scenario: bench.Me, Clients: clients, Path: "/v1/forward-auth"}),
 			r.perSecond(bare, bench.Load{Scenario: bench.Get, Clients: clients, Path: "/v1/me", Bearer: longBearer}))
 		return []Measure{m}, err
