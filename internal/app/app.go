@@ -272,6 +272,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		Verify:       &flow.Verify{EmailLinks: emailLinks},
 		Passwords:    &flow.Passwords{EmailLinks: emailLinks},
 		Addresses:    &flow.Addresses{EmailLinks: emailLinks},
+		NotMe:        &flow.NotMe{EmailLinks: emailLinks},
 		Clients:      &flow.AuthenticateClient{Clients: client.NewRegistry(s.db, c.RevocationStale, o.Now), Revocations: s.revoked, Tally: tally, Count: count},
 		Follow:       &flow.Follow{Revocations: s.revoked, Stopping: s.draining, Count: count},
 		Strength:     &flow.Strength{Policy: s.strengthPolicy(), Count: count},
@@ -299,7 +300,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 			Setup:  &flow.Setup{DB: s.db, Accounts: accounts, Events: events, Count: count, Random: random, Now: o.Now},
 			SignIn: signIn, Refresh: doors.Refresh, SignOut: signOut, Authenticate: doors.Authenticate, Profile: doors.Profile, Cookies: cookies,
 			Unlock: s.unlock(signIn.Guard, count), Register: doors.Register, Verify: doors.Verify, Passwords: doors.Passwords, Addresses: doors.Addresses,
-			NotMe: &flow.NotMe{EmailLinks: emailLinks},
+			NotMe: doors.NotMe,
 			Mails: s.mail.page(),
 		},
 	}, nil

@@ -6,6 +6,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
@@ -23,15 +24,19 @@ func (s *Server) emailLinks(ring *keyring.Ring, g *flow.Guard, limits *flow.Limi
 	return l
 }
 
-// forgetTickets deletes links that have expired, and the counts of codes that were
-// tried on days that are over.
+// forgetTickets deletes links that have expired, the passwords that were kept for
+// undos, and the counts of codes that were tried on days that are over.
 func forgetTickets(d *db.DB, now func() time.Time) job.Job {
 	return inBatches(d, "forget-tickets", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
 		tries, err := ticket.ForgetTries(tx, now(), limit)
 		if err != nil {
 			return 0, err
 		}
+		former, err := account.ForgetFormer(tx, now(), limit)
+		if err != nil {
+			return 0, err
+		}
 		tickets, err := ticket.Forget(tx, now(), limit)
-		return max(tries, tickets), err
+		return max(tries, former, tickets), err
 	})
 }

@@ -34,7 +34,7 @@ func TestPW2_AnUndoOutlivesThePepper(t *testing.T) {
 		second.expect(200, "", signInAs(moved, another))
 		b := second.browser()
 		undo := tokenOf(h, box.last(ada, notice.AddressChanged).Undo)
-		b.page(403, "not the password", press("/undo", body{"token": undo, "password": another}))
+		b.page(403, "not a password", press("/undo", body{"token": undo, "password": another + "!"}))
 		b.page(200, "old address again", press("/undo", body{"token": undo, "password": passphrase}))
 	})
 }

@@ -24,7 +24,7 @@ type grant struct {
 // statement in the source. A table that is not here yet can be read by the
 // serving role and no more, by the owner's default privileges.
 var grants = []grant{
-	{"account", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"account", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"acme_secret", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"acme_try", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"alert", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
@@ -47,6 +47,7 @@ var grants = []grant{
 	{"event_origin", []string{"SELECT", "INSERT"}},
 	{"event_personal", []string{"SELECT", "INSERT"}},
 	{"event_retired", []string{"SELECT", "INSERT"}},
+	{"former_password", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"guess", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"install", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"job", []string{"SELECT", "INSERT", "UPDATE"}},

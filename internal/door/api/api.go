@@ -35,6 +35,7 @@ type API struct {
 	Verify       *flow.Verify
 	Passwords    *flow.Passwords
 	Addresses    *flow.Addresses
+	NotMe        *flow.NotMe
 	Clients      *flow.AuthenticateClient
 	Follow       *flow.Follow
 	Introspect   *flow.Introspect
@@ -70,6 +71,8 @@ func (a *API) operations() map[string]web.Handler {
 		"POST /v1/email/verify":      a.verifyEmail,
 		"POST /v1/email/resend":      a.resend,
 		"POST /v1/email/change":      a.signedIn(a.changeEmail),
+		"POST /v1/email/undo":        a.undoEmail,
+		"POST /v1/not-me":            a.notMe,
 		"POST /v1/token/refresh":     a.refresh,
 		"POST /v1/logout":            a.logout,
 		"POST /v1/logout-all":        a.signedIn(a.logoutAll),

@@ -20,6 +20,7 @@ const (
 	AccountRegistered Kind = "account_registered"
 	AccountDisabled   Kind = "account_disabled"
 	AccountEnabled    Kind = "account_enabled"
+	AccountDisplaced  Kind = "account_displaced"
 	AccountUnlocked   Kind = "account_unlocked"
 	PepperRotated     Kind = "pepper_rotated"
 	DeviceKnown       Kind = "device_known"
