@@ -10,7 +10,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
-	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 )
 
@@ -124,11 +123,11 @@ func (f *Addresses) restore(tx *db.Tx, t ticket.Ticket, from event.Origin) error
 	return f.Guard.Notices.Send(tx, f.resetMail(tx, h, now), from)
 }
 
-// displaceClaim deletes the account that has an address and never was verified, since
+// displaceClaim ends the account that has an address and never was verified, since
 // somebody shows now that the mailbox is theirs: a claim weighs less than a proof.
 func (l *EmailLinks) displaceClaim(tx *db.Tx, key, by string, now time.Time, from event.Origin) error {
-	id, found, err := account.HoldClaim(tx, key, by, now)
-	if err != nil || !found {
+	id, err := account.Displace(tx, key, by, now)
+	if err != nil || id == "" {
 		return err
 	}
 	if err := ticket.VoidAll(tx, id); err != nil {
@@ -140,14 +139,11 @@ func (l *EmailLinks) displaceClaim(tx *db.Tx, key, by string, now time.Time, fro
 	if err := forgetDevices(tx, id); err != nil {
 		return err
 	}
-	if err := session.DeleteAll(tx, id); err != nil {
-		return err
-	}
 	l.Guard.Events.Append(tx, event.Event{
 		Kind: event.AccountDisplaced, Outcome: event.Success, Account: id, Origin: from,
 		Detail: event.Detail{Reason: "never_verified", Address: addressHash(l.Guard.Pseudonym, key)},
 	})
-	return account.Delete(tx, id)
+	return nil
 }
 
 // errHeld is for an address that an undo turns out to lead to, after it was taken.

@@ -15,7 +15,7 @@ var undoMutants = []struct{ name, file, from, to string }{
 	{"later undos outlive an earlier one (case A1)", "../feature/ticket/undo.go", "AND (purpose <> 'undo' OR seq >= $3)", "AND (purpose <> 'undo' OR seq > $3 + 1000)"},
 	{"an undo voids no other links", "../feature/ticket/undo.go", "AND (purpose <> 'undo' OR seq >= $3)", "AND (purpose = 'undo' AND seq >= $3)"},
 	{"an address that an undo leads to is free (case A2)", "undo.go", "if err != nil || !found {\n\t\treturn \"\", false, err", "if err != nil || found || !found {\n\t\treturn \"\", false, err"},
-	{"a claim does not give way (case A2)", "undo.go", "if err != nil || !found {\n\t\treturn err", "if err != nil || found || !found {\n\t\treturn err"},
+	{"a claim does not give way (case A2)", "../feature/account/holder.go", "AND id <> $2 AND verified_at IS NULL", "AND id = $2 AND verified_at IS NULL"},
 	{"a changed password is not kept (case A3)", "../feature/account/former.go", "return s.keep(tx, -1, nil, now)", "return nil"},
 	{"a password that the thief's mailbox reset is not kept", "../feature/account/former.go", "return s.keep(tx, s.resetN, &s.addressN, now)", "return nil"},
 	{"a reset sets passwords aside for earlier undos", "../feature/account/former.go", "(to_n IS NULL OR to_n >= $2)", "(to_n IS NULL)"},

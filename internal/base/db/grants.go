@@ -24,7 +24,7 @@ type grant struct {
 // statement in the source. A table that is not here yet can be read by the
 // serving role and no more, by the owner's default privileges.
 var grants = []grant{
-	{"account", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"account", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"acme_secret", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"acme_try", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"alert", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
@@ -39,7 +39,8 @@ var grants = []grant{
 	{"event", []string{"SELECT", "INSERT"}},
 	{"event_anchor", []string{"SELECT", "INSERT", "DELETE"}},
 	{"event_checkpoint", []string{"SELECT", "INSERT", "DELETE"}},
-	{"event_erased", []string{"SELECT", "INSERT"}},
+	{"event_erased", []string{"SELECT"}},
+	{"event_erasure", []string{"INSERT"}},
 	{"event_forward", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"event_head", []string{"SELECT", "UPDATE"}},
 	{"event_leaf", []string{"SELECT", "INSERT"}},
@@ -66,7 +67,7 @@ var grants = []grant{
 }
 
 // functions are the schema's: triggers', which nobody calls.
-var functions = []string{"event_append_only", "event_erase", "event_retire"}
+var functions = []string{"event_append_only", "event_erase", "event_erase_stated", "event_retire"}
 
 func grantedTables() []string {
 	names := make([]string, 0, len(grants))

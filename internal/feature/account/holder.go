@@ -112,23 +112,16 @@ func SetAddress(tx *db.Tx, id string, passwordN int64, typed, key string, now ti
 	return n, err == nil, err
 }
 
-// HoldClaim takes the row of the account that has an address and never showed that it
-// is its own, and disables it, unless it is the given one. It reports whether there
-// is such an account.
-func HoldClaim(tx *db.Tx, key, but string, now time.Time) (id string, found bool, err error) {
-	err = tx.QueryRow(`UPDATE account SET disabled_at = COALESCE(disabled_at, $3) WHERE email_key = $1 AND id <> $2 AND verified_at IS NULL RETURNING id`,
-		key, but, db.Micros(now)).Scan(&id)
+// Displace takes an address away from the account that has it and never showed that it
+// is its own, unless that is the given account: somebody else has shown that now. The
+// account is disabled, and has an address from then on that nobody has (RFC 2606). It
+// returns the account's id, or an empty one if there is none.
+func Displace(tx *db.Tx, key, but string, now time.Time) (id string, err error) {
+	err = tx.QueryRow(`UPDATE account SET email = id || '@displaced.invalid', email_key = id || '@displaced.invalid', name = '', locale = '',
+			disabled_at = COALESCE(disabled_at, $3), password_n = password_n + 1
+		WHERE email_key = $1 AND id <> $2 AND verified_at IS NULL RETURNING id`, key, but, db.Micros(now)).Scan(&id)
 	if errors.Is(err, db.ErrNoRows) {
-		return "", false, nil
+		err = nil
 	}
-	return id, err == nil, err
-}
-
-// Delete deletes an account. Whatever belongs to it was deleted before.
-func Delete(tx *db.Tx, id string) error {
-	if _, err := tx.Exec(`DELETE FROM former_password WHERE account_id = $1`, id); err != nil {
-		return err
-	}
-	_, err := tx.Exec(`DELETE FROM account WHERE id = $1`, id)
-	return err
+	return id, err
 }

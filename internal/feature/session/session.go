@@ -165,13 +165,6 @@ func EndAll(tx *db.Tx, account, keep, why string, now time.Time) ([]string, erro
 		RETURNING id`, account, db.Micros(now), why, keep))
 }
 
-// DeleteAll deletes the account's sessions, which were ended before: the account is
-// about to be deleted.
-func DeleteAll(tx *db.Tx, account string) error {
-	_, err := tx.Exec(`DELETE FROM session WHERE account_id = $1`, account)
-	return err
-}
-
 // ids reads one column.
 func ids(rows *db.Rows, err error) ([]string, error) {
 	if err != nil {
