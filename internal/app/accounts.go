@@ -17,13 +17,14 @@ func newAccounts(b *base, who api.Caller, l *flow.EmailLinks, known password.Bre
 		Core: b.core(), Accounts: newAccountMaker(b, l.Hasher, l.Policy), Notices: l.Guard.Notices, EmailLinks: l, Limits: l.Limits,
 		Open: c.Registration == config.RegistrationOpen, RequireVerified: requireVerified(c),
 	}
+	notMe := &flow.NotMe{EmailLinks: l}
 	verify, passwords, addresses := &flow.Verify{EmailLinks: l}, &flow.Passwords{EmailLinks: l}, &flow.Addresses{EmailLinks: l}
 	accounts := api.Accounts{Caller: who, Register: register, Profile: &flow.Profile{Core: b.core()}}
 	secrets := api.Passwords{Caller: who, Passwords: passwords, Strength: &flow.Strength{Policy: strengthPolicy(c, known), Count: b.count}}
-	emails := api.Addresses{Caller: who, Verify: verify, Addresses: addresses}
+	emails := api.Addresses{Caller: who, Verify: verify, Addresses: addresses, NotMe: notMe}
 	pages := page.Links{
 		Forms: page.Forms{Cookies: who.Cookies}, Register: register, Verify: verify, Passwords: passwords, Addresses: addresses,
-		NotMe: &flow.NotMe{EmailLinks: l}, Authenticate: who.Authenticate, MinLength: l.Policy.MinLength,
+		NotMe: notMe, Authenticate: who.Authenticate, MinLength: l.Policy.MinLength,
 	}
 	return capability{name: "accounts", routes: []web.Routes{accounts.Routes(), secrets.Routes(), emails.Routes(), pages.Routes()}}, nil
 }

@@ -37,13 +37,14 @@ func (f *Operator) ResetUser(ctx context.Context, user string, from event.Origin
 			return errDisabledAnyway
 		}
 		now := f.Now()
-		ok, err := account.DemandReset(tx, h.ID, h.PasswordN, now)
+		next, ok, err := account.DemandReset(tx, h.ID, h.PasswordN, now)
 		if err == nil && !ok {
 			err = errChangedMeanwhile
 		}
 		if err != nil {
 			return err
 		}
+		h.PasswordN = next
 		if ended, err = f.endAll(tx, h.ID, session.WhyRevoked, from); err != nil {
 			return err
 		}

@@ -59,8 +59,22 @@ func (l *EmailLinks) mail(tx *db.Tx, kind notice.Kind, page string, h account.Ho
 	}
 }
 
+// ErrDoneAlready is for a link or a code that was used, and is shown once more: by a
+// second press of the button, or a page that was loaded again. Doors answer it as a
+// success, which it was.
+var ErrDoneAlready = fault.New(fault.Conflict, "done_already", "This was done already by the same mail. There is nothing left to do.")
+
+// pressedTwice makes an ErrDoneAlready from the error of a ticket that was used.
+func pressedTwice(err error) error {
+	if errors.Is(err, ticket.ErrUsed) {
+		return ErrDoneAlready.Because(err)
+	}
+	return err
+}
+
 // find returns the ticket that somebody shows, for one of two purposes, without
-// using it up. A wrong code counts, and is an event of the kind.
+// using it up. A wrong code counts, and is an event of the kind. One that was used
+// is returned with an error whose cause is ticket.ErrUsed.
 func (l *EmailLinks) find(ctx context.Context, in LinkOrCode, kind event.Kind, from event.Origin, p, or ticket.Purpose) (t ticket.Ticket, err error) {
 	if in.Token != "" {
 		err = l.DB.Read(ctx, func(tx *db.Tx) error {
@@ -85,7 +99,7 @@ func (l *EmailLinks) find(ctx context.Context, in LinkOrCode, kind event.Kind, f
 	var refused *fault.Error
 	err = l.DB.Write(ctx, func(tx *db.Tx) error {
 		t, refused, err = l.Tickets.Try(tx, address.Key, ticket.ParseCode(in.Code), l.Now(), p, or)
-		if err == nil && refused != nil {
+		if err == nil && refused != nil && !errors.Is(refused, ticket.ErrUsed) {
 			l.Guard.Events.Append(tx, event.Event{
 				Kind: kind, Outcome: event.Failure, Origin: from,
 				Detail: event.Detail{Reason: refused.Code, Address: addressHash(l.Guard.Pseudonym, address.Key)},
@@ -129,6 +143,12 @@ func (l *EmailLinks) holder(ctx context.Context, id string) (h account.Holder, e
 // The caller ends a right one with Guard.succeeded, in its transaction.
 func (l *EmailLinks) checkPassword(ctx context.Context, h account.Holder, hash, pass string, b *Browser, wrong *fault.Error,
 	from event.Origin) (lockout.Try, error) {
+	return l.checkAnyPassword(ctx, h, []string{hash}, pass, b, wrong, from)
+}
+
+// checkAnyPassword is checkPassword for one of several stored hashes.
+func (l *EmailLinks) checkAnyPassword(ctx context.Context, h account.Holder, hashes []string, pass string, b *Browser, wrong *fault.Error,
+	from event.Origin) (lockout.Try, error) {
 	address := account.Address{Typed: h.Email, Key: h.Key}
 	if err := l.Hasher.Room(); err != nil {
 		return lockout.Try{}, err // before the try is counted
@@ -143,12 +163,12 @@ func (l *EmailLinks) checkPassword(ctx context.Context, h account.Holder, hash, 
 	if err != nil {
 		return try, err
 	}
-	match, err := l.Hasher.Verify(ctx, h.ID, hash, pass)
+	match, err := l.matchesAny(ctx, h.ID, hashes, pass)
 	if err != nil {
 		l.Guard.giveBack(ctx, try)
 		return try, err
 	}
-	if match.OK {
+	if match {
 		return try, nil
 	}
 	err = l.DB.Write(ctx, func(tx *db.Tx) error { return l.Guard.failed(tx, try, h.ID, address, "wrong_password", from) })
@@ -156,6 +176,24 @@ func (l *EmailLinks) checkPassword(ctx context.Context, h account.Holder, hash, 
 		return try, err
 	}
 	return try, wrong.Because(reason("wrong_password"))
+}
+
+// matchesAny reports whether the password is that of one of the stored hashes. One
+// that can't be compared, since the pepper is gone that it is sealed under, is an
+// error only if none of the others matches.
+func (l *EmailLinks) matchesAny(ctx context.Context, id string, hashes []string, pass string) (ok bool, unreadable error) {
+	for _, hash := range hashes {
+		match, err := l.Hasher.Verify(ctx, id, hash, pass)
+		switch {
+		case err != nil && (ctx.Err() != nil || fault.KindOf(err) == fault.Unavailable):
+			return false, err
+		case err != nil:
+			unreadable = err
+		case match.OK:
+			return true, nil
+		}
+	}
+	return false, unreadable
 }
 
 // endSessions ends the account's sessions, save one, with the events that tell of

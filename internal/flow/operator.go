@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -53,6 +54,11 @@ func (f *Operator) CreateUser(ctx context.Context, in Credentials, roles []strin
 		}
 		if !created {
 			return fault.New(fault.Conflict, "address_taken", n.Address.Typed+" has an account already.")
+		}
+		if err := heldByUndo(tx, n.Address.Key, now); errors.Is(err, errHeld) {
+			return fault.New(fault.Conflict, "address_taken", n.Address.Typed+" was an account's address until it was changed, and its owner can take that back for seven days.")
+		} else if err != nil {
+			return err
 		}
 		f.Events.Append(tx, event.Event{
 			Kind: event.AccountRegistered, Outcome: event.Success, Account: n.ID, Origin: from, Detail: event.Detail{By: operator},

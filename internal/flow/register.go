@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
@@ -72,13 +73,27 @@ func (f *Register) do(ctx context.Context, in Credentials, from event.Origin) (c
 		in.Browser.Registered = registered(f.EmailLinks.Key(), n.ID)
 	}
 	defer takeMinimumTime(ctx, time.Now()) // another mail is written for an address that is taken, or none
-	err = f.DB.Write(ctx, func(tx *db.Tx) error {
-		var (
-			a   account.Account
-			err error
-		)
+	create := func(tx *db.Tx) error {
+		created = false
+		var a account.Account
+		// An address that somebody has lost, and can take back, is not free.
+		id, held, err := f.EmailLinks.sendWayBack(tx, n.Address, now, from)
+		if err != nil {
+			return err
+		}
+		if held {
+			f.Events.Append(tx, event.Event{
+				Kind: event.AccountRegistered, Outcome: event.Failure, Account: id, Origin: from, Detail: event.Detail{Reason: "address_taken"},
+			})
+			return nil
+		}
 		if a, created, err = account.Create(tx, n, now); err != nil {
 			return err
+		}
+		if created {
+			if err := heldByUndo(tx, n.Address.Key, now); err != nil {
+				return err
+			}
 		}
 		e := event.Event{Kind: event.AccountRegistered, Outcome: event.Success, Account: a.ID, Origin: from}
 		if !created {
@@ -92,6 +107,10 @@ func (f *Register) do(ctx context.Context, in Credentials, from event.Origin) (c
 		return f.Notices.Send(tx, notice.Mail{
 			Kind: notice.AddressRegistered, Account: a.ID, To: a.Email, Name: a.Name, Locale: a.Locale, At: now,
 		}, from)
-	})
+	}
+	err = f.DB.Write(ctx, create)
+	if errors.Is(err, errHeld) { // an undo came in the same moment
+		err = f.DB.Write(ctx, create)
+	}
 	return created, err
 }

@@ -35,7 +35,7 @@ var ErrWrongPassword = fault.New(fault.Denied, "wrong_password", "This is not th
 // Do verifies. who is signed in, if somebody is.
 func (f *Verify) Do(ctx context.Context, in LinkOrCode, pass string, who Identity, b *Browser, from event.Origin) error {
 	ctx, run := f.Count.begin(ctx, "verify_email")
-	return run.end(f.do(ctx, in, pass, who, b, from))
+	return run.end(pressedTwice(f.do(ctx, in, pass, who, b, from)))
 }
 
 func (f *Verify) do(ctx context.Context, in LinkOrCode, pass string, who Identity, b *Browser, from event.Origin) error {
@@ -60,7 +60,7 @@ func (f *Verify) do(ctx context.Context, in LinkOrCode, pass string, who Identit
 			return err
 		}
 	}
-	return taken(f.DB.Write(ctx, func(tx *db.Tx) error {
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		if !proved {
 			f.Guard.succeeded(tx, try)
 		}
@@ -68,14 +68,18 @@ func (f *Verify) do(ctx context.Context, in LinkOrCode, pass string, who Identit
 			return f.changeAddress(tx, t, from)
 		}
 		return f.confirm(tx, t, from)
-	}))
+	})
+	if err != nil && !proved {
+		f.Guard.giveBack(ctx, try) // it was right
+	}
+	return taken(err)
 }
 
 func (f *Verify) confirm(tx *db.Tx, t ticket.Ticket, from event.Origin) error {
 	now := f.Now()
 	ok, err := account.Confirm(tx, t.Account, t.PasswordN, t.AddressKey, now)
 	if err == nil && !ok {
-		err = ticket.ErrLink
+		err = ticket.Gone(tx, t)
 	}
 	if err != nil {
 		return err

@@ -39,7 +39,8 @@ var grants = []grant{
 	{"event", []string{"SELECT", "INSERT"}},
 	{"event_anchor", []string{"SELECT", "INSERT", "DELETE"}},
 	{"event_checkpoint", []string{"SELECT", "INSERT", "DELETE"}},
-	{"event_erased", []string{"SELECT", "INSERT"}},
+	{"event_erased", []string{"SELECT"}},
+	{"event_erasure", []string{"INSERT"}},
 	{"event_forward", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"event_head", []string{"SELECT", "UPDATE"}},
 	{"event_leaf", []string{"SELECT", "INSERT"}},
@@ -47,6 +48,7 @@ var grants = []grant{
 	{"event_origin", []string{"SELECT", "INSERT"}},
 	{"event_personal", []string{"SELECT", "INSERT"}},
 	{"event_retired", []string{"SELECT", "INSERT"}},
+	{"former_password", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"guess", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"install", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"job", []string{"SELECT", "INSERT", "UPDATE"}},
@@ -65,7 +67,7 @@ var grants = []grant{
 }
 
 // functions are the schema's: triggers', which nobody calls.
-var functions = []string{"event_append_only", "event_erase", "event_retire"}
+var functions = []string{"event_append_only", "event_erase", "event_erase_stated", "event_retire"}
 
 func grantedTables() []string {
 	names := make([]string, 0, len(grants))

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
@@ -24,11 +25,12 @@ func (a *Passwords) Routes() web.Routes {
 	}
 }
 
-// Addresses are verified and changed.
+// Addresses are verified and changed, and given back.
 type Addresses struct {
 	Caller
 	Verify    *flow.Verify
 	Addresses *flow.Addresses
+	NotMe     *flow.NotMe
 }
 
 // Routes are its operations.
@@ -37,6 +39,8 @@ func (a *Addresses) Routes() web.Routes {
 		"POST /v1/email/verify": a.verifyEmail,
 		"POST /v1/email/resend": a.resend,
 		"POST /v1/email/change": a.signedIn(a.changeEmail),
+		"POST /v1/email/undo":   a.undoEmail,
+		"POST /v1/not-me":       a.notMe,
 	}
 }
 
@@ -79,12 +83,20 @@ func (a *Addresses) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Verify.Do(r.Context(), flow.LinkOrCode{Token: in.Token, Email: in.Email, Code: in.Code}, in.Password, who, a.browserOf(r),
-		web.Origin(r)); err != nil {
-		return err
+	return did(w, a.Verify.Do(r.Context(), flow.LinkOrCode{Token: in.Token, Email: in.Email, Code: in.Code}, in.Password, who, a.browserOf(r),
+		web.Origin(r)))
+}
+
+// did answers for what a mail's link or code does, once: 204 for the time that it did
+// it, and 200 with words for a repetition of that.
+func did(w http.ResponseWriter, err error) error {
+	if errors.Is(err, flow.ErrDoneAlready) {
+		return web.WriteJSON(w, http.StatusOK, map[string]string{"message": flow.ErrDoneAlready.Message})
 	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	if err == nil {
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return err
 }
 
 // mailed answers what is the same whether or not a mail was sent.
@@ -142,11 +154,28 @@ func (a *Passwords) reset(w http.ResponseWriter, r *http.Request) error {
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
 	}
-	if err := a.Passwords.Reset(r.Context(), flow.LinkOrCode{Token: in.Token, Email: in.Email, Code: in.Code}, in.Password, web.Origin(r)); err != nil {
+	return did(w, a.Passwords.Reset(r.Context(), flow.LinkOrCode{Token: in.Token, Email: in.Email, Code: in.Code}, in.Password, web.Origin(r)))
+}
+
+func (a *Addresses) undoEmail(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		Token    string `json:"token"`
+		Password string `json:"password"`
+	}
+	if err := web.Decode(w, r, &in); err != nil {
 		return err
 	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return did(w, a.Addresses.Undo(r.Context(), in.Token, in.Password, a.browserOf(r), web.Origin(r)))
+}
+
+func (a *Addresses) notMe(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		Token string `json:"token"`
+	}
+	if err := web.Decode(w, r, &in); err != nil {
+		return err
+	}
+	return did(w, a.NotMe.Do(r.Context(), in.Token, web.Origin(r)))
 }
 
 func (a *Passwords) changePassword(w http.ResponseWriter, r *http.Request, who flow.Identity) error {

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -86,13 +87,15 @@ var linkPages = []linkPage{
 		Text: "Press the button if it was not you that the mail tells of. All sessions end, links in mails are void, and nobody signs in before a new " +
 			"password was set.",
 		do: func(p *Links, _ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
-			return "All sessions have ended. Now set a new password by \"Forgot password\"; until then nobody can sign in.",
+			return "All sessions have ended. Now set a new password by \"Forgot password\", at the address that this mail went to; until then nobody can " +
+					"sign in. If the account's address was changed as well, the mail that you get leads back to yours.",
 				p.NotMe.Do(r.Context(), in["token"], web.Origin(r))
 		},
 	},
 	{
 		path: "/undo", Title: "Undo the change of address", Button: "Give me my address back", Token: true, Password: true,
-		Text: "The account gets the address back that this mail went to. For this we need the password that the account had before the change.",
+		Text: "The account gets the address back that this mail went to. For this we need a password of yours that it had within the last seven days; " +
+			"the latest that you know is fine.",
 		do: func(p *Links, _ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
 			return "The account has its old address again, and all sessions have ended. We sent a mail there with a link to set a new password; until then " +
 					"nobody can sign in.",
@@ -144,7 +147,9 @@ func (p *Links) press(l linkPage) web.Handler {
 				in[name] = strings.TrimSpace(in[name])
 				page.In[name] = in[name]
 			}
-			page.Done, err = l.do(p, w, r, in)
+			if page.Done, err = l.do(p, w, r, in); errors.Is(err, flow.ErrDoneAlready) {
+				page.Done, err = flow.ErrDoneAlready.Message, nil
+			}
 		}
 		if err == nil {
 			return render(w, http.StatusOK, "email-link.html", page)

@@ -25,6 +25,7 @@ var Catalogue = []About{
 	{AccountRegistered, "An account was opened."},
 	{AccountDisabled, "An account was disabled; its sessions ended."},
 	{AccountEnabled, "A disabled account was enabled."},
+	{AccountDisplaced, "An account whose address was never verified lost it to whoever showed that the mailbox is theirs, and was disabled."},
 	{AccountUnlocked, "The counts of wrong passwords of an account were cleared."},
 	{ProfileChange, "The name or the locale of an account changed; `fields` says which."},
 	{EmailChange, "A change of an account's address was asked for, done, or taken back: `reason` says which, `address_hash` the new address, without keeping it."},

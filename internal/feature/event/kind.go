@@ -20,6 +20,7 @@ const (
 	AccountRegistered Kind = "account_registered"
 	AccountDisabled   Kind = "account_disabled"
 	AccountEnabled    Kind = "account_enabled"
+	AccountDisplaced  Kind = "account_displaced"
 	AccountUnlocked   Kind = "account_unlocked"
 	PepperRotated     Kind = "pepper_rotated"
 	DeviceKnown       Kind = "device_known"
@@ -78,6 +79,9 @@ type Detail struct {
 	// Count is how often it happened, for what is counted and recorded once a
 	// minute, or how many things one action touched.
 	Count int64 `json:"count,omitempty"`
+	// Hash is the SHA-256, in hex, over the lines "event id, space, commitment" of the
+	// events whose personal part an events_erased erased, in the order of the ids.
+	Hash string `json:"hash,omitempty"`
 	// Checkpoint is the size and root of the log that an event_log_restarted
 	// leaves behind.
 	Checkpoint string `json:"checkpoint,omitempty"`

@@ -25,8 +25,9 @@ func (h *Server) OutboxKey() []byte {
 
 // Mailbox reads what was queued for an address.
 type Mailbox struct {
-	H   *Server
-	db  *db.DB
+	H *Server
+	// DB is the server's database, opened as its owner.
+	DB  *db.DB
 	key []byte
 }
 
@@ -39,7 +40,7 @@ func (h *Server) Mailbox() *Mailbox {
 // All returns the mails to an address, in order.
 func (m *Mailbox) All(to string) (list []notice.Mail) {
 	m.H.Helper()
-	err := m.db.Read(m.H.Context(), func(tx *db.Tx) error {
+	err := m.DB.Read(m.H.Context(), func(tx *db.Tx) error {
 		rows, err := tx.Query(`SELECT id, sealed FROM outbox WHERE sent_to = $1 ORDER BY created_at, id`, to)
 		if err != nil {
 			return err

@@ -28,7 +28,7 @@ import (
 // Count returns what a query counts, whoever may look.
 func (h *Server) Count(query string) (n int) {
 	h.Helper()
-	d := h.Mailbox().db
+	d := h.Mailbox().DB
 	if err := d.Read(h.Context(), func(tx *db.Tx) error { return tx.QueryRow(query).Scan(&n) }); err != nil {
 		h.Fatal(err)
 	}
