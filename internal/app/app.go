@@ -256,7 +256,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 	}
 	verified := c.EmailVerification == config.VerificationRequired
 	tell := notices(s.mail.outbox, o.Now)
-	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: passwordPolicy(c, s.breaches), Random: random, Now: o.Now}
+	accounts := &flow.NewAccounts{Hasher: s.hasher, Policy: passwordPolicy(c, s.breaches), Random: random, SingleLabels: !c.Production(), Now: o.Now}
 	signIn := &flow.SignIn{
 		DB: s.db, Hasher: s.hasher, Sessions: sessions, Tokens: issuer, Revoked: s.revoked, Events: events, Guard: s.guard(ring, events, tally, tell, o.Now), Limits: limits, Breaches: s.breachesAtSignIn(), PasswordLife: c.PasswordLife,
 		RequireVerified: verified, Count: count, Now: o.Now,

@@ -17,7 +17,7 @@ import (
 func (s *Server) emailLinks(ring *keyring.Ring, g *flow.Guard, limits *flow.Limits, accounts *flow.NewAccounts, count flow.Count) *flow.EmailLinks {
 	key := func() []byte { return ring.Key(keyring.Ticket) }
 	l := &flow.EmailLinks{
-		DB: s.db, Tickets: ticket.NewStore(key, secret.Random{}), Guard: g, Limits: limits, Hasher: s.hasher, Policy: accounts.Policy,
+		DB: s.db, Tickets: ticket.NewStore(key, secret.Random{}), Guard: g, Limits: limits, Hasher: s.hasher, Policy: accounts.Policy, SingleLabels: accounts.SingleLabels,
 		Revoked: s.revoked, Base: s.config.PublicURL, Key: key, Count: count, Now: g.Now,
 	}
 	g.Notices.NotMe = (&flow.NotMe{EmailLinks: l}).Link

@@ -118,7 +118,7 @@ func TestCaseA2_NobodyTakesTheAddressThatAnUndoLeadsTo(t *testing.T) {
 				h.Errorf("a mail of kind %s went to the address", m.Kind)
 			}
 		}
-		if len(ways) != 5 || !ways[first] {
+		if len(ways) != 5 || !ways[first] { // a registration, two changes, a forgotten password
 			h.Errorf("%d ways back were mailed", len(ways))
 		}
 		// Whoever came in the very moment of the change has an account that never was
