@@ -30,7 +30,7 @@ func newAccounts(b *base, who api.Caller, l *flow.EmailLinks, known password.Bre
 }
 
 func newAccountMaker(b *base, h *password.Hasher, policy password.Policy) *flow.NewAccounts {
-	return &flow.NewAccounts{Hasher: h, Policy: policy, Random: b.random, Now: b.now}
+	return &flow.NewAccounts{Hasher: h, Policy: policy, Random: b.random, SingleLabels: !b.config.Production(), Now: b.now}
 }
 
 // newSetup makes the first administrator.

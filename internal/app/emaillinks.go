@@ -18,7 +18,8 @@ func newEmailLinks(b *base, t *tokens, g *flow.Guard, limits *flow.Limits, h *pa
 	key := func() []byte { return b.ring.Key(keyring.Ticket) }
 	l := &flow.EmailLinks{
 		Core: b.core(), Tickets: ticket.NewStore(key, b.random), Guard: g, Limits: limits, Hasher: h, Policy: passwordPolicy(b.config, known),
-		Revoked: t.revoked, Base: b.config.PublicURL, Key: key,
+		SingleLabels: !b.config.Production(),
+		Revoked:      t.revoked, Base: b.config.PublicURL, Key: key,
 	}
 	g.Notices.NotMe = (&flow.NotMe{EmailLinks: l}).Link
 	return l, capability{name: "email links", jobs: []job.Job{forgetTickets(b)}}, nil

@@ -31,7 +31,7 @@ func (f *Addresses) change(ctx context.Context, who Identity, email, current str
 	if current == "" {
 		return required("current_password")
 	}
-	a, err := account.ParseAddress("email", email)
+	a, err := account.ParseNewAddress("email", email, f.SingleLabels)
 	if err != nil {
 		return err
 	}

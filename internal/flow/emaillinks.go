@@ -33,6 +33,8 @@ type EmailLinks struct {
 	Hasher  *password.Hasher
 	Policy  password.Policy
 	Revoked *token.Revocations
+	// SingleLabels is whether a new address may have a domain without a dot.
+	SingleLabels bool
 	// Base is PUBLIC_URL: what every link begins with, whatever a request says of its
 	// host.
 	Base string

@@ -325,6 +325,10 @@ var modelSteps = map[string]func(h *history){
 			h.create(h.owner, h.known[0], false)
 		}
 	},
+	"thief leaves links behind": func(h *history) {
+		h.broken((&Passwords{h.EmailLinks}).Forgot(context.Background(), h.address().Email, originOfModel))
+		h.thiefMoves(h.boxes[2], false)
+	},
 	"stranger asks for the address": func(h *history) {
 		if id, p := h.signIn(fmt.Sprintf("other%d@example.com", h.n), h.known[:1]); id != "" {
 			h.move(id, p, h.owner, false)
@@ -452,6 +456,7 @@ func histories(random, deep int) (list [][]string) {
 		[]string{"thief moves to b", "thief moves to c", "owner undoes", "owner resets", "thief undoes"},
 		[]string{"thief moves to b", "thief registers the address"},
 		[]string{"thief moves to b", "a claim slips in"},
+		[]string{"thief moves to b", "thief leaves links behind"},
 		[]string{"thief changes the password", "thief moves to b", "owner says not me", "thief resets"},
 		[]string{"thief moves to b", "thief resets", "thief moves to c", "thief resets"},
 	)
