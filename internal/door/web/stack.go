@@ -89,6 +89,7 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 	x := &exchange{ResponseWriter: w, started: s.Now(), caller: s.Proxies.caller(r)}
 	x.id = s.Random.ID(x.started)
 	setBaseline(w.Header())
+	s.Edge.setTransportSecurity(x)
 	w.Header()["X-Request-Id"] = []string{x.id}
 
 	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
