@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -114,4 +115,28 @@ func bareHashes(cost int, d time.Duration) (float64, error) {
 		n++
 	}
 	return float64(n) / time.Since(began).Seconds(), nil
+}
+
+// syncCost returns what it costs to append a page to a file of the folder and to sync
+// it, in microseconds: the median of a second. Where it is cheap a bare writer gains
+// little by having nobody to share a sync with, so the ratio against it says more.
+func syncCost(folder string) (float64, error) {
+	f, err := os.CreateTemp(folder, "sync")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	page := make([]byte, 4096)
+	var each []float64
+	for began := time.Now(); time.Since(began) < time.Second; {
+		at := time.Now()
+		if _, err := f.Write(page); err != nil {
+			return 0, err
+		}
+		if err := f.Sync(); err != nil {
+			return 0, err
+		}
+		each = append(each, float64(time.Since(at).Microseconds()))
+	}
+	return median(each), nil
 }

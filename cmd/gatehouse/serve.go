@@ -31,7 +31,11 @@ Example:
 // Run serves until it is told to stop.
 func (serveCommand) Run(ctx context.Context, t *terminal) error {
 	collectLess()
-	c, log, err := t.settings()
+	lines := newLogWriter(t.err)
+	defer func() { _ = lines.Flush() }() // a log that can't be written has nowhere to say so
+	logging := *t
+	logging.err = lines
+	c, log, err := logging.settings()
 	if err != nil {
 		return err
 	}

@@ -5,33 +5,32 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
-	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
-// emailLinks returns what the flows share that send a link, and has every mail carry
+// newEmailLinks makes what the flows share that send a link, and has every mail carry
 // "this wasn't me".
-func (s *Server) emailLinks(ring *keyring.Ring, g *flow.Guard, limits *flow.Limits, accounts *flow.NewAccounts, count flow.Count) *flow.EmailLinks {
-	key := func() []byte { return ring.Key(keyring.Ticket) }
+func newEmailLinks(b *base, t *tokens, g *flow.Guard, limits *flow.Limits, accounts *flow.NewAccounts) (*flow.EmailLinks, capability, error) {
+	key := func() []byte { return b.ring.Key(keyring.Ticket) }
 	l := &flow.EmailLinks{
-		DB: s.db, Tickets: ticket.NewStore(key, secret.Random{}), Guard: g, Limits: limits, Hasher: s.hasher, Policy: accounts.Policy,
-		Revoked: s.revoked, Base: s.config.PublicURL, Key: key, Count: count, Now: g.Now,
+		DB: b.db, Tickets: ticket.NewStore(key, b.random), Guard: g, Limits: limits, Hasher: accounts.Hasher, Policy: accounts.Policy,
+		Revoked: t.revoked, Base: b.config.PublicURL, Key: key, Count: b.count, Now: b.now,
 	}
 	g.Notices.NotMe = (&flow.NotMe{EmailLinks: l}).Link
-	return l
+	return l, capability{name: "email links", jobs: []job.Job{forgetTickets(b)}}, nil
 }
 
 // forgetTickets deletes links that have expired, and the counts of codes that were
 // tried on days that are over.
-func forgetTickets(d *db.DB, now func() time.Time) job.Job {
-	return inBatches(d, "forget-tickets", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
-		tries, err := ticket.ForgetTries(tx, now(), limit)
+func forgetTickets(b *base) job.Job {
+	return inBatches(b.db, "forget-tickets", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
+		tries, err := ticket.ForgetTries(tx, b.now(), limit)
 		if err != nil {
 			return 0, err
 		}
-		tickets, err := ticket.Forget(tx, now(), limit)
+		tickets, err := ticket.Forget(tx, b.now(), limit)
 		return max(tries, tickets), err
 	})
 }

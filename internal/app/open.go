@@ -45,20 +45,20 @@ func Migrate(ctx context.Context, c *config.Config, log *slog.Logger) ([]string,
 
 // prepareSchema migrates if that is needed and wanted, and refuses a schema that
 // this program, or this role, can't serve.
-func (s *Server) prepareSchema(ctx context.Context) error {
-	err := s.db.Serves(ctx)
+func (b *base) prepareSchema(ctx context.Context) error {
+	err := b.db.Serves(ctx)
 	f := fault.As(err)
-	if f == nil || s.config.Migrate != config.MigrateAuto || f.Code != "schema_behind" && f.Code != "rights_missing" {
+	if f == nil || b.config.Migrate != config.MigrateAuto || f.Code != "schema_behind" && f.Code != "rights_missing" {
 		return err
 	}
-	done, err := Migrate(ctx, s.config, s.log)
+	done, err := Migrate(ctx, b.config, b.log)
 	for _, name := range done {
-		s.log.Info("migrated the database", "migration", name)
+		b.log.Info("migrated the database", "migration", name)
 	}
 	if err != nil {
 		return err
 	}
-	return s.db.Serves(ctx)
+	return b.db.Serves(ctx)
 }
 
 // secretFile is where the secret is kept that the first start in development

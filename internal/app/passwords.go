@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/gatehouse-auth/gatehouse/internal/base/breach"
 	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
@@ -15,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/outbound"
 	"github.com/gatehouse-auth/gatehouse/internal/base/password"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
 // newHasher returns what hashes passwords as the settings say.
@@ -32,10 +35,10 @@ func newPepper(c *config.Config) *password.Pepper {
 
 // checkPepper refuses a start with a pepper that the newest accounts' hashes are
 // not sealed under: each of their sign-ins would fail.
-func (s *Server) checkPepper(ctx context.Context) error {
+func (b *base) checkPepper(ctx context.Context) error {
 	const sample = 20
-	pepper := newPepper(s.config)
-	return s.db.Read(ctx, func(tx *db.Tx) error {
+	pepper := newPepper(b.config)
+	return b.db.Read(ctx, func(tx *db.Tx) error {
 		list, err := account.NewestHashes(tx, sample)
 		if err != nil {
 			return err
@@ -117,20 +120,55 @@ func siteNames(publicURL string) []string {
 }
 
 // breachesAtSignIn is what passwords in use are held against, or nil.
-func (s *Server) breachesAtSignIn() password.Breaches {
-	if !s.config.PasswordBreachAtSignIn {
+func breachesAtSignIn(c *config.Config, known password.Breaches) password.Breaches {
+	if !c.PasswordBreachAtSignIn {
 		return nil
 	}
-	return s.breaches
+	return known
 }
 
 // strengthPolicy is the policy for passwords that are being typed. It asks no
 // other server: from the hashes of a password's beginnings, one after another,
 // that could tell more than from the whole one's.
-func (s *Server) strengthPolicy() password.Policy {
-	known := s.breaches
-	if s.config.PasswordBreach == config.BreachAPI {
+func strengthPolicy(c *config.Config, known password.Breaches) password.Policy {
+	if c.PasswordBreach == config.BreachAPI {
 		known = breach.List{}
 	}
-	return passwordPolicy(s.config, known)
+	return passwordPolicy(c, known)
+}
+
+// newBreaches opens what knows the passwords that attackers try first.
+func newBreaches(b *base) (password.Breaches, capability, error) {
+	known, done, err := OpenBreaches(b.config, b.log, b.now)
+	return known, capability{name: "breached passwords", close: done}, err
+}
+
+// newHashing hashes passwords, if it can compare those that are stored.
+func newHashing(ctx context.Context, b *base) (*password.Hasher, capability, error) {
+	if err := b.checkPepper(ctx); err != nil {
+		return nil, capability{}, err
+	}
+	h := newHasher(b.config)
+	return h, capability{
+		name: "password hashing",
+		metrics: []prometheus.Collector{
+			gauge("gatehouse_hashing_workers", "Password hashes that may be worked on at once.", func() float64 { return float64(h.Stats().Workers) }),
+			gauge("gatehouse_hashing_busy", "Password hashes being worked on.", func() float64 { return float64(h.Stats().Busy) }),
+			gauge("gatehouse_hashing_queued", "Requests that wait for a password hash.", func() float64 { return float64(h.Stats().Queued) }),
+			counter("gatehouse_hashing_done_total", "Password hashes finished.", func() float64 { return float64(h.Stats().Done) }),
+			counter("gatehouse_hashing_shed_total", "Requests refused because too many waited for a password hash.",
+				func() float64 { return float64(h.Stats().Shed) }),
+		},
+		close: func() error { h.Close(); return nil },
+	}, nil
+}
+
+// newAccounts makes accounts.
+func newAccounts(b *base, h *password.Hasher, known password.Breaches) (*flow.NewAccounts, capability, error) {
+	return &flow.NewAccounts{Hasher: h, Policy: passwordPolicy(b.config, known), Random: b.random, Now: b.now}, capability{name: "accounts"}, nil
+}
+
+// newSetup makes the first administrator.
+func newSetup(b *base, accounts *flow.NewAccounts) (*flow.Setup, capability, error) {
+	return &flow.Setup{DB: b.db, Accounts: accounts, Events: b.events, Count: b.count, Random: b.random, Now: b.now}, capability{name: "set-up"}, nil
 }

@@ -4,6 +4,19 @@
 // One algorithm does it in both: GCRA, the leaky bucket kept as one number. A
 // rule of 5 in 15 minutes lets five through at once and one more each three
 // minutes; there is no edge of a window at which ten could pass.
+//
+// # How it works
+//
+// A counter is kept as a debt and the moment at which it was due, so that a clock
+// set back neither forgives nor adds any. Keys are keyed hashes of a fixed size. In
+// Redis the same is one script (gcra.lua), a key at a time; one suite and one model
+// judge both.
+//
+// [Shared] goes on without Redis: the first call that Redis leaves without an answer
+// for 50 ms opens the breaker, and one prober closes it. What Redis counted is noted
+// in memory as well, in units of the replica's share, so that nobody's debt is
+// forgotten when Redis goes. Rows that go up say how many replicas there are
+// (package job).
 package limit
 
 import (

@@ -13,6 +13,15 @@
 // Buckets are named by a keyed hash of the address as it was typed, so an
 // address without an account has them too, and nobody can tell the difference.
 // Sessions that are alive have nothing to do with any of this.
+//
+// # How it works
+//
+// A try is one statement over two rows: one that all clients like it share (80 for
+// unknown ones, 20 for known devices) and one of its own. The shared row is always
+// locked first. The model (model_test.go) mended two rules of the paper design: a
+// bucket without a wait keeps 0 and no time, or a clock set back by a second would
+// shut everybody out; and a wait that lies further ahead than any wait can does not
+// count. Known devices are rows; the MAC in their cookie spares strangers a look-up.
 package lockout
 
 import (

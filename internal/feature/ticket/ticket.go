@@ -8,6 +8,15 @@
 //
 // Whoever uses one takes the account's row first and the ticket's after it, by
 // [Store.Consume]; of any number at once one gets it.
+//
+// # How it works
+//
+// Whoever uses a ticket names how often the account's password had been replaced
+// (account.password_n) in the update of the account, and uses up the ticket's row
+// after it: so a link is void after any change, one of many wins, and no two lock
+// each other out. A code is tried in a transaction that commits whatever comes of
+// it. Tries of the day are counted by the address's keyed hash, unknown addresses
+// too.
 package ticket
 
 import (

@@ -5,6 +5,14 @@
 // The rules read the sealed log, in its order: an event that is committed late
 // is sealed late, and none is passed over. How far they have read, and what they
 // keep in mind, stands in one row that is written together with the alerts.
+//
+// # How it works
+//
+// The engine is rules alone: no clock, no database; week_test.go holds them against
+// a simulated week with planted attacks. How far the job has read, and the windows,
+// are one row (alert_state), written by compare-and-set together with the alerts. A
+// partial unique index lets one alert of a rule be open, however many replicas
+// watch.
 package alert
 
 import (
