@@ -50,7 +50,7 @@ func (f *Addresses) change(ctx context.Context, who Identity, email, current str
 		f.Guard.succeeded(tx, try)
 		f.Guard.Events.Append(tx, event.Event{
 			Kind: event.EmailChange, Outcome: event.Success, Account: h.ID, Session: who.Session, Origin: from,
-			Detail: event.Detail{Reason: "asked", Address: addressHash(f.Guard.Pseudonym, a.Key)},
+			Detail: event.Detail{Reason: "asked", Address: addressHash(f.Guard.Pseudonym, a.Key), AMR: []string{"pwd"}},
 		})
 		other, err := account.HolderByAddress(tx, a)
 		if err != nil && !errors.Is(err, account.ErrNotFound) {
@@ -176,7 +176,7 @@ func (f *Addresses) restore(tx *db.Tx, t ticket.Ticket, from event.Origin) error
 	}
 	f.Guard.Events.Append(tx, event.Event{
 		Kind: event.EmailChange, Outcome: event.Success, Account: h.ID, Origin: from,
-		Detail: event.Detail{Reason: "undone", Address: addressHash(f.Guard.Pseudonym, t.AddressKey)},
+		Detail: event.Detail{Reason: "undone", Address: addressHash(f.Guard.Pseudonym, t.AddressKey), AMR: []string{"pwd"}},
 	})
 	h.Email, h.Key = t.Address, t.AddressKey
 	return f.Guard.Notices.Send(tx, f.resetMail(tx, h, now), from)

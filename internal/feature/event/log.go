@@ -88,6 +88,9 @@ const (
 // failure shows at the next statement or at the commit.
 func (l *Log) Append(tx *db.Tx, e Event) {
 	now := l.now()
+	if e.Detail.By != "" && e.Detail.Actor == "" {
+		e.Detail.Actor = e.Origin.Actor
+	}
 	p := personal{
 		Account: e.Account, Session: e.Session, RequestID: e.Origin.RequestID,
 		UserAgent: e.Origin.UserAgent, Detail: e.Detail,

@@ -64,3 +64,30 @@ func TestASVS_V10_3_3_AFreedAddressIsAnotherSubject(t *testing.T) {
 		}
 	})
 }
+
+// What comes with a link's token must belong to it: no code beside it, and no other
+// address than the one that got the mail.
+func TestASVS_V2_1_2_V2_2_3_WhatComesWithATokenBelongsToIt(t *testing.T) {
+	harness.Each(t, func(h *harness.Server) {
+		const ada, bob = "ada@example.org", "bob@example.org"
+		h.Register(ada)
+		h.Register(bob)
+		box := h.Mailbox()
+		for _, a := range []string{ada, bob} {
+			h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": a}))
+		}
+		adas, bobs := box.Last(ada, notice.ResetPassword), box.Last(bob, notice.ResetPassword)
+		reset := harness.Body{"token": harness.TokenOf(h, adas.Link), "new_password": harness.AnotherPassphrase}
+		for code, with := range map[string]harness.Body{
+			"email_of_another": reset.With("email", bob), "token_and_code": reset.With("code", adas.Code), "invalid_email": reset.With("email", "x"),
+		} {
+			h.Expect(400, code, harness.Post("/v1/password/reset", with))
+		}
+		h.Expect(400, "token_and_code", harness.Post("/v1/password/reset", reset.With("email", bob).With("code", bobs.Code)))
+		h.Expect(400, "token_and_code", harness.Post("/v1/email/verify", harness.Body{"token": harness.TokenOf(h, adas.Link), "code": "nonsense"}))
+		// Nothing was used up by that, and what belongs together works.
+		h.Expect(204, "", harness.Post("/v1/password/reset", reset.With("email", "ADA@example.org")))
+		h.Expect(200, "", harness.SignInAs(ada, harness.AnotherPassphrase))
+		h.Expect(204, "", harness.Post("/v1/password/reset", harness.Body{"email": bob, "code": bobs.Code, "new_password": harness.AnotherPassphrase}))
+	})
+}
