@@ -39,7 +39,7 @@ func (s *Server) listenRedirect(ctx context.Context) error {
 func (s *Server) publicHandler(b *base) http.Handler {
 	f := s.front
 	stack := &web.Stack{
-		Blocked: f.blocks.blocked, Failed: countDatabaseErrors(b.tally), Log: s.log, Metrics: web.NewMetrics(b.registry), Now: s.now,
+		Blocked: f.blocks.blocked, Failed: countDatabaseErrors(b.tally), Rejected: countRejected(b.tally), Log: s.log, Metrics: web.NewMetrics(b.registry), Now: s.now,
 		Traces: f.traces, Edge: s.edge(false), Proxies: f.proxies, Limit: f.callers.limit, Refused: page.Refused,
 	}
 	mux := http.NewServeMux()

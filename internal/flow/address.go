@@ -49,7 +49,7 @@ func (f *Addresses) change(ctx context.Context, who Identity, email, current str
 		f.Guard.succeeded(tx, try)
 		f.Guard.Events.Append(tx, event.Event{
 			Kind: event.EmailChange, Outcome: event.Success, Account: h.ID, Session: who.Session, Origin: from,
-			Detail: event.Detail{Reason: "asked", Address: addressHash(f.Guard.Pseudonym, a.Key)},
+			Detail: event.Detail{Reason: "asked", Address: addressHash(f.Guard.Pseudonym, a.Key), AMR: []string{"pwd"}},
 		})
 		if taken, err := f.notifyTaken(tx, a, h.ID, now, from); err != nil || taken {
 			return err

@@ -161,7 +161,7 @@ func (f *Blocks) Remove(ctx context.Context, idOrNetwork string, who Identity, f
 }
 
 func (f *Blocks) changed(tx *db.Tx, kind event.Kind, d event.Detail, who Identity, from event.Origin) {
-	d.By = who.By()
+	d.By, d.Actor = who.By(), who.Account
 	f.Events.Append(tx, event.Event{Kind: kind, Outcome: event.Success, Account: who.Account, Session: who.Session, Origin: from, Detail: d})
 }
 

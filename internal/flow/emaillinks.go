@@ -79,11 +79,7 @@ func pressedTwice(err error) error {
 // is returned with an error whose cause is ticket.ErrUsed.
 func (l *EmailLinks) find(ctx context.Context, in LinkOrCode, kind event.Kind, from event.Origin, p, or ticket.Purpose) (t ticket.Ticket, err error) {
 	if in.Token != "" {
-		err = l.DB.Read(ctx, func(tx *db.Tx) error {
-			t, err = ticket.ByToken(tx, in.Token, l.Now(), p, or)
-			return err
-		})
-		return t, err
+		return l.byToken(ctx, in, p, or)
 	}
 	switch {
 	case in.Code == "" && in.Email == "":
@@ -111,6 +107,31 @@ func (l *EmailLinks) find(ctx context.Context, in LinkOrCode, kind event.Kind, f
 	})
 	if err == nil && refused != nil {
 		err = refused
+	}
+	return t, err
+}
+
+// The faults of a link's token that comes with what belongs to another (ASVS 2.2.3).
+var (
+	errTokenAndCode = fault.Field("code", "token_and_code", "Send the token of the link, or the email and the code, not both.")
+	errOtherAddress = fault.Field("email", "email_of_another", "This link went to another address. Leave the email out, or send the one that got the mail.")
+)
+
+// byToken returns the ticket of a link. What else was sent must belong to it.
+func (l *EmailLinks) byToken(ctx context.Context, in LinkOrCode, p, or ticket.Purpose) (t ticket.Ticket, err error) {
+	if in.Code != "" {
+		return t, errTokenAndCode
+	}
+	err = l.DB.Read(ctx, func(tx *db.Tx) error {
+		t, err = ticket.ByToken(tx, in.Token, l.Now(), p, or)
+		return err
+	})
+	if err != nil || in.Email == "" {
+		return t, err
+	}
+	address, err := account.ParseAddress("email", in.Email)
+	if err == nil && address.Key != t.AddressKey {
+		err = errOtherAddress
 	}
 	return t, err
 }

@@ -63,16 +63,18 @@ func required(field string) error {
 	return fault.Field(field, "required", "This field is required.")
 }
 
-// issue signs the access token for a grant.
+// issue signs the access token for a grant. It ends with the session at the
+// latest (ASVS 7.3.2): whoever was signed in for as long as a session may live is
+// out at that moment, and not a token's life later.
 func issue(issuer *token.Issuer, g session.Grant, now time.Time) (Tokens, error) {
 	access, err := issuer.Issue(token.Subject{
-		Account: g.Account, Session: g.Session, Roles: g.Roles, AMR: g.AMR, AuthAt: g.AuthAt,
+		Account: g.Account, Session: g.Session, Roles: g.Roles, AMR: g.AMR, AuthAt: g.AuthAt, Until: g.RefreshUntil,
 	}, now)
 	if err != nil {
 		return Tokens{}, err
 	}
 	return Tokens{
-		Access: access, AccessExpires: issuer.Life(),
+		Access: access, AccessExpires: min(issuer.Life(), g.RefreshUntil.Sub(now)),
 		Refresh: g.Refresh, RefreshExpires: g.RefreshUntil.Sub(now), Session: g.Session,
 	}, nil
 }

@@ -203,8 +203,12 @@ func (f *Passwords) passwordReplaced(tx *db.Tx, h account.Holder, keep, why stri
 	if err := f.Guard.Lockout.Clear(tx, h.Key); err != nil {
 		return err
 	}
+	detail := event.Detail{Reason: why}
+	if why == "changed" {
+		detail.AMR = []string{"pwd"} // current_password was asked for, and was right (ASVS 16.3.1)
+	}
 	f.Guard.Events.Append(tx, event.Event{
-		Kind: event.PasswordChange, Outcome: event.Success, Account: h.ID, Session: keep, Origin: from, Detail: event.Detail{Reason: why},
+		Kind: event.PasswordChange, Outcome: event.Success, Account: h.ID, Session: keep, Origin: from, Detail: detail,
 	})
 	return f.Guard.Notices.Send(tx, notice.Mail{
 		Kind: notice.PasswordChanged, Account: h.ID, To: h.Email, Name: h.Name, Locale: h.Locale, At: now,

@@ -113,7 +113,7 @@ func (f *Refresh) record(tx *db.Tx, g session.Grant, turn session.Turn, p sessio
 	e := event.Event{Account: g.Account, Session: g.Session, Origin: from, Detail: event.Detail{Generation: p.Generation()}}
 	switch turn {
 	case session.Rotated, session.Raced, session.Retried:
-		e.Kind, e.Outcome = event.TokenRefresh, event.Success
+		e.Kind, e.Outcome, e.Detail.AMR = event.TokenRefresh, event.Success, g.AMR
 		if turn != session.Rotated {
 			e.Detail.Reason = string(turn)
 		}

@@ -301,7 +301,7 @@ func (f *SignIn) begin(
 		}
 		f.Events.Append(tx, event.Event{
 			Kind: event.Login, Outcome: event.Success, Account: who.ID, Session: grant.Session, Origin: from,
-			Detail: event.Detail{Roles: grant.Roles},
+			Detail: event.Detail{Roles: grant.Roles, AMR: grant.AMR},
 		})
 		return nil
 	})

@@ -117,7 +117,7 @@ func (f *Addresses) restore(tx *db.Tx, t ticket.Ticket, from event.Origin) error
 	}
 	f.Guard.Events.Append(tx, event.Event{
 		Kind: event.EmailChange, Outcome: event.Success, Account: h.ID, Origin: from,
-		Detail: event.Detail{Reason: "undone", Address: addressHash(f.Guard.Pseudonym, t.AddressKey)},
+		Detail: event.Detail{Reason: "undone", Address: addressHash(f.Guard.Pseudonym, t.AddressKey), AMR: []string{"pwd"}},
 	})
 	h.Email, h.Key = t.Address, t.AddressKey
 	return f.Guard.Notices.Send(tx, f.resetMail(tx, h, now), from)

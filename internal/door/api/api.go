@@ -48,6 +48,7 @@ func (a *Caller) signedIn(next identified) web.Handler {
 		if err != nil {
 			return err
 		}
+		web.SetAccount(r, who.Account)
 		if !bearer {
 			if err := a.Cookies.CheckCSRF(r, who.Session, ""); err != nil {
 				return err

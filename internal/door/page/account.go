@@ -57,6 +57,7 @@ func (p *SignIn) who(w http.ResponseWriter, r *http.Request) (flow.Identity, err
 	if access != "" {
 		who, err := p.Authenticate.Do(r.Context(), access, web.Origin(r))
 		if fault.KindOf(err) != fault.Unauthenticated || err == nil {
+			web.SetAccount(r, who.Account)
 			return who, err
 		}
 	}
@@ -68,7 +69,9 @@ func (p *SignIn) who(w http.ResponseWriter, r *http.Request) (flow.Identity, err
 		return flow.Identity{}, err
 	}
 	p.Cookies.Put(w, web.SessionTokens(t))
-	return p.Authenticate.Do(r.Context(), t.Access, web.Origin(r))
+	who, err := p.Authenticate.Do(r.Context(), t.Access, web.Origin(r))
+	web.SetAccount(r, who.Account)
+	return who, err
 }
 
 func seeOther(w http.ResponseWriter, path string) error {

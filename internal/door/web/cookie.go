@@ -94,8 +94,11 @@ func (c *Cookies) Put(w http.ResponseWriter, t SessionTokens) (csrf string) {
 	return csrf
 }
 
-// Clear takes the cookies away.
+// Clear takes the cookies away, and what the browser keeps of the pages that were
+// seen with them (ASVS 14.3.1). It leaves the known device its cookie, and the
+// application on this host its storage.
 func (c *Cookies) Clear(w http.ResponseWriter) {
+	w.Header().Set("Clear-Site-Data", `"cache"`)
 	for _, base := range []string{accessCookie, refreshCookie, csrfCookie} {
 		c.set(w, base, "", 0, base == csrfCookie)
 	}

@@ -34,6 +34,8 @@ const (
 	AddressUnblocked Kind = "address_unblocked"
 	AlertSilenced    Kind = "alert_silenced"
 	BlockedRequest   Kind = "blocked_request"
+	AccessDenied     Kind = "access_denied"
+	MalformedRequest Kind = "malformed_request"
 
 	ClientCreated Kind = "client_created"
 	ClientRotated Kind = "client_rotated"
@@ -95,4 +97,9 @@ type Detail struct {
 	Purpose string `json:"purpose,omitempty"`
 	// Generation is the number of the refresh token at hand.
 	Generation uint32 `json:"generation,omitempty"`
+	// AMR is how the person showed who they are (RFC 8176), where they did.
+	AMR []string `json:"amr,omitempty"`
+	// Actor is which person did it where By says in what capacity: the system's user
+	// and machine for the command line, the id of an administrator's account.
+	Actor string `json:"actor,omitempty"`
 }

@@ -91,6 +91,9 @@ func (l *Log) Append(tx *db.Tx, e Event) { l.append(tx, e) }
 // append is Append, and returns the event's id.
 func (l *Log) append(tx *db.Tx, e Event) (id string) {
 	now := l.now()
+	if e.Detail.By != "" && e.Detail.Actor == "" {
+		e.Detail.Actor = e.Origin.Actor
+	}
 	p := personal{
 		Account: e.Account, Session: e.Session, RequestID: e.Origin.RequestID,
 		UserAgent: e.Origin.UserAgent, Detail: e.Detail,

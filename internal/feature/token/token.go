@@ -114,13 +114,20 @@ type Subject struct {
 	Roles   []string
 	AMR     []string
 	AuthAt  time.Time
+	// Until is the latest that the token may live, which is when its session ends; the
+	// zero time leaves it the life of all.
+	Until time.Time
 }
 
 // Issue signs a token that is valid from now on.
 func (i *Issuer) Issue(s Subject, now time.Time) (string, error) {
+	expires := now.Add(i.config.Life)
+	if !s.Until.IsZero() && s.Until.Before(expires) {
+		expires = s.Until
+	}
 	c := Claims{
 		Issuer: i.config.Issuer, Audience: i.config.Audience, Subject: s.Account, Session: s.Session,
-		IssuedAt: now.Unix(), Expires: now.Add(i.config.Life).Unix(), AuthTime: s.AuthAt.Unix(),
+		IssuedAt: now.Unix(), Expires: expires.Unix(), AuthTime: s.AuthAt.Unix(),
 		ID: i.random.Text(16), Roles: s.Roles, AMR: s.AMR,
 	}
 	payload, err := json.Marshal(c)
