@@ -101,7 +101,7 @@ func passwordPolicy(c *config.Config, breaches password.Breaches) password.Polic
 			Uppercase: c.PasswordRequireUppercase, Lowercase: c.PasswordRequireLowercase,
 			Digit: c.PasswordRequireDigit, Symbol: c.PasswordRequireSymbol,
 		},
-		Site: siteNames(c.PublicURL),
+		Site: append(siteNames(c.PublicURL), c.PasswordContextWords...),
 	}
 }
 

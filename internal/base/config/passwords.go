@@ -1,8 +1,10 @@
 package config
 
 import (
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // passwordSettings are the rows of the table about passwords, and the guessing of
@@ -48,6 +50,11 @@ var passwordSettings = []setting{
 		name: "PASSWORD_REQUIRE_SYMBOL", initial: "false",
 		meaning: "`true` refuses new passwords without a character that is no letter, digit or space. NIST advises against such rules; some auditors ask for them.",
 		field:   yesNo(func(c *Config) *bool { return &c.PasswordRequireSymbol }),
+	},
+	{
+		name: "PASSWORD_CONTEXT_WORDS", unset: "none",
+		meaning: "Words that make no password, beside `gatehouse`, PUBLIC_URL's host, and the person's own name and address: of your organisation, its products, its place. Divided by commas; up to 32 words of 3 to 64 characters.",
+		field:   field{read: readContextWords, show: func(c *Config) string { return strings.Join(c.PasswordContextWords, ",") }},
 	},
 	{
 		name: "PASSWORD_HASH", initial: "bcrypt",
@@ -134,4 +141,28 @@ var passwordSettings = []setting{
 		meaning: "Whether a sign-in with the right password is refused if that has been breached since: its owner sets a new one.",
 		field:   yesNo(func(c *Config) *bool { return &c.PasswordBreachAtSignIn }),
 	},
+}
+
+// The bounds of PASSWORD_CONTEXT_WORDS.
+const (
+	mostContextWords                    = 32
+	shortestContextWord, longestContext = 3, 64
+)
+
+// readContextWords reads a list of words: those that a list of common passwords
+// can't know, since they are one organisation's (ASVS 6.1.2).
+func readContextWords(r *reading) {
+	words := strings.Split(r.value, ",")
+	for i, w := range words {
+		words[i] = strings.TrimSpace(w)
+		if n := utf8.RuneCountInString(words[i]); n < shortestContextWord || n > longestContext || !utf8.ValidString(w) {
+			r.refuse("Word "+strconv.Itoa(i+1)+" has under 3 characters, or over 64.", "Take it away, or look for a comma too many.")
+			return
+		}
+	}
+	if len(words) > mostContextWords {
+		r.refuse("There are more than 32 words.", "Name the ones that people would think of first.")
+		return
+	}
+	r.c.PasswordContextWords = words
 }
