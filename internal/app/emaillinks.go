@@ -7,6 +7,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
@@ -23,8 +24,11 @@ func (s *Server) emailLinks(ring *keyring.Ring, g *flow.Guard, limits *flow.Limi
 	return l
 }
 
-// forgetTickets deletes links that have expired, and the counts of codes that were
-// tried on days that are over.
+// longestShare is longer than any window of mails to a mailbox.
+const longestShare = 48 * time.Hour
+
+// forgetTickets deletes links that have expired, the counts of codes that were tried
+// on days that are over, and those of mails to mailboxes.
 func forgetTickets(d *db.DB, now func() time.Time) job.Job {
 	return inBatches(d, "forget-tickets", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
 		tries, err := ticket.ForgetTries(tx, now(), limit)
@@ -32,6 +36,10 @@ func forgetTickets(d *db.DB, now func() time.Time) job.Job {
 			return 0, err
 		}
 		tickets, err := ticket.Forget(tx, now(), limit)
-		return max(tries, tickets), err
+		if err != nil {
+			return 0, err
+		}
+		shares, err := notice.ForgetShares(tx, now().Add(-longestShare), limit)
+		return max(tries, tickets, shares), err
 	})
 }

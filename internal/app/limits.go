@@ -26,7 +26,7 @@ func (s *Server) newLimits(ring *keyring.Ring, tally *event.Tally, reg prometheu
 		API:     rule("api", c.APILimit), Login: rule("login", c.LoginLimit), Registration: rule("registration", c.RegistrationLimit), Reset: rule("password_reset", c.ResetLimit),
 		Key: func() []byte { return ring.Key(keyring.Limit) }, Tally: tally,
 	}
-	l.Count = limitCounter(reg, l.API, l.Login, l.Registration, l.Reset, l.ResetNetwork())
+	l.Count = limitCounter(reg, append(l.MailShares(), l.API, l.Login, l.Registration, l.ResetNetwork(), l.EmailChange())...)
 	return l
 }
 

@@ -220,28 +220,15 @@ func TestRATE2_API(t *testing.T) {
 	}, trusted, "API_RATE_LIMIT_REQUESTS=20", "API_RATE_LIMIT_WINDOW_SECONDS=3600")
 }
 
-// RATE-2: mails with a link, by the address that gets them, whoever asks and
-// whether or not it has an account; and ten times as many by network.
+// RATE-2: mails with a link that a network asks for, whether or not there is an
+// account: ten times as many as a mailbox gets.
 func TestRATE2_Mails(t *testing.T) {
 	h := open(t, "sqlite:"+t.TempDir()+"/x.db", trusted, "PASSWORD_RESET_RATE_LIMIT_ATTEMPTS=2")
-	h.register("ada@example.org")
-	ask := func(path, email string) request {
-		return request{method: "POST", path: path, body: map[string]string{"email": email}}
-	}
-	for _, email := range []string{"ada@example.org", "nobody@example.org"} {
-		h.expect(202, "", through("192.0.2.1", ask("/v1/password/forgot", email)))
-		h.expect(202, "", through("192.0.2.2", ask("/v1/email/resend", email)))
-		for _, path := range []string{"/v1/password/forgot", "/v1/email/resend"} {
-			a := h.expect(429, "rate_limited", through("192.0.2.3", ask(path, strings.ToUpper(email))))
-			if a.header.Get("Ratelimit-Policy") != `"password_reset";q=2;w=3600` {
-				t.Errorf("the headers: %v", a.header)
-			}
-		}
-	}
 	for i := range 20 {
-		h.expect(202, "", through("198.51.100.1", ask("/v1/password/forgot", fmt.Sprintf("u%d@example.org", i))))
+		path := []string{"/v1/password/forgot", "/v1/email/resend"}[i%2]
+		h.expect(202, "", through("198.51.100.1", post(path, body{"email": fmt.Sprintf("u%d@example.org", i%3)})))
 	}
-	a := h.expect(429, "rate_limited", through("198.51.100.1", ask("/v1/password/forgot", "u@example.org")))
+	a := h.expect(429, "rate_limited", through("198.51.100.1", post("/v1/password/forgot", body{"email": "u@example.org"})))
 	if a.header.Get("Ratelimit-Policy") != `"password_reset_network";q=20;w=3600` {
 		t.Errorf("the headers: %v", a.header)
 	}

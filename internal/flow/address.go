@@ -25,7 +25,7 @@ func (f *Addresses) Change(ctx context.Context, who Identity, email, current str
 	return run.end(f.change(ctx, who, email, current, b, from))
 }
 
-func (f *Addresses) change(ctx context.Context, who Identity, email, current string, b *Browser, from event.Origin) error {
+func (f *Addresses) change(ctx context.Context, who Identity, email, current string, b *Browser, from event.Origin) (err error) {
 	if email == "" {
 		return required("email")
 	}
@@ -40,6 +40,11 @@ func (f *Addresses) change(ctx context.Context, who Identity, email, current str
 	if err != nil {
 		return err
 	}
+	done, err := f.Limits.addressChange(ctx, who.Account, from)
+	if err != nil {
+		return err
+	}
+	defer func() { done(err) }()
 	try, err := f.checkPassword(ctx, h, h.Hash, current, b, ErrWrongPassword, from)
 	if err != nil {
 		return err
@@ -54,6 +59,9 @@ func (f *Addresses) change(ctx context.Context, who Identity, email, current str
 		})
 		other, err := account.HolderByAddress(tx, a)
 		if err != nil && !errors.Is(err, account.ErrNotFound) {
+			return err
+		}
+		if ok, err := f.Limits.affords(tx, shareUnasked, a.Key, from, now); err != nil || !ok {
 			return err
 		}
 		if err == nil && other.ID != h.ID {

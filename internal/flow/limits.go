@@ -17,8 +17,8 @@ import (
 type Limits struct {
 	Counter limit.Counter
 	// API is for every request, by account or network; Login for sign-ins that
-	// fail, and Registration, by network; Reset for mails with a link that a stranger
-	// asks for, by the address that gets them.
+	// fail, and Registration, by network; Reset for mails that anybody can cause who
+	// types an address, by the mailbox: see affords.
 	API, Login, Registration, Reset limit.Rule
 	// Key is what the names are hashed with under which is counted.
 	Key   func() []byte
@@ -120,24 +120,6 @@ func (l *Limits) registration(ctx context.Context, from event.Origin) (done func
 			l.giveBack(ctx, c)
 		}
 	}, nil
-}
-
-// resetPerNetwork is how many times as many mails as an address gets a network may
-// ask for.
-const resetPerNetwork = 10
-
-// ResetNetwork is what a network may ask for of Reset.
-func (l *Limits) ResetNetwork() limit.Rule {
-	r := l.Reset
-	r.Name, r.Limit = r.Name+"_network", r.Limit*resetPerNetwork
-	return r
-}
-
-// mail counts a mail that a stranger asks to be sent to an address, whether or not
-// it has an account. Both rules are asked in one call.
-func (l *Limits) mail(ctx context.Context, addressKey string, from event.Origin) error {
-	_, err := l.take(ctx, from, l.claim(l.Reset, "address", addressKey), l.byNetwork(l.ResetNetwork(), from))
-	return err
 }
 
 // wrong reports whether a sign-in that ended so counts as a guess.

@@ -54,7 +54,7 @@ func Outcomes() map[string][]string {
 		"forgot_password":     {success, "rate_limited"},
 		"reset_password":      {success, "too_many_codes"},
 		"change_password":     {success, "account_not_found", "wrong_password", "too_many_attempts", "account_locked", "changed_meanwhile"},
-		"change_email":        {success, "account_not_found", "wrong_password", "too_many_attempts", "account_locked"},
+		"change_email":        {success, "rate_limited", "account_not_found", "wrong_password", "too_many_attempts", "account_locked"},
 		"undo_email":          {success, "wrong_password", "too_many_attempts", "account_locked"},
 		"not_me":              {success},
 		"setup":               {success, "setup_closed"},

@@ -36,6 +36,14 @@ func (f *Passwords) Forgot(ctx context.Context, email string, from event.Origin)
 			e.Outcome, e.Detail.Reason = event.Failure, "unknown_account"
 		case h.Disabled:
 			e.Outcome, e.Detail.Reason = event.Failure, "account_disabled"
+		default:
+			ok, err := f.Limits.affords(tx, shareReset, h.Key, from, now)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				e.Outcome, e.Detail.Reason = event.Failure, "too_many_mails"
+			}
 		}
 		f.Guard.Events.Append(tx, e)
 		if e.Outcome == event.Failure {

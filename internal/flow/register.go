@@ -87,13 +87,25 @@ func (f *Register) do(ctx context.Context, in Credentials, from event.Origin) (c
 			e.Outcome, e.Detail.Reason = event.Failure, "address_taken"
 		}
 		f.Events.Append(tx, e)
-		if created {
-			h := account.Holder{ID: a.ID, Email: a.Email, Key: n.Address.Key}
-			return f.Notices.Send(tx, f.EmailLinks.verifyMail(tx, h, now), from)
-		}
-		return f.Notices.Send(tx, notice.Mail{
-			Kind: notice.AddressRegistered, Account: a.ID, To: a.Email, Name: a.Name, Locale: a.Locale, At: now,
-		}, from)
+		return f.sendMail(tx, a, n.Address.Key, created, now, from)
 	})
 	return created, err
+}
+
+// sendMail queues the mail to the address, unless it has had too many.
+func (f *Register) sendMail(tx *db.Tx, a account.Account, addressKey string, created bool, now time.Time, from event.Origin) error {
+	share := shareUnasked
+	if created {
+		share = shareVerify
+	}
+	if ok, err := f.Limits.affords(tx, share, addressKey, from, now); err != nil || !ok {
+		return err
+	}
+	if created {
+		h := account.Holder{ID: a.ID, Email: a.Email, Key: addressKey}
+		return f.Notices.Send(tx, f.EmailLinks.verifyMail(tx, h, now), from)
+	}
+	return f.Notices.Send(tx, notice.Mail{
+		Kind: notice.AddressRegistered, Account: a.ID, To: a.Email, Name: a.Name, Locale: a.Locale, At: now,
+	}, from)
 }
