@@ -122,7 +122,12 @@ func (l *Limits) registration(ctx context.Context, from event.Origin) (done func
 	}, nil
 }
 
-// wrong reports whether a sign-in that ended so counts as a guess.
+// wrong reports whether a sign-in that ended so counts as a guess: its password was
+// looked at, and does not do.
 func wrong(err error) bool {
+	var lost unrecorded
+	if errors.As(err, &lost) {
+		return true
+	}
 	return errors.Is(err, ErrInvalidCredentials) || fault.KindOf(err) == fault.Limited
 }

@@ -70,18 +70,45 @@ type run struct {
 	count Count
 	flow  string
 	step  trace.Step
+	over  context.CancelFunc
 }
 
-// begin begins a run. What is done in it takes the context that it returns.
+// leaves are the flows that end when their client leaves: they count nothing before
+// the one transaction in which they do everything, or they read. A sign-in may be left
+// while it waits for its turn, and no longer.
+var leaves = map[string]bool{
+	"sign_in": true, "refresh": true, "authenticate": true, "authenticate_client": true, "administrate": true, "audit": true,
+	"forward_auth": true, "introspect": true, "follow": true, "profile": true, "strength": true,
+}
+
+// begin begins a run. What is done in it takes the context that it returns: it ends
+// with the request's time, and not when the client leaves. Once a try, a code or a
+// mail was counted, the event, the mail and the alert that belong to it follow whether
+// or not anybody waits for the answer.
 func (c Count) begin(ctx context.Context, flow string) (context.Context, run) {
 	ctx, step := trace.Begin(ctx, flow)
-	return ctx, run{c, flow, step}
+	over := func() {}
+	if !leaves[flow] {
+		ctx, over = finishing(ctx)
+	}
+	return ctx, run{c, flow, step, over}
+}
+
+// finishing is a context for what is done to the end: it has the deadline of another,
+// and is not cancelled with it.
+func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if ctx = context.WithoutCancel(ctx); ok {
+		return context.WithDeadline(ctx, deadline)
+	}
+	return ctx, func() {}
 }
 
 // end tells how the run ended, and returns its error.
 func (r run) end(err error) error {
 	r.count.add(r.flow, outcomeOf(err))
 	r.step.End(err)
+	r.over()
 	return err
 }
 
@@ -90,6 +117,7 @@ func (r run) as(outcome string) {
 	r.count.add(r.flow, outcome)
 	r.step.Set("outcome", outcome)
 	r.step.End(nil)
+	r.over()
 }
 
 // end tells how a run ended in which there was nothing to do, and returns its error.
