@@ -163,7 +163,9 @@ func TestAttack2_TheOwnerOfALockedAddressIsToldAlthoughNobodyWaits(t *testing.T)
 			return strangersNetwork(i/4, guessing(victim, "wrong horse battery staple"))
 		})
 		for i := 0; i < 20 && h.count(`SELECT COALESCE(MAX(n), 0) FROM guess`) < 80; i++ { // some left before the server had read them
-			h.abandonAll(random, 8, 15*time.Millisecond, func(j int) request { return strangersNetwork(100+8*i+j, guessing(victim, "wrong horse battery staple")) })
+			h.abandonAll(random, 8, 15*time.Millisecond, func(j int) request {
+				return strangersNetwork(100+8*i+j, guessing(victim, "wrong horse battery staple"))
+			})
 		}
 		h.expect(429, "account_locked", through("192.0.2.9", guessing(victim, passphrase)))
 		failed := h.logged("failed_login_attempt", "wrong_password")

@@ -26,7 +26,7 @@ func (s *Server) newLimits(ring *keyring.Ring, tally *event.Tally, reg prometheu
 		API:     rule("api", c.APILimit), Login: rule("login", c.LoginLimit), Registration: rule("registration", c.RegistrationLimit), Reset: rule("password_reset", c.ResetLimit),
 		Key: func() []byte { return ring.Key(keyring.Limit) }, Tally: tally,
 	}
-	l.Count = limitCounter(reg, append(l.MailShares(), l.API, l.Login, l.Registration, l.ResetNetwork(), l.EmailChange())...)
+	l.Count = limitCounter(reg, append(l.MailShares(), l.API, l.Checks(), l.Login, l.Registration, l.ResetNetwork(), l.EmailChange())...)
 	return l
 }
 
@@ -63,8 +63,24 @@ func (p parts) limitRequests(o Options) web.Limit {
 		if p.fromApplication(r) {
 			return limit.State{}, nil
 		}
+		if p.causedByOthers(r) {
+			return limit.State{}, p.limits.Check(r.Context(), p.accountOf(r, o), web.Origin(r))
+		}
 		return p.limits.Request(r.Context(), p.accountOf(r, o), web.Origin(r))
 	}
+}
+
+// causedByOthers reports whether a request is one that the traffic of applications
+// causes, and that is answered from memory: a trusted proxy's check of each request of
+// theirs, and the published keys.
+func (p parts) causedByOthers(r *http.Request) bool {
+	switch r.URL.Path {
+	case "/v1/forward-auth":
+		return web.Proxied(r)
+	case "/.well-known/jwks.json":
+		return true
+	}
+	return false
 }
 
 // fromApplication reports whether a registered application, with its secret, asks

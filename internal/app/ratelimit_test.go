@@ -73,7 +73,7 @@ func TestRATE2_AFormSaysHowLong(t *testing.T) {
 		method: "POST", path: "/login", body: "email=nobody@example.org&password=wrong", contentType: "application/x-www-form-urlencoded",
 		header: http.Header{"Origin": {h.server.PublicURL()}},
 	})
-	if a.status != 429 || !strings.Contains(a.text, "Wait a quarter of an hour, and try again.") || strings.Contains(a.text, "Retry-After") {
+	if a.status != 429 || !strings.Contains(a.text, "Wait 10 minutes, and try again.") || strings.Contains(a.text, "Retry-After") {
 		t.Errorf("%d %s", a.status, a.text)
 	}
 }
@@ -199,7 +199,7 @@ func TestRATE2_API(t *testing.T) {
 		browser := through("198.51.100.1", request{method: "GET", path: "/login"})
 		browser.header.Set("Accept", "text/html,application/xhtml+xml")
 		if a := h.do(browser); a.status != 429 || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") || a.header.Get("Retry-After") != "180" ||
-			!strings.Contains(a.text, "Wait five minutes") || !strings.Contains(a.header.Get("Content-Security-Policy"), "default-src 'none'") || a.header.Get("Cache-Control") != "no-store" {
+			!strings.Contains(a.text, "Wait 3 minutes") || !strings.Contains(a.header.Get("Content-Security-Policy"), "default-src 'none'") || a.header.Get("Cache-Control") != "no-store" {
 			h.Errorf("a browser: %d %v\n%s", a.status, a.header, a.text)
 		}
 		browser.path = "/v1/me"

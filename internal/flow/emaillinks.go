@@ -144,7 +144,7 @@ func (l *EmailLinks) checkPassword(ctx context.Context, h account.Holder, hash, 
 	if err != nil {
 		return try, err
 	}
-	match, err := l.Hasher.Verify(ctx, h.ID, hash, pass)
+	match, err := l.Hasher.Verify(inTurn(ctx, from), h.ID, hash, pass)
 	if err != nil {
 		l.Guard.giveBack(ctx, try)
 		return try, err

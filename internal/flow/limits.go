@@ -46,6 +46,36 @@ func (l *Limits) Request(ctx context.Context, account string, from event.Origin)
 	return states[0], err
 }
 
+// checksPerRequest is how many times as many checks as requests there may be: a page
+// of an application loads hundreds of files.
+const checksPerRequest = 100
+
+// Checks is how many checks of an application's requests there may be.
+func (l *Limits) Checks() limit.Rule {
+	r := l.API
+	r.Name, r.Limit = "checks", r.Limit*checksPerRequest
+	return r
+}
+
+// Check counts a request that an application's traffic causes, apart from those that
+// people and programs make themselves.
+func (l *Limits) Check(ctx context.Context, account string, from event.Origin) error {
+	c := l.byNetwork(l.Checks(), from)
+	if account != "" {
+		c = l.claim(l.Checks(), "account", account)
+	}
+	_, err := l.take(ctx, from, c)
+	return err
+}
+
+// forgive gives a network back its wrong sign-ins at an address whose owner has shown
+// that it is theirs.
+func (l *Limits) forgive(ctx context.Context, from event.Origin, tries int) {
+	for range min(tries, l.Login.Limit) {
+		l.giveBack(ctx, l.byNetwork(l.Login, from))
+	}
+}
+
 func (l *Limits) byNetwork(r limit.Rule, from event.Origin) limit.Claim {
 	return l.claim(r, "network", event.Network(from.Address).String())
 }

@@ -90,7 +90,11 @@ func (f *Passwords) reset(ctx context.Context, in LinkOrCode, pass string, from 
 	if err != nil {
 		return err
 	}
-	return f.DB.Write(ctx, func(tx *db.Tx) error {
+	var forgiven int
+	err = f.DB.Write(ctx, func(tx *db.Tx) (err error) {
+		if forgiven, err = f.Guard.Lockout.Tried(tx, h.Key, event.Network(from.Address)); err != nil {
+			return err
+		}
 		now := f.Now()
 		ok, err := account.SetPassword(tx, h.ID, t.PasswordN, hash, true, now)
 		if err == nil && !ok {
@@ -107,6 +111,10 @@ func (f *Passwords) reset(ctx context.Context, in LinkOrCode, pass string, from 
 		}
 		return f.passwordReplaced(tx, h, "", "reset", now, from)
 	})
+	if err == nil {
+		f.Limits.forgive(ctx, from, forgiven)
+	}
+	return err
 }
 
 // newHash returns the stored form of a new password that the policy accepts and

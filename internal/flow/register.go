@@ -66,7 +66,7 @@ func (f *Register) do(ctx context.Context, in Credentials, from event.Origin) (c
 		return false, err
 	}
 	defer func() { done(err) }()
-	n, now, err := f.Accounts.prepare(ctx, in)
+	n, now, err := f.Accounts.prepare(inTurn(ctx, from), in)
 	if err != nil {
 		return false, err
 	}

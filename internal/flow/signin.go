@@ -105,6 +105,7 @@ func (f *SignIn) do(ctx context.Context, in Credentials, from event.Origin) (t T
 	defer end()
 	ctx, cancel := finishing(ctx) // from here on it counts
 	defer cancel()
+	ctx = inTurn(ctx, from)
 	try, who, err := f.tryAndLookUp(ctx, client, address, from)
 	if err != nil {
 		return Tokens{}, err

@@ -69,7 +69,7 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if browser.Known.Value != "" {
-		a.Cookies.PutDevice(w, browser.Known.Name, browser.Known.Value, browser.Known.Life)
+		a.Cookies.PutDevice(w, r, browser.Known.Name, browser.Known.Value, browser.Known.Life)
 	}
 	if !in.Cookies {
 		return writeTokens(w, t)
