@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/password"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
@@ -25,19 +26,25 @@ func newEmailLinks(b *base, t *tokens, g *flow.Guard, limits *flow.Limits, h *pa
 	return l, capability{name: "email links", jobs: []job.Job{forgetTickets(b)}}, nil
 }
 
+// longestShare is longer than any window of mails to a mailbox.
+const longestShare = 48 * time.Hour
+
 // forgetTickets deletes links that have expired, the passwords that were kept for
-// undos, and the counts of codes that were tried on days that are over.
+// undos, the counts of codes that were tried on days that are over, and those of mails
+// to mailboxes.
 func forgetTickets(b *base) job.Job {
-	return inBatches(b.db, "forget-tickets", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
-		tries, err := ticket.ForgetTries(tx, b.now(), limit)
-		if err != nil {
-			return 0, err
+	return inBatches(b.db, "forget-tickets", time.Hour, func(tx *db.Tx, limit int) (most int64, err error) {
+		for _, forget := range []func(*db.Tx, time.Time, int) (int64, error){ticket.ForgetTries, account.ForgetFormer, ticket.Forget, forgetShares} {
+			n, err := forget(tx, b.now(), limit)
+			if err != nil {
+				return 0, err
+			}
+			most = max(most, n)
 		}
-		former, err := account.ForgetFormer(tx, b.now(), limit)
-		if err != nil {
-			return 0, err
-		}
-		tickets, err := ticket.Forget(tx, b.now(), limit)
-		return max(tries, former, tickets), err
+		return most, nil
 	})
+}
+
+func forgetShares(tx *db.Tx, now time.Time, limit int) (int64, error) {
+	return notice.ForgetShares(tx, now.Add(-longestShare), limit)
 }

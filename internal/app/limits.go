@@ -27,7 +27,7 @@ func newLimits(b *base, by *counting, t *tokens, clients *flow.AuthenticateClien
 		Registration: rule("registration", c.RegistrationLimit), Reset: rule("password_reset", c.ResetLimit),
 		Key: func() []byte { return b.ring.Key(keyring.Limit) }, Tally: b.tally,
 	}
-	count, counted := limitCounter(l.API, l.Login, l.Registration, l.Reset, l.ResetNetwork())
+	count, counted := limitCounter(append(l.MailShares(), l.API, l.Checks(), l.Login, l.Registration, l.ResetNetwork(), l.EmailChange())...)
 	l.Count = count
 	return l, &callers{t, l, clients, cookies}, capability{name: "rate limits", metrics: []prometheus.Collector{counted}}, nil
 }
@@ -71,7 +71,23 @@ func (c *callers) limit(r *http.Request) (limit.State, error) {
 	if c.fromApplication(r) {
 		return limit.State{}, nil
 	}
+	if causedByOthers(r) {
+		return limit.State{}, c.limits.Check(r.Context(), c.accountOf(r), web.Origin(r))
+	}
 	return c.limits.Request(r.Context(), c.accountOf(r), web.Origin(r))
+}
+
+// causedByOthers reports whether a request is one that the traffic of applications
+// causes, and that is answered from memory: a trusted proxy's check of each request of
+// theirs, and the published keys.
+func causedByOthers(r *http.Request) bool {
+	switch r.URL.Path {
+	case "/v1/forward-auth":
+		return web.Proxied(r)
+	case "/.well-known/jwks.json":
+		return true
+	}
+	return false
 }
 
 // fromApplication reports whether a registered application, with its secret, asks

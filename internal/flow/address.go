@@ -24,7 +24,7 @@ func (f *Addresses) Change(ctx context.Context, who Identity, email, current str
 	return run.end(f.change(ctx, who, email, current, b, from))
 }
 
-func (f *Addresses) change(ctx context.Context, who Identity, email, current string, b *Browser, from event.Origin) error {
+func (f *Addresses) change(ctx context.Context, who Identity, email, current string, b *Browser, from event.Origin) (err error) {
 	if email == "" {
 		return required("email")
 	}
@@ -39,6 +39,11 @@ func (f *Addresses) change(ctx context.Context, who Identity, email, current str
 	if err != nil {
 		return err
 	}
+	done, err := f.Limits.addressChange(ctx, who.Account, from)
+	if err != nil {
+		return err
+	}
+	defer func() { done(err) }()
 	try, err := f.checkPassword(ctx, h, h.Hash, current, b, ErrWrongPassword, from)
 	if err != nil {
 		return err
@@ -52,6 +57,9 @@ func (f *Addresses) change(ctx context.Context, who Identity, email, current str
 			Detail: event.Detail{Reason: "asked", Address: addressHash(f.Guard.Pseudonym, a.Key), AMR: []string{"pwd"}},
 		})
 		if taken, err := f.notifyTaken(tx, a, h.ID, now, from); err != nil || taken {
+			return err
+		}
+		if ok, err := f.Limits.affords(tx, shareUnasked, a.Key, from, now); err != nil || !ok {
 			return err
 		}
 		return f.Guard.Notices.Send(tx, f.mail(tx, notice.ConfirmAddress, "/verify", h,
@@ -70,13 +78,16 @@ func (l *EmailLinks) notifyTaken(tx *db.Tx, a account.Address, but string, now t
 	if err == nil && other.ID == but {
 		return false, nil
 	}
-	if err == nil && other.Verified {
-		return true, l.Guard.Notices.Send(tx, notice.Mail{
-			Kind: notice.AddressRegistered, Account: other.ID, To: other.Email, Name: other.Name, Locale: other.Locale, At: now,
-		}, from)
+	if err != nil || !other.Verified {
+		_, taken, err = l.sendWayBack(tx, a, shareUnasked, now, from)
+		return taken, err
 	}
-	_, taken, err = l.sendWayBack(tx, a, now, from)
-	return taken, err
+	if ok, err := l.Limits.affords(tx, shareUnasked, a.Key, from, now); err != nil || !ok {
+		return true, err
+	}
+	return true, l.Guard.Notices.Send(tx, notice.Mail{
+		Kind: notice.AddressRegistered, Account: other.ID, To: other.Email, Name: other.Name, Locale: other.Locale, At: now,
+	}, from)
 }
 
 // changeAddress gives the account the address that a ticket was sent to, and tells the old

@@ -186,7 +186,7 @@ func (l *EmailLinks) checkAnyPassword(ctx context.Context, h account.Holder, has
 	if err != nil {
 		return try, err
 	}
-	match, err := l.matchesAny(ctx, h.ID, hashes, pass)
+	match, err := l.matchesAny(inTurn(ctx, from), h.ID, hashes, pass)
 	if err != nil {
 		l.Guard.giveBack(ctx, try)
 		return try, err

@@ -160,7 +160,7 @@ func (f *Operator) Tries(ctx context.Context, user string) (a account.Account, s
 		if err != nil {
 			return err
 		}
-		st, err = store.StateOf(tx, address.Key)
+		st, err = store.StateOf(tx, address.Key, f.Now())
 		return err
 	})
 	return a, st, err

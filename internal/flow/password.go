@@ -34,7 +34,7 @@ func (f *Passwords) Forgot(ctx context.Context, email string, from event.Origin)
 			Detail: event.Detail{Address: addressHash(f.Guard.Pseudonym, a.Key)},
 		}
 		if !h.Verified { // nobody is here, or somebody who only claims the address
-			id, sent, err := f.sendWayBack(tx, a, now, from)
+			id, sent, err := f.sendWayBack(tx, a, shareReset, now, from)
 			if err != nil {
 				return err
 			}
@@ -49,6 +49,14 @@ func (f *Passwords) Forgot(ctx context.Context, email string, from event.Origin)
 			e.Outcome, e.Detail.Reason = event.Failure, "unknown_account"
 		case h.Disabled:
 			e.Outcome, e.Detail.Reason = event.Failure, "account_disabled"
+		default:
+			ok, err := f.Limits.affords(tx, shareReset, h.Key, from, now)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				e.Outcome, e.Detail.Reason = event.Failure, "too_many_mails"
+			}
 		}
 		f.Guard.Events.Append(tx, e)
 		if e.Outcome == event.Failure {
@@ -97,9 +105,18 @@ func (f *Passwords) reset(ctx context.Context, in LinkOrCode, pass string, from 
 			return err
 		}
 	}
-	err = f.DB.Write(ctx, func(tx *db.Tx) error { return f.setByMail(tx, t, h, hash, from) })
+	var forgiven int
+	err = f.DB.Write(ctx, func(tx *db.Tx) (err error) {
+		if forgiven, err = f.Guard.Lockout.Tried(tx, h.Key, event.Network(from.Address)); err != nil {
+			return err
+		}
+		return f.setByMail(tx, t, h, hash, from)
+	})
 	if errors.Is(err, ticket.ErrUsed) {
 		return f.sameReset(ctx, t, pass, err, from)
+	}
+	if err == nil {
+		f.Limits.forgive(ctx, from, forgiven)
 	}
 	return err
 }

@@ -101,6 +101,9 @@ func (f *SignIn) do(ctx context.Context, in Credentials, from event.Origin) (t T
 		return Tokens{}, err
 	}
 	defer end()
+	ctx, cancel := finishing(ctx) // from here on it counts
+	defer cancel()
+	ctx = inTurn(ctx, from)
 	try, who, err := f.tryAndLookUp(ctx, client, address, from)
 	if err != nil {
 		return Tokens{}, err
@@ -162,7 +165,7 @@ func (f *SignIn) signIn(
 		if why := f.unusable(ctx, who, in.Password, now); why != nil {
 			return Tokens{}, f.requireNewPassword(ctx, try, who.ID, address, why, from)
 		}
-		grant, device, err := f.begin(ctx, try, who, f.upgrade(ctx, who.ID, match, in.Password), in.Browser != nil, from, now)
+		grant, device, err := f.begin(ctx, try, who, f.upgrade(ctx, who.ID, match, in.Password), in.Browser.keeps(try.Device), from, now)
 		if err == nil {
 			in.Browser.know(f.Guard.Lockout.CookieName(address.Key), device)
 			return issue(f.Tokens, grant, now)
@@ -263,10 +266,16 @@ func (f *SignIn) requireNewPassword(ctx context.Context, try lockout.Try, accoun
 func (f *SignIn) fail(ctx context.Context, try lockout.Try, accountID string, a account.Address, why *fault.Error, because reason, from event.Origin) error {
 	err := f.DB.Write(ctx, func(tx *db.Tx) error { return f.Guard.failed(tx, try, accountID, a, because, from) })
 	if err != nil {
-		return err
+		return unrecorded{err}
 	}
 	return why.Because(because)
 }
+
+// unrecorded is the error of a guess that could not be written down. It counts all the
+// same.
+type unrecorded struct{ error }
+
+func (e unrecorded) Unwrap() error { return e.error }
 
 // begin makes the session, and makes the browser known if there is one.
 func (f *SignIn) begin(

@@ -163,7 +163,9 @@ func heldByUndo(tx *db.Tx, key string, now time.Time) error {
 // sendWayBack sends the mail with the undo that leads to the address once more, if
 // there is one, and reports whether there is: whoever asks there for an account, or
 // for a new password, may have lost the first. The account is its.
-func (l *EmailLinks) sendWayBack(tx *db.Tx, a account.Address, now time.Time, from event.Origin) (accountID string, sent bool, err error) {
+//
+// What the mailbox's share does not afford is left out: it has the mails before.
+func (l *EmailLinks) sendWayBack(tx *db.Tx, a account.Address, share string, now time.Time, from event.Origin) (accountID string, leads bool, err error) {
 	t, found, err := ticket.UndoTo(tx, a.Key, now)
 	if err != nil || !found {
 		return "", false, err
@@ -174,6 +176,9 @@ func (l *EmailLinks) sendWayBack(tx *db.Tx, a account.Address, now time.Time, fr
 	}
 	if err != nil {
 		return "", false, err
+	}
+	if ok, err := l.Limits.affords(tx, share, a.Key, from, now); err != nil || !ok {
+		return h.ID, true, err
 	}
 	return h.ID, true, l.Guard.Notices.Send(tx, l.wayBack(tx, h, t, h.Email, now), from)
 }

@@ -104,6 +104,15 @@ func (f *Verify) Resend(ctx context.Context, email string, from event.Origin) er
 			f.Guard.Events.Append(tx, e)
 			return nil
 		}
+		ok, err := f.Limits.affords(tx, shareVerify, h.Key, from, now)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			e.Detail.Reason = "too_many_mails"
+			f.Guard.Events.Append(tx, e)
+			return nil
+		}
 		e.Outcome, e.Detail.Reason = event.Success, "mail_sent"
 		f.Guard.Events.Append(tx, e)
 		return f.Guard.Notices.Send(tx, f.verifyMail(tx, h, now), from)
@@ -126,7 +135,7 @@ func (l *EmailLinks) forAddress(ctx context.Context, email string, from event.Or
 	if err != nil {
 		return err
 	}
-	if err := l.Limits.mail(ctx, a.Key, from); err != nil {
+	if err := l.Limits.mail(ctx, from); err != nil {
 		return err
 	}
 	defer takeMinimumTime(ctx, time.Now())

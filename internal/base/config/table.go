@@ -327,8 +327,8 @@ var serverSettings = []setting{
 	},
 	{
 		name: "PASSWORD_RESET_RATE_LIMIT_ATTEMPTS", initial: "3",
-		meaning: "How many mails with a link an address may be sent in PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES, whoever asks; a network may ask for ten " +
-			"times as many: 1 to 100000.",
+		meaning: "How many mails to set a new password a mailbox is sent in PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES, whoever asks; as many to verify an " +
+			"address, and as many others that a stranger can cause. A network may ask for ten times as many: 1 to 100000.",
 		field: number(1, mostLimit/10, " mails", func(c *Config) *int { return &c.ResetLimit.Count }),
 	},
 	{

@@ -53,6 +53,7 @@ var grants = []grant{
 	{"install", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"job", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"known_device", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"mail_share", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"outbox", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"replica", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"revocation", []string{"SELECT", "INSERT", "DELETE"}},

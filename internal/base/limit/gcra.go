@@ -46,7 +46,7 @@ type Claim struct {
 // State is how a claim stands after it was taken, or refused.
 type State struct {
 	Rule Rule
-	// OK is false if it was refused, and nothing counted.
+	// OK is false if it was refused. Then none of the claims beside it has counted.
 	OK bool
 	// Remaining is how many more there may be at once.
 	Remaining int
@@ -61,9 +61,15 @@ type Exceeded struct{ State State }
 // Error implements error.
 func (e *Exceeded) Error() string { return "the limit of " + e.State.Rule.Name + " is used up" }
 
-// Counter counts. Claims of one call go together and each counts by itself: one
-// that is refused does not give back another.
+// Counter counts. The claims of one call are all or nothing: if one of them is
+// refused none has counted, so that nobody uses up another's limit by requests
+// for which nothing is done.
 type Counter interface {
+	// Take takes all claims, or none: they were taken if each State is OK. The one
+	// of a claim that has room, and was not taken since another was refused, says
+	// how it stands. Put first what is the caller's own, and what is somebody else's
+	// last: where the counter can't take all at one moment, a later claim is touched
+	// only once those before it had room.
 	Take(ctx context.Context, claims ...Claim) ([]State, error)
 	// GiveBack undoes one Take of the claim that was not refused.
 	GiveBack(ctx context.Context, claim Claim) error
@@ -105,6 +111,22 @@ func (r Rule) giveBack(b bucket, now int64) bucket {
 	b = b.after(now)
 	b.debt = max(0, b.debt-r.interval())
 	return b
+}
+
+// look is how a claim stands that is not taken.
+func (r Rule) look(b bucket, now int64) State {
+	b = b.after(now)
+	return r.state(b.debt+r.interval() <= r.capacity(), b.debt)
+}
+
+// AllOK reports whether claims were taken.
+func AllOK(states []State) bool {
+	for _, s := range states {
+		if !s.OK {
+			return false
+		}
+	}
+	return true
 }
 
 // state says what a debt means.

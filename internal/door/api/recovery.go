@@ -114,7 +114,7 @@ func (a *Addresses) resend(w http.ResponseWriter, r *http.Request) error {
 	if err := a.Verify.Resend(r.Context(), in.Email, web.Origin(r)); err != nil {
 		return err
 	}
-	return mailed(w, "If this address has an account and has yet to be verified, a mail is on its way.")
+	return mailed(w, "If this address has an account and has yet to be verified, a mail is on its way, or was sent a short while ago.")
 }
 
 func (a *Addresses) changeEmail(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
@@ -141,7 +141,7 @@ func (a *Passwords) forgot(w http.ResponseWriter, r *http.Request) error {
 	if err := a.Passwords.Forgot(r.Context(), in.Email, web.Origin(r)); err != nil {
 		return err
 	}
-	return mailed(w, "If this address has an account, a mail is on its way.")
+	return mailed(w, "If this address has an account, a mail is on its way, or was sent a short while ago.")
 }
 
 func (a *Passwords) reset(w http.ResponseWriter, r *http.Request) error {

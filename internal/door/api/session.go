@@ -78,25 +78,24 @@ func (a *Sessions) login(w http.ResponseWriter, r *http.Request) error {
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
 	}
-	if in.Cookies {
-		// Another site must not sign its visitor in to an account of its own.
-		if err := a.Cookies.CheckCaller(r); err != nil {
-			return err
-		}
-	}
-	var browser *flow.Browser
-	if in.Cookies {
-		browser = &flow.Browser{Devices: a.Cookies.Devices(r)}
+	browser := &flow.Browser{Bearer: !in.Cookies}
+	if err := a.Cookies.CheckCaller(r); err == nil {
+		// An application that keeps the tokens itself is a known device as well.
+		browser.Devices = a.Cookies.Devices(r)
+	} else if in.Cookies {
+		return err // another site must not sign its visitor in to an account of its own
 	}
 	t, err := a.SignIn.Do(r.Context(), flow.Credentials{Email: in.Email, Password: in.Password, Browser: browser}, web.Origin(r))
 	if err != nil {
 		return err
 	}
+	if browser.Known.Value != "" {
+		a.Cookies.PutDevice(w, r, browser.Known.Name, browser.Known.Value, browser.Known.Life)
+	}
 	if !in.Cookies {
 		return writeTokens(w, t)
 	}
 	a.endReplaced(r)
-	a.Cookies.PutDevice(w, browser.Known.Name, browser.Known.Value, browser.Known.Life)
 	return a.writeCookies(w, t)
 }
 

@@ -71,7 +71,7 @@ var linkPages = []linkPage{
 		path: "/forgot", Title: "Forgot password", Button: "Send me a mail", Email: true,
 		Text: "We send a mail with a link to set a new password, if this address has an account.",
 		do: func(p *Links, _ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
-			return "If this address has an account, a mail is on its way. Its link works for 30 minutes.",
+			return "If this address has an account, a mail is on its way, or was sent a short while ago. Its link works for 30 minutes.",
 				p.Passwords.Forgot(r.Context(), in["email"], web.Origin(r))
 		},
 	},

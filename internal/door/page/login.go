@@ -77,7 +77,7 @@ func (p *SignIn) doLogin(w http.ResponseWriter, r *http.Request) error {
 	if old := p.Cookies.Refresh(r); old != "" {
 		_ = p.SignOut.ByRefresh(r.Context(), old, web.Origin(r)) // it may be no session's at all
 	}
-	p.Cookies.PutDevice(w, browser.Known.Name, browser.Known.Value, browser.Known.Life)
+	p.Cookies.PutDevice(w, r, browser.Known.Name, browser.Known.Value, browser.Known.Life)
 	p.Cookies.Put(w, web.SessionTokens(t))
 	return seeOther(w, shown.ReturnTo)
 }

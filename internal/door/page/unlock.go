@@ -45,7 +45,7 @@ func (p *Unlock) doUnlock(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.refuseUnlock(w, r, shown, err)
 	}
-	p.Cookies.PutDevice(w, known.Name, known.Value, known.Life)
+	p.Cookies.PutDevice(w, r, known.Name, known.Value, known.Life)
 	return render(w, http.StatusOK, "unlock.html", unlockPage{Done: true})
 }
 

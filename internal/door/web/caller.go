@@ -267,3 +267,6 @@ func peerAddress(r *http.Request) netip.Addr {
 	}
 	return ap.Addr().Unmap().WithZone("")
 }
+
+// Proxied reports whether a trusted proxy passed the request on.
+func Proxied(r *http.Request) bool { return callerOf(r).proxied }

@@ -95,3 +95,14 @@ func TokenOf(t testing.TB, link string) string {
 	}
 	return token
 }
+
+// LockedMails counts the mails about lockouts.
+func LockedMails(h *Server) (n int) {
+	h.Helper()
+	if err := h.Database().Read(h.Context(), func(tx *db.Tx) error {
+		return tx.QueryRow(`SELECT COUNT(*) FROM outbox WHERE kind = 'locked_out'`).Scan(&n)
+	}); err != nil {
+		h.Fatal(err)
+	}
+	return n
+}

@@ -270,3 +270,10 @@ func HeaderSafe(r rune) rune {
 	}
 	return r
 }
+
+// StrangersNetwork has the request come from the i-th of many networks, through a
+// trusted proxy (see BehindProxy).
+func StrangersNetwork(i int, r Request) Request {
+	r.Header = http.Header{"X-Forwarded-For": {fmt.Sprintf("203.0.%d.%d", 1+i/200, 1+i%200)}}
+	return r
+}

@@ -14,17 +14,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
-// lockedMails counts the mails about lockouts.
-func lockedMails(h *harness.Server) (n int) {
-	h.Helper()
-	if err := h.Database().Read(h.Context(), func(tx *db.Tx) error {
-		return tx.QueryRow(`SELECT COUNT(*) FROM outbox WHERE kind = 'locked_out'`).Scan(&n)
-	}); err != nil {
-		h.Fatal(err)
-	}
-	return n
-}
-
 // PW-4: after five wrong passwords a network waits, whether or not there is an
 // account; another network does not, and neither does another account. The
 // address in other spellings is the same address.
@@ -106,7 +95,7 @@ func TestPW4_TheOwnerIsNotLockedOut(t *testing.T) {
 				}
 			}
 		}
-		if n := lockedMails(h); n != 1 {
+		if n := harness.LockedMails(h); n != 1 {
 			h.Errorf("%d mails about the lockout", n)
 		}
 		if n := h.Logged("account_lockout", "account_locked"); n != 2 {
