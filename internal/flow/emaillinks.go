@@ -42,6 +42,8 @@ type EmailLinks struct {
 	Key   func() []byte
 	Count Count
 	Now   func() time.Time
+
+	undos clientQueues
 }
 
 // LinkOrCode is what somebody brings from a mail: a link's token, or the code, and the
