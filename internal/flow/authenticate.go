@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
@@ -20,6 +21,11 @@ type Authenticate struct {
 	Tally       *event.Tally
 	Count       Count
 	Now         func() time.Time
+	// DB and Sessions are for [Authenticate.Browser].
+	DB       *db.DB
+	Sessions *session.Store
+
+	sessions lookedUp
 }
 
 // Do returns the identity, token.ErrInvalid, or token.ErrUnknown.
@@ -53,7 +59,7 @@ func (f *Authenticate) do(ctx context.Context, access string, from event.Origin)
 	if err != nil {
 		return Identity{}, err
 	}
-	return Identity{Account: c.Subject, Session: c.Session, Roles: c.Roles, AuthAt: time.Unix(c.AuthTime, 0)}, nil
+	return identity(c), nil
 }
 
 // claims returns what a good access token says.

@@ -42,6 +42,7 @@ type meAnswer struct {
 	Locale        string   `json:"locale"`
 	Roles         []string `json:"roles"`
 	CreatedAt     string   `json:"created_at"`
+	CSRFToken     string   `json:"csrf_token,omitempty"`
 }
 
 func answerMe(a account.Account) meAnswer {
@@ -56,7 +57,14 @@ func (a *API) me(w http.ResponseWriter, r *http.Request, who flow.Identity) erro
 	if err != nil {
 		return err
 	}
-	return web.WriteJSON(w, http.StatusOK, answerMe(me))
+	out := answerMe(me)
+	if _, bearer, _ := web.Bearer(r); !bearer {
+		// A page that was loaded anew, and one of another host, whose scripts can't read our cookies,
+		// get it from here: CORS guards it as it guards the answer of the sign-in.
+		out.CSRFToken = a.Cookies.CSRF(who.Session)
+		w.Header().Set(web.CSRFHeader, out.CSRFToken)
+	}
+	return web.WriteJSON(w, http.StatusOK, out)
 }
 
 func (a *API) changeMe(w http.ResponseWriter, r *http.Request, who flow.Identity) error {

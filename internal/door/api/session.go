@@ -67,7 +67,7 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) error {
 	if in.Cookies {
 		browser = &flow.Browser{Devices: a.Cookies.Devices(r)}
 	}
-	t, err := a.SignIn.Do(r.Context(), flow.Credentials{Email: in.Email, Password: in.Password, Browser: browser}, web.Origin(r))
+	t, err := a.SignIn.Do(r.Context(), flow.Credentials{Email: in.Email, Password: in.Password, Browser: browser, Cookies: in.Cookies}, web.Origin(r))
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,11 @@ func (a *API) refresh(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	t, err := a.Refresh.Do(r.Context(), old, web.Origin(r))
+	refresh := a.Refresh.Do
+	if cookie {
+		refresh = a.Refresh.Cookie
+	}
+	t, err := refresh(r.Context(), old, web.Origin(r))
 	if !cookie {
 		if err != nil {
 			return err
