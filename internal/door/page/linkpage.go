@@ -96,11 +96,7 @@ func (p *Pages) doRegister(w http.ResponseWriter, r *http.Request, in map[string
 }
 
 func (p *Pages) doVerify(_ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
-	var who flow.Identity
-	if access := p.Cookies.Access(r); access != "" {
-		// Whoever is signed in no longer is asked for the password.
-		who, _ = p.Authenticate.Do(r.Context(), access, web.Origin(r))
-	}
+	who := p.whoMay(r) // whoever is signed in is not asked for the password
 	return "The address is verified.", p.Verify.Do(r.Context(), shown(in), in["password"], who, p.browserOf(r), web.Origin(r))
 }
 

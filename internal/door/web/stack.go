@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -54,6 +55,8 @@ type Stack struct {
 	// Refused answers a browser that asks for a page and is refused by Limit; nil
 	// leaves it the problem document.
 	Refused func(w http.ResponseWriter, p Problem) error
+
+	patterns []string // of Handle
 }
 
 // route is a Handler at its place in the mux.
@@ -76,8 +79,12 @@ func (s *Stack) Handle(mux *http.ServeMux, pattern string, h Handler) {
 	if method, _, ok := strings.Cut(pattern, " "); !ok || strings.Contains(method, "/") {
 		panic("web: pattern " + pattern + " names no method")
 	}
+	s.patterns = append(s.patterns, pattern)
 	mux.Handle(pattern, &route{pattern: pattern, handler: h, metrics: s.Metrics.route(pattern)})
 }
+
+// Patterns returns what was registered.
+func (s *Stack) Patterns() []string { return slices.Clone(s.patterns) }
 
 // Wrap returns the handler to give to a server. Every route of the mux must
 // have been registered with Handle: others are not found.
