@@ -30,9 +30,9 @@ func TestForwardAuthSendsPeopleToSignIn(t *testing.T) {
 		{"an application", "https", "app.example", "/a", login + "?return_to=" + url.QueryEscape("https://app.example/a")},
 		{"another host", "https", "evil.example", "/a", login},
 		{"another scheme", "http", "app.example", "/a", login},
-		{"a host in the path", "https", "login.example", "//evil.example", login},
+		{"a host in the path", "https", "login.example", "//evil.example", login + "?return_to=" + url.QueryEscape("https://login.example//evil.example")},
 		{"a host in the host", "https", "login.example@evil.example", "/", login},
-		{"a backslash", "https", "login.example", `/\evil.example`, login},
+		{"a backslash", "https", "login.example", `/\evil.example`, login + "?return_to=" + url.QueryEscape(`https://login.example/\evil.example`)},
 		{"nothing", "", "", "", login},
 	} {
 		a := h.expect(302, "", request{method: "GET", path: "/v1/forward-auth?redirect=1", header: asksFor("GET", c.proto, c.host, c.uri)})
@@ -72,7 +72,7 @@ func TestWhoIsSignedInGoesBackAtOnce(t *testing.T) {
 		t.Errorf("with a refresh token alone: %d %v", a.status, a.header)
 	}
 	for _, path := range []string{"/login", "/login?return_to=%2F%2Fevil.example"} {
-		if a := b.send(request{method: "GET", path: path}); a.status != 200 {
+		if a := b.send(request{method: "GET", path: path}); a.status != 303 || a.header.Get("Location") != "/account" {
 			t.Errorf("%s: %d %v", path, a.status, a.header)
 		}
 	}

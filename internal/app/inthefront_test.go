@@ -58,7 +58,7 @@ func inFront(t *testing.T, which string, settings ...string) *house {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ours, err := app.Nginx(settings)
+		ours, err := app.Nginx(settings, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +67,7 @@ func inFront(t *testing.T, which string, settings ...string) *house {
 	}
 	listens := freePort(t)
 	f := &front{url: "https://" + guideHost, secure: listens, plain: freePort(t), once: which == "ours", faults: t.Errorf}
-	nginx(t, listens, strings.NewReplacer("listen 443", "listen "+listens, "listen 80", "listen "+f.plain).Replace(block))
+	nginx(t, listens, strings.NewReplacer("    listen [::]:443 ssl http2;\n", "", "    listen [::]:80;\n", "", "listen 443", "listen "+listens, "listen 80", "listen "+f.plain).Replace(block))
 	f.from.Store(2)
 	f.client = &http.Client{
 		CheckRedirect: client.CheckRedirect,
