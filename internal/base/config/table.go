@@ -9,7 +9,7 @@ import (
 
 // table has every setting, in the order of the docs, the report and the faults.
 // A default or a check may look at the rows above its own.
-var table = slices.Concat(serverSettings, passwordSettings, mailSettings, alertSettings, plannedSettings, traceSettings)
+var table = slices.Concat(serverSettings, passwordSettings, peopleSettings, mailSettings, alertSettings, plannedSettings, traceSettings)
 
 // serverSettings are the rows of the server itself, its databases, tokens, sessions
 // and limits.
@@ -214,9 +214,14 @@ var serverSettings = []setting{
 	{
 		name: "JWT_ISSUER", initial: "PUBLIC_URL", followsListener: true,
 		derive:     func(c *Config) string { return c.PublicURL },
-		meaning:    "The claim `iss` of access tokens.",
-		production: "what is not an https URL is told",
+		meaning:    "The claim `iss` of access tokens. One that is not PUBLIC_URL is warned of.",
+		production: "what is not an https URL is warned of",
 		field:      claim(func(c *Config) *string { return &c.JWTIssuer }),
+		check: func(r *reading) {
+			if r.source != FromDefault && r.c.JWTIssuer != r.c.PublicURL {
+				r.warn("It is not PUBLIC_URL, under which the metadata is served. Applications that find the keys by the issuer must refuse that (RFC 8414 section 3.3): give them PUBLIC_URL beside it, or remove JWT_ISSUER.")
+			}
+		},
 		safe: func(r *reading) {
 			if r.source != FromDefault && !strings.HasPrefix(r.c.JWTIssuer, "https://") {
 				r.warn("It is not an https URL, so applications can't find the keys by it (RFC 8414 section 2).")
@@ -228,6 +233,12 @@ var serverSettings = []setting{
 		derive:  func(c *Config) string { return c.JWTIssuer },
 		meaning: "The claim `aud` of access tokens: one audience.",
 		field:   claim(func(c *Config) *string { return &c.JWTAudience }),
+	},
+	{
+		name: "JWT_CLIENT_ID", initial: "JWT_AUDIENCE", followsListener: true,
+		derive:  func(c *Config) string { return c.JWTAudience },
+		meaning: "The claim `client_id` of access tokens (RFC 9068 section 2.2): the name of the application that people sign in with, which is your own.",
+		field:   claim(func(c *Config) *string { return &c.JWTClientID }),
 	},
 	{
 		name: "ACCESS_TOKEN_EXPIRE_MINUTES", initial: "15",

@@ -23,6 +23,7 @@ type introspection struct {
 	Roles     *[]string `json:"roles,omitempty"`
 	AuthTime  int64     `json:"auth_time,omitempty"`
 	AMR       []string  `json:"amr,omitempty"`
+	ClientID  string    `json:"client_id,omitempty"`
 }
 
 // introspect takes an access token or a refresh token. The hint tells nothing that
@@ -44,14 +45,14 @@ func (a *API) introspect(w http.ResponseWriter, r *http.Request, _ client.Client
 		roles := append([]string{}, c.Roles...)
 		out = introspection{
 			Active: true, TokenType: "Bearer", Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience, Expires: c.Expires, IssuedAt: c.IssuedAt,
-			ID: c.ID, Session: c.Session, Roles: &roles, AuthTime: c.AuthTime, AMR: c.AMR,
+			ID: c.ID, Session: c.Session, Roles: &roles, AuthTime: c.AuthTime, AMR: c.AMR, ClientID: c.ClientID,
 		}
 	default:
 		g := told.Grant
 		roles := append([]string{}, g.Roles...)
 		out = introspection{
 			Active: true, Issuer: a.Discovery.Issuer, Subject: g.Account, Expires: g.RefreshUntil.Unix(), Session: g.Session, Roles: &roles,
-			AuthTime: g.AuthAt.Unix(), AMR: g.AMR,
+			AuthTime: g.AuthAt.Unix(), AMR: g.AMR, ClientID: a.Discovery.ClientID,
 		}
 	}
 	return web.WriteJSON(w, http.StatusOK, out)
@@ -75,6 +76,8 @@ func (a *API) revoke(w http.ResponseWriter, r *http.Request, by client.Client) e
 type Discovery struct {
 	// Issuer is that of the tokens, PublicURL where everything is served.
 	Issuer, PublicURL string
+	// ClientID is whom tokens are issued to.
+	ClientID string
 }
 
 // metadata says where things are (RFC 8414): only what is served. There is no

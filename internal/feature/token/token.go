@@ -37,6 +37,8 @@ var ErrUnknownKey = errors.New("its key is not known here")
 type Config struct {
 	Issuer   string
 	Audience string
+	// ClientID names the application that people sign in with.
+	ClientID string
 	Life     time.Duration
 }
 
@@ -52,6 +54,8 @@ type Claims struct {
 	Roles    []string `json:"roles"`
 	AuthTime int64    `json:"auth_time"`
 	AMR      []string `json:"amr"`
+	// ClientID is required by RFC 9068; tokens of versions before it have none.
+	ClientID string `json:"client_id,omitempty"`
 	// KeyID names the key that signed it; it stands in the header.
 	KeyID string `json:"-"`
 }
@@ -92,7 +96,7 @@ func (i *Issuer) Issue(s Subject, now time.Time) (string, error) {
 	c := Claims{
 		Issuer: i.config.Issuer, Audience: i.config.Audience, Subject: s.Account, Session: s.Session,
 		IssuedAt: now.Unix(), Expires: now.Add(i.config.Life).Unix(), AuthTime: s.AuthAt.Unix(),
-		ID: i.random.Text(16), Roles: s.Roles, AMR: s.AMR,
+		ID: i.random.Text(16), Roles: s.Roles, AMR: s.AMR, ClientID: i.config.ClientID,
 	}
 	payload, err := json.Marshal(c)
 	if err != nil {
