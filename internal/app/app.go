@@ -233,7 +233,7 @@ type parts struct {
 func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Registerer) (parts, error) {
 	c := s.config
 	random := secret.Random{}
-	issuer, err := token.NewIssuer(token.Config{Issuer: c.JWTIssuer, Audience: c.JWTAudience, Life: c.AccessTokenLife},
+	issuer, err := token.NewIssuer(token.Config{Issuer: c.JWTIssuer, Audience: c.JWTAudience, ClientID: c.JWTClientID, Life: c.AccessTokenLife},
 		signingKeys(ring), random)
 	if err != nil {
 		return parts{}, err
@@ -283,7 +283,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 		Blocks:       &flow.Blocks{DB: s.db, Events: events, Proxy: s.proxies().Overlaps, Count: count, Now: o.Now},
 		Audit:        &flow.Audit{DB: s.db, Events: events, Count: count},
 		Alerts:       &alert.Admin{DB: s.db, Events: events, Now: o.Now},
-		Discovery:    api.Discovery{Issuer: c.JWTIssuer, PublicURL: c.PublicURL},
+		Discovery:    api.Discovery{Issuer: c.JWTIssuer, PublicURL: c.PublicURL, ClientID: c.JWTClientID},
 		Profile:      &flow.Profile{DB: s.db, Events: events, Count: count, Now: o.Now},
 		Tokens:       issuer,
 		Cookies:      cookies,
@@ -300,7 +300,7 @@ func (s *Server) parts(o Options, ring *keyring.Ring, registry prometheus.Regist
 			SignIn: signIn, Refresh: doors.Refresh, SignOut: signOut, Authenticate: doors.Authenticate, Profile: doors.Profile, Cookies: cookies,
 			Unlock: s.unlock(signIn.Guard, count), Register: doors.Register, Verify: doors.Verify, Passwords: doors.Passwords, Addresses: doors.Addresses,
 			NotMe: &flow.NotMe{EmailLinks: emailLinks},
-			Mails: s.mail.page(),
+			Mails: s.mail.page(), Root: s.root(o),
 		},
 	}, nil
 }

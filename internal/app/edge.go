@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-auth/gatehouse/internal/door/page"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 )
@@ -40,6 +41,7 @@ func (s *Server) redirectHandler(blocked func(event.Origin) bool, o Options) htt
 	stack := &web.Stack{
 		Blocked: blocked,
 		Log:     s.log, Metrics: web.NewMetrics(prometheus.NewRegistry()), Now: o.Now, Edge: s.edge(true), Proxies: s.proxies(),
+		Refused: page.Refused,
 	}
 	return stack.Wrap(http.NewServeMux())
 }

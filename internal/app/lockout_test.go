@@ -229,7 +229,7 @@ func TestPW4_TheMailsLinkLetsTheOwnerIn(t *testing.T) {
 				if err != nil {
 					h.Error(err)
 				}
-				if a.status != 200 {
+				if a.status != 303 {
 					return
 				}
 				won.Add(1)

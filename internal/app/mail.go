@@ -43,6 +43,7 @@ func (s *Server) newMailing(ring *keyring.Ring, now func() time.Time) (*mailing,
 	if m.texts, err = notice.NewTexts(s.config.PublicURL, s.config.MailTemplates); err != nil {
 		return nil, fmt.Errorf("MAIL_TEMPLATES: %w", err)
 	}
+	m.texts.Named(s.config.ServiceName)
 	sender, err := MailSender(s.config)
 	if err != nil {
 		return nil, err

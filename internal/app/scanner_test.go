@@ -37,7 +37,9 @@ func (h *house) linksOf(s *mailtest.Server, to string) (all []string, byPage map
 				// An operator's command knows the port that is set, and not the one that the
 				// system has chosen.
 				link = strings.Replace(link, u.Scheme+"://"+u.Host, h.server.URL(), 1)
-				byPage[u.Path] = link // the latest
+				if u.Fragment != "" || byPage[u.Path] == "" {
+					byPage[u.Path] = link // the latest
+				}
 				if !slices.Contains(all, link) {
 					all = append(all, link)
 				}

@@ -13,6 +13,7 @@ type loginPage struct {
 	ReturnTo, Email string
 	Problem         string
 	Field           string
+	Closed          bool // nobody may register
 }
 
 // home is where a person goes who came from nowhere.
@@ -38,6 +39,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 			w.Header().Set("Refresh", "0")
 		}
 	}
+	shown.Closed = !p.Register.Open
 	return render(w, http.StatusOK, "login.html", shown)
 }
 
@@ -66,7 +68,7 @@ func (p *Pages) doLogin(w http.ResponseWriter, r *http.Request) error {
 // the log.
 func (p *Pages) refuseLogin(w http.ResponseWriter, r *http.Request, shown loginPage, err error) error {
 	problem := web.ProblemOf(r, err)
-	shown.Problem, shown.Field = problemText(problem), problem.Field
+	shown.Problem, shown.Field, shown.Closed = problemText(problem), problem.Field, !p.Register.Open
 	problem.SetHeaders(w.Header())
 	if rerr := render(w, problem.Status, "login.html", shown); rerr != nil {
 		return rerr

@@ -39,14 +39,18 @@ type Pages struct {
 	Cookies      *web.Cookies
 	// Mails is what development shows at /dev/mail; nil where there is no such page.
 	Mails *flow.Mails
+	Root  Root
 }
 
 // Routes registers the pages.
 func (p *Pages) Routes(s *web.Stack, mux *http.ServeMux) {
+	p.Root.routes(s, mux)
 	s.Handle(mux, "GET /login", p.login)
 	s.Handle(mux, "POST /login", p.doLogin)
+	s.Handle(mux, "GET /logout", p.logout)
 	s.Handle(mux, "POST /logout", p.doLogout)
 	s.Handle(mux, "GET /account", p.account)
+	s.Handle(mux, "POST /account", p.endSession)
 	s.Handle(mux, "GET /setup", p.setup)
 	s.Handle(mux, "POST /setup", p.doSetup)
 	s.Handle(mux, "GET /unlock", p.unlock)

@@ -20,7 +20,10 @@ type setupPage struct {
 
 // setup shows the form. The link's token is in the fragment, which no proxy and
 // no log sees; a script moves it into the form, or the person does.
-func (p *Pages) setup(w http.ResponseWriter, _ *http.Request) error {
+func (p *Pages) setup(w http.ResponseWriter, r *http.Request) error {
+	if _, n, ok := p.ended(r); ok {
+		return render(w, http.StatusOK, "setup.html", setupPage{Done: true, Email: n.Email})
+	}
 	return render(w, http.StatusOK, "setup.html", setupPage{MinLength: p.Setup.Accounts.Policy.MinLength})
 }
 
@@ -34,7 +37,7 @@ func (p *Pages) doSetup(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.refuse(w, r, shown, err)
 	}
-	return render(w, http.StatusOK, "setup.html", setupPage{Done: true, Email: shown.Email})
+	return p.end(w, stepAdmin, shown.Email)
 }
 
 // refuse shows the form again with what is wrong, and returns the error for the

@@ -134,22 +134,54 @@ func (p Problem) SetHeaders(h http.Header) {
 // had said about another body is taken back; its cookies stay. It writes
 // nothing if an answer has begun already.
 func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
-	if x := exchangeOf(r.Context()); x != nil {
-		x.err = err
-		if x.status != 0 {
-			return
-		}
+	p, h, ok := takeBack(w, r, err)
+	if !ok {
+		return
 	}
-	p := ProblemOf(r, err)
 	body, merr := json.Marshal(p)
 	if merr != nil {
 		panic("web: " + merr.Error()) // a struct of strings and numbers always marshals
 	}
-	h := w.Header()
+	p.SetHeaders(h)
+	writeBody(w, p.Status, "application/problem+json", body)
+}
+
+// takeBack notes the error, and makes the headers ready for the answer that tells
+// of it. It is not ok if an answer has begun already.
+func takeBack(w http.ResponseWriter, r *http.Request, err error) (p Problem, h http.Header, ok bool) {
+	if x := exchangeOf(r.Context()); x != nil {
+		x.err = err
+		if x.status != 0 {
+			return p, nil, false
+		}
+	}
+	h = w.Header()
 	for _, name := range []string{"Content-Disposition", "Content-Encoding", "Content-Language", "Content-Range", "Etag", "Last-Modified"} {
 		delete(h, name)
 	}
 	setBaseline(h)
+	return ProblemOf(r, err), h, true
+}
+
+// refuse answers an error: with a page where a browser asks for one, since a person
+// reads it, and with a problem document everywhere else.
+func (s *Stack) refuse(x *exchange, r *http.Request, err error) {
+	if s.Refused == nil || !forPeople(r) {
+		WriteProblem(x, r, err)
+		return
+	}
+	p, h, ok := takeBack(x, r, err)
+	if !ok {
+		return
+	}
 	p.SetHeaders(h)
-	writeBody(w, p.Status, "application/problem+json", body)
+	if failed := s.Refused(x, p); failed != nil {
+		WriteProblem(x, r, errors.Join(failed, err))
+	}
+}
+
+// forPeople reports whether a browser asks for a page. What belongs to the API is
+// answered to programs, whatever they accept.
+func forPeople(r *http.Request) bool {
+	return !forPrograms(r.URL.Path) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
