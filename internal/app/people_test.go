@@ -1,7 +1,12 @@
 package app_test
 
 import (
+	"bufio"
+	"encoding/base64"
+	"fmt"
+	"net"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -432,3 +437,215 @@ func TestCaseC2_ClosedRegistrationIsNotOffered(t *testing.T) {
 	}
 }
 
+// D6: whoever registers is written to in the language that they, or their browser,
+// asked for, from the first mail on.
+func TestCaseD6_TheFirstMailIsInTheRightLanguage(t *testing.T) {
+	each(t, func(h *house) {
+		b, n := h.browser(), 0
+		for _, c := range []struct{ header, field, locale, says string }{
+			{"de-AT,de;q=0.9,en;q=0.8", "", "de-AT", "Bitte bestätigen"},
+			{"en;q=0.5, de", "", "de", "Bitte bestätigen"},
+			{"en-GB", "de", "de", "Bitte bestätigen"},
+			{"de", "en", "en", "Please confirm"},
+			{"fr", "", "fr", "Please confirm"},
+			{"*", "", "", "Please confirm"},
+			{"de;q=0", "", "", "Please confirm"},
+			{"\xff;;;", "", "", "Please confirm"},
+			{strings.Repeat("de,", 1000), "", "", "Please confirm"},
+			{"", "", "", "Please confirm"},
+		} {
+			n++
+			to := "ada" + strings.Repeat("a", n) + "@example.org"
+			in := body{"email": to, "password": passphrase}
+			if c.field != "" {
+				in["locale"] = c.field
+			}
+			r := post("/v1/register", in)
+			r.header = http.Header{"Accept-Language": {c.header}}
+			h.expect(202, "", r)
+			h.expect(202, "", post("/v1/password/forgot", body{"email": to}))
+			me := h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: h.login(to).str("access_token")})
+			if me.str("locale") != c.locale {
+				h.Errorf("%q, %q: the locale is %q, want %q", c.header, c.field, me.str("locale"), c.locale)
+			}
+			mails := b.click("/dev/mail").text
+			_, mine, _ := strings.Cut(mails, "To "+to)
+			if at := strings.LastIndex(mails, "To "+to); !strings.Contains(mails[at-300:at], c.says) {
+				h.Errorf("%q, %q: the first mail: %.300s", c.header, c.field, mine)
+			}
+		}
+		h.expect(400, "invalid_locale", post("/v1/register", body{"email": "eve@example.org", "password": passphrase, "locale": "no language"}))
+		r := press("/register", body{"email": "bob@example.org", "new_password": passphrase})
+		r.header = asked("Accept-Language", "de-CH")
+		b.send(r)
+		if mails := b.click("/dev/mail").text; !strings.Contains(mails[:2000], "Bitte bestätigen") {
+			h.Errorf("registered by the page: %.2000s", mails)
+		}
+	})
+}
+
+// D1: an empty body of a length that nobody told beforehand is no body.
+func TestCaseD1_AnEmptyBodyOfUnknownLength(t *testing.T) {
+	h := open(t, dbtest.SQLite(t))
+	h.register("ada@example.org")
+	for _, path := range []string{"/v1/logout", "/v1/logout-all"} {
+		for _, header := range []string{"", "Content-Type: application/json\r\n", "Content-Type: text/plain\r\n"} {
+			access := h.login("ada@example.org").str("access_token")
+			if got := sendChunked(t, h.server.URL(), path, "Authorization: Bearer "+access+"\r\n"+header, "0\r\n\r\n"); got != 204 {
+				t.Errorf("%s %q: %d", path, header, got)
+			}
+			h.expect(401, "invalid_token", request{method: "GET", path: "/v1/me", bearer: access})
+		}
+	}
+	access := h.login("ada@example.org").str("access_token")
+	for _, c := range []struct {
+		header, chunks string
+		want           int
+	}{
+		{"", "2\r\n{}\r\n0\r\n\r\n", 415}, {"Content-Type: application/json\r\n", "1\r\n{\r\n0\r\n\r\n", 400}, {"Content-Type: application/json\r\n", "1\r\n \r\n0\r\n\r\n", 400},
+	} {
+		if got := sendChunked(t, h.server.URL(), "/v1/logout", "Authorization: Bearer "+access+"\r\n"+c.header, c.chunks); got != c.want {
+			t.Errorf("%q: %d, want %d", c.chunks, got, c.want)
+		}
+	}
+	h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: access})
+}
+
+// sendChunked posts chunks as they are, and returns the status.
+func sendChunked(t *testing.T, base, path, headers, chunks string) int {
+	t.Helper()
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\n%sTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n%s", path, u.Host, headers, chunks)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	return res.StatusCode
+}
+
+// D2: an access token that is only old still ends its own session, and nothing else;
+// one that was tampered with ends none.
+func TestCaseD2_AnExpiredTokenEndsItsOwnSession(t *testing.T) {
+	dbtest.EachURL(t, func(t *testing.T, dbURL string) {
+		c := &clock{}
+		h := openAt(t, dbURL, c.now)
+		h.register("ada@example.org")
+		mine, other := h.login("ada@example.org"), h.login("ada@example.org")
+		c.set(16 * time.Minute)
+		h.ready()
+		old := mine.str("access_token")
+		h.expect(401, "invalid_token", request{method: "GET", path: "/v1/me", bearer: old})
+		h.expect(401, "invalid_token", request{method: "POST", path: "/v1/logout-all", bearer: old})
+		head, rest, _ := strings.Cut(old, ".")
+		payload, signature, _ := strings.Cut(rest, ".")
+		_, foreign, _ := strings.Cut(other.str("access_token"), ".")
+		foreign, _, _ = strings.Cut(foreign, ".")
+		for _, bad := range []string{head + "." + foreign + "." + signature, head + "." + payload + "." + strings.Repeat("A", len(signature)), old[:len(old)-2]} {
+			h.expect(401, "invalid_token", request{method: "POST", path: "/v1/logout", bearer: bad})
+		}
+		h.expect(204, "", request{method: "POST", path: "/v1/logout", bearer: old})
+		h.expect(401, "invalid_refresh_token", refreshing(mine.str("refresh_token")))
+		h.expect(204, "", request{method: "POST", path: "/v1/logout", bearer: old})
+		h.expect(200, "", refreshing(other.str("refresh_token")))
+	})
+}
+
+// C7: errors of introspection and revocation have OAuth's own word beside ours, those
+// too that no handler of theirs has made.
+func TestCaseC7_ErrorsInTheWordsOfOAuth(t *testing.T) {
+	h := open(t, dbtest.SQLite(t))
+	c, secret, err := h.operator().CreateClient(t.Context(), "shop", originOfTests)
+	if err != nil {
+		t.Fatal(err)
+	}
+	basic := func(secret string) http.Header {
+		return http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(c.ID+":"+secret))}}
+	}
+	for _, path := range []string{"/v1/token/introspect", "/v1/token/revoke"} {
+		for _, want := range []struct {
+			status int
+			error  string
+			r      request
+		}{
+			{401, "invalid_client", request{body: "token=x", header: basic("wrong")}},
+			{401, "invalid_client", request{body: "token=x"}},
+			{400, "invalid_request", request{body: "", header: basic(secret)}},
+			{400, "invalid_request", request{body: "token=x&token=y", header: basic(secret)}},
+			{415, "invalid_request", request{body: "{}", contentType: "application/json", header: basic(secret)}},
+			{405, "invalid_request", request{method: "GET"}},
+		} {
+			want.r.path = path
+			if want.r.method == "" {
+				want.r.method = "POST"
+				if want.r.contentType == "" {
+					want.r.contentType = "application/x-www-form-urlencoded"
+				}
+			}
+			if a := h.do(want.r); a.status != want.status || a.str("error") != want.error || a.str("code") == "" {
+				t.Errorf("%s %v: %d %s, want %d %s", path, want.r.body, a.status, a.text, want.status, want.error)
+			}
+		}
+	}
+	if a := h.do(request{method: "GET", path: "/v1/me"}); strings.Contains(a.text, `"error"`) {
+		t.Errorf("elsewhere: %s", a.text)
+	}
+}
+
+// C6: access tokens say whose they are, and introspection says the same.
+func TestCaseC6_AccessTokensNameTheirClient(t *testing.T) {
+	h := open(t, dbtest.SQLite(t), "JWT_CLIENT_ID=acme-web")
+	h.register("ada@example.org")
+	me := h.login("ada@example.org")
+	part := strings.Split(me.str("access_token"), ".")[1]
+	payload, err := base64.RawURLEncoding.DecodeString(part)
+	if err != nil || !strings.Contains(string(payload), `"client_id":"acme-web"`) {
+		t.Errorf("%s, %v", payload, err)
+	}
+	c, secret, err := h.operator().CreateClient(t.Context(), "shop", originOfTests)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, token := range []string{me.str("access_token"), me.str("refresh_token")} {
+		a := h.do(request{method: "POST", path: "/v1/token/introspect", body: "token=" + token, contentType: "application/x-www-form-urlencoded",
+			header: http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(c.ID+":"+secret))}}})
+		if a.str("client_id") != "acme-web" {
+			t.Errorf("introspection: %s", a.text)
+		}
+	}
+}
+
+// Cases, "what else": whoever takes their address over from somebody that registered it
+// keeps nothing which that one chose.
+func TestCase_AResetThatVerifiesEmptiesTheProfile(t *testing.T) {
+	each(t, func(h *house) {
+		const ada = "ada@example.org"
+		box := h.mailbox()
+		h.register(ada)
+		name := func(access string) string {
+			return h.expect(200, "", request{method: "GET", path: "/v1/me", bearer: access}).str("name")
+		}
+		h.expect(200, "", request{method: "PATCH", path: "/v1/me", bearer: h.login(ada).str("access_token"), body: body{"name": "Squatter", "locale": "de"}})
+		h.expect(202, "", post("/v1/password/forgot", body{"email": ada}))
+		h.expect(204, "", post("/v1/password/reset", body{"token": tokenOf(h, box.last(ada, notice.ResetPassword).Link), "new_password": another}))
+		access := h.expect(200, "", signInAs(ada, another)).str("access_token")
+		if got := name(access); got != "" {
+			h.Errorf("the name is still %q", got)
+		}
+		// What its owner chose stays.
+		h.expect(200, "", request{method: "PATCH", path: "/v1/me", bearer: access, body: body{"name": "Ada"}})
+		h.expect(202, "", post("/v1/password/forgot", body{"email": ada}))
+		h.expect(204, "", post("/v1/password/reset", body{"token": tokenOf(h, box.last(ada, notice.ResetPassword).Link), "new_password": passphrase}))
+		if got := name(h.login(ada).str("access_token")); got != "Ada" {
+			h.Errorf("the name is %q", got)
+		}
+	})
+}

@@ -84,6 +84,10 @@ func (f *Passwords) reset(ctx context.Context, in LinkOrCode, pass string, from 
 	}
 	return f.DB.Write(ctx, func(tx *db.Tx) error {
 		now := f.Now()
+		// Whoever registered the address chose the name, and need not be its owner.
+		if err := account.ForgetUnverifiedProfile(tx, h.ID); err != nil {
+			return err
+		}
 		ok, err := account.SetPassword(tx, h.ID, t.PasswordN, hash, true, now)
 		if err == nil && !ok {
 			err = ticket.ErrLink

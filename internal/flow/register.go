@@ -88,7 +88,7 @@ func (f *Register) do(ctx context.Context, in Credentials, from event.Origin) (c
 		}
 		f.Events.Append(tx, e)
 		if created {
-			h := account.Holder{ID: a.ID, Email: a.Email, Key: n.Address.Key}
+			h := account.Holder{ID: a.ID, Email: a.Email, Key: n.Address.Key, Locale: a.Locale}
 			return f.Notices.Send(tx, f.EmailLinks.verifyMail(tx, h, now), from)
 		}
 		return f.Notices.Send(tx, notice.Mail{

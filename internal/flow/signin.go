@@ -49,6 +49,10 @@ type Credentials struct {
 	Email, Password string
 	// Browser is where they sit, if that keeps cookies of ours; nil otherwise.
 	Browser *Browser
+	// Locale is the language that whoever registers asked for: what the account keeps.
+	// Accepted is the same as browsers ask for it by themselves (Accept-Language); of that what can't be
+	// read counts for nothing.
+	Locale, Accepted string
 }
 
 // ErrAccountDisabled is told only to whoever knows the password.

@@ -108,7 +108,9 @@ func (p *Pages) browserOf(r *http.Request) *flow.Browser {
 
 func (p *Pages) doRegister(w http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
 	b := &flow.Browser{}
-	err := p.Register.Do(r.Context(), flow.Credentials{Email: in["email"], Password: in["new_password"], Browser: b}, web.Origin(r))
+	err := p.Register.Do(r.Context(), flow.Credentials{
+		Email: in["email"], Password: in["new_password"], Browser: b, Accepted: r.Header.Get("Accept-Language"),
+	}, web.Origin(r))
 	if err == nil {
 		p.Cookies.PutRegistered(w, b.Registered, flow.RegisteredLife)
 	}

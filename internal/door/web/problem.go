@@ -27,6 +27,9 @@ type Problem struct {
 	Code string `json:"code"`
 	// Field is the part of the input at fault, if there is one.
 	Field string `json:"field,omitempty"`
+	// Error is the code that RFC 6749 section 5.2 has for it, on the paths that OAuth
+	// describes: its client libraries read that.
+	Error string `json:"error,omitempty"`
 	// RequestID is the id that the X-Request-Id header and the log have.
 	RequestID string `json:"request_id"`
 
@@ -88,6 +91,9 @@ func ProblemOf(r *http.Request, err error) Problem {
 	if s := narrower[p.Code]; s != 0 && f.Kind == fault.Invalid {
 		p.Status = s
 	}
+	if oauthPath(r.URL.Path) {
+		p.Error = oauthError(p)
+	}
 	p.Type = "urn:gatehouse:problem:" + p.Code
 	words := strings.ReplaceAll(p.Code, "_", " ")
 	p.Title = strings.ToUpper(words[:1]) + words[1:]
@@ -95,6 +101,28 @@ func ProblemOf(r *http.Request, err error) Problem {
 		p.Detail = p.Title + "."
 	}
 	return p
+}
+
+// oauthPath reports whether errors at a path are OAuth's: those of introspection
+// (RFC 7662 section 2.3) and revocation (RFC 7009 section 2.2.1).
+func oauthPath(path string) bool {
+	return path == "/v1/token/introspect" || path == "/v1/token/revoke"
+}
+
+// oauthError is a problem in OAuth's words. RFC 6749 section 5.2 has none for what is
+// not the client's fault; these are of section 4.1.2.1.
+func oauthError(p Problem) string {
+	switch {
+	case p.Status == http.StatusUnauthorized:
+		return "invalid_client"
+	case p.Status == http.StatusForbidden:
+		return "unauthorized_client"
+	case p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable:
+		return "temporarily_unavailable"
+	case p.Status >= http.StatusInternalServerError:
+		return "server_error"
+	}
+	return "invalid_request"
 }
 
 // RetryAfter is how long to wait before asking again; zero if that is not known.

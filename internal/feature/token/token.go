@@ -116,6 +116,25 @@ func (i *Issuer) Issue(s Subject, now time.Time) (string, error) {
 // A token that was verified before costs a look-up by its hash until it
 // expires, and no signature.
 func (i *Issuer) Verify(token string, now time.Time) (*Claims, error) {
+	c, err := i.verify(token, now)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Expired is Verify for a token that has expired: it returns what that said. Nobody is
+// let in by it; it is good enough for ending its own session.
+func (i *Issuer) Expired(token string, now time.Time) (*Claims, error) {
+	c, err := i.verify(token, now)
+	if err != nil && !errors.Is(err, ErrExpired) {
+		return nil, err
+	}
+	return c, nil
+}
+
+// verify returns the claims of an expired token too, beside the error.
+func (i *Issuer) verify(token string, now time.Time) (*Claims, error) {
 	if len(token) > maxSize {
 		return nil, ErrInvalid.Because(errors.New("it is over 8 KiB"))
 	}
@@ -132,7 +151,7 @@ func (i *Issuer) Verify(token string, now time.Time) (*Claims, error) {
 		return nil, ErrInvalid.Because(errors.New("its key has been retired for longer than its tokens live"))
 	}
 	if err := i.timely(c, now); err != nil {
-		return nil, ErrInvalid.Because(err)
+		return c, ErrInvalid.Because(err)
 	}
 	return c, nil
 }
