@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 )
@@ -648,4 +650,49 @@ func TestCase_AResetThatVerifiesEmptiesTheProfile(t *testing.T) {
 			h.Errorf("the name is %q", got)
 		}
 	})
+}
+
+// C2, ASVS 6.2.6: the scripts of the pages: a mangled link keeps its token out of the address
+// bar, what is typed can be seen, and password managers learn whose new password it is.
+func TestCaseC2_ScriptsInChromium(t *testing.T) {
+	h := open(t, dbtest.SQLite(t))
+	h.register("ada@example.org")
+	c := h.chromium()
+	base := h.server.URL()
+	for _, path := range []string{"/verify", "/reset", "/unlock", "/setup"} {
+		c.run(path, chromedp.Navigate(base+path+"#gatehouse_mt_x%"))
+		if got := c.eval(`document.querySelector("#token").value + " " + location.hash`); got != "gatehouse_mt_x% " {
+			t.Errorf("%s with a stray percent sign: %q", path, got)
+		}
+	}
+	c.quiet("mangled links")
+	for _, path := range []string{"/login", "/register", "/reset#gatehouse_mt_x", "/setup"} {
+		c.run(path, chromedp.Navigate(base+"/robots.txt"), chromedp.Navigate(base+path))
+		field := `document.querySelector("input[autocomplete$=password]").type`
+		before := c.eval(field)
+		c.eval(`document.querySelector(".check input").click()`)
+		shown := c.eval(field)
+		c.eval(`document.forms[0].dispatchEvent(new Event("submit", {cancelable: true}))`)
+		if after := c.eval(field); before != "password" || shown != "text" || after != "password" {
+			t.Errorf("%s: the field is %s, then %s, and is sent as %s", path, before, shown, after)
+		}
+	}
+	c.run("/forgot", chromedp.Navigate(base+"/forgot"), chromedp.SendKeys("#email", "ada@example.org"))
+	c.eval(`document.querySelector("button").click()`)
+	c.run("/forgot", chromedp.WaitVisible("#done"))
+	if at := c.eval("location.pathname + location.search"); at != "/reset?step=mailed" {
+		t.Errorf("it leads to %s", at)
+	}
+	link := h.mailbox().last("ada@example.org", notice.ResetPassword).Link
+	_, fragment, _ := strings.Cut(link, "#")
+	c.run("/reset", chromedp.Navigate(base+"/reset#"+fragment))
+	c.run("/reset", chromedp.WaitVisible("#new_password"))
+	if got := c.eval(`(() => { const f = document.querySelector("form").elements.email; return f.value + " " + f.autocomplete + " " + f.hidden })()`); got != "ada@example.org username true" {
+		t.Errorf("password managers find %q", got)
+	}
+	c.quiet("/reset")
+	c.run("/reset", chromedp.SendKeys("#new_password", another))
+	c.eval(`document.querySelector("button").click()`)
+	c.run("/reset", chromedp.WaitVisible("#done"))
+	h.expect(200, "", signInAs("ada@example.org", another))
 }
