@@ -188,7 +188,7 @@ type userCanary struct {
 }
 
 func (userCanary) Help() string {
-	return `An account that nobody has a reason to touch: whoever tries to sign in to it has its address from where they should not have it. Any event of it raises an alert, those of operators apart. Make it with a random password and an address that stands nowhere else.
+	return `An account that nobody has a reason to use: whoever tries to sign in to it got its address from somewhere they should have no access to. Any event of it raises an alert, those of operators apart. Make it with a random password and an address that stands nowhere else.
 
 Example:
   gatehouse user canary trap@example.org`

@@ -31,7 +31,7 @@ type breachBuild struct {
 	Corpus []string `arg:"" optional:"" help:"Files in the order of their hashes, or a folder with a file for each range. Without any, standard input."`
 	Output string   `required:"" placeholder:"PATH" help:"Where to put the filter. A server that uses it takes it within seconds."`
 	Bits   int      `default:"16" enum:"8,16,32" help:"The size of a fingerprint: of the passwords that are not in the corpus one in 2^8, 2^16 or 2^32 is taken for one that is. It takes 1.1, 2.3 or 4.6 bytes an entry."`
-	Fresh  bool     `help:"Begin from the start, even if an interrupted build left something to go on with."`
+	Fresh  bool     `help:"Start over, even if an interrupted build could be resumed."`
 }
 
 func (breachBuild) Help() string {

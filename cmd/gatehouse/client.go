@@ -135,7 +135,7 @@ type clientRotate struct {
 func (clientRotate) Help() string {
 	return `The new secret is printed once. The old one stays good for a day, or as you say, so that an application on many machines can change them one by one. There is one old secret at most: a rotation ends the one before that.
 
-The metric gatehouse_flows_total{flow="authenticate_client",outcome="old_secret"} tells whether the old one is still used.
+The metric gatehouse_flows_total{flow="authenticate_client",outcome="old_secret"} shows whether the old one is still in use.
 
 Examples:
   gatehouse client rotate billing

@@ -16,15 +16,15 @@ type eventsCommand struct {
 	List   eventsList   `cmd:"" help:"List events, the newest first."`
 	Tail   eventsTail   `cmd:"" help:"Print events as they are sealed."`
 	Show   eventsShow   `cmd:"" help:"Show one event, with the proof that it is in the log."`
-	Verify eventsVerify `cmd:"" help:"Read the whole log, or an export, and tell what was changed."`
+	Verify eventsVerify `cmd:"" help:"Read the whole log, or an export, and report what was changed."`
 	Export eventsExport `cmd:"" help:"Write events to a file, for other programs or for an auditor."`
 	Origin eventsOrigin `cmd:"" help:"Show under which key the log is signed, or begin a new origin."`
 	Retire eventsRetire `cmd:"" help:"Delete old events. The log still verifies."`
-	Erase  eventsErase  `cmd:"" help:"Delete what points at a person. The log still verifies."`
+	Erase  eventsErase  `cmd:"" help:"Delete what identifies a person. The log still verifies."`
 }
 
 func (eventsCommand) Help() string {
-	return `What happened, to whom, from where, and how it ended: docs/events.md lists the kinds, docs/guides/events.md tells how the log is kept from being rewritten.
+	return `What happened, to whom, from where, and how it ended: docs/events.md lists the kinds, docs/guides/events.md explains how the log is protected from being rewritten.
 
 Example:
   gatehouse events list --since 24h --event failed_login_attempt --network 203.0.113.0/24`

@@ -42,7 +42,7 @@ func (u userRepepper) Run(ctx context.Context, t *terminal) error {
 		}
 		switch {
 		case err != nil && n > 0:
-			return errors.Join(fmt.Errorf("%s %s before this went wrong; run it again once it is mended", done, hashes(n)), err)
+			return errors.Join(fmt.Errorf("%s %s before this went wrong; run it again once that is fixed", done, hashes(n)), err)
 		case err != nil:
 			return err
 		case n == 0:

@@ -13,7 +13,7 @@ func newApplications(b *base, t *tokens, who api.Caller) (*flow.AuthenticateClie
 	c := b.config
 	clients := &flow.AuthenticateClient{Core: b.core(), Clients: client.NewRegistry(b.db, c.RevocationStale, b.now), Revocations: t.revoked}
 	about := api.Tokens{
-		Applications: api.Applications{Clients: clients}, Issuer: c.JWTIssuer,
+		Applications: api.Applications{Clients: clients}, Issuer: c.JWTIssuer, ClientID: c.JWTClientID,
 		Introspect:  &flow.Introspect{Core: b.core(), Authenticate: who.Authenticate, Sessions: t.sessions},
 		RevokeToken: &flow.RevokeToken{Core: b.core(), Authenticate: who.Authenticate, Sessions: t.sessions},
 		Follow:      &flow.Follow{Revocations: t.revoked, Stopping: b.stopping, Count: b.count},

@@ -284,8 +284,3 @@ func TestEveryOperationHasARoute(t *testing.T) {
 		}
 	}
 }
-
-// applications reports whether a path is left to the application behind the same host.
-func applications(path string) bool {
-	return path == "/{$}" || strings.HasPrefix(path, "/dev/")
-}

@@ -39,8 +39,8 @@ func (s *Server) listenRedirect(ctx context.Context) error {
 func (s *Server) publicHandler(b *base) http.Handler {
 	f := s.front
 	stack := &web.Stack{
-		Blocked: f.blocks.blocked, Failed: countDatabaseErrors(b.tally), Rejected: countRejected(b.tally), Log: s.log, Metrics: web.NewMetrics(b.registry), Now: s.now,
-		Traces: f.traces, Edge: s.edge(false), Proxies: f.proxies, Limit: f.callers.limit, Refused: page.Refused,
+		Blocked: f.blocks.blocked, Failed: countDatabaseErrors(b.tally), Rejected: countRejected(b.tally),
+		Log: s.log, Metrics: web.NewMetrics(b.registry), Now: s.now, Traces: f.traces, Edge: s.edge(false), Proxies: f.proxies, Limit: f.callers.limit, Refused: page.Refused,
 	}
 	mux := http.NewServeMux()
 	for _, c := range s.capabilities {
@@ -55,7 +55,7 @@ func (s *Server) publicHandler(b *base) http.Handler {
 func (s *Server) redirectHandler() http.Handler {
 	stack := &web.Stack{
 		Blocked: s.front.blocks.blocked, Log: s.log, Metrics: web.NewMetrics(prometheus.NewRegistry()), Now: s.now,
-		Edge: s.edge(true), Proxies: s.front.proxies,
+		Edge: s.edge(true), Proxies: s.front.proxies, Refused: page.Refused,
 	}
 	return challenges(s.front.authority, stack.Wrap(http.NewServeMux()))
 }

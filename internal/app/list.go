@@ -74,5 +74,6 @@ func (s *Server) list(ctx context.Context, b *base) []opener {
 		func() (c capability, err error) { f.setup, c, err = newSetup(b, who, links); return c, err },
 		func() (capability, error) { return newAdministration(b, who, f.blocks.flow, alerts) },
 		func() (capability, error) { return newMailPage(b, who, mail) },
+		func() (capability, error) { return newRoot(b, mail, s.AdminURL()) },
 	}
 }

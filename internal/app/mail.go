@@ -47,6 +47,7 @@ func newMailing(b *base, traces *trace.Tracer) (*mailing, capability, error) {
 	if m.texts, err = notice.NewTexts(b.config.PublicURL, b.config.MailTemplates); err != nil {
 		return nil, capability{}, fmt.Errorf("MAIL_TEMPLATES: %w", err)
 	}
+	m.texts.Named(b.config.ServiceName)
 	sender, err := MailSender(b.config)
 	if err != nil {
 		return nil, capability{}, err

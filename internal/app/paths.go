@@ -23,6 +23,7 @@ var kept = []string{"/v1/", "/assets/", "/.well-known/"}
 func publicRoutes() []web.Routes {
 	return []web.Routes{
 		(&page.SignIn{}).Routes(), (&page.Links{}).Routes(), (&page.Setup{}).Routes(), (&page.Unlock{}).Routes(), page.Assets(),
+		(&page.Root{}).Routes(),
 		(&api.Discovery{}).Routes(),
 	}
 }
@@ -35,7 +36,7 @@ func OwnPaths() []string {
 	for _, routes := range publicRoutes() {
 		for pattern := range routes {
 			_, path, _ := strings.Cut(pattern, " ")
-			if path == "/" || path == "/{$}" || strings.HasPrefix(path, "/dev/") {
+			if applications(path) {
 				continue
 			}
 			if before, _, folder := strings.Cut(path, "{"); folder {
@@ -61,4 +62,10 @@ func OwnPathsExpression() string {
 		parts = append(parts, part)
 	}
 	return "^/(" + strings.Join(parts, "|") + ")$"
+}
+
+// applications reports whether a path is left to an application on the same host,
+// although Gatehouse serves it where it has a host to itself, or in development.
+func applications(path string) bool {
+	return path == "/{$}" || path == "/favicon.ico" || path == "/robots.txt" || strings.HasPrefix(path, "/dev/")
 }

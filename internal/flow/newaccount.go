@@ -30,11 +30,18 @@ func (n *NewAccounts) prepare(ctx context.Context, in Credentials) (account.New,
 	if _, err := n.Policy.Check(ctx, "password", in.Password, address.Typed); err != nil {
 		return account.New{}, time.Time{}, err
 	}
+	locale, err := account.ParseLocale("locale", in.Locale)
+	if err != nil {
+		return account.New{}, time.Time{}, err
+	}
+	if locale == "" {
+		locale = account.AcceptedLocale(in.Accepted)
+	}
 	now := n.Now()
 	id := n.Random.ID(now)
 	hash, err := n.Hasher.Hash(ctx, id, in.Password)
 	if err != nil {
 		return account.New{}, time.Time{}, err
 	}
-	return account.New{ID: id, Address: address, Hash: hash}, now, nil
+	return account.New{ID: id, Address: address, Hash: hash, Locale: locale}, now, nil
 }

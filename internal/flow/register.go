@@ -122,7 +122,7 @@ func (f *Register) sendMail(tx *db.Tx, a account.Account, addressKey string, cre
 		return err
 	}
 	if created {
-		h := account.Holder{ID: a.ID, Email: a.Email, Key: addressKey}
+		h := account.Holder{ID: a.ID, Email: a.Email, Key: addressKey, Locale: a.Locale}
 		return f.Notices.Send(tx, f.EmailLinks.verifyMail(tx, h, now), from)
 	}
 	return f.Notices.Send(tx, notice.Mail{

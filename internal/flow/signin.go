@@ -48,6 +48,10 @@ type Credentials struct {
 	Browser *Browser
 	// Cookies is whether the tokens go into the browser's cookies.
 	Cookies bool
+	// Locale is the language that whoever registers asked for: what the account keeps.
+	// Accepted is the same as browsers ask for it by themselves (Accept-Language); of that what can't be
+	// read counts for nothing.
+	Locale, Accepted string
 }
 
 // ErrAccountDisabled is told only to whoever knows the password.

@@ -173,6 +173,8 @@ type Config struct {
 	// (RFC 7519 section 4.1).
 	JWTIssuer   string
 	JWTAudience string
+	// JWTClientID is the claim client_id: the one application of one's own.
+	JWTClientID string
 
 	// AccessTokenLife is how long an access token is good: 1 minute to a day.
 	AccessTokenLife time.Duration
@@ -250,6 +252,12 @@ type Config struct {
 	EmailVerification Verification
 	// Registration says who may open an account.
 	Registration Registration
+
+	// ServiceName is what people know the service as. HomeURL is where its root
+	// leads. SecurityContact is whom to tell of a security problem: URLs, none for nobody.
+	ServiceName     string
+	HomeURL         string
+	SecurityContact []string
 
 	// SMTPURL is the mail server, as mail.Parse takes it; empty for none. MailFrom is
 	// who sends, and MailTemplates a folder with texts of one's own, or empty.

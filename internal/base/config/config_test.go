@@ -101,7 +101,7 @@ func TestDefaults(t *testing.T) {
 		MigrateDatabase: Database{SQLite, "./data/gatehouse.db", "sqlite:./data/gatehouse.db"},
 
 		DatabaseMaxConns: 8, Migrate: MigrateAuto,
-		JWTAlgorithm: "ES256", JWTKeyRotation: 90 * day, ACMEDirectory: letsEncrypt, JWTIssuer: "http://127.0.0.1:8000", JWTAudience: "http://127.0.0.1:8000",
+		JWTAlgorithm: "ES256", JWTKeyRotation: 90 * day, ACMEDirectory: letsEncrypt, JWTIssuer: "http://127.0.0.1:8000", JWTAudience: "http://127.0.0.1:8000", JWTClientID: "http://127.0.0.1:8000",
 		AccessTokenLife: 15 * time.Minute, RefreshTokenLife: 7 * 24 * time.Hour, SessionMaxLife: 30 * 24 * time.Hour,
 		RefreshReuseGrace: 10 * time.Second, RefreshRetry: 24 * time.Hour,
 		SessionsPerAccount: 50, CookieHTTPOnly: true, CookieSameSite: SameSiteStrict,
@@ -109,7 +109,7 @@ func TestDefaults(t *testing.T) {
 		LockoutAfter: 5, LockoutDelay: 30 * time.Second,
 		PasswordBreach: BreachEmbedded, PasswordBreachAPIURL: "https://api.pwnedpasswords.com", PasswordBreachAway: BreachAwayAllow, PasswordBreachAtSignIn: true,
 		PasswordMinLength: 15, PasswordHash: "bcrypt", BcryptCost: 12, Argon2MemoryMiB: 19, Argon2Passes: 2,
-		EmailVerification: VerificationOptional, Registration: RegistrationOpen, MailFrom: mail.From{Address: "no-reply@localhost"},
+		EmailVerification: VerificationOptional, Registration: RegistrationOpen, ServiceName: "127.0.0.1", MailFrom: mail.From{Address: "no-reply@localhost"},
 		Traces: Traces{Timeout: 10 * time.Second, Service: "gatehouse", Sampler: "parentbased_always_on", Ratio: 1},
 		Alerts: Alerts{
 			FailedLogins: 200, UnusualLogins: 40, Sprayed: 20, Stuffed: 100, Registrations: 50, Reuses: 3,
@@ -138,7 +138,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		"DATABASE_MAX_CONNS=20", "MIGRATE=OFF", "MIGRATE_DATABASE_URL=postgres://owner:"+goodPassword+"@db.acme.org/gate?sslmode=verify-full",
 		"REVOCATION_STALE_SECONDS=900",
 		"REDIS_URL=rediss://gate:p%40ss@[fd00::7]:26380/3?master_name=mymaster&addr=s2&addr=10.0.0.9:7&sentinel_username=s&sentinel_password=p%2Fw&ca=/etc/ca.pem&cert=/etc/c.pem&key=/etc/k.pem",
-		"JWT_SECRET_KEY="+goodKey, "JWT_SECRET_KEY_PREVIOUS=the one before", "JWT_ALGORITHM=eddsa", "JWT_KEY_ROTATION_DAYS=365", "JWT_ISSUER=https://iss.acme.org", "JWT_AUDIENCE=urn:acme:api",
+		"JWT_SECRET_KEY="+goodKey, "JWT_SECRET_KEY_PREVIOUS=the one before", "JWT_ALGORITHM=eddsa", "JWT_KEY_ROTATION_DAYS=365", "JWT_ISSUER=https://iss.acme.org", "JWT_AUDIENCE=urn:acme:api", "JWT_CLIENT_ID=acme-web",
 		"ACCESS_TOKEN_EXPIRE_MINUTES=30", "REFRESH_TOKEN_EXPIRE_DAYS=90", "SESSION_MAX_DAYS=90",
 		"REFRESH_REUSE_GRACE_SECONDS=0", "REFRESH_RETRY_HOURS=72",
 		"SESSIONS_PER_ACCOUNT=1000", "SESSION_COOKIE_SECURE=true", "SESSION_COOKIE_HTTPONLY=TRUE", "SESSION_COOKIE_SAMESITE=Lax", "PASSWORD_MIN_LENGTH=8", "PASSWORD_HASH=Argon2id",
@@ -155,6 +155,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_HEADERS=api-key=a%20b", "OTEL_EXPORTER_OTLP_TIMEOUT=500", "OTEL_SERVICE_NAME=auth", "OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=production",
 		"OTEL_TRACES_SAMPLER=TraceIDRatio", "OTEL_TRACES_SAMPLER_ARG=0.25",
 		"BCRYPT_COST=16", "EMAIL_VERIFICATION=required", "REGISTRATION=closed",
+		"SERVICE_NAME=Acme & Söhne", "HOME_URL=https://acme.org/", "SECURITY_CONTACT=mailto:security@acme.org, https://acme.org/security",
 		"SMTP_URL=smtp://gate:p%40ss@mail.acme.org:2525?ca=/etc/ca.pem", "MAIL_FROM=Acme <no-reply@Bücher.example>", "MAIL_TEMPLATES=/etc/gatehouse/mail",
 	)
 	want := &Config{
@@ -170,7 +171,7 @@ func TestEverySettingIsRead(t *testing.T) {
 			Addrs: []string{"[fd00::7]:26380", "s2:26379", "10.0.0.9:7"}, Master: "mymaster", Username: "gate", Password: "p@ss", SentinelUsername: "s", SentinelPassword: "p/w",
 			Number: 3, TLS: true, CAFile: "/etc/ca.pem", ClientCert: "/etc/c.pem", ClientKey: "/etc/k.pem",
 		},
-		JWTSecretKey: goodKey, JWTSecretKeyPrevious: "the one before", JWTAlgorithm: "EdDSA", JWTKeyRotation: 365 * day, JWTIssuer: "https://iss.acme.org", JWTAudience: "urn:acme:api",
+		JWTSecretKey: goodKey, JWTSecretKeyPrevious: "the one before", JWTAlgorithm: "EdDSA", JWTKeyRotation: 365 * day, JWTIssuer: "https://iss.acme.org", JWTAudience: "urn:acme:api", JWTClientID: "acme-web",
 		AccessTokenLife: 30 * time.Minute, RefreshTokenLife: 90 * day, SessionMaxLife: 90 * day,
 		RefreshRetry: 72 * time.Hour, SessionsPerAccount: 1000, CookieSecure: true, CookieHTTPOnly: true, CookieSameSite: SameSiteLax, PasswordMinLength: 8, PasswordHash: "argon2id", BcryptCost: 16,
 		PasswordLife: 3650 * day, PasswordRequireUppercase: true, PasswordRequireLowercase: true, PasswordRequireDigit: true, PasswordRequireSymbol: true, PasswordContextWords: []string{"acme", "rocket skates"},
@@ -179,6 +180,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		LockoutAfter: 10, LockoutDelay: 15 * time.Minute, Argon2MemoryMiB: 1024, Argon2Passes: 64, PasswordPepper: goodPepper, PasswordPepperPrevious: goodPepper + "1",
 		EventKey: goodPepper + "2", EventAnchor: "file:/mnt/anchor", EventForward: "syslog+tls://logs.acme.org:6514?ca=/etc/ca.pem",
 		EmailVerification: VerificationRequired, Registration: RegistrationClosed,
+		ServiceName: "Acme & Söhne", HomeURL: "https://acme.org/", SecurityContact: []string{"mailto:security@acme.org", "https://acme.org/security"},
 		Traces: Traces{
 			Disabled: true, Endpoint: "https://otel.acme.org", TracesEndpoint: "https://otel.acme.org/t?ca=/etc/ca.pem", Headers: "api-key=a%20b", Timeout: 500 * time.Millisecond,
 			Service: "auth", Attributes: "deployment.environment.name=production", Sampler: "traceidratio", Ratio: 0.25,

@@ -117,8 +117,7 @@ var mailSettings = []setting{
 	},
 	{
 		name: "MAIL_TEMPLATES", unset: "none",
-		meaning: "A folder with texts of mails that take the place of those in the program: see [guides/mail.md](guides/mail.md). All faults in it are " +
-			"told at the start.",
-		field: field{read: func(r *reading) { r.c.MailTemplates = r.value }, show: func(c *Config) string { return c.MailTemplates }},
+		meaning: "A folder with texts of mails that replace the built-in ones: see [guides/mail.md](guides/mail.md). All errors in it are reported at the start.",
+		field:   field{read: func(r *reading) { r.c.MailTemplates = r.value }, show: func(c *Config) string { return c.MailTemplates }},
 	},
 }

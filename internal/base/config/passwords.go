@@ -99,7 +99,7 @@ var passwordSettings = []setting{
 		meaning: "Which passwords are refused because attackers try them first: `embedded`, the common ones in the program; `file`, those and the ones in " +
 			"PASSWORD_BREACH_FILE; " +
 			"`api`, those and the ones that PASSWORD_BREACH_API_URL knows; or `off`. See [guides/passwords.md](guides/passwords.md).",
-		production: "`off` is told",
+		production: "`off` is warned about",
 		field:      choice(func(c *Config) *Breach { return &c.PasswordBreach }, nil, BreachEmbedded, BreachFile, BreachAPI, BreachOff),
 		safe: func(r *reading) {
 			if r.c.PasswordBreach == BreachOff {
@@ -122,7 +122,7 @@ var passwordSettings = []setting{
 	},
 	{
 		name: "PASSWORD_BREACH_API_URL", initial: "https://api.pwnedpasswords.com",
-		meaning:    "The server that PASSWORD_BREACH=api asks, by the range protocol: it is told five of the 40 digits of a hash.",
+		meaning:    "The server that PASSWORD_BREACH=api asks, by the range protocol: it learns five of the 40 digits of a hash.",
 		production: "https only",
 		field:      field{read: readBreachURL, show: func(c *Config) string { return c.PasswordBreachAPIURL }},
 		safe: func(r *reading) {

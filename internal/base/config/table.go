@@ -9,7 +9,7 @@ import (
 
 // table has every setting, in the order of the docs, the report and the faults.
 // A default or a check may look at the rows above its own.
-var table = slices.Concat(serverSettings, passwordSettings, mailSettings, alertSettings, plannedSettings, traceSettings)
+var table = slices.Concat(serverSettings, passwordSettings, peopleSettings, mailSettings, alertSettings, plannedSettings, traceSettings)
 
 // serverSettings are the rows of the server itself, its databases, tokens, sessions
 // and limits.
@@ -23,7 +23,7 @@ var serverSettings = []setting{
 	{
 		name: "LOG_LEVEL", initial: "INFO",
 		meaning:    "The least level that is logged: `DEBUG`, `INFO`, `WARNING` or `ERROR`.",
-		production: "`DEBUG` is told at the start",
+		production: "`DEBUG` is warned about",
 		field:      level(),
 		safe: func(r *reading) {
 			if r.c.LogLevel < 0 {
@@ -95,7 +95,7 @@ var serverSettings = []setting{
 	{
 		name: "ADMIN_PPROF", initial: "false",
 		meaning:    "`true` serves Go's profiles under `/debug/pprof/` on the admin listener.",
-		production: "`true` is told: a profile of the memory holds what the server does",
+		production: "`true` is warned about: a memory profile holds what the server is working on",
 		field:      yesNo(func(c *Config) *bool { return &c.AdminPprof }),
 		safe: func(r *reading) {
 			if r.c.AdminPprof {
@@ -130,7 +130,7 @@ var serverSettings = []setting{
 	{
 		name: "DATABASE_URL", initial: "sqlite:./data/gatehouse.db", cover: passwordCovered,
 		meaning: "`sqlite:PATH`, or `postgres://USER:PASSWORD@HOST:PORT/NAME`. Without `sslmode` it is `verify-full` for any host but loopback.",
-		production: "`sslmode` `disable`, `allow` and `prefer` are refused for any host but loopback, `require` and `verify-ca` are told; " +
+		production: "`sslmode` `disable`, `allow` and `prefer` are refused for any host but loopback, `require` and `verify-ca` are warned about; " +
 			"a password that is under 12 characters or easy to guess is refused",
 		field: database(func(c *Config) *Database { return &c.Database }),
 		safe:  safeDatabase,
@@ -161,7 +161,7 @@ var serverSettings = []setting{
 	{
 		name: "REVOCATION_STALE_SECONDS", initial: "0",
 		meaning:    "For so long access tokens are taken as not revoked when the database can't be asked: 0 (never: 503) to 900 seconds.",
-		production: "over 0 is told",
+		production: "over 0 is warned about",
 		field:      span(0, 900, time.Second, func(c *Config) *time.Duration { return &c.RevocationStale }),
 		safe: func(r *reading) {
 			if r.c.RevocationStale > 0 {
@@ -173,7 +173,7 @@ var serverSettings = []setting{
 		name: "REDIS_URL", cover: passwordCovered, unset: "none: the limits are counted in memory",
 		meaning: "The Redis in which all replicas count for the rate limits: `rediss://USER:PASSWORD@HOST:PORT/NUMBER`, or `redis://` without TLS. " +
 			"Cluster, Sentinel and certificates: see [redis.md](guides/redis.md).",
-		production: "`redis://` to any host but loopback is told, and so is one without a password",
+		production: "`redis://` to any host but loopback is warned about, and so is one without a password",
 		field:      field{read: readRedis, show: func(c *Config) string { return c.Redis.URL.Reveal() }},
 		safe:       warnRedis,
 	},
@@ -195,9 +195,8 @@ var serverSettings = []setting{
 	},
 	{
 		name: "JWT_ALGORITHM", initial: "ES256",
-		meaning: "How access tokens are signed: `ES256`, `EdDSA` (Ed25519), `RS256` (3072 bits) or `HS256`. A change is a rotation: see " +
-			"[keys.md](guides/keys.md).",
-		production: "`HS256` is told",
+		meaning:    "How access tokens are signed: `ES256`, `EdDSA` (Ed25519), `RS256` (3072 bits) or `HS256`. A change is a rotation: see [keys.md](guides/keys.md).",
+		production: "`HS256` is warned about",
 		field:      choice(func(c *Config) *string { return &c.JWTAlgorithm }, nil, "ES256", "EdDSA", "RS256", "HS256"),
 		safe: func(r *reading) {
 			if r.c.JWTAlgorithm == "HS256" {
@@ -208,7 +207,7 @@ var serverSettings = []setting{
 	{
 		name: "JWT_KEY_ROTATION_DAYS", initial: "90",
 		meaning:    "How long a key signs access tokens until the next one does: 1 to 365 days, or 0 (without end).",
-		production: "0 is told",
+		production: "0 is warned about",
 		field:      span(0, 365, day, func(c *Config) *time.Duration { return &c.JWTKeyRotation }),
 		safe: func(r *reading) {
 			if r.c.JWTKeyRotation == 0 {
@@ -219,9 +218,14 @@ var serverSettings = []setting{
 	{
 		name: "JWT_ISSUER", initial: "PUBLIC_URL", followsListener: true,
 		derive:     func(c *Config) string { return c.PublicURL },
-		meaning:    "The claim `iss` of access tokens.",
-		production: "what is not an https URL is told",
+		meaning:    "The claim `iss` of access tokens. One that is not PUBLIC_URL is warned about.",
+		production: "what is not an https URL is warned about",
 		field:      claim(func(c *Config) *string { return &c.JWTIssuer }),
+		check: func(r *reading) {
+			if r.source != FromDefault && r.c.JWTIssuer != r.c.PublicURL {
+				r.warn("It is not PUBLIC_URL, under which the metadata is served. Applications that find the keys by the issuer must refuse that (RFC 8414 section 3.3): give them PUBLIC_URL beside it, or remove JWT_ISSUER.")
+			}
+		},
 		safe: func(r *reading) {
 			if r.source != FromDefault && !strings.HasPrefix(r.c.JWTIssuer, "https://") {
 				r.warn("It is not an https URL, so applications can't find the keys by it (RFC 8414 section 2).")
@@ -233,6 +237,12 @@ var serverSettings = []setting{
 		derive:  func(c *Config) string { return c.JWTIssuer },
 		meaning: "The claim `aud` of access tokens: one audience.",
 		field:   claim(func(c *Config) *string { return &c.JWTAudience }),
+	},
+	{
+		name: "JWT_CLIENT_ID", initial: "JWT_AUDIENCE", followsListener: true,
+		derive:  func(c *Config) string { return c.JWTAudience },
+		meaning: "The claim `client_id` of access tokens (RFC 9068 section 2.2): the name of the application that people sign in with, which is your own.",
+		field:   claim(func(c *Config) *string { return &c.JWTClientID }),
 	},
 	{
 		name: "ACCESS_TOKEN_EXPIRE_MINUTES", initial: "15",
@@ -296,7 +306,7 @@ var serverSettings = []setting{
 	{
 		name: "SESSION_COOKIE_SAMESITE", initial: "strict",
 		meaning:    "`strict`: the cookies never come with requests from other sites; `lax`: they come with links from there.",
-		production: "`lax` is told; `none` is refused everywhere",
+		production: "`lax` is warned about; `none` is refused everywhere",
 		field:      choice(func(c *Config) *SameSite { return &c.CookieSameSite }, nil, SameSiteStrict, SameSiteLax),
 		safe: func(r *reading) {
 			if r.c.CookieSameSite == SameSiteLax {

@@ -36,12 +36,15 @@ func (a *Accounts) register(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Email    string `json:"email"`
 		Password string `json:"password"`
+		Locale   string `json:"locale"`
 	}
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
 	}
 	browser := &flow.Browser{}
-	if err := a.Register.Do(r.Context(), flow.Credentials{Email: in.Email, Password: in.Password, Browser: browser}, web.Origin(r)); err != nil {
+	if err := a.Register.Do(r.Context(), flow.Credentials{
+		Email: in.Email, Password: in.Password, Browser: browser, Locale: in.Locale, Accepted: r.Header.Get("Accept-Language"),
+	}, web.Origin(r)); err != nil {
 		return err
 	}
 	a.Cookies.PutRegistered(w, browser.Registered, flow.RegisteredLife)

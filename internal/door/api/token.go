@@ -14,7 +14,8 @@ type Tokens struct {
 	Introspect  *flow.Introspect
 	RevokeToken *flow.RevokeToken
 	Follow      *flow.Follow
-	Issuer      string // of refresh tokens, which do not say it themselves
+	// Issuer and ClientID are those of refresh tokens, which do not say it themselves.
+	Issuer, ClientID string
 }
 
 // Routes are its operations.
@@ -41,6 +42,7 @@ type introspection struct {
 	Roles     *[]string `json:"roles,omitempty"`
 	AuthTime  int64     `json:"auth_time,omitempty"`
 	AMR       []string  `json:"amr,omitempty"`
+	ClientID  string    `json:"client_id,omitempty"`
 }
 
 // introspect takes an access token or a refresh token. The hint tells nothing that
@@ -62,14 +64,14 @@ func (a *Tokens) introspect(w http.ResponseWriter, r *http.Request, _ client.Cli
 		roles := append([]string{}, c.Roles...)
 		out = introspection{
 			Active: true, TokenType: "Bearer", Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience, Expires: c.Expires, IssuedAt: c.IssuedAt,
-			ID: c.ID, Session: c.Session, Roles: &roles, AuthTime: c.AuthTime, AMR: c.AMR,
+			ID: c.ID, Session: c.Session, Roles: &roles, AuthTime: c.AuthTime, AMR: c.AMR, ClientID: c.ClientID,
 		}
 	default:
 		g := told.Grant
 		roles := append([]string{}, g.Roles...)
 		out = introspection{
 			Active: true, Issuer: a.Issuer, Subject: g.Account, Expires: g.RefreshUntil.Unix(), Session: g.Session, Roles: &roles,
-			AuthTime: g.AuthAt.Unix(), AMR: g.AMR,
+			AuthTime: g.AuthAt.Unix(), AMR: g.AMR, ClientID: a.ClientID,
 		}
 	}
 	return web.WriteJSON(w, http.StatusOK, out)

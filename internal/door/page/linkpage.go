@@ -3,6 +3,7 @@ package page
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
@@ -39,9 +40,16 @@ type linkPage struct {
 	// Token, Code, Email, Password and NewPassword are the fields that it has. With a
 	// Code the token is one of two ways.
 	Token, Code, Email, Password, NewPassword bool
-	// do does what the button says, and returns what to tell of it.
-	do func(p *Links, w http.ResponseWriter, r *http.Request, in map[string]string) (done string, err error)
+	// Again is where the form for another mail goes, where the page has one.
+	Again *again
+	next  []next
+	// do does what the button says, and returns the name of the ending.
+	do func(p *Links, w http.ResponseWriter, r *http.Request, in map[string]string) (step string, err error)
 }
+
+// again is the form that asks for another mail: its page, and the field, if any, that
+// tells it from that page's other form.
+type again struct{ Path, Name string }
 
 // linkView is what such a page shows. It never shows a password again.
 type linkView struct {
@@ -49,7 +57,14 @@ type linkView struct {
 	In             map[string]string
 	Problem, Field string
 	MinLength      int
-	Done           string
+	// Done is what was done, and Over that there is nothing more to do here.
+	Done string
+	Over bool
+	// ByCode asks for the code alone; Stuck is for a link or a code that did not work.
+	ByCode, Stuck bool
+	// Closed is why there is no form at all.
+	Closed string
+	Next   []next
 }
 
 // Path is where the form goes.
@@ -57,48 +72,49 @@ func (l linkPage) Path() string { return l.path }
 
 var linkPages = []linkPage{
 	{
-		path: "/register", Title: "Make an account", Button: "Make the account", Email: true, NewPassword: true,
+		path: "/register", Title: "Create an account", Button: "Create the account", Email: true, NewPassword: true,
 		Text: "We send a mail to this address with a link that shows that it is yours.",
+		next: []next{{"/login", "Sign in instead"}, nextVerify},
 		do:   (*Links).doRegister,
 	},
 	{
 		path: "/verify", Title: "Verify your address", Button: "This is my address", Token: true, Code: true,
-		Text: "Press the button if you made the account, or asked for its new address. If not, close this page.",
-		do:   (*Links).doVerify,
+		Text:  "Press the button if you created the account, or asked for its new address. If not, close this page.",
+		Again: &again{"/verify", "again"},
+		next:  []next{nextLogin, nextForgot},
+		do:    (*Links).doVerify,
 	},
 	{
 		path: "/forgot", Title: "Forgot password", Button: "Send me a mail", Email: true,
 		Text: "We send a mail with a link to set a new password, if this address has an account.",
+		next: []next{nextLogin, nextReset},
 		do: func(p *Links, _ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
-			return "If this address has an account, a mail is on its way, or was sent a short while ago. Its link works for 30 minutes.",
-				p.Passwords.Forgot(r.Context(), in["email"], web.Origin(r))
+			return stepMailed, p.Passwords.Forgot(r.Context(), in["email"], web.Origin(r))
 		},
 	},
 	{
 		path: "/reset", Title: "Set a new password", Button: "Set the password", Token: true, Code: true, NewPassword: true,
-		Text: "You are signed out everywhere by this.",
+		Text:  "This signs you out everywhere.",
+		Again: &again{"/forgot", ""},
+		next:  []next{nextLogin},
 		do: func(p *Links, _ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
-			return "The new password is set. All sessions have ended.", p.Passwords.Reset(r.Context(), shown(in), in["new_password"], web.Origin(r))
+			return stepReplaced, p.Passwords.Reset(r.Context(), shown(in), in["new_password"], web.Origin(r))
 		},
 	},
 	{
 		path: "/not-me", Title: "This wasn't me", Button: "This wasn't me", Token: true,
-		Text: "Press the button if it was not you that the mail tells of. All sessions end, links in mails are void, and nobody signs in before a new " +
-			"password was set.",
+		Text: "Press the button if the mail is about something that you did not do. All sessions end, links in mails are void, and nobody signs in before a new password is set.",
+		next: []next{nextForgot, nextLogin},
 		do: func(p *Links, _ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
-			return "All sessions have ended. Now set a new password by \"Forgot password\", at the address that this mail went to; until then nobody can " +
-					"sign in. If the account's address was changed as well, the mail that you get leads back to yours.",
-				p.NotMe.Do(r.Context(), in["token"], web.Origin(r))
+			return stepExpelled, p.NotMe.Do(r.Context(), in["token"], web.Origin(r))
 		},
 	},
 	{
 		path: "/undo", Title: "Undo the change of address", Button: "Give me my address back", Token: true, Password: true,
-		Text: "The account gets the address back that this mail went to. For this we need a password of yours that it had within the last seven days; " +
-			"the latest that you know is fine.",
+		Text: "The account gets the address back that this mail went to. For this we need a password of yours that it had within the last seven days; the latest that you know is fine.",
+		next: []next{nextForgot, nextLogin},
 		do: func(p *Links, _ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
-			return "The account has its old address again, and all sessions have ended. We sent a mail there with a link to set a new password; until then " +
-					"nobody can sign in.",
-				p.Addresses.Undo(r.Context(), in["token"], in["password"], p.browserOf(r), web.Origin(r))
+			return stepUndone, p.Addresses.Undo(r.Context(), in["token"], in["password"], p.browserOf(r), web.Origin(r))
 		},
 	},
 }
@@ -113,53 +129,99 @@ func (p *Links) browserOf(r *http.Request) *flow.Browser {
 
 func (p *Links) doRegister(w http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
 	b := &flow.Browser{}
-	err := p.Register.Do(r.Context(), flow.Credentials{Email: in["email"], Password: in["new_password"], Browser: b}, web.Origin(r))
+	err := p.Register.Do(r.Context(), flow.Credentials{
+		Email: in["email"], Password: in["new_password"], Browser: b, Accepted: r.Header.Get("Accept-Language"),
+	}, web.Origin(r))
 	if err == nil {
 		p.Cookies.PutRegistered(w, b.Registered, flow.RegisteredLife)
 	}
-	return p.Register.Welcome(), err
+	return stepRegistered, err
 }
 
 func (p *Links) doVerify(_ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
+	if in["again"] != "" {
+		return stepResent, p.Verify.Resend(r.Context(), in["email"], web.Origin(r))
+	}
 	who := p.whoMay(r) // whoever is signed in is not asked for the password
-	return "The address is verified.", p.Verify.Do(r.Context(), shown(in), in["password"], who, p.browserOf(r), web.Origin(r))
+	return stepVerified, p.Verify.Do(r.Context(), shown(in), in["password"], who, p.browserOf(r), web.Origin(r))
 }
 
-// open shows the form, and nothing else happens.
+func (p *Links) view(l linkPage) linkView {
+	v := linkView{linkPage: l, In: map[string]string{}, MinLength: p.MinLength, Next: l.next}
+	if l.path == "/register" && !p.Register.Open {
+		v.Closed, v.Next = flow.ErrRegistrationClosed.Message, []next{nextLogin}
+	}
+	return v
+}
+
+// open shows the form, or what was done by one, and nothing else happens.
 func (p *Links) open(l linkPage) web.Handler {
-	return func(w http.ResponseWriter, _ *http.Request) error {
-		return render(w, http.StatusOK, "email-link.html", linkView{linkPage: l, In: map[string]string{}, MinLength: p.MinLength})
+	return func(w http.ResponseWriter, r *http.Request) error {
+		v := p.view(l)
+		if v.Closed != "" {
+			if err := render(w, http.StatusForbidden, "email-link.html", v); err != nil {
+				return err
+			}
+			return flow.ErrRegistrationClosed
+		}
+		e, n, ok := p.ended(r)
+		if n.Step == stepRegistered || n.Step == stepResent || n.Step == stepMailed {
+			v.In["email"] = n.Email
+		}
+		if ok {
+			v.Done, v.Over, v.ByCode, v.Next = e.said(p.Register.Welcome()), !e.asks, e.asks, e.next
+			v.Text = ""
+			if e.asks {
+				v.Title = "Look into your mailbox"
+			}
+		}
+		if !p.Register.Open {
+			v.Next = slices.DeleteFunc(slices.Clone(v.Next), func(n next) bool { return n == nextRegister })
+		}
+		return render(w, http.StatusOK, "email-link.html", v)
 	}
 }
 
 // press does what the button says.
 func (p *Links) press(l linkPage) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		in, err := p.form(w, r, "token", "email", "code", "password", "new_password")
-		page := linkView{linkPage: l, In: map[string]string{}, MinLength: p.MinLength}
+		in, err := p.form(w, r, "token", "email", "code", "password", "new_password", "again")
+		page, step := p.view(l), ""
 		if err == nil {
 			for _, name := range []string{"token", "email", "code"} {
 				in[name] = strings.TrimSpace(in[name])
 				page.In[name] = in[name]
 			}
-			if page.Done, err = l.do(p, w, r, in); errors.Is(err, flow.ErrDoneAlready) {
-				page.Done, err = flow.ErrDoneAlready.Message, nil
+			if step, err = l.do(p, w, r, in); errors.Is(err, flow.ErrDoneAlready) {
+				err = nil // pressed twice
 			}
 		}
 		if err == nil {
-			return render(w, http.StatusOK, "email-link.html", page)
+			return p.end(w, step, in["email"])
 		}
-		problem := web.ProblemOf(r, err)
-		page.Done, page.Problem, page.Field = "", problemText(problem), problem.Field
-		if f := fault.As(err); f != nil && (f.Code == flow.ErrPasswordRequired.Code || f.Code == flow.ErrWrongPassword.Code) {
-			page.Password = true
-		}
-		problem.SetHeaders(w.Header())
-		if rerr := render(w, problem.Status, "email-link.html", page); rerr != nil {
-			return rerr
-		}
-		return err
+		return p.refusePress(w, r, page, err)
 	}
+}
+
+// refusePress shows the form again with what is wrong, and returns the error for
+// the log.
+func (p *Links) refusePress(w http.ResponseWriter, r *http.Request, page linkView, err error) error {
+	problem := web.ProblemOf(r, err)
+	page.Problem, page.Field = problemText(problem), problem.Field
+	page.ByCode = page.linkPage.Code && page.In["token"] == "" && page.In["code"] != ""
+	if f := fault.As(err); f != nil {
+		switch f.Code {
+		case flow.ErrPasswordRequired.Code, flow.ErrWrongPassword.Code:
+			page.Password = true
+		case "invalid_link", "invalid_code", "too_many_codes", "required", "rate_limited":
+			page.Stuck = true
+		}
+	}
+	problem.SetHeaders(w.Header())
+	if rerr := render(w, problem.Status, "email-link.html", page); rerr != nil {
+		return rerr
+	}
+	return err
 }
 
 // changePassword is where password managers send people (RFC 8615, "A well-known

@@ -15,15 +15,18 @@ type SignIn struct {
 	SignIn  *flow.SignIn
 	SignOut *flow.SignOut
 	Profile *flow.Profile
+	Closed  bool // nobody may register
 }
 
 // Routes are its pages.
 func (p *SignIn) Routes() web.Routes {
 	return web.Routes{
-		"GET /login":   p.login,
-		"POST /login":  p.doLogin,
-		"POST /logout": p.doLogout,
-		"GET /account": p.account,
+		"GET /login":    p.login,
+		"POST /login":   p.doLogin,
+		"GET /logout":   p.logout,
+		"POST /logout":  p.doLogout,
+		"GET /account":  p.account,
+		"POST /account": p.endSession,
 	}
 }
 
@@ -32,6 +35,7 @@ type loginPage struct {
 	ReturnTo, Email string
 	Problem         string
 	Field           string
+	Closed          bool // nobody may register
 }
 
 // home is where a person goes who came from nowhere.
@@ -64,6 +68,7 @@ func (p *SignIn) login(w http.ResponseWriter, r *http.Request) error {
 // showLogin shows the form, which may lead to an application: browsers hold the
 // answer's redirect to form-action too.
 func (p *SignIn) showLogin(w http.ResponseWriter, status int, shown loginPage) error {
+	shown.Closed = p.Closed
 	return renderForm(w, status, "login.html", shown, originOf(shown.ReturnTo))
 }
 

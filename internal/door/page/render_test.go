@@ -46,7 +46,7 @@ func TestHDR1_Nonce(t *testing.T) {
 		}
 		seen[found[1]] = true
 		body := w.Body.String()
-		if n := strings.Count(body, found[1]); n != 2 || strings.Count(body, `nonce="`+found[1]+`"`) != n {
+		if n := strings.Count(body, found[1]); n != 4 || strings.Count(body, `nonce="`+found[1]+`"`) != n {
 			t.Fatalf("the nonce stands %d times in the page:\n%s", n, body)
 		}
 		if strings.Contains(body, stencil) || strings.Contains(w.Header().Get("Content-Security-Policy"), "unsafe") {

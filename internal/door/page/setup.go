@@ -34,7 +34,10 @@ type setupPage struct {
 
 // setup shows the form. The link's token is in the fragment, which no proxy and
 // no log sees; a script moves it into the form, or the person does.
-func (p *Setup) setup(w http.ResponseWriter, _ *http.Request) error {
+func (p *Setup) setup(w http.ResponseWriter, r *http.Request) error {
+	if _, n, ok := p.ended(r); ok {
+		return render(w, http.StatusOK, "setup.html", setupPage{Done: true, Email: n.Email})
+	}
 	return render(w, http.StatusOK, "setup.html", setupPage{MinLength: p.Setup.Accounts.Policy.MinLength})
 }
 
@@ -44,11 +47,11 @@ func (p *Setup) doSetup(w http.ResponseWriter, r *http.Request) error {
 		return p.refuse(w, r, setupPage{}, err)
 	}
 	shown := setupPage{Token: strings.TrimSpace(in["token"]), Email: strings.TrimSpace(in["email"])}
-	err = p.Setup.Do(r.Context(), shown.Token, flow.Credentials{Email: shown.Email, Password: in["password"]}, web.Origin(r))
+	err = p.Setup.Do(r.Context(), shown.Token, flow.Credentials{Email: shown.Email, Password: in["password"], Accepted: r.Header.Get("Accept-Language")}, web.Origin(r))
 	if err != nil {
 		return p.refuse(w, r, shown, err)
 	}
-	return render(w, http.StatusOK, "setup.html", setupPage{Done: true, Email: shown.Email})
+	return p.end(w, stepAdmin, shown.Email)
 }
 
 // refuse shows the form again with what is wrong, and returns the error for the

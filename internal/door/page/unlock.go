@@ -30,8 +30,9 @@ type unlockPage struct {
 
 // unlock shows one button: nothing happens by opening the link, which scanners of
 // mails do. Its token is in the fragment, which no proxy and no log sees.
-func (p *Unlock) unlock(w http.ResponseWriter, _ *http.Request) error {
-	return render(w, http.StatusOK, "unlock.html", unlockPage{})
+func (p *Unlock) unlock(w http.ResponseWriter, r *http.Request) error {
+	_, _, done := p.ended(r)
+	return render(w, http.StatusOK, "unlock.html", unlockPage{Done: done})
 }
 
 // doUnlock makes this browser a known device of the account.
@@ -46,7 +47,7 @@ func (p *Unlock) doUnlock(w http.ResponseWriter, r *http.Request) error {
 		return p.refuseUnlock(w, r, shown, err)
 	}
 	p.Cookies.PutDevice(w, r, known.Name, known.Value, known.Life)
-	return render(w, http.StatusOK, "unlock.html", unlockPage{Done: true})
+	return p.end(w, stepKnown, "")
 }
 
 // refuseUnlock shows the form again with what is wrong, and returns the error

@@ -46,12 +46,21 @@ func Decode(w http.ResponseWriter, r *http.Request, into any) error {
 
 // DecodeOptional is Decode for a call whose body may be left out: then into
 // stays as it is. A Content-Type without a body is taken for left out too: many
-// clients always send one.
+// clients always send one. A body of a length that is not known beforehand (chunked, or
+// HTTP/2 without a length) may turn out to be none: content of length zero is
+// no content (RFC 9110 section 6.4).
 func DecodeOptional(w http.ResponseWriter, r *http.Request, into any) error {
-	if r.ContentLength == 0 {
-		return nil
+	if r.ContentLength > 0 {
+		return Decode(w, r, into)
 	}
-	return Decode(w, r, into)
+	body, err := readBody(w, r)
+	if err != nil || len(body) == 0 {
+		return err
+	}
+	if err := checkMediaType(r.Header); err != nil {
+		return err
+	}
+	return decodeObject(body, into)
 }
 
 var (

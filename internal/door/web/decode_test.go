@@ -267,8 +267,9 @@ func TestDecodeOptional(t *testing.T) {
 		{"a body", "Content-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"email\":\"x\"}", 200, "x", ""},
 		{"a body without type", "Content-Length: 13\r\n\r\n{\"email\":\"x\"}", 415, "", "unsupported_media_type"},
 		{"a type without body", "Content-Type: application/json\r\n\r\n", 200, "default", ""},
-		{"chunks of nothing", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 415, "", "unsupported_media_type"},
-		{"typed chunks of nothing", "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "", "empty_body"},
+		{"D1 chunks of nothing", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200, "default", ""},
+		{"untyped chunks of something", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 415, "", "unsupported_media_type"},
+		{"D1 typed chunks of nothing", "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200, "default", ""},
 	}
 	for _, test := range tests {
 		a := h.raw(t, "POST /optional HTTP/1.1\r\nHost: x\r\n"+test.request)

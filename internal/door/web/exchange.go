@@ -100,7 +100,7 @@ func (s *Stack) finish(x *exchange, r *http.Request) {
 			// A cookie that was set before the mistake belongs to an answer
 			// that was never finished.
 			x.Header().Del("Set-Cookie")
-			WriteProblem(x, r, x.err)
+			s.refuse(x, r, x.err)
 		} else {
 			abort = true // half an answer must not look like a whole one
 		}

@@ -27,6 +27,9 @@ type Problem struct {
 	Code string `json:"code"`
 	// Field is the part of the input at fault, if there is one.
 	Field string `json:"field,omitempty"`
+	// Error is the code that RFC 6749 section 5.2 has for it, on the paths that OAuth
+	// describes: its client libraries read that.
+	Error string `json:"error,omitempty"`
 	// RequestID is the id that the X-Request-Id header and the log have.
 	RequestID string `json:"request_id"`
 
@@ -88,6 +91,9 @@ func ProblemOf(r *http.Request, err error) Problem {
 	if s := narrower[p.Code]; s != 0 && f.Kind == fault.Invalid {
 		p.Status = s
 	}
+	if oauthPath(r.URL.Path) {
+		p.Error = oauthError(p)
+	}
 	p.Type = "urn:gatehouse:problem:" + p.Code
 	words := strings.ReplaceAll(p.Code, "_", " ")
 	p.Title = strings.ToUpper(words[:1]) + words[1:]
@@ -95,6 +101,28 @@ func ProblemOf(r *http.Request, err error) Problem {
 		p.Detail = p.Title + "."
 	}
 	return p
+}
+
+// oauthPath reports whether errors at a path are OAuth's: those of introspection
+// (RFC 7662 section 2.3) and revocation (RFC 7009 section 2.2.1).
+func oauthPath(path string) bool {
+	return path == "/v1/token/introspect" || path == "/v1/token/revoke"
+}
+
+// oauthError is a problem in OAuth's words. RFC 6749 section 5.2 has none for what is
+// not the client's fault; these are of section 4.1.2.1.
+func oauthError(p Problem) string {
+	switch {
+	case p.Status == http.StatusUnauthorized:
+		return "invalid_client"
+	case p.Status == http.StatusForbidden:
+		return "unauthorized_client"
+	case p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable:
+		return "temporarily_unavailable"
+	case p.Status >= http.StatusInternalServerError:
+		return "server_error"
+	}
+	return "invalid_request"
 }
 
 // RetryAfter is how long to wait before asking again; zero if that is not known.
@@ -134,22 +162,54 @@ func (p Problem) SetHeaders(h http.Header) {
 // had said about another body is taken back; its cookies stay. It writes
 // nothing if an answer has begun already.
 func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
-	if x := exchangeOf(r.Context()); x != nil {
-		x.err = err
-		if x.status != 0 {
-			return
-		}
+	p, h, ok := takeBack(w, r, err)
+	if !ok {
+		return
 	}
-	p := ProblemOf(r, err)
 	body, merr := json.Marshal(p)
 	if merr != nil {
 		panic("web: " + merr.Error()) // a struct of strings and numbers always marshals
 	}
-	h := w.Header()
+	p.SetHeaders(h)
+	writeBody(w, p.Status, "application/problem+json", body)
+}
+
+// takeBack notes the error, and makes the headers ready for the answer that tells
+// of it. It is not ok if an answer has begun already.
+func takeBack(w http.ResponseWriter, r *http.Request, err error) (p Problem, h http.Header, ok bool) {
+	if x := exchangeOf(r.Context()); x != nil {
+		x.err = err
+		if x.status != 0 {
+			return p, nil, false
+		}
+	}
+	h = w.Header()
 	for _, name := range []string{"Content-Disposition", "Content-Encoding", "Content-Language", "Content-Range", "Etag", "Last-Modified"} {
 		delete(h, name)
 	}
 	setBaseline(h)
+	return ProblemOf(r, err), h, true
+}
+
+// refuse answers an error: with a page where a browser asks for one, since a person
+// reads it, and with a problem document everywhere else.
+func (s *Stack) refuse(x *exchange, r *http.Request, err error) {
+	if s.Refused == nil || !forPeople(r) {
+		WriteProblem(x, r, err)
+		return
+	}
+	p, h, ok := takeBack(x, r, err)
+	if !ok {
+		return
+	}
 	p.SetHeaders(h)
-	writeBody(w, p.Status, "application/problem+json", body)
+	if failed := s.Refused(x, p); failed != nil {
+		WriteProblem(x, r, errors.Join(failed, err))
+	}
+}
+
+// forPeople reports whether a browser asks for a page. What belongs to the API is
+// answered to programs, whatever they accept.
+func forPeople(r *http.Request) bool {
+	return !forPrograms(r.URL.Path) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }

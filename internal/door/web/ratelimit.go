@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/limit"
@@ -24,19 +23,7 @@ func (s *Stack) limit(x *exchange, r *http.Request) bool {
 		setRateLimit(x.Header(), state)
 	}
 	x.err = err
-	if err != nil && s.Refused != nil && forPeople(r) {
-		p := ProblemOf(r, err)
-		p.SetHeaders(x.Header())
-		if failed := s.Refused(x, p); failed != nil {
-			x.err = failed
-		}
-	}
 	return err == nil
-}
-
-// forPeople reports whether a browser asks for a page.
-func forPeople(r *http.Request) bool {
-	return !strings.HasPrefix(r.URL.Path, "/v1/") && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // setRateLimit says how a rule stands (draft-ietf-httpapi-ratelimit-headers-10):

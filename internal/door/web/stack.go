@@ -56,8 +56,8 @@ type Stack struct {
 	// Edge is for the public listener alone, and so is Limit.
 	Edge  *Edge
 	Limit Limit
-	// Refused answers a browser that asks for a page and is refused by Limit; nil
-	// leaves it the problem document.
+	// Refused answers every error of a browser that asks for a page, unless the handler
+	// has answered it; nil leaves it the problem document.
 	Refused func(w http.ResponseWriter, p Problem) error
 
 	plainTold atomic.Int64 // when the log was told last of a proxy that says "http", in seconds since 1970
@@ -133,7 +133,7 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 	}
 	if x.gone = clientGone(r, x.err); !x.gone {
 		drain(r)
-		WriteProblem(x, r, x.err)
+		s.refuse(x, r, x.err)
 	}
 }
 
@@ -177,7 +177,7 @@ func (s *Stack) refuseBlocked(x *exchange, r *http.Request) {
 	if !x.caller.proxied {
 		x.Header()["Connection"] = []string{"close"}
 	}
-	WriteProblem(x, r, x.err)
+	s.refuse(x, r, x.err)
 }
 
 // dispatch counts the request and runs its route, or sets the error that says why it has

@@ -48,6 +48,7 @@ type New struct {
 	ID       string
 	Address  Address
 	Hash     string
+	Locale   string // a BCP 47 tag, or empty
 	Roles    []string
 	Verified bool
 }
@@ -60,13 +61,13 @@ func Create(tx *db.Tx, n New, now time.Time) (a Account, created bool, err error
 		verified = new(db.Micros(now))
 	}
 	rows, err := tx.Exec(`INSERT INTO account (id, email, email_key, name, locale, roles, hash, created_at, verified_at)
-		VALUES ($1, $2, $3, '', '', $4, $5, $6, $7) ON CONFLICT (email_key) DO NOTHING`,
-		n.ID, n.Address.Typed, n.Address.Key, encodeRoles(n.Roles), n.Hash, db.Micros(now), verified)
+		VALUES ($1, $2, $3, '', $8, $4, $5, $6, $7) ON CONFLICT (email_key) DO NOTHING`,
+		n.ID, n.Address.Typed, n.Address.Key, encodeRoles(n.Roles), n.Hash, db.Micros(now), verified, n.Locale)
 	if err != nil {
 		return Account{}, false, err
 	}
 	if rows == 1 {
-		return Account{ID: n.ID, Email: n.Address.Typed, Roles: n.Roles, CreatedAt: now, VerifiedAt: db.TimeOrZero(verified)}, true, nil
+		return Account{ID: n.ID, Email: n.Address.Typed, Locale: n.Locale, Roles: n.Roles, CreatedAt: now, VerifiedAt: db.TimeOrZero(verified)}, true, nil
 	}
 	a, err = scan(tx.QueryRow(`SELECT id, email, name, locale, roles, created_at, verified_at, disabled_at, signed_in_at
 		FROM account WHERE email_key = $1`, n.Address.Key))

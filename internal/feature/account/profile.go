@@ -31,6 +31,27 @@ func CheckName(field, name string) error {
 	return nil
 }
 
+// mostAccepted is the longest Accept-Language that is read, in bytes: browsers send
+// a tenth of it.
+const mostAccepted = 1 << 10
+
+// AcceptedLocale returns the language that an Accept-Language header (RFC 9110
+// section 12.5.4) likes best, in its canonical form; nothing if it names none.
+func AcceptedLocale(header string) string {
+	if len(header) > mostAccepted {
+		return ""
+	}
+	tags, weights, err := language.ParseAcceptLanguage(header)
+	if err != nil || len(tags) == 0 || weights[0] <= 0 {
+		return ""
+	}
+	s := tags[0].String()
+	if len(s) > maxLocale || s == "und" || s == "mul" { // an asterisk reads as many
+		return ""
+	}
+	return s
+}
+
 // ParseLocale returns a language tag (BCP 47, such as en or de-AT) in its
 // canonical form. The empty one is fine: it takes the locale away.
 func ParseLocale(field, s string) (string, error) {

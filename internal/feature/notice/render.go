@@ -26,6 +26,7 @@ type view struct {
 	When, Address                string
 	Browser, System              string
 	Link, Code, NotMe, Undo      string
+	CodePage                     string // where the code is typed: the link's page
 	LinkLife, CodeLife, UndoLife Life
 	NewAddress, Roles            string
 	ByOperator                   bool
@@ -77,6 +78,7 @@ func (t *Texts) view(m Mail, name string) view {
 		NewAddress: veiled(m.NewAddress), Roles: line(strings.Join(m.Roles, ", ")), ByOperator: m.ByOperator,
 		Alert: Alert{Rule: line(m.Alert.Rule), N: m.Alert.N, Bound: m.Alert.Bound, What: line(m.Alert.What), Look: line(m.Alert.Look)},
 	}
+	v.CodePage, _, _ = strings.Cut(v.Link, "#")
 	v.Browser, v.System = device(m.UserAgent)
 	if m.Address.IsValid() {
 		v.Address = m.Address.String()

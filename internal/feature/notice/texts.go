@@ -89,6 +89,10 @@ func NewTexts(url, folder string) (*Texts, error) {
 	return t, errors.Join(faults...)
 }
 
+// Named has the texts call the service by this name (SERVICE_NAME), and not by the
+// host of its URL.
+func (t *Texts) Named(name string) { t.site = name }
+
 func (t *Texts) match() {
 	t.tags = []string{fallback}
 	for name := range t.languages {

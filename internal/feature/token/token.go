@@ -66,6 +66,8 @@ var ErrUnknownKey = errors.New("its key is not known here")
 type Config struct {
 	Issuer   string
 	Audience string
+	// ClientID names the application that people sign in with.
+	ClientID string
 	Life     time.Duration
 }
 
@@ -81,6 +83,8 @@ type Claims struct {
 	Roles    []string `json:"roles"`
 	AuthTime int64    `json:"auth_time"`
 	AMR      []string `json:"amr"`
+	// ClientID is required by RFC 9068; tokens of versions before it have none.
+	ClientID string `json:"client_id,omitempty"`
 	// KeyID names the key that signed it; it stands in the header.
 	KeyID string `json:"-"`
 }
@@ -128,7 +132,7 @@ func (i *Issuer) Issue(s Subject, now time.Time) (string, error) {
 	c := Claims{
 		Issuer: i.config.Issuer, Audience: i.config.Audience, Subject: s.Account, Session: s.Session,
 		IssuedAt: now.Unix(), Expires: expires.Unix(), AuthTime: s.AuthAt.Unix(),
-		ID: i.random.Text(16), Roles: s.Roles, AMR: s.AMR,
+		ID: i.random.Text(16), Roles: s.Roles, AMR: s.AMR, ClientID: i.config.ClientID,
 	}
 	payload, err := json.Marshal(c)
 	if err != nil {
@@ -148,6 +152,25 @@ func (i *Issuer) Issue(s Subject, now time.Time) (string, error) {
 // A token that was verified before costs a look-up by its hash until it
 // expires, and no signature.
 func (i *Issuer) Verify(token string, now time.Time) (*Claims, error) {
+	c, err := i.verify(token, now)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Expired is Verify for a token that has expired: it returns what that said. Nobody is
+// let in by it; it is good enough for ending its own session.
+func (i *Issuer) Expired(token string, now time.Time) (*Claims, error) {
+	c, err := i.verify(token, now)
+	if err != nil && !errors.Is(err, ErrExpired) {
+		return nil, err
+	}
+	return c, nil
+}
+
+// verify returns the claims of an expired token too, beside the error.
+func (i *Issuer) verify(token string, now time.Time) (*Claims, error) {
 	if len(token) > maxSize {
 		return nil, ErrInvalid.Because(errors.New("it is over 8 KiB"))
 	}
@@ -164,7 +187,7 @@ func (i *Issuer) Verify(token string, now time.Time) (*Claims, error) {
 		return nil, ErrInvalid.Because(errors.New("its key has been retired for longer than its tokens live"))
 	}
 	if err := i.timely(c, now); err != nil {
-		return nil, ErrInvalid.Because(err)
+		return c, ErrInvalid.Because(err)
 	}
 	return c, nil
 }

@@ -12,9 +12,10 @@ import (
 // TestOddMethods walks every route of both listeners with methods that it takes
 // and that it does not (ASVS 4.1.4).
 func TestOddMethods(t *testing.T) {
-	h := harness.Open(t, dbtest.SQLite(t), "ADMIN_PPROF=true")
+	h := harness.Open(t, dbtest.SQLite(t), "ADMIN_PPROF=true", "SECURITY_CONTACT=mailto:security@example.org")
 	public := map[string][]string{
-		"/setup": {"GET", "HEAD", "POST"}, "/login": {"GET", "HEAD", "POST"}, "/logout": {"POST"}, "/account": {"GET", "HEAD"},
+		"/setup": {"GET", "HEAD", "POST"}, "/login": {"GET", "HEAD", "POST"}, "/logout": {"GET", "HEAD", "POST"}, "/account": {"GET", "HEAD", "POST"},
+		"/": {"GET", "HEAD"}, "/favicon.ico": {"GET", "HEAD"}, "/robots.txt": {"GET", "HEAD"}, "/.well-known/security.txt": {"GET", "HEAD"},
 		"/assets/setup.js": {"GET", "HEAD"}, "/unlock": {"GET", "HEAD", "POST"},
 		"/register": {"GET", "HEAD", "POST"}, "/verify": {"GET", "HEAD", "POST"}, "/forgot": {"GET", "HEAD", "POST"}, "/reset": {"GET", "HEAD", "POST"},
 		"/not-me": {"GET", "HEAD", "POST"}, "/undo": {"GET", "HEAD", "POST"}, "/.well-known/change-password": {"GET", "HEAD"}, "/assets/email-link.js": {"GET", "HEAD"},
@@ -53,7 +54,7 @@ func TestOddMethods(t *testing.T) {
 			}
 		}
 		// What is on the other listener, or nowhere.
-		for _, path := range []string{"*", "/", "//", "/healthz/", "/metrics/x", "/debug/", "/debug/vars", "/v1", "/admin", "/dev/mails", "/.env", "/%2e%2e/metrics"} {
+		for _, path := range []string{"*", "//", "/healthz/", "/metrics/x", "/debug/", "/debug/vars", "/v1", "/admin", "/dev/mails", "/.env", "/%2e%2e/metrics"} {
 			for _, method := range []string{"GET", "POST", "OPTIONS", "TRACE"} {
 				if path == "*" && method != "OPTIONS" {
 					continue

@@ -86,7 +86,11 @@ func (b *Browser) SignIn(email string) Answer {
 // status and the words.
 func (b *Browser) Page(status int, words string, r Request) {
 	b.Helper()
-	if a := b.Send(r); a.Status != status || !strings.Contains(a.Text, words) {
+	a := b.Send(r)
+	if status == 200 && a.Status == 303 { // a form that went well leads to a page
+		a = b.Send(Get(a.Header.Get("Location")))
+	}
+	if a.Status != status || !strings.Contains(a.Text, words) {
 		b.Fatalf("%s: %d, want %d and %q\n%s", r.Path, a.Status, status, words, a.Text)
 	}
 }

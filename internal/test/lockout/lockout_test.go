@@ -183,7 +183,7 @@ func TestPW4_TheMailsLinkLetsTheOwnerIn(t *testing.T) {
 				if err != nil {
 					h.Error(err)
 				}
-				if a.Status != 200 {
+				if a.Status != 303 {
 					return
 				}
 				won.Add(1)

@@ -38,7 +38,9 @@ func linksOf(h *harness.Server, s *mailtest.Server, to string) (all []string, by
 				// An operator's command knows the port that is set, and not the one that the
 				// system has chosen.
 				link = strings.Replace(link, u.Scheme+"://"+u.Host, h.App.URL(), 1)
-				byPage[u.Path] = link // the latest
+				if u.Fragment != "" || byPage[u.Path] == "" {
+					byPage[u.Path] = link // the latest
+				}
 				if !slices.Contains(all, link) {
 					all = append(all, link)
 				}

@@ -20,7 +20,7 @@ func TestRecovery_TheBrowserThatRegisteredVerifiesByOneClick(t *testing.T) {
 		token := harness.TokenOf(h, box.Last(ada, notice.VerifyAddress).Link)
 		elsewhere.Page(403, "account&#39;s password", harness.Press("/verify", harness.Body{"token": token}))
 		here.Page(200, "is verified", harness.Press("/verify", harness.Body{"token": token}))
-		here.Page(200, "done already", harness.Press("/verify", harness.Body{"token": token}))
+		here.Page(200, "is verified", harness.Press("/verify", harness.Body{"token": token}))
 		h.Expect(200, "", harness.SignInAs(ada, harness.Passphrase))
 
 		// Mallory registers Eve's address. Eve registers as well, which the answer and
@@ -111,10 +111,10 @@ func TestRecovery_ThisWasNotMe(t *testing.T) {
 		h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada}))
 		pending := box.Last(ada, notice.ResetPassword)
 		token := harness.TokenOf(h, mail.NotMe)
-		if n := h.Together(200, func(int) harness.Request { return harness.Press("/not-me", harness.Body{"token": token}) }); n != 16 {
+		if n := h.Together(303, func(int) harness.Request { return harness.Press("/not-me", harness.Body{"token": token}) }); n != 16 {
 			h.Errorf("%d of 16 presses were told that it is done", n)
 		}
-		b.Page(200, "done already", harness.Press("/not-me", harness.Body{"token": token}))
+		b.Page(200, "All sessions have ended", harness.Press("/not-me", harness.Body{"token": token}))
 		h.Expect(401, "invalid_token", harness.Get("/v1/me", access))
 		h.Expect(400, "invalid_link", harness.Post("/v1/password/reset", harness.Body{"token": harness.TokenOf(h, pending.Link), "new_password": harness.Passphrase}))
 		h.Expect(403, "password_reset_required", harness.SignInAs(ada, harness.AnotherPassphrase))
@@ -160,7 +160,7 @@ func TestRecovery_AWholeLife(t *testing.T) {
 		undo := harness.TokenOf(h, box.Last(ada, notice.AddressChanged).Undo)
 		home.Page(403, "not a password", harness.Press("/undo", harness.Body{"token": undo, "password": harness.Passphrase + " of nobody"}))
 		home.Page(200, "old address again", harness.Press("/undo", harness.Body{"token": undo, "password": harness.AnotherPassphrase}))
-		home.Page(200, "done already", harness.Press("/undo", harness.Body{"token": undo, "password": harness.AnotherPassphrase}))
+		home.Page(200, "old address again", harness.Press("/undo", harness.Body{"token": undo, "password": harness.AnotherPassphrase}))
 		h.Expect(401, "invalid_token", harness.Get("/v1/me", access))
 		h.Expect(401, "invalid_credentials", harness.SignInAs(thief, harness.Passphrase+" of a thief"))
 		h.Expect(403, "password_reset_required", harness.SignInAs(ada, harness.Passphrase+" of a thief"))

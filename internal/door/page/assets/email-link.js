@@ -2,10 +2,24 @@
 // address bar and the history. With it nothing has to be typed.
 const field = document.getElementById("token");
 if (field && location.hash.length > 1) {
-  field.value = decodeURIComponent(location.hash.slice(1));
+  let token = location.hash.slice(1);
+  try {
+    token = decodeURIComponent(token);
+  } catch {
+    // A mail program has mangled it: the page says so, once it is sent.
+  }
+  field.value = token;
   history.replaceState(null, "", location.pathname);
 }
 if (field?.value) {
   field.parentElement.hidden = true;
-  document.getElementById("by-code")?.remove();
+  const codes = document.getElementById("by-code");
+  const email = document.getElementById("email");
+  if (codes && email?.value && document.getElementById("new_password")) {
+    // Password managers save the new password for this address.
+    codes.replaceChildren(email);
+    email.hidden = true;
+  } else {
+    codes?.remove();
+  }
 }

@@ -2,7 +2,13 @@
 // address bar and the history.
 const field = document.getElementById("token");
 if (field && location.hash.length > 1) {
-  field.value = decodeURIComponent(location.hash.slice(1));
+  let token = location.hash.slice(1);
+  try {
+    token = decodeURIComponent(token);
+  } catch {
+    // A mail program has mangled it: the page says so, once it is sent.
+  }
+  field.value = token;
   history.replaceState(null, "", location.pathname);
   document.getElementById("email")?.focus();
 }

@@ -15,6 +15,12 @@ const good = await ask(token, proof)
 assert.equal(good.active, true)
 assert.equal(good.iss, issuer)
 assert.equal(good.token_type, 'Bearer')
+assert.equal(good.client_id, issuer)
+
+// The library's own reading of RFC 9068 and RFC 6750.
+const claims = await oauth.validateJwtAccessToken(as, new Request('https://api.example', { headers: { authorization: `Bearer ${token}` } }), issuer, insecure)
+assert.equal(claims.sub, good.sub)
+assert.equal(claims.client_id, issuer)
 assert.deepEqual(await ask('no token', proof), { active: false })
 await assert.rejects(ask(token, oauth.ClientSecretBasic('gatehouse_cs_x')), (error) => {
   assert(error instanceof oauth.WWWAuthenticateChallengeError)

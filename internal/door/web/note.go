@@ -1,0 +1,42 @@
+package web
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// noteCookie is what one page leaves for the next one: which form was sent, and with
+// which e-mail address. Pages answer a form with a redirect, so that to load the
+// next page again, or to press twice, sends nothing.
+const noteCookie = "gatehouse_note"
+
+// noteLife is how long the note is kept: as long as a code can be typed, and more.
+const noteLife = 30 * time.Minute
+
+// mostNote is the longest note that is read, in bytes: an address has at most 320.
+const mostNote = 1 << 10
+
+// Note is what is left for the next page.
+type Note struct {
+	// Step names what was done, in small letters.
+	Step  string
+	Email string
+}
+
+// PutNote has the browser keep the note.
+func (c *Cookies) PutNote(w http.ResponseWriter, n Note) {
+	c.set(w, noteCookie, n.Step+"."+base64.RawURLEncoding.EncodeToString([]byte(n.Email)), noteLife, false)
+}
+
+// Note returns it, or nothing. No secret is in it, and nothing is decided by it.
+func (c *Cookies) Note(r *http.Request) Note {
+	value := c.get(r, noteCookie)
+	step, email, ok := strings.Cut(value, ".")
+	b, err := base64.RawURLEncoding.DecodeString(email)
+	if !ok || err != nil || len(value) > mostNote {
+		return Note{}
+	}
+	return Note{Step: step, Email: string(b)}
+}
