@@ -40,7 +40,8 @@ func (s *Server) publicHandler(b *base) http.Handler {
 	f := s.front
 	stack := &web.Stack{
 		Blocked: f.blocks.blocked, Failed: countDatabaseErrors(b.tally), Rejected: countRejected(b.tally),
-		Log: s.log, Metrics: web.NewMetrics(b.registry), Now: s.now, Traces: f.traces, Edge: s.edge(false), Proxies: f.proxies, Limit: f.callers.limit, Refused: page.Refused,
+		Log: s.log, Metrics: web.NewMetrics(b.registry), Now: s.now, Traces: f.traces,
+		Edge: s.edge(false), Proxies: f.proxies, Limit: f.callers.limit, Refused: page.Refused,
 	}
 	mux := http.NewServeMux()
 	for _, c := range s.capabilities {

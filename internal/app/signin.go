@@ -38,7 +38,10 @@ func newSignIn(b *base, t *tokens, who api.Caller, h *password.Hasher, known pas
 	out := &flow.SignOut{Core: b.core(), Sessions: t.sessions, Tokens: t.issuer, Revoked: t.revoked}
 	profile := &flow.Profile{Core: b.core()}
 	sessions := api.Sessions{Caller: who, SignIn: in, Refresh: refresh, SignOut: out, Profile: profile}
-	pages := page.SignIn{Entrance: page.Entrance{Visitor: visitor(who), Refresh: refresh}, SignIn: in, SignOut: out, Profile: profile, Closed: c.Registration != config.RegistrationOpen}
+	pages := page.SignIn{
+		Entrance: page.Entrance{Visitor: visitor(who), Refresh: refresh}, SignIn: in, SignOut: out, Profile: profile,
+		Closed: c.Registration != config.RegistrationOpen,
+	}
 	return capability{name: "sign-in", routes: []web.Routes{sessions.Routes(), pages.Routes(), page.Assets()}}, nil
 }
 

@@ -28,7 +28,8 @@ type tokens struct {
 // reads.
 func newTokens(b *base, poll func(tx *db.Tx) error) (*tokens, api.Caller, capability, error) {
 	c := b.config
-	issuer, err := token.NewIssuer(token.Config{Issuer: c.JWTIssuer, Audience: c.JWTAudience, ClientID: c.JWTClientID, Life: c.AccessTokenLife}, signingKeys(b.ring), b.random)
+	says := token.Config{Issuer: c.JWTIssuer, Audience: c.JWTAudience, ClientID: c.JWTClientID, Life: c.AccessTokenLife}
+	issuer, err := token.NewIssuer(says, signingKeys(b.ring), b.random)
 	if err != nil {
 		return nil, api.Caller{}, capability{}, err
 	}

@@ -53,10 +53,12 @@ func (f *Operator) CreateUser(ctx context.Context, in Credentials, roles []strin
 			return err
 		}
 		if !created {
-			return fault.New(fault.Conflict, "address_taken", n.Address.Typed+" has an account already.")
+			return fault.New(fault.Conflict, "address_taken",
+				n.Address.Typed+" has an account already.")
 		}
 		if err := heldByUndo(tx, n.Address.Key, now); errors.Is(err, errHeld) {
-			return fault.New(fault.Conflict, "address_taken", n.Address.Typed+" was an account's address until it was changed, and its owner can take that back for seven days.")
+			return fault.New(fault.Conflict, "address_taken",
+				n.Address.Typed+" was an account's address until it was changed, and its owner can take that back for seven days.")
 		} else if err != nil {
 			return err
 		}

@@ -53,8 +53,9 @@ var passwordSettings = []setting{
 	},
 	{
 		name: "PASSWORD_CONTEXT_WORDS", unset: "none",
-		meaning: "Words that make no password, beside `gatehouse`, PUBLIC_URL's host, and the person's own name and address: of your organisation, its products, its place. Divided by commas; up to 32 words of 3 to 64 characters.",
-		field:   field{read: readContextWords, show: func(c *Config) string { return strings.Join(c.PasswordContextWords, ",") }},
+		meaning: "Words that make no password, beside `gatehouse`, PUBLIC_URL's host, and the person's own name and address: of your organisation, its " +
+			"products, its place. Divided by commas; up to 32 words of 3 to 64 characters.",
+		field: field{read: readContextWords, show: func(c *Config) string { return strings.Join(c.PasswordContextWords, ",") }},
 	},
 	{
 		name: "PASSWORD_HASH", initial: "bcrypt",

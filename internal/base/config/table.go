@@ -195,7 +195,8 @@ var serverSettings = []setting{
 	},
 	{
 		name: "JWT_ALGORITHM", initial: "ES256",
-		meaning:    "How access tokens are signed: `ES256`, `EdDSA` (Ed25519), `RS256` (3072 bits) or `HS256`. A change is a rotation: see [keys.md](guides/keys.md).",
+		meaning: "How access tokens are signed: `ES256`, `EdDSA` (Ed25519), `RS256` (3072 bits) or `HS256`. A change is a rotation: see " +
+			"[keys.md](guides/keys.md).",
 		production: "`HS256` is warned about",
 		field:      choice(func(c *Config) *string { return &c.JWTAlgorithm }, nil, "ES256", "EdDSA", "RS256", "HS256"),
 		safe: func(r *reading) {
@@ -223,7 +224,8 @@ var serverSettings = []setting{
 		field:      claim(func(c *Config) *string { return &c.JWTIssuer }),
 		check: func(r *reading) {
 			if r.source != FromDefault && r.c.JWTIssuer != r.c.PublicURL {
-				r.warn("It is not PUBLIC_URL, under which the metadata is served. Applications that find the keys by the issuer must refuse that (RFC 8414 section 3.3): give them PUBLIC_URL beside it, or remove JWT_ISSUER.")
+				r.warn("It is not PUBLIC_URL, under which the metadata is served. Applications that find the keys by the issuer must refuse that (RFC 8414 section " +
+					"3.3): give them PUBLIC_URL beside it, or remove JWT_ISSUER.")
 			}
 		},
 		safe: func(r *reading) {

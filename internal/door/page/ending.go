@@ -56,12 +56,15 @@ var endings = map[string]ending{
 		said: says("If this address has an account and has yet to be verified, a mail is on its way. Open its link, or type its code here.")},
 	stepVerified: {path: "/verify", said: says("The address is verified."), next: []next{nextLogin, nextAccount}},
 	stepMailed: {path: "/reset", asks: true, next: []next{nextLogin, nextRegister},
-		said: says("If this address has an account, a mail is on its way, or was sent a short while ago. Its link works for 30 minutes. Open it, or type the mail's code here.")},
+		said: says("If this address has an account, a mail is on its way, or was sent a short while ago. Its link works for 30 minutes. Open it, or type the " +
+			"mail's code here.")},
 	stepReplaced: {path: "/reset", said: says("The new password is set. All sessions have ended."), next: []next{nextLogin}},
 	stepExpelled: {path: "/not-me", next: []next{nextForgot},
-		said: says("All sessions have ended. Now set a new password by \"Forgot password\", at the address that this mail went to; until then nobody can sign in. If the account's address was changed as well, the mail that you get leads back to yours.")},
+		said: says("All sessions have ended. Now set a new password by \"Forgot password\", at the address that this mail went to; until then nobody can sign " +
+			"in. If the account's address was changed as well, the mail that you get leads back to yours.")},
 	stepUndone: {path: "/undo", next: []next{nextReset, nextForgot, nextLogin},
-		said: says("The account has its old address again, and all sessions have ended. We sent a mail there with a link to set a new password; until then nobody can sign in.")},
+		said: says("The account has its old address again, and all sessions have ended. We sent a mail there with a link to set a new password; until then " +
+			"nobody can sign in.")},
 	stepAdmin:     {path: "/setup", next: []next{nextLogin}},
 	stepSignedOut: {path: "/account", said: says("That session has ended.")},
 	stepKnown:     {path: "/unlock", next: []next{nextLogin}},

@@ -103,7 +103,8 @@ var linkPages = []linkPage{
 	},
 	{
 		path: "/not-me", Title: "This wasn't me", Button: "This wasn't me", Token: true,
-		Text: "Press the button if the mail is about something that you did not do. All sessions end, links in mails are void, and nobody signs in before a new password is set.",
+		Text: "Press the button if the mail is about something that you did not do. All sessions end, links in mails are void, and nobody signs in before a " +
+			"new password is set.",
 		next: []next{nextForgot, nextLogin},
 		do: func(p *Links, _ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
 			return stepExpelled, p.NotMe.Do(r.Context(), in["token"], web.Origin(r))
@@ -111,7 +112,8 @@ var linkPages = []linkPage{
 	},
 	{
 		path: "/undo", Title: "Undo the change of address", Button: "Give me my address back", Token: true, Password: true,
-		Text: "The account gets the address back that this mail went to. For this we need a password of yours that it had within the last seven days; the latest that you know is fine.",
+		Text: "The account gets the address back that this mail went to. For this we need a password of yours that it had within the last seven days; the " +
+			"latest that you know is fine.",
 		next: []next{nextForgot, nextLogin},
 		do: func(p *Links, _ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
 			return stepUndone, p.Addresses.Undo(r.Context(), in["token"], in["password"], p.browserOf(r), web.Origin(r))

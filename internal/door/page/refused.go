@@ -21,12 +21,14 @@ func refusalOf(p web.Problem) refusal {
 	out := refusal{Title: p.Title, Text: p.Detail, RequestID: p.RequestID}
 	switch {
 	case p.Status == http.StatusNotFound && p.Code == "not_found":
-		out.Title, out.Text = "There is no such page", "Perhaps the address was mistyped, or a mail program has cut the link. Copy the whole link, or go on from here."
+		out.Title, out.Text = "There is no such page", "Perhaps the address was mistyped, or a mail program has cut the link. Copy the whole link, or go on "+
+			"from here."
 	case p.Status == http.StatusMethodNotAllowed:
 		out.Title, out.Text = "This can't be opened like this", "This address belongs to a form of another page. Open that page, and send its form from there."
 	case p.Status == http.StatusTooManyRequests:
 		out.Title = "Too many requests"
-		out.Text = "Too many requests came from your network or account. Wait " + wait(p.RetryAfter()) + ", and load this page again. What you had filled in was not sent on."
+		out.Text = "Too many requests came from your network or account. Wait " + wait(p.RetryAfter()) + ", and load this page again. What you had filled in " +
+			"was not sent on."
 	case p.Status == http.StatusRequestEntityTooLarge:
 		out.Title, out.Text = "That was too much", "What was sent is larger than 64 KiB. Please shorten it, and send it again."
 	case p.Status == http.StatusServiceUnavailable:

@@ -47,7 +47,8 @@ func (p *Setup) doSetup(w http.ResponseWriter, r *http.Request) error {
 		return p.refuse(w, r, setupPage{}, err)
 	}
 	shown := setupPage{Token: strings.TrimSpace(in["token"]), Email: strings.TrimSpace(in["email"])}
-	err = p.Setup.Do(r.Context(), shown.Token, flow.Credentials{Email: shown.Email, Password: in["password"], Accepted: r.Header.Get("Accept-Language")}, web.Origin(r))
+	first := flow.Credentials{Email: shown.Email, Password: in["password"], Accepted: r.Header.Get("Accept-Language")}
+	err = p.Setup.Do(r.Context(), shown.Token, first, web.Origin(r))
 	if err != nil {
 		return p.refuse(w, r, shown, err)
 	}

@@ -147,7 +147,8 @@ func (s *Stack) warnPlain(x *exchange) {
 	if now-last < 60 && now >= last || !s.plainTold.CompareAndSwap(last, now) {
 		return
 	}
-	s.Log.Warn("A trusted proxy says that a request came over plain HTTP: pages were sent to their https address, all else was refused. If people do use https, they go round in circles: have the proxy say X-Forwarded-Proto: https, as the one that ends TLS does.",
+	s.Log.Warn("A trusted proxy says that a request came over plain HTTP: pages were sent to their https address, all else was refused. "+
+		"If people do use https, they go round in circles: have the proxy say X-Forwarded-Proto: https, as the one that ends TLS does.",
 		"proxy", x.caller.peer.String(), "setting", "TRUSTED_PROXIES")
 }
 

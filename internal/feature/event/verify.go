@@ -210,7 +210,8 @@ func (v *verifier) erasedBy(r row) {
 func (w *walk) explainErasures(tx *db.Tx) error {
 	v := w.v
 	if v.report.From == 0 && v.before > v.toldBefore {
-		v.find(v.firstBefore.n, v.firstBefore.id, "removed", "the personal parts of %d events were removed, and the log states the erasure of %d", v.before, v.toldBefore)
+		v.find(v.firstBefore.n, v.firstBefore.id, "removed",
+			"the personal parts of %d events were removed, and the log states the erasure of %d", v.before, v.toldBefore)
 	}
 	for id, e := range v.erased {
 		d, stated := v.statements[id]
@@ -225,7 +226,8 @@ func (w *walk) explainErasures(tx *db.Tx) error {
 			return err
 		}
 		if !stated || d.Count != int64(len(parts)) || d.Hash != hashOf(parts) {
-			v.find(e.first.n, e.first.id, "removed", "the personal part of the event %s was removed, and no sealed event names it among those that were erased", e.first.id)
+			v.find(e.first.n, e.first.id, "removed",
+				"the personal part of the event %s was removed, and no sealed event names it among those that were erased", e.first.id)
 		}
 	}
 	return nil

@@ -142,7 +142,7 @@ func TestCaseB2_WhatSendsNothingTakesNothing(t *testing.T) {
 		box := h.Mailbox()
 		const victim = "victim@example.org"
 		h.Register(victim)
-		h.Expect(200, "", harness.Press("/verify", harness.Body{"token": harness.TokenOf(h, box.Last(victim, notice.VerifyAddress).Link), "password": harness.Passphrase}))
+		h.Expect(303, "", harness.Press("/verify", harness.Body{"token": harness.TokenOf(h, box.Last(victim, notice.VerifyAddress).Link), "password": harness.Passphrase}))
 		before := h.Count(`SELECT COUNT(*) FROM mail_share`)
 		for i := range 20 {
 			h.Expect(202, "", harness.StrangersNetwork(i, harness.Post("/v1/email/resend", harness.Body{"email": victim})))

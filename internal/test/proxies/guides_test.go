@@ -2,6 +2,7 @@ package proxies_test
 
 import (
 	"flag"
+	"github.com/gatehouse-auth/gatehouse/internal/test/proctest"
 	"net/http"
 	"os"
 	"regexp"
@@ -21,7 +22,7 @@ var ownExpression = regexp.MustCompile(`\^/\([^\s` + "`" + `]*\)\$`)
 // proxies and `gatehouse nginx`. With -update-guides it is written there.
 func TestCaseF1_GuidesNameGatehousesOwnPaths(t *testing.T) {
 	for name, times := range map[string]int{"nginx.md": 1, "caddy.md": 1, "traefik.md": 2} {
-		path := "../../docs/guides/" + name
+		path := proctest.File("docs/guides/" + name)
 		b, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -79,7 +80,7 @@ func TestAttack7_EveryBlockWritesWhatIsBelieved(t *testing.T) {
 	believed := []string{
 		"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Uri", "X-Forwarded-Method", "Forwarded", "CF-Connecting-IP", "traceparent", "tracestate",
 	}
-	printed, err := os.ReadFile("nginx.conf")
+	printed, err := os.ReadFile(proctest.File("internal/app/nginx.conf"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -409,7 +409,7 @@ func TestCaseC9_PressedTwiceIsNoFailure(t *testing.T) {
 		mail = box.Last(owner, notice.ResetPassword)
 		reset := harness.Body{"token": harness.TokenOf(h, mail.Link), "new_password": harness.AnotherPassphrase}
 		twice(harness.Post("/v1/password/reset", reset))
-		h.Browser().Page(200, "done already", harness.Press("/reset", reset))
+		h.Browser().Page(200, "new password is set", harness.Press("/reset", reset))
 		h.Expect(200, "", harness.Post("/v1/password/reset", harness.Body{"email": owner, "code": mail.Code, "new_password": harness.AnotherPassphrase}))
 		h.Expect(400, "invalid_link", harness.Post("/v1/password/reset", harness.Body{"token": reset["token"], "new_password": renewed}))
 		h.Expect(400, "invalid_link", harness.Post("/v1/email/verify", harness.Body{"token": reset["token"], "password": harness.AnotherPassphrase})) // another purpose
@@ -421,7 +421,7 @@ func TestCaseC9_PressedTwiceIsNoFailure(t *testing.T) {
 		twice(change)
 		undo := undoing(harness.TokenOf(h, box.Last(owner, notice.AddressChanged).Undo), harness.AnotherPassphrase)
 		twice(undo)
-		h.Browser().Page(200, "done already", harness.Press("/undo", harness.Body{"token": harness.TokenOf(h, box.Last(owner, notice.AddressChanged).Undo), "password": harness.AnotherPassphrase}))
+		h.Browser().Page(200, "old address again", harness.Press("/undo", harness.Body{"token": harness.TokenOf(h, box.Last(owner, notice.AddressChanged).Undo), "password": harness.AnotherPassphrase}))
 		change2 := change
 		change2.Bearer = ""
 		// What was mailed to an address that was undone says nothing any more.
@@ -429,7 +429,7 @@ func TestCaseC9_PressedTwiceIsNoFailure(t *testing.T) {
 		resetBy(h, box, owner, renewed)
 		notMe := harness.Body{"token": harness.TokenOf(h, box.Last(owner, notice.PasswordChanged).NotMe)}
 		twice(harness.Post("/v1/not-me", notMe))
-		h.Browser().Page(200, "done already", harness.Press("/not-me", notMe))
+		h.Browser().Page(200, "All sessions have ended", harness.Press("/not-me", notMe))
 		h.Expect(403, "password_reset_required", harness.SignInAs(owner, renewed))
 		for _, r := range []harness.Request{undoing("", "x"), undoing("x", ""), harness.Post("/v1/not-me", harness.Body{"token": ""})} {
 			h.Expect(400, "required", r)
