@@ -86,7 +86,7 @@ func TestLOG1_EachCommandWritesExactlyTheseEvents(t *testing.T) {
 			{"the first administrator", func() {
 				status, _, err := h.Setup(h.SetupToken(), "root@example.org", harness.Passphrase, nil)
 				must(err)
-				if status != 200 {
+				if status != 303 {
 					h.Errorf("setting up: %d", status)
 				}
 			}, []string{"account_registered success", "role_change success"}},

@@ -296,7 +296,7 @@ func TestOneConnectionIsEnoughForEveryFlow(t *testing.T) {
 		slack := h.Guest("pace@example.org").Slack
 		began := time.Now()
 		token := h.SetupToken()
-		if status, text, err := h.Setup(token, "root@example.org", harness.Passphrase, nil); status != 200 || err != nil {
+		if status, text, err := h.Setup(token, "root@example.org", harness.Passphrase, nil); status != 303 || err != nil {
 			h.Fatalf("set-up: %d %s %v", status, text, err)
 		}
 		var wg sync.WaitGroup

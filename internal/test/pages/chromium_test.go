@@ -141,7 +141,7 @@ func TestHDR1_PagesInChromium(t *testing.T) {
 	}
 	styled("/account")
 	c.run("sign-out", chromedp.Click("button"), chromedp.WaitVisible("#password"))
-	c.quiet("/account")
+	c.quiet("/account", "Cleared data types") // which it says of every Clear-Site-Data
 	// The script moves the token from the fragment into the form.
 	c.run("set-up", chromedp.Navigate(base+"/setup#some-token"))
 	styled("/setup")

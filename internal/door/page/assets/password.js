@@ -1,6 +1,6 @@
 // Lets people see the password that they type (ASVS 6.2.6). What is sent, and what
 // the browser remembers, is a password field again.
-for (const form of document.forms) {
+for (const form of document.getElementsByTagName("form")) {
   const fields = form.querySelectorAll('input[type="password"]');
   if (!fields.length) continue;
   const label = document.createElement("label");
