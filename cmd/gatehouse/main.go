@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/config"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
@@ -121,14 +122,32 @@ func (t *terminal) report(err error) int {
 		fmt.Fprintf(t.err, "gatehouse: %v\n", err)
 		return exitFailed
 	}
-	fmt.Fprintf(t.err, "gatehouse: %v\n", f.Because(nil))
+	code := exitFailed
+	if configCodes[f.Code] {
+		code = exitConfig
+	}
+	said := f.Because(nil).Error()
+	if f.Code == "database_unavailable" {
+		// The fault's own words are for those who sign in.
+		if text, lasting := db.Explain(f.Err); text != "" {
+			said = text
+			if lasting {
+				code = exitConfig
+			}
+		}
+	}
+	fmt.Fprintf(t.err, "gatehouse: %v\n", said)
 	if f.Err != nil {
 		fmt.Fprintf(t.err, "cause: %v\n", f.Err)
 	}
-	if f.Code == "wrong_secret" || f.Code == "wrong_pepper" {
-		return exitConfig
-	}
-	return exitFailed
+	return code
+}
+
+// configCodes are the faults that a change of the settings alone mends, or one of
+// what they name: no later try will do better.
+var configCodes = map[string]bool{
+	"wrong_secret": true, "wrong_pepper": true, "database_url": true, "database_unsafe": true,
+	"wrong_encoding": true, "database_read_only": true, "another_database": true, "not_a_database": true,
 }
 
 // usageError is a command whose words can't be taken.

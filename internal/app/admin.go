@@ -88,7 +88,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 		answer.Checks["database"] = db.Trouble(err)
 		s.log.Warn("readyz: the database does not serve", "request_id", web.Origin(r).RequestID, "trouble", answer.Checks["database"], "error", err.Error())
 	}
-	for name, why := range map[string]string{"mail": s.mail.waiting(ctx), "redis": s.counting.trouble(), "certificate": s.certificateTrouble(s.now())} {
+	for name, why := range map[string]string{"mail": s.mail.waiting(ctx), "redis": s.counting.trouble(), "certificate": s.certificateTrouble(s.now()), "database": s.hazards} {
 		if why == "" {
 			continue
 		}

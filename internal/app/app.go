@@ -52,6 +52,7 @@ type Server struct {
 	public      listener
 	admin       listener
 	redirect    *listener   // plain HTTP beside TLS, if there is any
+	hazards     string      // what readyz warns of in the database; set by the start
 	certificate certificate // nil without TLS
 	now         func() time.Time
 	broken      chan error    // what ended a listener

@@ -48,6 +48,9 @@ func Migrate(ctx context.Context, c *config.Config, log *slog.Logger) ([]string,
 func (s *Server) prepareSchema(ctx context.Context) error {
 	err := s.db.Serves(ctx)
 	f := fault.As(err)
+	if err == nil {
+		return s.judgeDatabase(ctx)
+	}
 	if f == nil || s.config.Migrate != config.MigrateAuto || f.Code != "schema_behind" && f.Code != "rights_missing" {
 		return err
 	}
@@ -58,7 +61,10 @@ func (s *Server) prepareSchema(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.db.Serves(ctx)
+	if err := s.db.Serves(ctx); err != nil {
+		return err
+	}
+	return s.judgeDatabase(ctx)
 }
 
 // secretFile is where the secret is kept that the first start in development
