@@ -18,9 +18,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
-// mailTimeout is for each step of the conversation with the mail server.
-const mailTimeout = 20 * time.Second
-
 // How long rows of the outbox are kept: those of mails that were sent, of mails
 // that were given up, and in development, where nothing is sent, of all.
 const (
@@ -43,7 +40,7 @@ func (s *Server) newMailing(ring *keyring.Ring, now func() time.Time) (*mailing,
 	if m.texts, err = notice.NewTexts(s.config.PublicURL, s.config.MailTemplates); err != nil {
 		return nil, fmt.Errorf("MAIL_TEMPLATES: %w", err)
 	}
-	sender, err := MailSender(s.config)
+	sender, err := MailSender(s.config, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -55,8 +52,9 @@ func (s *Server) newMailing(ring *keyring.Ring, now func() time.Time) (*mailing,
 	return m, nil
 }
 
-// MailSender returns what hands mails to the server of SMTP_URL, or nil.
-func MailSender(c *config.Config) (*mail.Sender, error) {
+// MailSender returns what hands mails to the server of SMTP_URL, or nil. Each phase of
+// the conversation takes at most so long; zero is for what RFC 5321 asks.
+func MailSender(c *config.Config, most time.Duration) (*mail.Sender, error) {
 	if c.SMTPURL == "" {
 		return nil, nil
 	}
@@ -64,7 +62,7 @@ func MailSender(c *config.Config) (*mail.Sender, error) {
 	if err != nil {
 		return nil, fmt.Errorf("SMTP_URL: %w", err)
 	}
-	sender, err := mail.NewSender(server, c.MailFrom, mailTimeout)
+	sender, err := mail.NewSender(server, c.MailFrom, most)
 	if err != nil {
 		return nil, fmt.Errorf("SMTP_URL: %w", err)
 	}
@@ -104,6 +102,8 @@ func (m *mailing) waiting(ctx context.Context) string {
 	switch {
 	case m.delivery == nil && m.s.config.Production():
 		why = "SMTP_URL is not set"
+	case m.delivery != nil && m.delivery.Refused():
+		why = "the mail server refuses mails, perhaps because of who sends them: see MAIL_FROM, and the server's quotas"
 	case m.delivery != nil && m.delivery.Trouble() != nil:
 		why = "the mail server takes none"
 	default:
