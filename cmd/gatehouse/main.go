@@ -47,6 +47,7 @@ type commands struct {
 	Alert   alertCommand   `cmd:"" help:"List, test and silence alerts."`
 	Breach  breachCommand  `cmd:"" help:"Build the filter of breached passwords, and ask it."`
 	Bench   benchCommand   `cmd:"" help:"Put a load on a server and measure its answers."`
+	Health  healthCommand  `cmd:"" help:"Ask the server that runs here whether it is healthy, for a container's probes."`
 	Nginx   nginxCommand   `cmd:"" help:"Print a server block for an nginx in front of the server."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
@@ -147,6 +148,7 @@ func (t *terminal) report(err error) int {
 // what they name: no later try will do better.
 var configCodes = map[string]bool{
 	"wrong_secret": true, "wrong_pepper": true, "database_url": true, "database_unsafe": true,
+	"secret_exposed": true, "weak_certificate": true, "encrypted_key": true,
 	"wrong_encoding": true, "database_read_only": true, "another_database": true, "not_a_database": true,
 }
 

@@ -4,12 +4,14 @@ import (
 	"context"
 	"net/http"
 	"net/http/pprof" // what it puts into the default mux, nobody serves
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 )
@@ -20,7 +22,7 @@ const profileTime = 2 * time.Minute
 // adminHandler serves what machines ask about the server itself. Probes come
 // every few seconds: those that go well are logged at DEBUG.
 func (s *Server) adminHandler(registry *prometheus.Registry, o Options) http.Handler {
-	stack := &web.Stack{Log: s.log, Metrics: web.NewMetrics(prometheus.NewRegistry()), Now: o.Now, Quiet: true}
+	stack := &web.Stack{Log: s.log, Metrics: web.NewMetrics(prometheus.NewRegistry()), Now: o.Now, Quiet: true, Edge: s.adminEdge()}
 	if s.config.AdminPprof {
 		stack.Timeout = profileTime
 	}
@@ -40,11 +42,37 @@ func (s *Server) adminRoutes(metrics http.Handler) map[string]web.Handler {
 		"GET /metrics": standard(metrics),
 	}
 	if s.config.AdminPprof {
-		routes["GET /debug/pprof/{profile...}"] = standard(http.HandlerFunc(pprof.Index))
-		routes["GET /debug/pprof/profile"] = standard(http.HandlerFunc(pprof.Profile))
-		routes["GET /debug/pprof/trace"] = standard(http.HandlerFunc(pprof.Trace))
+		routes["GET /debug/pprof/{profile...}"] = s.forAnHour(standard(http.HandlerFunc(pprof.Index)))
+		routes["GET /debug/pprof/profile"] = s.forAnHour(standard(http.HandlerFunc(pprof.Profile)))
+		routes["GET /debug/pprof/trace"] = s.forAnHour(standard(http.HandlerFunc(pprof.Trace)))
 	}
 	return routes
+}
+
+// adminEdge is what the admin listener knows of its names: a page of a stranger's, whose
+// name points to this machine, reads nothing here (DNS rebinding).
+func (s *Server) adminEdge() *web.Edge {
+	names := s.config.HostNames()
+	if own, err := os.Hostname(); err == nil {
+		names = append(names, own)
+	}
+	return web.NewEdge(web.EdgeConfig{Hosts: names, Loopback: true, Internal: true})
+}
+
+// profilesLast is for how long after a start production serves profiles: who forgets to
+// switch them off again leaves nothing open (ASVS V13.4.2).
+const profilesLast = time.Hour
+
+var errProfilesOver = fault.New(fault.NotFound, "profiles_over", "ADMIN_PPROF ends an hour after the start in production. Start again to take more profiles.")
+
+func (s *Server) forAnHour(h web.Handler) web.Handler {
+	until := s.now().Add(profilesLast)
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if s.config.Production() && s.now().After(until) {
+			return errProfilesOver
+		}
+		return h(w, r)
+	}
 }
 
 // standard makes a web.Handler of a handler that answers its own errors.

@@ -145,7 +145,10 @@ func (s *Server) abandon() error {
 }
 
 func (s *Server) start(ctx context.Context, o Options) error {
-	err := s.openCertificateFile(o)
+	err := s.judgeFiles()
+	if err == nil {
+		err = s.openCertificateFile(o)
+	}
 	if err != nil {
 		return err
 	}
@@ -323,7 +326,12 @@ func (s *Server) URL() string {
 }
 
 // AdminURL is where healthz, readyz and metrics are.
-func (s *Server) AdminURL() string { return "http://" + s.admin.Addr().String() }
+func (s *Server) AdminURL() string {
+	if s.config.AdminTLS() {
+		return "https://" + s.admin.Addr().String()
+	}
+	return "http://" + s.admin.Addr().String()
+}
 
 // PublicURL is the setting, with the port that was taken.
 func (s *Server) PublicURL() string { return s.config.PublicURL }
