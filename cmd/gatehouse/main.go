@@ -50,6 +50,8 @@ type commands struct {
 	Health  healthCommand  `cmd:"" help:"Ask the server that runs here whether it is healthy, for a container's probes."`
 	Nginx   nginxCommand   `cmd:"" help:"Print a server block for an nginx in front of the server."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+
+	Completion completionCommand `cmd:"" help:"Print a script that completes commands and flags in bash, zsh or fish."`
 }
 
 func main() {

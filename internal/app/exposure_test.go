@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ func settingsOf(t *testing.T, more ...string) *config.Config {
 	return c
 }
 
-func refusedStart(t *testing.T, c *config.Config) *fault.Error {
+func faultOfStart(t *testing.T, c *config.Config) *fault.Error {
 	t.Helper()
 	s, err := app.Start(t.Context(), c, app.Options{Log: slog.New(slog.DiscardHandler), Version: "test"})
 	if err == nil {
@@ -45,7 +46,7 @@ func refusedStart(t *testing.T, c *config.Config) *fault.Error {
 // V13.2.2: production does not serve as a superuser, and says what to do.
 func TestASVS_V13_2_2_ASuperuserDoesNotServe(t *testing.T) {
 	i := dbtest.Serving(t)
-	f := refusedStart(t, settingsOf(t, "DATABASE_URL="+i.Admin))
+	f := faultOfStart(t, settingsOf(t, "DATABASE_URL="+i.Admin))
 	if f == nil || f.Code != "database_unsafe" || !strings.Contains(f.Message, "superuser") || !strings.Contains(f.Message, "migrate --roles") {
 		t.Errorf("%v", f)
 	}
@@ -74,7 +75,7 @@ func TestASVS_V13_3_2_SecretsBesideTheData(t *testing.T) {
 			if err := os.Chmod(filepath.Join(dir, c.path), c.mode); err != nil {
 				t.Fatal(err)
 			}
-			f := refusedStart(t, settingsOf(t, "DATABASE_URL=sqlite:"+dir+"/gatehouse.db"))
+			f := faultOfStart(t, settingsOf(t, "DATABASE_URL=sqlite:"+dir+"/gatehouse.db"))
 			if c.says == "" && f != nil || c.says != "" && (f == nil || f.Code != "secret_exposed" || !strings.Contains(f.Message, c.says)) {
 				t.Errorf("%v", f)
 			}
@@ -118,8 +119,8 @@ func TestTheAdminListenerKnowsItsNames(t *testing.T) {
 func TestASVS_V13_4_2_ProfilesEnd(t *testing.T) {
 	now := time.Now()
 	c := settingsOf(t, "DATABASE_URL="+dbtest.SQLite(t), "ADMIN_PPROF=true")
-	offset := time.Duration(0)
-	s, err := app.Start(t.Context(), c, app.Options{Log: slog.New(slog.DiscardHandler), Version: "test", Now: func() time.Time { return now.Add(offset) }})
+	var offset atomic.Int64
+	s, err := app.Start(t.Context(), c, app.Options{Log: slog.New(slog.DiscardHandler), Version: "test", Now: func() time.Time { return now.Add(time.Duration(offset.Load())) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,6 +134,6 @@ func TestASVS_V13_4_2_ProfilesEnd(t *testing.T) {
 		if res.StatusCode != want {
 			t.Errorf("%d, want %d", res.StatusCode, want)
 		}
-		offset = 61 * time.Minute
+		offset.Store(int64(61 * time.Minute))
 	}
 }

@@ -326,7 +326,7 @@ func Load(from Source) (*Config, error) {
 		faults = append(faults, *f)
 	}
 	if len(faults) > 0 {
-		return nil, &Faults{List: faults, Warnings: c.Warnings}
+		return nil, &Faults{List: faults, Warnings: c.Warnings, partial: c}
 	}
 	return c, nil
 }
