@@ -166,10 +166,15 @@ func (t *terminal) settings() (*config.Config, *slog.Logger, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	t.people = t.forPeople(c.Production())
 	return c, t.log(c.LogLevel), nil
 }
 
+// log writes for people in a terminal where that is development's, else JSON.
 func (t *terminal) log(level slog.Level) *slog.Logger {
+	if t.people {
+		return slog.New(newPeopleLog(t.err, level))
+	}
 	return slog.New(slog.NewJSONHandler(t.err, &slog.HandlerOptions{Level: level}))
 }
 

@@ -18,6 +18,7 @@ type terminal struct {
 	out, err io.Writer
 	envFile  string
 	command  string // such as gatehouse user create
+	people   bool   // the log is for somebody who watches it
 }
 
 // isTerminal reports whether a person sits at the other end.

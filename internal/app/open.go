@@ -55,8 +55,8 @@ func (s *Server) prepareSchema(ctx context.Context) error {
 		return err
 	}
 	done, err := Migrate(ctx, s.config, s.log)
-	for _, name := range done {
-		s.log.Info("migrated the database", "migration", name)
+	if len(done) > 0 {
+		s.log.Info("migrated the database", "migrations", len(done), "last", done[len(done)-1])
 	}
 	if err != nil {
 		return err
