@@ -16,10 +16,9 @@ type healthCommand struct {
 func (healthCommand) Help() string {
 	return `It asks the server that runs on this machine, at ADMIN_LISTEN_ADDR, and takes the same settings. Exit 0: healthy; 1: not, or nobody answers.
 
-In a container, where there is no curl:
-  HEALTHCHECK --interval=10s CMD ["gatehouse", "health"]
-  livenessProbe:  {exec: {command: [gatehouse, health, --live]}}
-  readinessProbe: {exec: {command: [gatehouse, health]}}`
+Examples, the second for a container's file, where there is no curl:
+  gatehouse health --live
+  HEALTHCHECK --interval=10s CMD ["gatehouse", "health"]`
 }
 
 // errNotHealthy is for a server that says so itself.

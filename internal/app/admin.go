@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/pprof" // what it puts into the default mux, nobody serves
 	"os"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,6 +29,9 @@ func (s *Server) adminHandler(registry *prometheus.Registry, o Options) http.Han
 	}
 	mux := http.NewServeMux()
 	for pattern, h := range s.adminRoutes(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})) {
+		if strings.HasPrefix(pattern, "GET /debug/") {
+			h = s.forAnHour(h)
+		}
 		stack.Handle(mux, pattern, h)
 	}
 	return stack.Wrap(mux)
@@ -42,9 +46,9 @@ func (s *Server) adminRoutes(metrics http.Handler) map[string]web.Handler {
 		"GET /metrics": standard(metrics),
 	}
 	if s.config.AdminPprof {
-		routes["GET /debug/pprof/{profile...}"] = s.forAnHour(standard(http.HandlerFunc(pprof.Index)))
-		routes["GET /debug/pprof/profile"] = s.forAnHour(standard(http.HandlerFunc(pprof.Profile)))
-		routes["GET /debug/pprof/trace"] = s.forAnHour(standard(http.HandlerFunc(pprof.Trace)))
+		routes["GET /debug/pprof/{profile...}"] = standard(http.HandlerFunc(pprof.Index))
+		routes["GET /debug/pprof/profile"] = standard(http.HandlerFunc(pprof.Profile))
+		routes["GET /debug/pprof/trace"] = standard(http.HandlerFunc(pprof.Trace))
 	}
 	return routes
 }

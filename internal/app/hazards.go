@@ -43,7 +43,7 @@ func (s *Server) judgeFiles() error {
 	var all []string
 	dir := s.config.DataDir()
 	for _, path := range []string{dir, filepath.Join(dir, secretFile), filepath.Join(dir, eventKeyFile)} {
-		why := config.Exposed(path)
+		why, _ := config.Exposed(path)
 		switch {
 		case why == "":
 		case s.config.Production():

@@ -54,7 +54,9 @@ func (s *Server) prepareSchema(ctx context.Context) error {
 	if f == nil || s.config.Migrate != config.MigrateAuto || f.Code != "schema_behind" && f.Code != "rights_missing" {
 		return err
 	}
+	told := s.tellOfWaiting()
 	done, err := Migrate(ctx, s.config, s.log)
+	told()
 	if len(done) > 0 {
 		s.log.Info("migrated the database", "migrations", len(done), "last", done[len(done)-1])
 	}

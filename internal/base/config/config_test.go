@@ -362,11 +362,11 @@ func TestReport(t *testing.T) {
 	}
 	const masked = "postgres://gate:*****@db.acme.org:5433/gate?sslpassword=*****&application_name=x&sslmode=verify-full"
 	for _, want := range []Row{
-		{"DATABASE_URL", masked, FromEnvironment},
-		{"MIGRATE_DATABASE_URL", masked, FromDefault},
-		{"JWT_SECRET_KEY", "*****", FromEnvironment},
-		{"SESSION_MAX_DAYS", "20", FromEnvironment},
-		{"LOG_LEVEL", "INFO", FromDefault},
+		{"DATABASE_URL", masked, FromEnvironment, nil},
+		{"MIGRATE_DATABASE_URL", masked, FromDefault, nil},
+		{"JWT_SECRET_KEY", "*****", FromEnvironment, nil},
+		{"SESSION_MAX_DAYS", "20", FromEnvironment, nil},
+		{"LOG_LEVEL", "INFO", FromDefault, nil},
 	} {
 		if diff := cmp.Diff(want, values[want.Name]); diff != "" {
 			t.Error(diff)

@@ -13,14 +13,18 @@ import (
 // modes on systems that have none.
 //
 // What Docker and Kubernetes mount is readable by all within the container, and only
-// there: of those no more is asked than that others can't write to them.
-func Exposed(path string) string {
+// there: of those no more is asked than that others can't write to them. Changeable is
+// set where others can do that.
+func Exposed(path string) (why string, changeable bool) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return "" // whoever opens it will say so
+		return "", false // whoever opens it will say so
 	}
-	return exposedTo(info, mounted(path))
+	why = exposedTo(info, mounted(path))
+	return why, why != "" && why != readable
 }
+
+const readable = "may be read by every user of this machine"
 
 func exposedTo(info fs.FileInfo, mounted bool) string {
 	mode := info.Mode().Perm()
@@ -34,13 +38,14 @@ func exposedTo(info fs.FileInfo, mounted bool) string {
 		return ""
 	case info.IsDir():
 		// Who may list it learns names; the files have modes of their own.
-	case mode&0o004 != 0:
-		return "may be read by every user of this machine"
 	case mode&0o020 != 0:
 		return "may be written by its whole group"
 	}
 	if owner, me := ownerOf(info), os.Geteuid(); !mounted && me != 0 && owner != 0 && owner != me {
 		return "belongs to another user, who may change it"
+	}
+	if !mounted && !info.IsDir() && mode&0o004 != 0 {
+		return readable
 	}
 	return ""
 }
@@ -66,7 +71,7 @@ func (r *reading) judgeSecretFile(path string) {
 	if r.exposed == nil || path == "" {
 		return
 	}
-	why := r.exposed(path)
+	why, _ := r.exposed(path)
 	if why == "" {
 		return
 	}
@@ -80,16 +85,23 @@ func (r *reading) judgeSecretFile(path string) {
 
 const mendExposed = "Give it to the user who runs Gatehouse, and to nobody else: chown, and chmod 600. Replace the secret if somebody else may have seen it."
 
-// judgeEnvFile does the same for a .env file in which there is a secret.
+// judgeEnvFile does the same for a .env file in which there is a secret; but of one that
+// others may only read it warns in production too, since that is how a .env file is made
+// by most, and the guide's template is to start.
 func (c *Config) judgeEnvFile(in *input) *Fault {
 	if in.exposed == nil || len(in.envFile) == 0 || !in.envFileHasSecret() {
 		return nil
 	}
-	why := in.exposed(in.envPath)
-	if why == "" {
+	why, changeable := in.exposed(in.envPath)
+	switch {
+	case why == "":
 		return nil
-	}
-	if !c.Production() {
+	case !changeable:
+		if c.Production() {
+			c.Warnings = append(c.Warnings, "The .env file holds a secret, and "+why+". Keep it to the user who runs Gatehouse: chmod 600.")
+		}
+		return nil
+	case !c.Production():
 		c.Warnings = append(c.Warnings, "The .env file holds a secret, and "+why+". Production refuses that.")
 		return nil
 	}

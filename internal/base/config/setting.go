@@ -76,7 +76,7 @@ type reading struct {
 	faults              []Fault
 	warnings            []string
 	// exposed says who else gets at a file; nil where files are not the system's.
-	exposed func(path string) string
+	exposed func(path string) (why string, changeable bool)
 }
 
 func (r *reading) refuse(problem, mend string) {

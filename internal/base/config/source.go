@@ -44,7 +44,7 @@ type input struct {
 	envPath     string
 	secretFiles map[string]string
 	// exposed says who else gets at a file; nil if files are not the system's.
-	exposed func(path string) string
+	exposed func(path string) (why string, changeable bool)
 }
 
 func gather(from Source) *input {
