@@ -3,7 +3,6 @@ package app_test
 import (
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -22,16 +21,11 @@ func TestCaseN4_AStartThatWaitsSaysSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	admin := l.Addr().String()
-	_ = l.Close()
+	admin := ""
 	log := &logBuffer{}
 	started := make(chan *app.Server, 1)
 	go func() {
-		s, err := app.Start(t.Context(), settingsOf(t, "DATABASE_URL="+dbURL, "ADMIN_LISTEN_ADDR="+admin), app.Options{Log: slog.New(slog.NewTextHandler(log, nil)), Version: "test"})
+		s, err := app.Start(t.Context(), settingsOf(t, "DATABASE_URL="+dbURL), app.Options{Log: slog.New(slog.NewTextHandler(log, nil)), Version: "test"})
 		if err != nil {
 			t.Error(err)
 		}
@@ -60,6 +54,7 @@ func TestCaseN4_AStartThatWaitsSaysSo(t *testing.T) {
 	if s == nil {
 		return
 	}
+	admin = strings.TrimPrefix(s.AdminURL(), "http://")
 	if status, text := ask("/readyz"); status != 200 {
 		t.Errorf("afterwards: %d %s", status, text)
 	}
