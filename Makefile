@@ -7,6 +7,7 @@ export CGO_ENABLED := 0
 
 FUZZTIME ?= 10s
 TESTFLAGS ?=
+PKG ?= ./...
 TOOLS := .cache/bin
 
 .PHONY: help
@@ -23,8 +24,8 @@ build: ## build bin/gatehouse
 
 # No test that uses a server is answered from go's cache: its URL is another one each time, and go caches by the environment.
 .PHONY: test
-test: ## run all tests, on SQLite and on throwaway PostgreSQLs (TESTFLAGS='-run …')
-	scripts/servers go test -timeout 30m $(TESTFLAGS) ./...
+test: ## run all tests, or those of PKG=./internal/test/recovery, on SQLite and on throwaway PostgreSQLs (TESTFLAGS='-run …')
+	scripts/servers go test -timeout 30m $(TESTFLAGS) $(PKG)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (10s), guided by coverage
@@ -33,7 +34,7 @@ fuzz: ## run every fuzz target for FUZZTIME (10s), guided by coverage
 .PHONY: check
 check: lint ## what must pass before a commit: form, linters, modules, tests under the race detector
 	go mod tidy -diff
-	CGO_ENABLED=1 scripts/servers go test -race -timeout 60m $(TESTFLAGS) ./...
+	CGO_ENABLED=1 scripts/servers go test -race -timeout 60m $(TESTFLAGS) $(PKG)
 
 .PHONY: lint
 lint: vet $(TOOLS)/golangci-lint ## gofmt, go vet, golangci-lint
@@ -56,7 +57,7 @@ micro: ## run the Go benchmarks of the packages
 
 .PHONY: soak
 soak: ## the long proofs: the tests with GATEHOUSE_SOAK=1, for up to 3 hours
-	GATEHOUSE_SOAK=1 scripts/servers go test -count=1 -timeout 3h $(TESTFLAGS) ./...
+	GATEHOUSE_SOAK=1 scripts/servers go test -count=1 -timeout 3h $(TESTFLAGS) $(PKG)
 
 .PHONY: scan
 scan: $(TOOLS)/govulncheck $(TOOLS)/golangci-lint $(TOOLS)/gitleaks ## look for vulnerabilities, unsafe code, and secrets in the history

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -17,7 +18,8 @@ import (
 )
 
 // bareAnswer is what GET /v1/me answers, in its length.
-const bareAnswer = `{"id":"0190a6e2-7b1c-7def-8a4b-0123456789ab","email":"bench-0123456789-0@example.org","email_verified":false,"name":"","locale":"","roles":[],"created_at":"2026-11-24T02:52:41.000Z"}` + "\n"
+const bareAnswer = `{"id":"0190a6e2-7b1c-7def-8a4b-0123456789ab","email":"bench-0123456789-0@example.org","email_verified":false,"name":"","locale":"",` +
+	`"roles":[],"created_at":"2026-11-24T02:52:41.000Z"}` + "\n"
 
 // serveBare is the process that /v1/me is held against: net/http and a handler
 // that writes the same JSON, and nothing else.
@@ -114,4 +116,28 @@ func bareHashes(cost int, d time.Duration) (float64, error) {
 		n++
 	}
 	return float64(n) / time.Since(began).Seconds(), nil
+}
+
+// syncCost returns what it costs to append a page to a file of the folder and to sync
+// it, in microseconds: the median of a second. Where it is cheap a bare writer gains
+// little by having nobody to share a sync with, so the ratio against it says more.
+func syncCost(folder string) (float64, error) {
+	f, err := os.CreateTemp(folder, "sync")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	page := make([]byte, 4096)
+	var each []float64
+	for began := time.Now(); time.Since(began) < time.Second; {
+		at := time.Now()
+		if _, err := f.Write(page); err != nil {
+			return 0, err
+		}
+		if err := f.Sync(); err != nil {
+			return 0, err
+		}
+		each = append(each, float64(time.Since(at).Microseconds()))
+	}
+	return median(each), nil
 }

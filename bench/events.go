@@ -91,7 +91,8 @@ func (r *run) openLog(ctx context.Context, name, url string) (*eventLog, error) 
 	return l, err
 }
 
-var refreshed = event.Event{Kind: event.TokenRefresh, Outcome: event.Success, Account: "0190a6e2-7b1c-7def-8a4b-0123456789ab", Session: "0190a6e2-7b1c-7def-8a4b-0123456789ac"}
+var refreshed = event.Event{Kind: event.TokenRefresh, Outcome: event.Success, Account: "0190a6e2-7b1c-7def-8a4b-0123456789ab",
+	Session: "0190a6e2-7b1c-7def-8a4b-0123456789ac"}
 
 // write changes sessions for a turn, and returns how many a second, and the p99 of
 // a change in milliseconds.
@@ -166,7 +167,8 @@ func (l *eventLog) sealing(ctx context.Context) (stop func() error) {
 }
 
 func (l *eventLog) measure(ctx context.Context) ([]Measure, error) {
-	appended, err := l.duel(ctx, Measure{Name: "events-append", What: "changes a second with their event on " + l.name + ", 16 writers : the same without", Unit: "a second"},
+	appended, err := l.duel(ctx, Measure{Name: "events-append", What: "changes a second with their event on " + l.name + ", 16 writers : the same " +
+		"without", Unit: "a second"},
 		func(ctx context.Context) (float64, error) { rate, _, err := l.write(ctx, true); return rate, err },
 		func(ctx context.Context) (float64, error) { rate, _, err := l.write(ctx, false); return rate, err })
 	if err != nil {
@@ -177,7 +179,8 @@ func (l *eventLog) measure(ctx context.Context) ([]Measure, error) {
 		return nil, err
 	}
 	backlog.Theirs, backlog.Ratio = appended.Ours, backlog.Ours/appended.Ours
-	p99, err := l.duel(ctx, Measure{Name: "events-seal", What: "p99 of those changes on " + l.name + " while the log is sealed each second : while it is not", Unit: "ms p99", AtMost: 1.5},
+	p99, err := l.duel(ctx, Measure{Name: "events-seal", What: "p99 of those changes on " + l.name + " while the log is sealed each second : while it " +
+		"is not", Unit: "ms p99", AtMost: 1.5},
 		func(ctx context.Context) (float64, error) {
 			stop := l.sealing(ctx)
 			_, p99, err := l.write(ctx, true)
@@ -202,7 +205,8 @@ func (l *eventLog) measure(ctx context.Context) ([]Measure, error) {
 
 // sealAll seals what has piled up, and returns how many events a second.
 func (l *eventLog) sealAll(ctx context.Context) (Measure, error) {
-	m := Measure{Name: "events-seal", What: "events sealed a second on " + l.name + ", of a backlog : changes with their event a second", Unit: "a second", AtLeast: 1}
+	m := Measure{Name: "events-seal", What: "events sealed a second on " + l.name + ", of a backlog : changes with their event a second",
+		Unit: "a second", AtLeast: 1}
 	before, began := l.sealer.State().Size, time.Now()
 	c, err := l.sealer.Seal(ctx)
 	m.Ours = float64(c.Size-before) / time.Since(began).Seconds()
@@ -233,8 +237,10 @@ func (l *eventLog) verify(ctx context.Context, appended float64) ([]Measure, err
 	}
 	rate := float64(size) / time.Since(began).Seconds()
 	return []Measure{
-		{Name: "events-verify", What: "events verified a second on " + l.name + " : changes with their event a second", Unit: "a second", Ours: rate, Theirs: appended, Ratio: rate / appended, AtLeast: 1, Note: note},
-		{Name: "events-verify", What: "peak memory of that verifying (resident) : 100 MB", Unit: "MB", Ours: mb, Theirs: 100, Ratio: mb / 100, AtMost: 1, Note: fmt.Sprintf("%d events", size)},
+		{Name: "events-verify", What: "events verified a second on " + l.name + " : changes with their event a second", Unit: "a second", Ours: rate,
+			Theirs: appended, Ratio: rate / appended, AtLeast: 1, Note: note},
+		{Name: "events-verify", What: "peak memory of that verifying (resident) : 100 MB", Unit: "MB", Ours: mb, Theirs: 100, Ratio: mb / 100, AtMost: 1,
+			Note: fmt.Sprintf("%d events", size)},
 	}, nil
 }
 

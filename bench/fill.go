@@ -156,7 +156,8 @@ func (g *generator) sqliteBatch(ctx context.Context, d *sql.DB, from, n int) err
 		return err
 	}
 	defer account.Close()
-	row, err := tx.PrepareContext(ctx, `INSERT INTO session (id, account_id, roles, amr, user_agent, address, auth_at, max_at, idle_at, gen, cur, salt, minted_at, rotated_at)
+	row, err := tx.PrepareContext(ctx, `INSERT INTO session (id, account_id, roles, amr, user_agent, address, auth_at, max_at, idle_at, gen, cur, salt,
+		minted_at, rotated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`)
 	if err != nil {
 		return err

@@ -108,7 +108,8 @@ func (r *run) limiter(ctx context.Context) ([]Measure, error) {
 			return nil, err
 		}
 		p99, err := r.duel(ctx, Measure{
-			Name: "limiter-p99", What: fmt.Sprintf("p99 of a request that is counted %s, at %d/s : the same without", k.where, limiterRate), Unit: "ms p99", AtMost: k.atMost,
+			Name: "limiter-p99", What: fmt.Sprintf("p99 of a request that is counted %s, at %d/s : the same without", k.where,
+				limiterRate), Unit: "ms p99", AtMost: k.atMost,
 		}, r.p99(with, light), r.p99(without, light))
 		if err != nil {
 			return nil, err

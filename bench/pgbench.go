@@ -105,7 +105,8 @@ func (p *pgbench) run(ctx context.Context, connections int, how string, d time.D
 	now := time.Now().UnixMicro()
 	hour := time.Hour.Microseconds()
 	bytea := func(b []byte) string { return `\x` + hex.EncodeToString(b) }
-	data := `{"account":"0190a6e2-7b1c-7def-8a4b-0123456789ab","session":"0190a6e2-7b1c-7def-8a4b-0123456789ab","request_id":"0190a6e2-7b1c-7def-8a4b-0123456789ab","address":"127.0.0.1","user_agent":"gatehouse-bench","detail":{"generation":123}}`
+	data := `{"account":"0190a6e2-7b1c-7def-8a4b-0123456789ab","session":"0190a6e2-7b1c-7def-8a4b-0123456789ab",` +
+		`"request_id":"0190a6e2-7b1c-7def-8a4b-0123456789ab","address":"127.0.0.1","user_agent":"gatehouse-bench","detail":{"generation":123}}`
 	args := []string{
 		"-n", "-M", "prepared", "-f", file, "-c", strconv.Itoa(connections), "-j", strconv.Itoa(min(connections, 2)),
 		"-T", strconv.Itoa(max(int(d.Seconds()), 1)),

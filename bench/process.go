@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +51,8 @@ func (r *run) startGatehouse(ctx context.Context, dbURL string, settings ...stri
 	defer log.Close()
 	cmd := exec.CommandContext(ctx, r.binary, "serve") //nolint:gosec // the binary that we built
 	cmd.Env = append([]string{
-		"PATH=" + os.Getenv("PATH"), "DATABASE_URL=" + dbURL, "JWT_SECRET_KEY=" + master, "EVENT_KEY=" + eventKey, "LISTEN_ADDR=" + public, "ADMIN_LISTEN_ADDR=" + admin,
+		"PATH=" + os.Getenv("PATH"), "DATABASE_URL=" + dbURL, "JWT_SECRET_KEY=" + master, "EVENT_KEY=" + eventKey,
+		"LISTEN_ADDR=" + public, "ADMIN_LISTEN_ADDR=" + admin,
 		"API_RATE_LIMIT_REQUESTS=1000000", "LOGIN_RATE_LIMIT_ATTEMPTS=1000000", "REGISTRATION_RATE_LIMIT_ATTEMPTS=1000000",
 	}, settings...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = r.folder, log, log
@@ -102,33 +104,63 @@ func (p *process) stop() {
 }
 
 // command runs one of the binary's to its end, and returns the most memory that it
-// had, in MB.
+// had, in MB. The kernel is asked while it runs: what it tells at the end (ru_maxrss)
+// begins with what this process had when it started the other.
 func (r *run) command(ctx context.Context, env []string, args ...string) (float64, error) {
 	c := exec.CommandContext(ctx, r.binary, args...) //nolint:gosec // the binary that we built
 	c.Dir, c.Env = r.folder, append(os.Environ(), env...)
-	if out, err := c.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("gatehouse %s: %w\n%s", strings.Join(args, " "), err, out)
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	if err := c.Start(); err != nil {
+		return 0, err
 	}
-	usage, ok := c.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return 0, errors.New("this system does not tell how much memory a process had")
+	ended, peaked := make(chan struct{}), make(chan float64)
+	go func() { peaked <- peakUntil(ended, c.Process.Pid) }()
+	err := c.Wait()
+	close(ended)
+	peak := <-peaked
+	if err != nil {
+		return 0, fmt.Errorf("gatehouse %s: %w\n%s", strings.Join(args, " "), err, out.Bytes())
 	}
-	return float64(usage.Maxrss) / 1024, nil
+	if peak == 0 {
+		return 0, errors.New("the command ended before the kernel could be asked how much memory it had")
+	}
+	return peak, nil
+}
+
+// peakUntil returns a process's peak of resident memory in MB, as it stood at most
+// 10 ms before its end.
+func peakUntil(ended <-chan struct{}, pid int) (peak float64) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if mb, err := memoryOf(pid, "VmHWM:"); err == nil {
+			peak = mb
+		}
+		select {
+		case <-ended:
+			return peak
+		case <-tick.C:
+		}
+	}
 }
 
 // memory is the process's resident memory in MB.
-func (p *process) memory() (float64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+func (p *process) memory() (float64, error) { return memoryOf(p.cmd.Process.Pid, "VmRSS:") }
+
+// memoryOf returns one of the figures of /proc/PID/status, in MB.
+func memoryOf(pid int, name string) (float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmRSS:" {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == name {
 			kb, err := strconv.ParseFloat(f[1], 64)
 			return kb * 1024 / 1e6, err
 		}
 	}
-	return 0, fmt.Errorf("the kernel tells no VmRSS")
+	return 0, fmt.Errorf("the kernel tells no %s", name)
 }
 
 func ready(ctx context.Context, address string) bool {

@@ -22,7 +22,7 @@ import (
 )
 
 // issuer stands in for Gatehouse where a test wants to say itself what is
-// answered. The real one is in internal/app's tests.
+// answered. The real one is in internal/test/keys.
 type issuer struct {
 	testing.TB
 	url string

@@ -13,6 +13,19 @@
 // a second.
 //
 // It needs the standard library alone.
+//
+// # How it works
+//
+// The same rules once more, on the standard library alone, since it is for others to
+// import: keys by RFC 8414, kept while Gatehouse is down; an unknown key brings a
+// call a second at most, and the token waits for it. It follows /v1/revocations in
+// calls of 250 ms. How fresh it is goes by when the last good call was sent, not by
+// when its answer came (that may have lain in a socket while the process was
+// suspended), and by how much later than the call, or earlier, the replica itself
+// last knew (fresh_after_ms): so no two clocks need to agree. Beyond 900 ms a token
+// waits for the next answer, then it is 503. The time is taken before the look into
+// memory and its age after it, since a process may be suspended between any two
+// lines; replicas do the same (freshness.go).
 package verify
 
 import (

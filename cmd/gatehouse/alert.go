@@ -41,7 +41,7 @@ type alertJSON struct {
 	Look       string     `json:"look"`
 }
 
-func desk(o *flow.Operator) *alert.Admin {
+func alerts(o *flow.Operator) *alert.Admin {
 	return &alert.Admin{DB: o.DB, Events: o.Events, Now: o.Now}
 }
 
@@ -61,7 +61,7 @@ func (l alertList) Run(ctx context.Context, t *terminal) error {
 		return usageError("--limit is 1 or more.")
 	}
 	return t.operator(ctx, func(o *flow.Operator) error {
-		list, _, silent, err := desk(o).List(ctx, "", l.Open, l.Limit)
+		list, _, silent, err := alerts(o).List(ctx, "", l.Open, l.Limit)
 		if err != nil {
 			return err
 		}
@@ -169,7 +169,7 @@ func (s alertSilence) Run(ctx context.Context, t *terminal) error {
 	}
 	until := at.Add(at.Sub(ago))
 	return t.operator(ctx, func(o *flow.Operator) error {
-		err := desk(o).Silence(ctx, s.Rule, until, flow.Identity{}.By(), "", "", t.origin())
+		err := alerts(o).Silence(ctx, s.Rule, until, flow.Identity{}.By(), "", "", t.origin())
 		if err != nil {
 			return err
 		}

@@ -10,7 +10,12 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"os/user"
+	"strconv"
+	"strings"
 	"syscall"
+	"time"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 
@@ -55,6 +60,7 @@ type commands struct {
 }
 
 func main() {
+	time.Local = time.UTC // of every line that is logged, wherever the machine stands (ASVS 16.2.2)
 	makePrivate()
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
@@ -172,10 +178,14 @@ func (t *terminal) settings() (*config.Config, *slog.Logger, error) {
 
 // log writes for people in a terminal where that is development's, else JSON.
 func (t *terminal) log(level slog.Level) *slog.Logger {
-	if t.people {
-		return slog.New(newPeopleLog(t.err, level))
+	out := t.lines
+	if out == nil {
+		out = t.err
 	}
-	return slog.New(slog.NewJSONHandler(t.err, &slog.HandlerOptions{Level: level}))
+	if t.people {
+		return slog.New(newPeopleLog(out, level))
+	}
+	return slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level}))
 }
 
 // warn tells what the operator should know of the settings.
@@ -187,5 +197,26 @@ func (t *terminal) warn(c *config.Config) {
 
 // origin is where the events of a command come from.
 func (t *terminal) origin() event.Origin {
-	return event.Origin{RequestID: secret.Random{}.ID(now()), UserAgent: t.command}
+	return event.Origin{RequestID: secret.Random{}.ID(now()), UserAgent: t.command, Actor: operatorName()}
+}
+
+// operatorName says who runs the command and where, such as "ada@db1", or "root@db1
+// (sudo by ada)". It is what the system says, which root can make it say.
+func operatorName() string {
+	name := "uid " + strconv.Itoa(os.Getuid())
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if host, err := os.Hostname(); err == nil {
+		name += "@" + host
+	}
+	if by := os.Getenv("SUDO_USER"); by != "" {
+		name += " (sudo by " + by + ")"
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, name[:min(len(name), 200)])
 }

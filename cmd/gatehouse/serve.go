@@ -31,6 +31,9 @@ Example:
 // Run serves until it is told to stop.
 func (serveCommand) Run(ctx context.Context, t *terminal) error {
 	collectLess()
+	lines := newLogWriter(t.err)
+	defer func() { _ = lines.Flush() }() // a log that can't be written has nowhere to say so
+	t.lines = lines
 	c, log, err := t.settings()
 	if err != nil {
 		return err

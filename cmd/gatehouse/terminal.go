@@ -17,8 +17,9 @@ type terminal struct {
 	in       *os.File
 	out, err io.Writer
 	envFile  string
-	command  string // such as gatehouse user create
-	people   bool   // the log is for somebody who watches it
+	command  string    // such as gatehouse user create
+	people   bool      // the log is for somebody who watches it: err is a terminal
+	lines    io.Writer // takes the log's lines on their way to err; nil: they go there at once
 }
 
 // isTerminal reports whether a person sits at the other end.

@@ -11,10 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
-	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 )
 
 // profileTime is how long a profile may take that asks for a number of seconds.
@@ -22,8 +20,8 @@ const profileTime = 2 * time.Minute
 
 // adminHandler serves what machines ask about the server itself. Probes come
 // every few seconds: those that go well are logged at DEBUG.
-func (s *Server) adminHandler(registry *prometheus.Registry, o Options) http.Handler {
-	stack := &web.Stack{Log: s.log, Metrics: web.NewMetrics(prometheus.NewRegistry()), Now: o.Now, Quiet: true, Edge: s.adminEdge()}
+func (s *Server) adminHandler(registry *prometheus.Registry) http.Handler {
+	stack := &web.Stack{Log: s.log, Metrics: web.NewMetrics(prometheus.NewRegistry()), Now: s.now, Quiet: true, Edge: s.adminEdge()}
 	if s.config.AdminPprof {
 		stack.Timeout = profileTime
 	}
@@ -102,32 +100,26 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 		// Warnings are what an operator should mend, and no other replica would do
 		// better.
 		Warnings map[string]string `json:"warnings,omitempty"`
-	}{Status: "ready", Checks: map[string]string{"server": "ok", "database": "ok", "revocations": "ok", "keys": "ok"}}
+	}{Status: "ready", Checks: map[string]string{"server": "ok"}}
 	select {
 	case <-s.draining:
 		answer.Checks["server"] = "stopping"
 	default:
 	}
-	if s.revoked.Age() > token.FreshFor {
-		answer.Checks["revocations"] = "stale"
-	}
-	if s.ring.Behind() {
-		answer.Checks["keys"] = "unreadable"
-	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyCheck)
 	defer cancel()
-	if err := s.db.Check(ctx); err != nil {
-		answer.Checks["database"] = db.Trouble(err)
-		s.log.Warn("readyz: the database does not serve", "request_id", web.Origin(r).RequestID, "trouble", answer.Checks["database"], "error", err.Error())
-	}
-	for name, why := range map[string]string{"mail": s.mail.waiting(ctx), "redis": s.counting.trouble(), "certificate": s.certificateTrouble(s.now()), "database": s.hazards} {
-		if why == "" {
-			continue
+	for _, c := range s.capabilities {
+		for _, check := range c.checks {
+			answer.Checks[check.name] = s.ask(ctx, r, check)
 		}
-		if answer.Warnings == nil {
-			answer.Warnings = map[string]string{}
+		for _, check := range c.warnings {
+			if why := s.ask(ctx, r, check); why != "ok" {
+				if answer.Warnings == nil {
+					answer.Warnings = map[string]string{}
+				}
+				answer.Warnings[check.name] = why
+			}
 		}
-		answer.Warnings[name] = why
 	}
 	status := http.StatusOK
 	for _, check := range answer.Checks {
@@ -136,4 +128,23 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return web.WriteJSON(w, status, answer)
+}
+
+// ask asks one check, and returns "ok" or what is wrong.
+func (s *Server) ask(ctx context.Context, r *http.Request, c check) string {
+	trouble, err := c.ask(ctx)
+	if err != nil {
+		s.log.Warn("readyz: the "+c.name+" does not serve", "request_id", web.Origin(r).RequestID, "trouble", trouble, "error", err.Error())
+	}
+	if trouble == "" {
+		return "ok"
+	}
+	return trouble
+}
+
+// newAdmin serves what machines ask about the server, until the requests of the public
+// listener and what runs in the background have ended.
+func (s *Server) newAdmin(b *base) (capability, error) {
+	s.admin.http = web.NewServer("", s.adminHandler(b.registry), s.log)
+	return capability{name: "admin listener", close: func() error { return notClosed(s.admin.http.Close()) }}, nil
 }

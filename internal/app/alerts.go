@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -71,39 +70,42 @@ func AlertMails(c *config.Config, outbox *notice.Outbox) func(tx *db.Tx, m alert
 	}
 }
 
-// alerts returns the jobs that watch the event log and tell what they find.
-func (s *Server) alerts(events *event.Log, reg prometheus.Registerer, now func() time.Time, log *slog.Logger) ([]job.Job, error) {
-	send, done, err := AlertChannels(s.config)
+// newAlerts watches the event log and tells what it finds.
+func newAlerts(b *base, outbox *notice.Outbox) (*alert.Admin, capability, error) {
+	send, done, err := AlertChannels(b.config)
 	if err != nil {
-		return nil, err
+		return nil, capability{}, err
 	}
-	s.closeAlerts = done
-	a := s.config.Alerts
+	a := b.config.Alerts
 	w := &alert.Watcher{
-		DB: s.db, Events: events, Sealing: func() int64 { return s.sealingTrouble(now()) }, Mail: s.config.SMTPURL != "", Log: log, Now: now,
+		DB: b.db, Events: b.events, Sealing: b.sealingTrouble, Mail: b.config.SMTPURL != "", Log: b.log, Now: b.now,
 		Thresholds: alert.Thresholds{
 			FailedLogins: a.FailedLogins, UnusualLogins: a.UnusualLogins, Sprayed: a.Sprayed, Stuffed: a.Stuffed, Registrations: a.Registrations,
 			Reuses: a.Reuses, Tampered: a.Tampered, Introspections: a.Introspections, DatabaseErrors: a.DatabaseErrors, RateLimits: a.RateLimits,
 		},
 	}
-	w.MailOut = AlertMails(s.config, s.mail.outbox)
+	w.MailOut = AlertMails(b.config, outbox)
 	for name := range send {
 		w.Channels = append(w.Channels, name)
 	}
-	d := &alert.Deliverer{DB: s.db, Send: send, Now: now}
-	reg.MustRegister(alertMetrics{s.db})
-	return []job.Job{
-		{Name: "watch-events", Every: 5 * time.Second, Lease: time.Minute, Run: w.Step},
-		{Name: "tell-alerts", Every: 5 * time.Second, Lease: 5 * time.Minute, Run: d.Step},
-		inBatches(s.db, "forget-alerts", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
-			return alert.Forget(tx, now().Add(-alertKeep), limit)
-		}),
+	d := &alert.Deliverer{DB: b.db, Send: send, Now: b.now}
+	return &alert.Admin{DB: b.db, Events: b.events, Now: b.now}, capability{
+		name: "alerts",
+		jobs: []job.Job{
+			{Name: "watch-events", Every: 5 * time.Second, Lease: time.Minute, Run: w.Step},
+			{Name: "tell-alerts", Every: 5 * time.Second, Lease: 5 * time.Minute, Run: d.Step},
+			inBatches(b.db, "forget-alerts", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
+				return alert.Forget(tx, b.now().Add(-alertKeep), limit)
+			}),
+		},
+		metrics: []prometheus.Collector{alertMetrics{b.db}},
+		close:   func() error { done(); return nil },
 	}, nil
 }
 
 // sealingTrouble is 1 if the log was not sealed for long, or sealing failed.
-func (s *Server) sealingTrouble(now time.Time) int64 {
-	if l := s.jobs.Last()["seal-events"]; l.Failed || now.Sub(l.Due) > sealingLate {
+func (b *base) sealingTrouble() int64 {
+	if l := b.jobs.Last()["seal-events"]; l.Failed || b.now().Sub(l.Due) > sealingLate {
 		return 1
 	}
 	return 0

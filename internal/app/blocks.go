@@ -15,42 +15,54 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
-// blocked returns what refuses requests from blocked networks. All listeners that
-// strangers reach share it; to ask it costs a look into memory.
-func (s *Server) blocked(tally *event.Tally, reg prometheus.Registerer) func(event.Origin) bool {
-	refused := prometheus.NewCounter(prometheus.CounterOpts{
+// blocks keeps networks out. All listeners that strangers reach share it; to ask it
+// costs a look into memory.
+type blocks struct {
+	*base
+	list    *block.List
+	refused prometheus.Counter
+	flow    *flow.Blocks
+}
+
+func newBlocks(b *base, proxies *web.Proxies) (*blocks, capability, error) {
+	k := &blocks{base: b, list: block.NewList(b.db, b.now), refused: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "gatehouse_blocked_requests_total", Help: "Requests refused because their network is blocked.",
-	})
-	reg.MustRegister(refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "gatehouse_blocks", Help: "Blocked networks that this replica holds in memory.",
-	}, func() float64 { return float64(s.blocks.Len()) }))
-	return func(from event.Origin) bool {
-		if !s.blocks.Has(from.Address) {
-			return false
-		}
-		refused.Inc()
-		tally.Add(event.BlockedRequest, "address_blocked", from)
-		return true
-	}
+	})}
+	k.flow = &flow.Blocks{Core: b.core(), Proxy: proxies.Overlaps}
+	return k, capability{
+		name: "blocked networks",
+		// Blocks whose time is over end, and what is left of them is deleted.
+		jobs: []job.Job{
+			inBatches(b.db, "expire-blocks", time.Minute, func(tx *db.Tx, limit int) (int64, error) { return block.Expire(tx, b.now(), limit) }),
+			inBatches(b.db, "forget-blocks", 10*time.Minute, func(tx *db.Tx, limit int) (int64, error) { return block.Forget(tx, b.now(), limit) }),
+		},
+		metrics: []prometheus.Collector{
+			k.refused,
+			gauge("gatehouse_blocks", "Blocked networks that this replica holds in memory.", func() float64 { return float64(k.list.Len()) }),
+		},
+		poll: k.list.Poll, begin: k.list.Load, loops: []func(context.Context){k.follow},
+	}, nil
 }
 
-// endBlocks ends blocks whose time is over, and deletes what is left of them.
-func endBlocks(d *db.DB, now func() time.Time) []job.Job {
-	return []job.Job{
-		inBatches(d, "expire-blocks", time.Minute, func(tx *db.Tx, limit int) (int64, error) { return block.Expire(tx, now(), limit) }),
-		inBatches(d, "forget-blocks", 10*time.Minute, func(tx *db.Tx, limit int) (int64, error) { return block.Forget(tx, now(), limit) }),
+// blocked refuses requests from blocked networks.
+func (k *blocks) blocked(from event.Origin) bool {
+	if !k.list.Has(from.Address) {
+		return false
 	}
+	k.refused.Inc()
+	k.tally.Add(event.BlockedRequest, "address_blocked", from)
+	return true
 }
 
-// followBlocks reads the changes of blocks until the context ends.
-func (s *Server) followBlocks(ctx context.Context) {
-	s.blocks.Run(ctx, func(err error) {
-		s.log.Error("The blocked networks have changed and can't be read; those known here stay blocked.", "error", err.Error())
+// follow reads the changes of blocks until the context ends.
+func (k *blocks) follow(ctx context.Context) {
+	k.list.Run(ctx, func(err error) {
+		k.log.Error("The blocked networks have changed and can't be read; those known here stay blocked.", "error", err.Error())
 	})
 }
 
 // OperatorBlocks returns what a command blocks networks with.
 func OperatorBlocks(c *config.Config, o *flow.Operator) *flow.Blocks {
 	proxies := web.NewProxies(c.TrustedProxies, c.CloudflareProxies, nil)
-	return &flow.Blocks{DB: o.DB, Events: o.Events, Proxy: proxies.Overlaps, Now: o.Now}
+	return &flow.Blocks{Core: flow.Core{DB: o.DB, Events: o.Events, Now: o.Now}, Proxy: proxies.Overlaps}
 }

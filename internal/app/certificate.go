@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
@@ -30,56 +32,65 @@ type certificate interface {
 }
 
 // openCertificateFile reads the certificate, if it is in files.
-func (s *Server) openCertificateFile(o Options) error {
-	if s.config.TLSCertFile == "" {
-		return nil
+func openCertificateFile(c *config.Config, log *slog.Logger, now func() time.Time) (certificate, error) {
+	if c.TLSCertFile == "" {
+		return nil, nil //nolint:nilnil // there is none
 	}
-	_, host, _ := strings.Cut(s.config.PublicURL, "://")
-	c, err := web.OpenCertificate(s.config.TLSCertFile, s.config.TLSKeyFile, host, o.Now, s.log)
-	if err == nil {
-		s.certificate = c
+	_, host, _ := strings.Cut(c.PublicURL, "://")
+	file, err := web.OpenCertificate(c.TLSCertFile, c.TLSKeyFile, host, now, log)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	return file, nil
+}
+
+// newCertificate keeps the certificate of the public listener, in a file or ordered by
+// ACME. It is nil where there is none.
+func newCertificate(ctx context.Context, b *base, file certificate, plainHTTP bool) (certificate, *acme.Certificate, capability, error) {
+	authority, err := openACME(ctx, b, plainHTTP)
+	if err != nil {
+		return nil, nil, capability{}, err
+	}
+	it := file
+	add := capability{name: "certificate"}
+	if authority != nil {
+		it = authority
+		add.jobs = []job.Job{{Name: "renew-certificate", Every: 10 * time.Second, Lease: acme.OrderTime * 3 / 2, Run: authority.Renew}}
+	}
+	if it != nil {
+		add.loops = []func(context.Context){it.Watch}
+	}
+	add.metrics = []prometheus.Collector{certificateMetric(it)}
+	add.warnings = []check{warning("certificate", func(context.Context) string { return certificateTrouble(it, b.now()) })}
+	return it, authority, add, nil
 }
 
 // openACME takes up the certificate in the database, if it is ordered by ACME; else
 // it returns nil.
-func (s *Server) openACME(ctx context.Context, ring *keyring.Ring, o Options) (*acme.Certificate, error) {
-	if len(s.config.ACMEDomains) == 0 {
+func openACME(ctx context.Context, b *base, plainHTTP bool) (*acme.Certificate, error) {
+	if len(b.config.ACMEDomains) == 0 {
 		return nil, nil //nolint:nilnil // there is none
 	}
 	// A key that was revoked opens nothing: what it sealed may have been read.
 	keys := func() (list [][]byte) {
-		for _, k := range slices.Backward(ring.Keys(keyring.ACME)) {
+		for _, k := range slices.Backward(b.ring.Keys(keyring.ACME)) {
 			if k.RevokedAt.IsZero() {
 				list = append(list, k.Material)
 			}
 		}
 		return list
 	}
-	c, err := acme.Open(ctx, acme.Config{
-		Directory: s.config.ACMEDirectory, Domains: s.config.ACMEDomains, PlainHTTP: s.redirect != nil,
-	}, s.db, keys, o.Now, s.log)
-	if err != nil {
-		return nil, err
-	}
-	s.certificate = c
-	return c, nil
+	return acme.Open(ctx, acme.Config{
+		Directory: b.config.ACMEDirectory, Domains: b.config.ACMEDomains, PlainHTTP: plainHTTP,
+	}, b.db, keys, b.now, b.log)
 }
 
 // challengeProtocols are what handshakes speak beside HTTP.
-func (s *Server) challengeProtocols() []string {
-	if len(s.config.ACMEDomains) == 0 {
+func challengeProtocols(c *config.Config) []string {
+	if len(c.ACMEDomains) == 0 {
 		return nil
 	}
 	return []string{acme.Protocol}
-}
-
-func renewCertificate(c *acme.Certificate) []job.Job {
-	if c == nil {
-		return nil
-	}
-	return []job.Job{{Name: "renew-certificate", Every: 10 * time.Second, Lease: acme.OrderTime * 3 / 2, Run: c.Renew}}
 }
 
 // challenges answers the authority's over plain HTTP, and leaves the rest to next.
@@ -109,11 +120,11 @@ func challenges(c *acme.Certificate, next http.Handler) http.Handler {
 
 // certificateTrouble says what an operator should know of the certificate, or
 // nothing: that there is none, that it has ended, that it is not renewed.
-func (s *Server) certificateTrouble(now time.Time) string {
-	if s.certificate == nil {
+func certificateTrouble(c certificate, now time.Time) string {
+	if c == nil {
 		return ""
 	}
-	from, until := s.certificate.Validity()
+	from, until := c.Validity()
 	var says []string
 	switch {
 	case until.IsZero():
@@ -123,23 +134,21 @@ func (s *Server) certificateTrouble(now time.Time) string {
 	case now.After(until.Add(until.Sub(from) / -6)):
 		says = append(says, "it ends at "+until.UTC().Format(time.RFC3339))
 	}
-	if why := s.certificate.Trouble(); why != "" {
+	if why := c.Trouble(); why != "" {
 		says = append(says, fmt.Sprintf("no other can be had (%s)", why))
 	}
 	return strings.Join(says, "; ")
 }
 
-func (s *Server) observeCertificate(registry prometheus.Registerer) {
-	registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "gatehouse_certificate_expires_timestamp_seconds",
-		Help: "When the certificate of the public listener ends, in seconds since 1970; 0 if there is none.",
-	}, func() float64 {
-		if s.certificate == nil {
+func certificateMetric(c certificate) prometheus.Collector {
+	return gauge("gatehouse_certificate_expires_timestamp_seconds",
+		"When the certificate of the public listener ends, in seconds since 1970; 0 if there is none.", func() float64 {
+			if c == nil {
+				return 0
+			}
+			if _, until := c.Validity(); !until.IsZero() {
+				return float64(until.Unix())
+			}
 			return 0
-		}
-		if _, until := s.certificate.Validity(); !until.IsZero() {
-			return float64(until.Unix())
-		}
-		return 0
-	}))
+		})
 }

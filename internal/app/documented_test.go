@@ -11,10 +11,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/config"
+	"github.com/gatehouse-auth/gatehouse/internal/test/proctest"
 )
 
 func TestTheAdminListenerServesWhatIsDocumented(t *testing.T) {
-	text, err := os.ReadFile("../../docs/operations.md")
+	text, err := os.ReadFile(proctest.File("docs/operations.md"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,9 +6,9 @@ import "time"
 const waitTold = 1500 * time.Millisecond
 
 // tellOfWaiting says that the start waits for a migration, if it does for long.
-func (s *Server) tellOfWaiting() (stop func()) {
+func (b *base) tellOfWaiting() (stop func()) {
 	t := time.AfterFunc(waitTold, func() {
-		s.log.Info("The database is being migrated, by this replica or by another. Requests are served when that is done.")
+		b.log.Info("The database is being migrated, by this replica or by another. Requests are served when that is done.")
 	})
 	return func() { t.Stop() }
 }

@@ -8,8 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-auth/gatehouse/internal/door/page"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
-	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 )
 
 // edge is what the public listener knows of its own outside; plain is for the
@@ -35,13 +35,30 @@ func (s *Server) listenRedirect(ctx context.Context) error {
 	return nil
 }
 
-// redirectHandler answers what comes to that listener: nothing but the way to TLS.
-func (s *Server) redirectHandler(blocked func(event.Origin) bool, o Options) http.Handler {
+// publicHandler serves the routes of all capabilities.
+func (s *Server) publicHandler(b *base) http.Handler {
+	f := s.front
 	stack := &web.Stack{
-		Blocked: blocked,
-		Log:     s.log, Metrics: web.NewMetrics(prometheus.NewRegistry()), Now: o.Now, Edge: s.edge(true), Proxies: s.proxies(),
+		Blocked: f.blocks.blocked, Failed: countDatabaseErrors(b.tally), Rejected: countRejected(b.tally),
+		Log: s.log, Metrics: web.NewMetrics(b.registry), Now: s.now,
+		Traces: f.traces, Edge: s.edge(false), Proxies: f.proxies, Limit: f.callers.limit, Refused: page.Refused,
 	}
-	return stack.Wrap(http.NewServeMux())
+	mux := http.NewServeMux()
+	for _, c := range s.capabilities {
+		for _, r := range c.routes {
+			r.Register(stack, mux)
+		}
+	}
+	return stack.Wrap(mux)
+}
+
+// redirectHandler answers what comes to that listener: nothing but the way to TLS.
+func (s *Server) redirectHandler() http.Handler {
+	stack := &web.Stack{
+		Blocked: s.front.blocks.blocked, Log: s.log, Metrics: web.NewMetrics(prometheus.NewRegistry()), Now: s.now,
+		Edge: s.edge(true), Proxies: s.front.proxies,
+	}
+	return challenges(s.front.authority, stack.Wrap(http.NewServeMux()))
 }
 
 // listeners are all that serve.
@@ -57,18 +74,18 @@ func (s *Server) listeners() []*listener {
 func (s *Server) serveOn(l *listener) error {
 	if l == &s.admin {
 		if s.config.AdminTLS() {
-			l.http.TLSConfig = web.TLS(s.certificate.Get)
+			l.http.TLSConfig = web.TLS(s.front.certificate.Get)
 			return l.http.ServeTLS(l.Listener, "", "")
 		}
 		return l.http.Serve(web.Private(l.Listener, s.config.PrivateNetworks, s.log))
 	}
 	inner := l.Listener
-	if l == &s.public && s.certificate == nil {
+	if l == &s.public && s.front.certificate == nil {
 		inner = web.Private(inner, s.config.PrivateNetworks, s.log)
 	}
-	limited := web.LimitPerAddress(inner, s.config.ConnectionsPerAddress, s.proxies())
-	if l == &s.public && s.certificate != nil {
-		l.http.TLSConfig = web.TLS(s.certificate.Get, s.challengeProtocols()...)
+	limited := web.LimitPerAddress(inner, s.config.ConnectionsPerAddress, s.front.proxies)
+	if l == &s.public && s.front.certificate != nil {
+		l.http.TLSConfig = web.TLS(s.front.certificate.Get, challengeProtocols(s.config)...)
 		return l.http.ServeTLS(limited, "", "")
 	}
 	return l.http.Serve(limited)

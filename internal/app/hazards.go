@@ -12,11 +12,11 @@ import (
 // judgeDatabase refuses in production a PostgreSQL database that breaks what the
 // README promises, or a role that may do everything (ASVS V13.2.2); what is only
 // not as it should be is warned of, here and by readyz.
-func (s *Server) judgeDatabase(ctx context.Context) error {
-	if !s.config.Production() {
+func (b *base) judgeDatabase(ctx context.Context) error {
+	if !b.config.Production() {
 		return nil
 	}
-	hazards, err := s.db.Hazards(ctx)
+	hazards, err := b.db.Hazards(ctx)
 	if err != nil {
 		return err
 	}
@@ -26,10 +26,10 @@ func (s *Server) judgeDatabase(ctx context.Context) error {
 			unsafe = append(unsafe, h.Text)
 			continue
 		}
-		s.log.Warn(h.Text)
+		b.log.Warn(h.Text)
 		warned = append(warned, h.Text)
 	}
-	s.hazards = strings.Join(warned, " ")
+	b.hazards = strings.Join(warned, " ")
 	if len(unsafe) > 0 {
 		return fault.New(fault.Denied, "database_unsafe", strings.Join(unsafe, "\n"))
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
-	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
@@ -32,9 +31,9 @@ func openRing(ctx context.Context, c *config.Config, d *db.DB, life time.Duratio
 }
 
 // openKeys opens the keys for serving, and does what the settings ask of them.
-func (s *Server) openKeys(ctx context.Context, o Options) (*keyring.Ring, error) {
-	c := s.config
-	ring, err := openRing(ctx, c, s.db, c.AccessTokenLife, o.Now())
+func (b *base) openKeys(ctx context.Context) (*keyring.Ring, error) {
+	c := b.config
+	ring, err := openRing(ctx, c, b.db, c.AccessTokenLife, b.now())
 	if err != nil {
 		return nil, err
 	}
@@ -42,9 +41,11 @@ func (s *Server) openKeys(ctx context.Context, o Options) (*keyring.Ring, error)
 	switch {
 	case c.JWTSecretKeyPrevious == "":
 	case len(ids) == 1:
-		s.log.Warn("JWT_SECRET_KEY_PREVIOUS opens nothing here. If the change of the secret is done, remove it; if not, it is not the secret before.", "fingerprint", ids[0])
+		b.log.Warn("JWT_SECRET_KEY_PREVIOUS opens nothing here. If the change of the secret is done, remove it; if not, it is not the secret before.",
+			"fingerprint", ids[0])
 	default:
-		s.log.Info("the keys are sealed under JWT_SECRET_KEY and JWT_SECRET_KEY_PREVIOUS; once all replicas have the new one, remove the previous", "fingerprints", strings.Join(ids, " "))
+		b.log.Info("the keys are sealed under JWT_SECRET_KEY and JWT_SECRET_KEY_PREVIOUS; once all replicas have the new one, remove the previous",
+			"fingerprints", strings.Join(ids, " "))
 	}
 	return ring, nil
 }
@@ -70,8 +71,8 @@ func refreshKeys(ring *keyring.Ring) session.Keys {
 var followed = []keyring.Purpose{keyring.AccessSign, keyring.RefreshMAC, keyring.RefreshDerive, keyring.CSRF, keyring.ACME}
 
 // followRing has those who use keys use the new ones when the ring changes.
-func (s *Server) followRing(ring *keyring.Ring, issuer *token.Issuer, sessions *session.Store) {
-	s.ring = ring
+func (t *tokens) followRing() {
+	ring := t.ring
 	atStart := map[keyring.Purpose]string{}
 	for _, p := range flow.Leaked() {
 		if !slices.Contains(followed, p) {
@@ -81,38 +82,35 @@ func (s *Server) followRing(ring *keyring.Ring, issuer *token.Issuer, sessions *
 	ring.OnChange(func() {
 		for p, key := range atStart {
 			if string(ring.Key(p)) != key {
-				s.log.Warn("A key was replaced that is taken up at a start: restart this replica.", "purpose", string(p))
+				t.log.Warn("A key was replaced that is taken up at a start: restart this replica.", "purpose", string(p))
 			}
 		}
-		if err := issuer.Use(signingKeys(ring)); err != nil {
-			s.log.Error("The keys for access tokens have changed and can't be used; this replica goes on with those that it has.", "error", err.Error())
+		if err := t.issuer.Use(signingKeys(ring)); err != nil {
+			t.log.Error("The keys for access tokens have changed and can't be used; this replica goes on with those that it has.", "error", err.Error())
 			return
 		}
-		sessions.Use(refreshKeys(ring))
-		s.log.Info("the keys have changed")
+		t.sessions.Use(refreshKeys(ring))
+		t.log.Info("the keys have changed")
 	}, func(err error) {
-		s.log.Error("The keys have changed and can't be opened; this replica goes on with those that it has, and refuses tokens made with others. See docs/guides/keys.md.", "error", err.Error())
+		t.log.Error("The keys have changed and can't be opened; this replica goes on with those that it has, and refuses tokens made with others. See "+
+			"docs/guides/keys.md.", "error", err.Error())
 	})
 }
 
 // adoptKeys does what JWT_ALGORITHM and the secrets ask for.
-func (s *Server) adoptKeys(ctx context.Context, k *flow.Keys) error {
-	next, old, err := k.Adopt(ctx, s.config.JWTAlgorithm)
+func (t *tokens) adoptKeys(ctx context.Context) error {
+	next, old, err := t.keys.Adopt(ctx, t.config.JWTAlgorithm)
 	if err != nil {
 		return err
 	}
 	if next.ID != "" {
-		s.log.Info("JWT_ALGORITHM has changed: a key for it is published, and signs once applications may know it", "algorithm", next.Algorithm, "key", next.Name, "from", next.From.UTC())
+		t.log.Info("JWT_ALGORITHM has changed: a key for it is published, and signs once applications may know it", "algorithm", next.Algorithm,
+			"key", next.Name, "from", next.From.UTC())
 	}
 	if len(old) > 0 {
-		s.log.Info("the change of JWT_SECRET_KEY is done: the one before opens nothing any more", "fingerprints", strings.Join(old, " "))
+		t.log.Info("the change of JWT_SECRET_KEY is done: the one before opens nothing any more", "fingerprints", strings.Join(old, " "))
 	}
 	return nil
-}
-
-// rotateKeys replaces the key for access tokens when it is due.
-func rotateKeys(k *flow.Keys) job.Job {
-	return job.Job{Name: "rotate-keys", Every: time.Hour, Lease: 5 * time.Minute, Run: k.Due}
 }
 
 // OperatorKeys opens the keys for one command of the operator's: see [Operator].
@@ -137,7 +135,7 @@ func operatorKeys(ctx context.Context, c *config.Config, d *db.DB, log, events *
 		return nil, err
 	}
 	return &flow.Keys{
-		DB: d, Ring: ring, Revoked: token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
-		Events: event.NewLog(events, secret.Random{}, time.Now, nil), Now: time.Now,
+		Core: flow.Core{DB: d, Events: event.NewLog(events, secret.Random{}, time.Now, nil), Now: time.Now},
+		Ring: ring, Revoked: token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
 	}, nil
 }

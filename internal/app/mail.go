@@ -12,6 +12,10 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/base/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/base/trace"
+	"github.com/gatehouse-auth/gatehouse/internal/door/api"
+	"github.com/gatehouse-auth/gatehouse/internal/door/page"
+	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
@@ -28,28 +32,31 @@ const (
 
 // mailing is what a server does about mails.
 type mailing struct {
-	s        *Server
+	*base
 	outbox   *notice.Outbox
 	texts    *notice.Texts
 	delivery *notice.Delivery // nil: there is no mail server
 }
 
-func (s *Server) newMailing(ring *keyring.Ring, now func() time.Time) (*mailing, error) {
-	m := &mailing{s: s, outbox: notice.NewOutbox(ring.Key(keyring.Outbox), secret.Random{}, now)}
+func newMailing(b *base, traces *trace.Tracer) (*mailing, capability, error) {
+	m := &mailing{base: b, outbox: notice.NewOutbox(b.ring.Key(keyring.Outbox), b.random, b.now)}
 	var err error
-	if m.texts, err = notice.NewTexts(s.config.PublicURL, s.config.MailTemplates); err != nil {
-		return nil, fmt.Errorf("MAIL_TEMPLATES: %w", err)
+	if m.texts, err = notice.NewTexts(b.config.PublicURL, b.config.MailTemplates); err != nil {
+		return nil, capability{}, fmt.Errorf("MAIL_TEMPLATES: %w", err)
 	}
-	sender, err := MailSender(s.config, 0)
+	sender, err := MailSender(b.config, 0)
 	if err != nil {
-		return nil, err
+		return nil, capability{}, err
 	}
 	if sender != nil {
-		m.delivery = &notice.Delivery{DB: s.db, Outbox: m.outbox, Texts: m.texts, Sender: sender, Log: s.log, Now: now, Traces: s.traces}
-	} else if s.config.Production() {
-		s.log.Warn("SMTP_URL is not set: mails wait in the outbox until it is.")
+		m.delivery = &notice.Delivery{DB: b.db, Outbox: m.outbox, Texts: m.texts, Sender: sender, Log: b.log, Now: b.now, Traces: traces}
+	} else if b.config.Production() {
+		b.log.Warn("SMTP_URL is not set: mails wait in the outbox until it is.")
 	}
-	return m, nil
+	return m, capability{
+		name: "mail", jobs: []job.Job{m.forget()}, loops: []func(context.Context){m.run},
+		metrics: []prometheus.Collector{mailMetrics{m, b.now}}, warnings: []check{warning("mail", m.waiting)},
+	}, nil
 }
 
 // MailSender returns what hands mails to the server of SMTP_URL, or nil. Each phase of
@@ -77,30 +84,33 @@ func (m *mailing) run(ctx context.Context) {
 }
 
 // shown reports whether mails are read at /dev/mail rather than sent.
-func (m *mailing) shown() bool { return m.delivery == nil && !m.s.config.Production() }
+func (m *mailing) shown() bool { return m.delivery == nil && !m.config.Production() }
 
-// page is what /dev/mail shows, or nil.
-func (m *mailing) page() *flow.Mails {
-	if !m.shown() {
-		return nil
+// newMailPage shows the mails that are sent nowhere.
+func newMailPage(b *base, who api.Caller, m *mailing) (capability, error) {
+	add := capability{name: "mail page"}
+	if m.shown() {
+		p := page.Mails{Forms: page.Forms{Cookies: who.Cookies}, Mails: &flow.Mails{DB: b.db, Outbox: m.outbox, Texts: m.texts}}
+		add.routes = []web.Routes{p.Routes()}
 	}
-	return &flow.Mails{DB: m.s.db, Outbox: m.outbox, Texts: m.texts}
+	return add, nil
 }
 
-func (m *mailing) jobs(now func() time.Time) []job.Job {
-	return []job.Job{inBatches(m.s.db, "forget-mails", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
+// forget deletes mails that are kept for long enough.
+func (m *mailing) forget() job.Job {
+	return inBatches(m.db, "forget-mails", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
 		if m.shown() {
-			return notice.ForgetAll(tx, now().Add(-keepSeen), limit)
+			return notice.ForgetAll(tx, m.now().Add(-keepSeen), limit)
 		}
-		return notice.Forget(tx, now().Add(-keepSent), now().Add(-keepDead), limit)
-	})}
+		return notice.Forget(tx, m.now().Add(-keepSent), m.now().Add(-keepDead), limit)
+	})
 }
 
 // waiting says why mails wait, or nothing.
 func (m *mailing) waiting(ctx context.Context) string {
 	why := ""
 	switch {
-	case m.delivery == nil && m.s.config.Production():
+	case m.delivery == nil && m.config.Production():
 		why = "SMTP_URL is not set"
 	case m.delivery != nil && m.delivery.Refused():
 		why = "the mail server refuses mails, perhaps because of who sends them: see MAIL_FROM, and the server's quotas"
@@ -117,7 +127,7 @@ func (m *mailing) waiting(ctx context.Context) string {
 }
 
 func (m *mailing) state(ctx context.Context) (state notice.State, err error) {
-	err = m.s.db.Read(ctx, func(tx *db.Tx) error {
+	err = m.db.Read(ctx, func(tx *db.Tx) error {
 		state, err = notice.StateOf(tx)
 		return err
 	})
@@ -137,7 +147,8 @@ var (
 	mailDead   = prometheus.NewDesc("gatehouse_mail_dead", "Mails that were given up and can be sent again: gatehouse mail retry --dead.", nil, nil)
 	mailSent   = prometheus.NewDesc("gatehouse_mail_sent_total", "Mails that the mail server took from this replica.", nil, nil)
 	mailFailed = prometheus.NewDesc("gatehouse_mail_failed_total", "Tries of this replica to hand a mail over that failed.", nil, nil)
-	mailGiven  = prometheus.NewDesc("gatehouse_mail_given_up_total", "Mails that this replica gave up: the mail server refuses them for good, or they were tried too often.", nil, nil)
+	mailGiven  = prometheus.NewDesc("gatehouse_mail_given_up_total", "Mails that this replica gave up: the mail server refuses them for good, or they "+
+		"were tried too often.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
@@ -191,8 +202,8 @@ func operatorEmailLinks(ctx context.Context, c *config.Config, d *db.DB) (*flow.
 	}
 	n := notices(notice.NewOutbox(ring.Key(keyring.Outbox), secret.Random{}, time.Now), time.Now)
 	l := &flow.EmailLinks{
-		Tickets: ticket.NewStore(func() []byte { return ring.Key(keyring.Ticket) }, secret.Random{}),
-		Guard:   &flow.Guard{Notices: n}, Base: c.PublicURL, Now: time.Now,
+		Core: flow.Core{Now: time.Now}, Tickets: ticket.NewStore(func() []byte { return ring.Key(keyring.Ticket) }, secret.Random{}),
+		Guard: &flow.Guard{Notices: n}, Base: c.PublicURL,
 	}
 	n.NotMe = (&flow.NotMe{EmailLinks: l}).Link
 	return l, nil

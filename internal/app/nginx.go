@@ -19,7 +19,8 @@ func Nginx(c *config.Config) (string, error) {
 	host, https := strings.CutPrefix(c.PublicURL, "https://")
 	switch {
 	case c.OwnTLS():
-		return "", fault.New(fault.Invalid, "own_tls", "Gatehouse speaks TLS itself by TLS_CERT_FILE or TLS_ACME_DOMAINS: it needs no nginx. Remove those settings to have nginx do it.")
+		return "", fault.New(fault.Invalid, "own_tls", "Gatehouse speaks TLS itself by TLS_CERT_FILE or TLS_ACME_DOMAINS: it needs no nginx. Remove those "+
+			"settings to have nginx do it.")
 	case !https:
 		return "", fault.New(fault.Invalid, "no_https", "PUBLIC_URL is not https: set it to the address that people will use, such as https://login.example.org.")
 	}

@@ -45,28 +45,28 @@ func Migrate(ctx context.Context, c *config.Config, log *slog.Logger) ([]string,
 
 // prepareSchema migrates if that is needed and wanted, and refuses a schema that
 // this program, or this role, can't serve.
-func (s *Server) prepareSchema(ctx context.Context) error {
-	err := s.db.Serves(ctx)
+func (b *base) prepareSchema(ctx context.Context) error {
+	err := b.db.Serves(ctx)
 	f := fault.As(err)
 	if err == nil {
-		return s.judgeDatabase(ctx)
+		return b.judgeDatabase(ctx)
 	}
-	if f == nil || s.config.Migrate != config.MigrateAuto || f.Code != "schema_behind" && f.Code != "rights_missing" {
+	if f == nil || b.config.Migrate != config.MigrateAuto || f.Code != "schema_behind" && f.Code != "rights_missing" {
 		return err
 	}
-	told := s.tellOfWaiting()
-	done, err := Migrate(ctx, s.config, s.log)
+	told := b.tellOfWaiting()
+	done, err := Migrate(ctx, b.config, b.log)
 	told()
 	if len(done) > 0 {
-		s.log.Info("migrated the database", "migrations", len(done), "last", done[len(done)-1])
+		b.log.Info("migrated the database", "migrations", len(done), "last", done[len(done)-1])
 	}
 	if err != nil {
 		return err
 	}
-	if err := s.db.Serves(ctx); err != nil {
+	if err := b.db.Serves(ctx); err != nil {
 		return err
 	}
-	return s.judgeDatabase(ctx)
+	return b.judgeDatabase(ctx)
 }
 
 // secretFile is where the secret is kept that the first start in development
@@ -124,14 +124,12 @@ func Operator(ctx context.Context, c *config.Config, log, events *slog.Logger) (
 	}
 	hasher := newHasher(c)
 	o := &flow.Operator{
-		DB:         d,
+		Core:       flow.Core{DB: d, Events: event.NewLog(events, random, time.Now, nil), Now: time.Now},
 		Accounts:   &flow.NewAccounts{Hasher: hasher, Policy: passwordPolicy(c, breaches), Random: random, Now: time.Now},
 		Revoked:    token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
-		Events:     event.NewLog(events, random, time.Now, nil),
 		Notices:    func(ctx context.Context) (*flow.Notices, error) { return operatorNotices(ctx, c, d) },
 		EmailLinks: func(ctx context.Context) (*flow.EmailLinks, error) { return operatorEmailLinks(ctx, c, d) },
 		Lockout:    func(ctx context.Context) (*lockout.Store, error) { return operatorLockout(ctx, c, d) },
-		Now:        time.Now,
 	}
 	return o, func() error { hasher.Close(); return errors.Join(closeBreaches(), d.Close()) }, nil
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/gatehouse-auth/gatehouse/internal/base/breach"
 	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
@@ -32,10 +34,10 @@ func newPepper(c *config.Config) *password.Pepper {
 
 // checkPepper refuses a start with a pepper that the newest accounts' hashes are
 // not sealed under: each of their sign-ins would fail.
-func (s *Server) checkPepper(ctx context.Context) error {
+func (b *base) checkPepper(ctx context.Context) error {
 	const sample = 20
-	pepper := newPepper(s.config)
-	return s.db.Read(ctx, func(tx *db.Tx) error {
+	pepper := newPepper(b.config)
+	return b.db.Read(ctx, func(tx *db.Tx) error {
 		list, err := account.NewestHashes(tx, sample)
 		if err != nil {
 			return err
@@ -43,7 +45,8 @@ func (s *Server) checkPepper(ctx context.Context) error {
 		for _, h := range list {
 			if !pepper.Opens(h.Hash) {
 				return fault.New(fault.Invalid, "wrong_pepper",
-					"Stored password hashes are sealed under a pepper that is not set. Set PASSWORD_PEPPER to the value they were sealed with, or set that as PASSWORD_PEPPER_PREVIOUS beside the new one.")
+					"Stored password hashes are sealed under a pepper that is not set. Set PASSWORD_PEPPER to the value they were sealed with, or set that as "+
+						"PASSWORD_PEPPER_PREVIOUS beside the new one.")
 			}
 		}
 		return nil
@@ -77,7 +80,8 @@ func OpenBreaches(c *config.Config, log *slog.Logger, now func() time.Time) (pas
 			Fetch:  func(ctx context.Context, prefix string) ([]byte, error) { return site.Get(ctx, "range", prefix) },
 			Refuse: c.PasswordBreachAway == config.BreachAwayRefuse, Now: now,
 			Away: func(err error) {
-				log.Warn("PASSWORD_BREACH_API_URL can't be asked whether passwords have been in a breach; PASSWORD_BREACH_AWAY says what becomes of them.", "error", err.Error())
+				log.Warn("PASSWORD_BREACH_API_URL can't be asked whether passwords have been in a breach; PASSWORD_BREACH_AWAY says what becomes of them.",
+					"error", err.Error())
 			},
 		}, none, nil
 	default:
@@ -97,7 +101,7 @@ func passwordPolicy(c *config.Config, breaches password.Breaches) password.Polic
 			Uppercase: c.PasswordRequireUppercase, Lowercase: c.PasswordRequireLowercase,
 			Digit: c.PasswordRequireDigit, Symbol: c.PasswordRequireSymbol,
 		},
-		Site: siteNames(c.PublicURL),
+		Site: append(siteNames(c.PublicURL), c.PasswordContextWords...),
 	}
 }
 
@@ -117,20 +121,45 @@ func siteNames(publicURL string) []string {
 }
 
 // breachesAtSignIn is what passwords in use are held against, or nil.
-func (s *Server) breachesAtSignIn() password.Breaches {
-	if !s.config.PasswordBreachAtSignIn {
+func breachesAtSignIn(c *config.Config, known password.Breaches) password.Breaches {
+	if !c.PasswordBreachAtSignIn {
 		return nil
 	}
-	return s.breaches
+	return known
 }
 
 // strengthPolicy is the policy for passwords that are being typed. It asks no
 // other server: from the hashes of a password's beginnings, one after another,
 // that could tell more than from the whole one's.
-func (s *Server) strengthPolicy() password.Policy {
-	known := s.breaches
-	if s.config.PasswordBreach == config.BreachAPI {
+func strengthPolicy(c *config.Config, known password.Breaches) password.Policy {
+	if c.PasswordBreach == config.BreachAPI {
 		known = breach.List{}
 	}
-	return passwordPolicy(s.config, known)
+	return passwordPolicy(c, known)
+}
+
+// newBreaches opens what knows the passwords that attackers try first.
+func newBreaches(b *base) (password.Breaches, capability, error) {
+	known, done, err := OpenBreaches(b.config, b.log, b.now)
+	return known, capability{name: "breached passwords", close: done}, err
+}
+
+// newHashing hashes passwords, if it can compare those that are stored.
+func newHashing(ctx context.Context, b *base) (*password.Hasher, capability, error) {
+	if err := b.checkPepper(ctx); err != nil {
+		return nil, capability{}, err
+	}
+	h := newHasher(b.config)
+	return h, capability{
+		name: "password hashing",
+		metrics: []prometheus.Collector{
+			gauge("gatehouse_hashing_workers", "Password hashes that may be worked on at once.", func() float64 { return float64(h.Stats().Workers) }),
+			gauge("gatehouse_hashing_busy", "Password hashes being worked on.", func() float64 { return float64(h.Stats().Busy) }),
+			gauge("gatehouse_hashing_queued", "Requests that wait for a password hash.", func() float64 { return float64(h.Stats().Queued) }),
+			counter("gatehouse_hashing_done_total", "Password hashes finished.", func() float64 { return float64(h.Stats().Done) }),
+			counter("gatehouse_hashing_shed_total", "Requests refused because too many waited for a password hash.",
+				func() float64 { return float64(h.Stats().Shed) }),
+		},
+		close: func() error { h.Close(); return nil },
+	}, nil
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/base/limit"
-	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 )
 
@@ -28,8 +27,20 @@ type counting struct {
 }
 
 // newCounting begins to count.
-func (s *Server) newCounting(ctx context.Context, now func() time.Time) (*counting, error) {
-	c := &s.config.Redis
+func newCounting(ctx context.Context, b *base) (*counting, capability, error) {
+	c, err := openCounting(ctx, b)
+	if err != nil {
+		return nil, capability{}, err
+	}
+	return c, capability{
+		name: "redis", jobs: []job.Job{forgetReplicas(b)}, loops: c.loops(b), metrics: c.metrics(),
+		warnings: []check{warning("redis", func(context.Context) string { return c.trouble() })},
+		close:    func() error { c.close(); return nil },
+	}, nil
+}
+
+func openCounting(ctx context.Context, b *base) (*counting, error) {
+	c := &b.config.Redis
 	if c.URL == "" {
 		return &counting{counter: limit.NewMemory()}, nil
 	}
@@ -37,14 +48,14 @@ func (s *Server) newCounting(ctx context.Context, now func() time.Time) (*counti
 	if err != nil {
 		return nil, fault.New(fault.Denied, "redis_refused", fmt.Sprintf("REDIS_URL: a file that it names can't be used: %v.", err)).Because(err)
 	}
-	replicas := job.NewReplicas(s.db, secret.Random{}.ID(now()), now)
+	replicas := job.NewReplicas(b.db, b.random.ID(b.now()), b.now)
 	if err := replicas.Beat(ctx); err != nil {
 		return nil, err
 	}
 	shared := limit.NewShared(limit.NewRedis(limit.RedisConfig{
 		Addrs: c.Addrs, Cluster: c.Cluster, Master: c.Master, DB: c.Number, TLS: secured,
 		Username: c.Username, Password: c.Password.Reveal(), SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword.Reveal(),
-	}), replicas.Alive, s.log)
+	}), replicas.Alive, b.log)
 	if trouble, err := shared.Begin(ctx); err != nil {
 		says := redisSays[trouble]
 		// What Redis says of an unknown command quotes the whole script.
@@ -62,9 +73,10 @@ var redisSays = map[limit.Trouble]struct{ wrong, mend string }{
 	limit.TroubleLogin:       {"Redis refuses the login", "Write its user and password into the URL."},
 	limit.TroubleRights:      {"Redis gives its user too few rights", "docs/guides/redis.md has the ACL."},
 	limit.TroubleCertificate: {"Redis's certificate is not good", "Name its authority in the parameter ca, and the host by the name that the certificate has."},
-	limit.TroubleKind:        {"that Redis is of another kind than the URL says", "Write cluster=true for a Cluster, master_name for Sentinels, and neither for one server; a database's number must be one that it has."},
-	limit.TroubleScripts: {"Redis does not know EVAL or EVALSHA, by which Gatehouse counts", "Take rename-command for them out of redis.conf, and bound what Gatehouse's user may do by the ACL in docs/guides/redis.md. " +
-		"Some services that are like Redis have no scripts: they can't be used."},
+	limit.TroubleKind: {"that Redis is of another kind than the URL says", "Write cluster=true for a Cluster, master_name for Sentinels, and " +
+		"neither for one server; a database's number must be one that it has."},
+	limit.TroubleScripts: {"Redis does not know EVAL or EVALSHA, by which Gatehouse counts", "Take rename-command for them out of redis.conf, and " +
+		"bound what Gatehouse's user may do by the ACL in docs/guides/redis.md. Some services that are like Redis have no scripts: they can't be used."},
 	limit.TroubleUnreachable: {wrong: "Redis is unreachable"},
 	limit.TroubleTimeout:     {wrong: "Redis does not answer in time"},
 	limit.TroubleReadOnly:    {wrong: "that Redis is a replica, which takes no counts"},
@@ -97,17 +109,16 @@ func redisTLS(c *config.Redis) (*tls.Config, error) {
 	return t, nil
 }
 
-// run keeps looking, until the context ends.
-func (c *counting) run(ctx context.Context, s *Server) {
+// loops keep looking, until the context ends.
+func (c *counting) loops(b *base) []func(context.Context) {
 	if c.shared == nil {
-		return
+		return nil
 	}
-	s.running.Go(func() { c.shared.Run(ctx) })
-	s.running.Go(func() {
+	return []func(context.Context){c.shared.Run, func(ctx context.Context) {
 		c.replicas.Run(ctx, func(err error) {
-			s.log.Warn("How many replicas there are can't be read; those of before are taken to be there.", "error", err.Error())
+			b.log.Warn("How many replicas there are can't be read; those of before are taken to be there.", "error", err.Error())
 		})
-	})
+	}}
 }
 
 func (c *counting) close() {
@@ -128,36 +139,35 @@ func (c *counting) trouble() string {
 	return fmt.Sprintf("%s; until it counts this replica does so by itself, for one of %d", redisSays[t].wrong, c.replicas.Alive())
 }
 
-// observe registers what is measured of it.
-func (c *counting) observe(reg prometheus.Registerer) {
-	gauge := func(name, help string, value func() float64) {
-		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+// metrics are what is measured of it.
+func (c *counting) metrics() []prometheus.Collector {
+	return []prometheus.Collector{
+		gauge("gatehouse_rate_limit_redis_away", "1 while REDIS_URL is set and that Redis does not count, so that this replica counts by itself; else 0.",
+			func() float64 {
+				if c.shared != nil && c.shared.Away() != "" {
+					return 1
+				}
+				return 0
+			}),
+		gauge("gatehouse_rate_limit_replicas", "Replicas that shared the limits in the last minute, as far as this one knows; 1 without REDIS_URL.",
+			func() float64 {
+				if c.replicas == nil {
+					return 1
+				}
+				return float64(c.replicas.Alive())
+			}),
+		counter("gatehouse_rate_limit_without_redis_total", "What this replica counted by itself because Redis did not count.", func() float64 {
+			if c.shared == nil {
+				return 0
+			}
+			return float64(c.shared.Local())
+		}),
 	}
-	gauge("gatehouse_rate_limit_redis_away", "1 while REDIS_URL is set and that Redis does not count, so that this replica counts by itself; else 0.", func() float64 {
-		if c.shared != nil && c.shared.Away() != "" {
-			return 1
-		}
-		return 0
-	})
-	gauge("gatehouse_rate_limit_replicas", "Replicas that shared the limits in the last minute, as far as this one knows; 1 without REDIS_URL.", func() float64 {
-		if c.replicas == nil {
-			return 1
-		}
-		return float64(c.replicas.Alive())
-	})
-	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "gatehouse_rate_limit_without_redis_total", Help: "What this replica counted by itself because Redis did not count.",
-	}, func() float64 {
-		if c.shared == nil {
-			return 0
-		}
-		return float64(c.shared.Local())
-	}))
 }
 
 // forgetReplicas deletes the rows of replicas that ended without a goodbye.
-func forgetReplicas(d *db.DB, now func() time.Time) job.Job {
-	return inBatches(d, "forget-replicas", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
-		return job.ForgetReplicas(tx, now().Add(-time.Hour), limit)
+func forgetReplicas(b *base) job.Job {
+	return inBatches(b.db, "forget-replicas", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
+		return job.ForgetReplicas(tx, b.now().Add(-time.Hour), limit)
 	})
 }

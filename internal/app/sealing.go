@@ -31,10 +31,8 @@ func EventKey(c *config.Config) (string, error) {
 
 // sealing keeps the event log sealed, signed, anchored and forwarded.
 type sealing struct {
-	s       *Server
+	*base
 	sealer  *event.Sealer
-	events  *event.Log
-	now     func() time.Time
 	noted   bool           // whether all replicas know; whoever seals looks at it
 	anchor  *outbound.Sink // nil: none
 	forward *outbound.Sink // nil: none
@@ -45,36 +43,51 @@ type sealing struct {
 	printed time.Time
 }
 
-// newSealing returns the sealing of a server. A key that can't be kept is told,
-// and no reason not to serve: then nothing is signed here.
-func (s *Server) newSealing(events *event.Log, now func() time.Time) (*sealing, error) {
-	key, err := EventKey(s.config)
+// newSealing keeps the event log. A key that can't be kept is told, and no reason not
+// to serve: then nothing is signed here.
+func newSealing(b *base) (capability, error) {
+	key, err := EventKey(b.config)
 	if err != nil {
-		s.log.Warn("The event log is sealed and not signed: its key can't be kept. Set EVENT_KEY, or make the folder writable.", "error", err.Error())
+		b.log.Warn("The event log is sealed and not signed: its key can't be kept. Set EVENT_KEY, or make the folder writable.", "error", err.Error())
 		key = ""
 	}
-	g := &sealing{s: s, sealer: event.NewSealer(s.db, key, now), events: events, now: now}
-	if a := s.config.EventAnchor.Reveal(); a != "" {
+	g := &sealing{base: b, sealer: event.NewSealer(b.db, key, b.now)}
+	if err := g.open(); err != nil {
+		return capability{}, errors.Join(err, g.close())
+	}
+	return capability{
+		name: "event log", jobs: g.timetable(), metrics: g.metrics(), close: g.close,
+		loops: []func(context.Context){func(ctx context.Context) {
+			b.tally.Run(ctx, func(err error) {
+				b.log.Warn("Events that were counted could not be written; they are kept for the next minute.", "error", err.Error())
+			})
+		}},
+	}, nil
+}
+
+// open opens what the log is sent to.
+func (g *sealing) open() (err error) {
+	if a := g.config.EventAnchor.Reveal(); a != "" {
 		if g.anchor, err = outbound.Open(a); err != nil {
-			return nil, fmt.Errorf("EVENT_ANCHOR: %w", err)
+			return fmt.Errorf("EVENT_ANCHOR: %w", err)
 		}
 	}
-	if f := s.config.EventForward.Reveal(); f != "" {
+	if f := g.config.EventForward.Reveal(); f != "" {
 		if g.forward, err = outbound.Open(f); err != nil {
-			return nil, fmt.Errorf("EVENT_FORWARD: %w", err)
+			return fmt.Errorf("EVENT_FORWARD: %w", err)
 		}
 	}
-	return g, nil
+	return nil
 }
 
 // sealLease is how long one replica seals before another may; it works through
 // most of it, a second at a time, so that the timetable costs little.
 const sealLease = 20 * time.Second
 
-func (g *sealing) jobs() []job.Job {
+func (g *sealing) timetable() []job.Job {
 	list := []job.Job{
 		{Name: "seal-events", Every: time.Second, Lease: sealLease, Run: g.seal},
-		inBatches(g.s.db, "thin-checkpoints", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
+		inBatches(g.db, "thin-checkpoints", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
 			return event.ThinCheckpoints(tx, time.Now(), 24*time.Hour, limit)
 		}),
 	}
@@ -140,7 +153,7 @@ func (g *sealing) noteAnchor(ctx context.Context, failure error) error {
 	if g.noted && (failure != nil) == g.failing() {
 		return nil
 	}
-	err := g.s.db.Write(ctx, func(tx *db.Tx) error { return event.NoteAnchor(tx, failure != nil, g.now()) })
+	err := g.db.Write(ctx, func(tx *db.Tx) error { return event.NoteAnchor(tx, failure != nil, g.now()) })
 	g.noted = err == nil
 	return err
 }
@@ -155,25 +168,25 @@ func (g *sealing) publish(ctx context.Context, c event.Checkpoint) {
 	}
 	g.mu.Unlock()
 	if print {
-		g.s.log.Info("The event log is sealed and signed.", "size", c.Size, "checkpoint", c.Note)
+		g.log.Info("The event log is sealed and signed.", "size", c.Size, "checkpoint", c.Note)
 	}
 	if g.anchor == nil {
 		return
 	}
 	err := g.anchor.Send(ctx, []outbound.Line{{Time: c.Time, Text: c.Note}})
 	if noting := g.noteAnchor(ctx, err); noting != nil {
-		g.s.log.Warn("That EVENT_ANCHOR fails, or does no more, could not be noted.", "error", noting.Error())
+		g.log.Warn("That EVENT_ANCHOR fails, or does no more, could not be noted.", "error", noting.Error())
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err != nil && g.unsent == nil {
-		g.s.log.Error("The checkpoint of the event log can't be sent to EVENT_ANCHOR; the next one will be.", "error", err.Error())
+		g.log.Error("The checkpoint of the event log can't be sent to EVENT_ANCHOR; the next one will be.", "error", err.Error())
 	}
 	g.unsent, g.pending = err, c
 }
 
 func (g *sealing) sendEvents(ctx context.Context) error {
-	return g.events.Forward(ctx, g.s.db, "EVENT_FORWARD", func(ctx context.Context, page []event.Sealed, lines []string) error {
+	return g.events.Forward(ctx, g.db, "EVENT_FORWARD", func(ctx context.Context, page []event.Sealed, lines []string) error {
 		out := make([]outbound.Line, len(lines))
 		for i, l := range lines {
 			out[i] = outbound.Line{Time: page[i].Time, Text: l}
@@ -192,24 +205,25 @@ func (g *sealing) close() error {
 	return err
 }
 
-func (g *sealing) observe(reg prometheus.Registerer) {
-	gauge := func(name, help string, value func() float64) {
-		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
-	}
+func (g *sealing) metrics() []prometheus.Collector {
 	yes := func(b bool) float64 {
 		if b {
 			return 1
 		}
 		return 0
 	}
-	gauge("gatehouse_event_log_size", "Events in the sealed log, as far as this replica has seen.", func() float64 { return float64(g.sealer.State().Size) })
-	gauge("gatehouse_event_log_signed_size", "Events in the newest checkpoint that this replica signed.", func() float64 { return float64(g.sealer.State().Signed.Size) })
-	gauge("gatehouse_event_log_contradicted", "1 if this replica stopped sealing because the log is not the one that it was: gatehouse events verify tells more.", func() float64 {
-		return yes(g.sealer.State().Contradicted != nil)
-	})
-	gauge("gatehouse_event_anchor_failing", "1 if the last checkpoint could not be sent to EVENT_ANCHOR.", func() float64 {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		return yes(g.unsent != nil)
-	})
+	return []prometheus.Collector{
+		gauge("gatehouse_event_log_size", "Events in the sealed log, as far as this replica has seen.",
+			func() float64 { return float64(g.sealer.State().Size) }),
+		gauge("gatehouse_event_log_signed_size", "Events in the newest checkpoint that this replica signed.",
+			func() float64 { return float64(g.sealer.State().Signed.Size) }),
+		gauge("gatehouse_event_log_contradicted",
+			"1 if this replica stopped sealing because the log is not the one that it was: gatehouse events verify tells more.",
+			func() float64 { return yes(g.sealer.State().Contradicted != nil) }),
+		gauge("gatehouse_event_anchor_failing", "1 if the last checkpoint could not be sent to EVENT_ANCHOR.", func() float64 {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			return yes(g.unsent != nil)
+		}),
+	}
 }

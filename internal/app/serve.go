@@ -8,8 +8,6 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
-	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
-	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 )
 
 // drainTime is how long requests that were accepted may take to finish when the
@@ -19,27 +17,10 @@ const drainTime = 20 * time.Second
 func (s *Server) serve() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.background = cancel
-	s.running.Go(func() { s.jobs.Run(ctx) })
-	s.running.Go(func() { s.mail.run(ctx) })
-	s.counting.run(ctx, s)
-	s.running.Go(func() {
-		s.tally.Run(ctx, func(err error) {
-			s.log.Warn("Events that were counted could not be written; they are kept for the next minute.", "error", err.Error())
-		})
-	})
-	s.running.Go(func() {
-		s.uses.Run(ctx, func(err error) {
-			s.log.Warn("When sessions were last used could not be written; the next uses will tell.", "error", err.Error())
-		})
-	})
-	s.running.Go(func() {
-		s.revoked.Run(ctx, func(err error) {
-			s.log.Warn("What has been revoked can't be read; until it can, each token is looked up in the database.", "error", err.Error())
-		})
-	})
-	s.running.Go(func() { s.followBlocks(ctx) })
-	if s.certificate != nil {
-		s.running.Go(func() { s.certificate.Watch(ctx) })
+	for _, c := range s.capabilities {
+		for _, loop := range c.loops {
+			s.running.Go(func() { loop(ctx) })
+		}
 	}
 	s.broken = make(chan error, len(s.listeners()))
 	for _, l := range s.listeners() {
@@ -73,11 +54,7 @@ func (s *Server) Stop() error {
 	}
 	s.background()
 	s.running.Wait()
-	s.hasher.Close()
-	s.closeAlerts()
-	s.closeTraces()
-	s.counting.close()
-	return errors.Join(err, notClosed(s.admin.http.Close()), s.sealing.close(), s.closeBreaches(), s.db.Close())
+	return errors.Join(err, s.closeCapabilities())
 }
 
 func notClosed(err error) error {
@@ -85,23 +62,6 @@ func notClosed(err error) error {
 		return nil
 	}
 	return err
-}
-
-// sessionKeep is how long an ended session is kept (RET-4).
-const sessionKeep = 30 * 24 * time.Hour
-
-// forgetSessions deletes sessions that ended long ago.
-func forgetSessions(d *db.DB, now func() time.Time) job.Job {
-	return inBatches(d, "forget-sessions", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
-		return session.Forget(tx, now().Add(-sessionKeep), limit)
-	})
-}
-
-// forgetRevocations deletes those that no living token can meet.
-func forgetRevocations(d *db.DB, now func() time.Time) job.Job {
-	return inBatches(d, "forget-revocations", 10*time.Minute, func(tx *db.Tx, limit int) (int64, error) {
-		return token.Forget(tx, now(), limit)
-	})
 }
 
 // inBatches is a job that deletes a batch in each transaction until there is

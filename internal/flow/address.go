@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
-	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
@@ -25,14 +24,14 @@ func (f *Addresses) Change(ctx context.Context, who Identity, email, current str
 	return run.end(f.change(ctx, who, email, current, b, from))
 }
 
-func (f *Addresses) change(ctx context.Context, who Identity, email, current string, b *Browser, from event.Origin) error {
+func (f *Addresses) change(ctx context.Context, who Identity, email, current string, b *Browser, from event.Origin) (err error) {
 	if email == "" {
 		return required("email")
 	}
 	if current == "" {
 		return required("current_password")
 	}
-	a, err := account.ParseAddress("email", email)
+	a, err := account.ParseNewAddress("email", email, f.SingleLabels)
 	if err != nil {
 		return err
 	}
@@ -40,6 +39,11 @@ func (f *Addresses) change(ctx context.Context, who Identity, email, current str
 	if err != nil {
 		return err
 	}
+	done, err := f.Limits.addressChange(ctx, who.Account, from)
+	if err != nil {
+		return err
+	}
+	defer func() { done(err) }()
 	try, err := f.checkPassword(ctx, h, h.Hash, current, b, ErrWrongPassword, from)
 	if err != nil {
 		return err
@@ -50,41 +54,68 @@ func (f *Addresses) change(ctx context.Context, who Identity, email, current str
 		f.Guard.succeeded(tx, try)
 		f.Guard.Events.Append(tx, event.Event{
 			Kind: event.EmailChange, Outcome: event.Success, Account: h.ID, Session: who.Session, Origin: from,
-			Detail: event.Detail{Reason: "asked", Address: addressHash(f.Guard.Pseudonym, a.Key)},
+			Detail: event.Detail{Reason: "asked", Address: addressHash(f.Guard.Pseudonym, a.Key), AMR: []string{"pwd"}},
 		})
-		other, err := account.HolderByAddress(tx, a)
-		if err != nil && !errors.Is(err, account.ErrNotFound) {
+		if taken, err := f.notifyTaken(tx, a, h.ID, now, from); err != nil || taken {
 			return err
 		}
-		if err == nil && other.ID != h.ID {
-			return f.Guard.Notices.Send(tx, notice.Mail{
-				Kind: notice.AddressRegistered, Account: other.ID, To: other.Email, Name: other.Name, Locale: other.Locale, At: now,
-			}, from)
+		if ok, err := f.Limits.affords(tx, shareUnasked, a.Key, from, now); err != nil || !ok {
+			return err
 		}
 		return f.Guard.Notices.Send(tx, f.mail(tx, notice.ConfirmAddress, "/verify", h,
 			ticket.Ticket{Purpose: ticket.Change, Address: a.Typed, AddressKey: a.Key}, now), from)
 	})
 }
 
+// notifyTaken tells the owner of an address that is another account's, or that an undo
+// leads to, and reports whether it is so. An account that never showed that the
+// address is its own does not count: it gives way to whoever shows that.
+func (l *EmailLinks) notifyTaken(tx *db.Tx, a account.Address, but string, now time.Time, from event.Origin) (taken bool, err error) {
+	other, err := account.HolderByAddress(tx, a)
+	if err != nil && !errors.Is(err, account.ErrNotFound) {
+		return false, err
+	}
+	if err == nil && other.ID == but {
+		return false, nil
+	}
+	if err != nil || !other.Verified {
+		_, taken, err = l.sendWayBack(tx, a, shareUnasked, now, from)
+		return taken, err
+	}
+	if ok, err := l.Limits.affords(tx, shareUnasked, a.Key, from, now); err != nil || !ok {
+		return true, err
+	}
+	return true, l.Guard.Notices.Send(tx, notice.Mail{
+		Kind: notice.AddressRegistered, Account: other.ID, To: other.Email, Name: other.Name, Locale: other.Locale, At: now,
+	}, from)
+}
+
 // changeAddress gives the account the address that a ticket was sent to, and tells the old
 // one.
 func (l *EmailLinks) changeAddress(tx *db.Tx, t ticket.Ticket, from event.Origin) error {
 	now := l.Now()
-	h, err := account.HolderByID(tx, t.Account)
-	if errors.Is(err, account.ErrNotFound) {
-		return ticket.ErrLink
+	_, ok, err := account.HoldPassword(tx, t.Account, t.PasswordN, false)
+	if err == nil && !ok {
+		err = ticket.Gone(tx, t)
 	}
 	if err != nil {
 		return err
 	}
-	ok, err := account.SetAddress(tx, h.ID, t.PasswordN, t.Address, t.AddressKey, now)
-	if err == nil && !ok {
-		err = ticket.ErrLink
-	}
+	h, err := account.HolderByID(tx, t.Account)
 	if err != nil {
 		return err
 	}
 	if err := ticket.Consume(tx, t, now); err != nil {
+		return err
+	}
+	if err := l.displaceClaim(tx, t.AddressKey, h.ID, now, from); err != nil {
+		return err
+	}
+	n, ok, err := account.SetAddress(tx, h.ID, t.PasswordN, t.Address, t.AddressKey, now)
+	if err == nil && !ok {
+		err = ticket.ErrLink
+	}
+	if err != nil {
 		return err
 	}
 	if err := ticket.VoidSent(tx, h.ID); err != nil {
@@ -94,90 +125,22 @@ func (l *EmailLinks) changeAddress(tx *db.Tx, t ticket.Ticket, from event.Origin
 		Kind: event.EmailChange, Outcome: event.Success, Account: h.ID, Origin: from,
 		Detail: event.Detail{Reason: "done", Address: addressHash(l.Guard.Pseudonym, t.AddressKey)},
 	})
-	undo := l.Tickets.Issue(tx, ticket.Ticket{
-		Purpose: ticket.Undo, Account: h.ID, Address: h.Email, AddressKey: h.Key, PasswordN: h.PasswordN, OldHash: h.Hash,
-	}, now)
-	return l.Guard.Notices.Send(tx, notice.Mail{
-		Kind: notice.AddressChanged, Account: h.ID, To: h.Email, Name: h.Name, Locale: h.Locale, At: now,
-		Undo: l.link("/undo", undo.Token), UndoLife: ticket.Undo.Life(), NewAddress: t.Address,
-	}, from)
-}
-
-// Undo takes a change of address back, for who shows the link that the old address
-// got and knows the password that was in force before the change, whatever has
-// become of it since. That password may have been what somebody else got hold of,
-// so all sessions end, and a new one must be set by the mail that the old address
-// gets.
-func (f *Addresses) Undo(ctx context.Context, token, pass string, b *Browser, from event.Origin) error {
-	ctx, run := f.Count.begin(ctx, "undo_email")
-	return run.end(f.undo(ctx, token, pass, b, from))
-}
-
-func (f *Addresses) undo(ctx context.Context, token, pass string, b *Browser, from event.Origin) error {
-	if token == "" {
-		return required("token")
+	if h.Key == t.AddressKey {
+		return nil // the same mailbox, written otherwise: it has just confirmed that itself
 	}
-	if pass == "" {
-		return required("password")
-	}
-	t, err := f.find(ctx, LinkOrCode{Token: token}, event.EmailChange, from, ticket.Undo, ticket.Undo)
-	if err != nil {
+	if err := heldByUndo(tx, t.AddressKey, now); err != nil {
 		return err
 	}
-	h, err := f.holder(ctx, t.Account)
-	if err != nil {
-		return err
-	}
-	// Guesses count at the address that the link went to.
-	old := h
-	old.Email, old.Key = t.Address, t.AddressKey
-	try, err := f.checkPassword(ctx, old, t.OldHash, pass, b, errWrongOldPassword, from)
-	if err != nil {
-		return err
-	}
-	return taken(f.DB.Write(ctx, func(tx *db.Tx) error {
-		f.Guard.succeeded(tx, try)
-		return f.restore(tx, t, from)
-	}))
+	return l.Guard.Notices.Send(tx, l.wayBack(tx, h, ticket.Ticket{
+		Purpose: ticket.Undo, Account: h.ID, Address: h.Email, AddressKey: h.Key, PasswordN: h.PasswordN, Seq: n, Holds: h.Verified,
+	}, t.Address, now), from)
 }
 
 // taken makes the fault of a link from the error of an address that another
-// account got in the same moment.
+// account got in the same moment, or that an undo leads to.
 func taken(err error) error {
-	if db.IsTaken(err) {
+	if db.IsTaken(err) || errors.Is(err, errHeld) {
 		return ticket.ErrLink.Because(err)
 	}
 	return err
-}
-
-// errWrongOldPassword is for an undo.
-var errWrongOldPassword = fault.New(fault.Denied, "wrong_password",
-	"This is not the password that the account had before its address was changed.")
-
-// restore gives the account its old address back.
-func (f *Addresses) restore(tx *db.Tx, t ticket.Ticket, from event.Origin) error {
-	now := f.Now()
-	h, err := account.HolderByID(tx, t.Account)
-	if err != nil {
-		return err
-	}
-	ok, err := account.SetAddress(tx, h.ID, h.PasswordN, t.Address, t.AddressKey, now)
-	if err == nil && ok {
-		ok, err = account.DemandReset(tx, h.ID, h.PasswordN, now)
-	}
-	if err == nil && !ok {
-		err = ticket.ErrLink
-	}
-	if err != nil {
-		return err
-	}
-	if err := f.revokeAccess(tx, t, "email_undone", now, from); err != nil {
-		return err
-	}
-	f.Guard.Events.Append(tx, event.Event{
-		Kind: event.EmailChange, Outcome: event.Success, Account: h.ID, Origin: from,
-		Detail: event.Detail{Reason: "undone", Address: addressHash(f.Guard.Pseudonym, t.AddressKey)},
-	})
-	h.Email, h.Key = t.Address, t.AddressKey
-	return f.Guard.Notices.Send(tx, f.resetMail(tx, h, now), from)
 }

@@ -12,9 +12,7 @@ import (
 
 // Administrate decides who may administer.
 type Administrate struct {
-	Tally *event.Tally
-	Count Count
-	Now   func() time.Time
+	Core
 }
 
 // freshSignIn is how long ago an administrator's password may have been given for a

@@ -9,9 +9,7 @@ import (
 
 // Audit shows administrators the log of security events.
 type Audit struct {
-	DB     *db.DB
-	Events *event.Log
-	Count  Count
+	Core
 }
 
 // Search returns the newest events that pass the filter, at most limit, and the

@@ -14,12 +14,10 @@ import (
 // it has not been revoked. That costs no look at the database as long as the
 // replica knows what has been revoked.
 type Authenticate struct {
+	Core
 	Tokens      *token.Issuer
 	Revocations *token.Revocations
 	Uses        *session.Uses
-	Tally       *event.Tally
-	Count       Count
-	Now         func() time.Time
 }
 
 // Do returns the identity, token.ErrInvalid, or token.ErrUnknown.

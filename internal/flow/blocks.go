@@ -16,12 +16,9 @@ import (
 // Blocks blocks networks and ends blocks: administrators do it, and operators, who
 // have no identity.
 type Blocks struct {
-	DB     *db.DB
-	Events *event.Log
+	Core
 	// Proxy returns a network of trusted proxies that shares an address with this one.
 	Proxy func(netip.Prefix) (netip.Prefix, bool)
-	Count Count
-	Now   func() time.Time
 }
 
 // NewBlock is what to block.
@@ -164,7 +161,7 @@ func (f *Blocks) Remove(ctx context.Context, idOrNetwork string, who Identity, f
 }
 
 func (f *Blocks) changed(tx *db.Tx, kind event.Kind, d event.Detail, who Identity, from event.Origin) {
-	d.By = who.By()
+	d.By, d.Actor = who.By(), who.Account
 	f.Events.Append(tx, event.Event{Kind: kind, Outcome: event.Success, Account: who.Account, Session: who.Session, Origin: from, Detail: d})
 }
 

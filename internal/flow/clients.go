@@ -21,10 +21,9 @@ var ErrInvalidClient = fault.New(fault.Unauthenticated, "invalid_client",
 // AuthenticateClient tells which registered application makes a request. As long
 // as the replica knows what has changed, that asks nobody.
 type AuthenticateClient struct {
+	Core
 	Clients     *client.Registry
 	Revocations *token.Revocations
-	Tally       *event.Tally
-	Count       Count
 }
 
 // Do returns the application or ErrInvalidClient.

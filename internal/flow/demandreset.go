@@ -13,7 +13,8 @@ import (
 )
 
 // errDisabledAnyway is for a reset that nobody could do.
-var errDisabledAnyway = fault.New(fault.Conflict, "account_disabled", "This account is disabled, so nobody signs in, and nobody can set a password. Enable it first.")
+var errDisabledAnyway = fault.New(fault.Conflict, "account_disabled", "This account is disabled, so nobody signs in, and nobody can set a password. "+
+	"Enable it first.")
 
 // ResetUser makes an account's password worth nothing, for when somebody else may
 // have it: all its sessions end, no browser is known, links are void, and nobody
@@ -36,13 +37,14 @@ func (f *Operator) ResetUser(ctx context.Context, user string, from event.Origin
 			return errDisabledAnyway
 		}
 		now := f.Now()
-		ok, err := account.DemandReset(tx, h.ID, h.PasswordN, now)
+		next, ok, err := account.DemandReset(tx, h.ID, h.PasswordN, now)
 		if err == nil && !ok {
 			err = errChangedMeanwhile
 		}
 		if err != nil {
 			return err
 		}
+		h.PasswordN = next
 		if ended, err = f.endAll(tx, h.ID, session.WhyRevoked, from); err != nil {
 			return err
 		}

@@ -26,20 +26,20 @@ import (
 // replaced, and then uses the ticket up: so a link is void after any change of
 // the password, of any number at once one gets it, and no two wait for each other.
 type EmailLinks struct {
-	DB      *db.DB
+	Core
 	Tickets *ticket.Store
 	Guard   *Guard
 	Limits  *Limits
 	Hasher  *password.Hasher
 	Policy  password.Policy
 	Revoked *token.Revocations
+	// SingleLabels is whether a new address may have a domain without a dot.
+	SingleLabels bool
 	// Base is PUBLIC_URL: what every link begins with, whatever a request says of its
 	// host.
 	Base string
 	// Key signs what tells the browser that registered.
-	Key   func() []byte
-	Count Count
-	Now   func() time.Time
+	Key func() []byte
 }
 
 // LinkOrCode is what somebody brings from a mail: a link's token, or the code, and the
@@ -61,15 +61,25 @@ func (l *EmailLinks) mail(tx *db.Tx, kind notice.Kind, page string, h account.Ho
 	}
 }
 
+// ErrDoneAlready is for a link or a code that was used, and is shown once more: by a
+// second press of the button, or a page that was loaded again. Doors answer it as a
+// success, which it was.
+var ErrDoneAlready = fault.New(fault.Conflict, "done_already", "This was done already by the same mail. There is nothing left to do.")
+
+// pressedTwice makes an ErrDoneAlready from the error of a ticket that was used.
+func pressedTwice(err error) error {
+	if errors.Is(err, ticket.ErrUsed) {
+		return ErrDoneAlready.Because(err)
+	}
+	return err
+}
+
 // find returns the ticket that somebody shows, for one of two purposes, without
-// using it up. A wrong code counts, and is an event of the kind.
+// using it up. A wrong code counts, and is an event of the kind. One that was used
+// is returned with an error whose cause is ticket.ErrUsed.
 func (l *EmailLinks) find(ctx context.Context, in LinkOrCode, kind event.Kind, from event.Origin, p, or ticket.Purpose) (t ticket.Ticket, err error) {
 	if in.Token != "" {
-		err = l.DB.Read(ctx, func(tx *db.Tx) error {
-			t, err = ticket.ByToken(tx, in.Token, l.Now(), p, or)
-			return err
-		})
-		return t, err
+		return l.byToken(ctx, in, p, or)
 	}
 	switch {
 	case in.Code == "" && in.Email == "":
@@ -87,7 +97,7 @@ func (l *EmailLinks) find(ctx context.Context, in LinkOrCode, kind event.Kind, f
 	var refused *fault.Error
 	err = l.DB.Write(ctx, func(tx *db.Tx) error {
 		t, refused, err = l.Tickets.Try(tx, address.Key, ticket.ParseCode(in.Code), l.Now(), p, or)
-		if err == nil && refused != nil {
+		if err == nil && refused != nil && !errors.Is(refused, ticket.ErrUsed) {
 			l.Guard.Events.Append(tx, event.Event{
 				Kind: kind, Outcome: event.Failure, Origin: from,
 				Detail: event.Detail{Reason: refused.Code, Address: addressHash(l.Guard.Pseudonym, address.Key)},
@@ -97,6 +107,31 @@ func (l *EmailLinks) find(ctx context.Context, in LinkOrCode, kind event.Kind, f
 	})
 	if err == nil && refused != nil {
 		err = refused
+	}
+	return t, err
+}
+
+// The faults of a link's token that comes with what belongs to another (ASVS 2.2.3).
+var (
+	errTokenAndCode = fault.Field("code", "token_and_code", "Send the token of the link, or the email and the code, not both.")
+	errOtherAddress = fault.Field("email", "email_of_another", "This link went to another address. Leave the email out, or send the one that got the mail.")
+)
+
+// byToken returns the ticket of a link. What else was sent must belong to it.
+func (l *EmailLinks) byToken(ctx context.Context, in LinkOrCode, p, or ticket.Purpose) (t ticket.Ticket, err error) {
+	if in.Code != "" {
+		return t, errTokenAndCode
+	}
+	err = l.DB.Read(ctx, func(tx *db.Tx) error {
+		t, err = ticket.ByToken(tx, in.Token, l.Now(), p, or)
+		return err
+	})
+	if err != nil || in.Email == "" {
+		return t, err
+	}
+	address, err := account.ParseAddress("email", in.Email)
+	if err == nil && address.Key != t.AddressKey {
+		err = errOtherAddress
 	}
 	return t, err
 }
@@ -129,7 +164,14 @@ func (l *EmailLinks) holder(ctx context.Context, id string) (h account.Holder, e
 
 // checkPassword takes a try at the account's password, compares, and records a wrong one.
 // The caller ends a right one with Guard.succeeded, in its transaction.
-func (l *EmailLinks) checkPassword(ctx context.Context, h account.Holder, hash, pass string, b *Browser, wrong *fault.Error, from event.Origin) (lockout.Try, error) {
+func (l *EmailLinks) checkPassword(ctx context.Context, h account.Holder, hash, pass string, b *Browser, wrong *fault.Error,
+	from event.Origin) (lockout.Try, error) {
+	return l.checkAnyPassword(ctx, h, []string{hash}, pass, b, wrong, from)
+}
+
+// checkAnyPassword is checkPassword for one of several stored hashes.
+func (l *EmailLinks) checkAnyPassword(ctx context.Context, h account.Holder, hashes []string, pass string, b *Browser, wrong *fault.Error,
+	from event.Origin) (lockout.Try, error) {
 	address := account.Address{Typed: h.Email, Key: h.Key}
 	if err := l.Hasher.Room(); err != nil {
 		return lockout.Try{}, err // before the try is counted
@@ -144,12 +186,12 @@ func (l *EmailLinks) checkPassword(ctx context.Context, h account.Holder, hash, 
 	if err != nil {
 		return try, err
 	}
-	match, err := l.Hasher.Verify(ctx, h.ID, hash, pass)
+	match, err := l.matchesAny(inTurn(ctx, from), h.ID, hashes, pass)
 	if err != nil {
 		l.Guard.giveBack(ctx, try)
 		return try, err
 	}
-	if match.OK {
+	if match {
 		return try, nil
 	}
 	err = l.DB.Write(ctx, func(tx *db.Tx) error { return l.Guard.failed(tx, try, h.ID, address, "wrong_password", from) })
@@ -157,6 +199,24 @@ func (l *EmailLinks) checkPassword(ctx context.Context, h account.Holder, hash, 
 		return try, err
 	}
 	return try, wrong.Because(reason("wrong_password"))
+}
+
+// matchesAny reports whether the password is that of one of the stored hashes. One
+// that can't be compared, since the pepper is gone that it is sealed under, is an
+// error only if none of the others matches.
+func (l *EmailLinks) matchesAny(ctx context.Context, id string, hashes []string, pass string) (ok bool, unreadable error) {
+	for _, hash := range hashes {
+		match, err := l.Hasher.Verify(ctx, id, hash, pass)
+		switch {
+		case err != nil && (ctx.Err() != nil || fault.KindOf(err) == fault.Unavailable):
+			return false, err
+		case err != nil:
+			unreadable = err
+		case match.OK:
+			return true, nil
+		}
+	}
+	return false, unreadable
 }
 
 // endSessions ends the account's sessions, save one, with the events that tell of

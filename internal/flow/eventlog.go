@@ -159,9 +159,7 @@ func (f *Operator) EraseEvents(ctx context.Context, user string, from event.Orig
 	for {
 		var done int
 		err := f.DB.Write(ctx, func(tx *db.Tx) (err error) {
-			if done, err = f.Events.Erase(tx, id, retireBatch); err == nil && done == 0 && n > 0 {
-				f.Events.Append(tx, event.Event{Kind: event.EventsErased, Outcome: event.Success, Origin: from, Detail: event.Detail{By: operator, Count: int64(n)}})
-			}
+			done, err = f.Events.Erase(tx, id, retireBatch, operator, from)
 			return err
 		})
 		if err != nil || done == 0 {

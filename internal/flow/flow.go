@@ -12,11 +12,23 @@ import (
 	"encoding/base64"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 )
+
+// Core is what flows have in common, so that the struct of each says what is special
+// about it.
+type Core struct {
+	DB     *db.DB
+	Events *event.Log
+	Tally  *event.Tally // of events that are too many to be written one by one
+	Count  Count
+	Now    func() time.Time
+}
 
 // Tokens is what a client holds after a sign-in or a refresh.
 type Tokens struct {
@@ -51,16 +63,18 @@ func required(field string) error {
 	return fault.Field(field, "required", "This field is required.")
 }
 
-// issue signs the access token for a grant.
+// issue signs the access token for a grant. It ends with the session at the
+// latest (ASVS 7.3.2): whoever was signed in for as long as a session may live is
+// out at that moment, and not a token's life later.
 func issue(issuer *token.Issuer, g session.Grant, now time.Time) (Tokens, error) {
 	access, err := issuer.Issue(token.Subject{
-		Account: g.Account, Session: g.Session, Roles: g.Roles, AMR: g.AMR, AuthAt: g.AuthAt,
+		Account: g.Account, Session: g.Session, Roles: g.Roles, AMR: g.AMR, AuthAt: g.AuthAt, Until: g.RefreshUntil,
 	}, now)
 	if err != nil {
 		return Tokens{}, err
 	}
 	return Tokens{
-		Access: access, AccessExpires: issuer.Life(),
+		Access: access, AccessExpires: min(issuer.Life(), g.RefreshUntil.Sub(now)),
 		Refresh: g.Refresh, RefreshExpires: g.RefreshUntil.Sub(now), Session: g.Session,
 	}, nil
 }

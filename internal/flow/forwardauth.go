@@ -15,10 +15,8 @@ import (
 // ForwardAuth tells a proxy who makes a request, with the address of their
 // account, which no token holds.
 type ForwardAuth struct {
-	DB           *db.DB
+	Core
 	Authenticate *Authenticate
-	Count        Count
-	Now          func() time.Time
 
 	addresses addresses
 }

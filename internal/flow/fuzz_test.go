@@ -20,7 +20,7 @@ func FuzzSetupToken(f *testing.F) {
 	if _, err := keyring.Open(context.Background(), d, secret.Random{}, time.Now(), keyring.Config{Secret: strings.Repeat("k", 32)}); err != nil {
 		f.Fatal(err) // it makes the installation's row
 	}
-	setup := &Setup{DB: d, Random: secret.Random{}, Now: time.Now}
+	setup := &Setup{Core: Core{DB: d, Now: time.Now}, Random: secret.Random{}}
 	good, err := setup.Link(context.Background())
 	if err != nil || !strings.HasPrefix(good, setupPrefix) {
 		f.Fatalf("the link's token is %q, %v", good, err)

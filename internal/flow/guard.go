@@ -16,18 +16,15 @@ import (
 // Guard stands before every look at a password, at sign-in and where a person
 // who is signed in is asked once more: all count in the same buckets.
 type Guard struct {
-	DB      *db.DB
+	Core
 	Lockout *lockout.Store
 	Spray   *lockout.Spray
-	Events  *event.Log
-	Tally   *event.Tally
 	Notices *Notices
 	// Pseudonym is the key of the addresses' hashes in events.
 	Pseudonym []byte
 	// UnlockLink makes the link of the mail about a lockout, which lets the
 	// owner's browser in.
 	UnlockLink func(tx *db.Tx, accountID, addressKey string, now time.Time) (link string, life time.Duration)
-	Now        func() time.Time
 
 	queues clientQueues
 }
@@ -97,7 +94,8 @@ func (g *Guard) failed(tx *db.Tx, try lockout.Try, accountID string, address acc
 }
 
 // notifyLockedOut sends the owner the mail about the lockout. An address is locked out once
-// until it is cleared, so it is sent once.
+// until it is cleared, or a day's fading has let in one try more, so it is sent once a
+// day at most: for as long as its link works.
 func (g *Guard) notifyLockedOut(tx *db.Tx, accountID, addressKey string, from event.Origin) error {
 	a, err := account.ByID(tx, accountID)
 	if errors.Is(err, account.ErrNotFound) {
@@ -121,6 +119,9 @@ func (g *Guard) succeeded(tx *db.Tx, try lockout.Try) {
 type Browser struct {
 	// Devices are the cookies of known devices that it sent, by their names.
 	Devices map[string]string
+	// Bearer is whether it asked for the tokens in the answer: it stays known, but is
+	// not made so.
+	Bearer bool
 	// Known is the one that it is to keep, once a sign-in has succeeded: nobody's
 	// guesses keep it out.
 	Known DeviceCookie
@@ -141,6 +142,9 @@ func (b *Browser) devices() map[string]string {
 	}
 	return b.Devices
 }
+
+// keeps reports whether a browser that is known as a device, or as none, gets a cookie.
+func (b *Browser) keeps(device string) bool { return b != nil && (!b.Bearer || device != "") }
 
 func (b *Browser) know(name, value string) {
 	if b != nil {

@@ -2,7 +2,6 @@ package flow
 
 import (
 	"context"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
@@ -14,11 +13,9 @@ import (
 // Introspect tells a registered application whether a token is good that
 // somebody has brought it, and what it says.
 type Introspect struct {
-	DB           *db.DB
+	Core
 	Authenticate *Authenticate
 	Sessions     *session.Store
-	Count        Count
-	Now          func() time.Time
 }
 
 // Introspection is what there is to tell of a good token; it is nil for any

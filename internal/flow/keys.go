@@ -15,13 +15,11 @@ import (
 // Keys changes the ring: by the clock, by the settings at a start, and by the
 // operator. What it does all replicas know within a second.
 type Keys struct {
-	DB      *db.DB
+	Core
 	Ring    *keyring.Ring
 	Revoked *token.Revocations
-	Events  *event.Log
 	// Period is how long a key signs access tokens; zero is without end.
 	Period time.Duration
-	Now    func() time.Time
 }
 
 // Why a key was rotated, in its event.

@@ -17,8 +17,8 @@ import (
 type Limits struct {
 	Counter limit.Counter
 	// API is for every request, by account or network; Login for sign-ins that
-	// fail, and Registration, by network; Reset for mails with a link that a stranger
-	// asks for, by the address that gets them.
+	// fail, and Registration, by network; Reset for mails that anybody can cause who
+	// types an address, by the mailbox: see affords.
 	API, Login, Registration, Reset limit.Rule
 	// Key is what the names are hashed with under which is counted.
 	Key   func() []byte
@@ -30,7 +30,8 @@ type Limits struct {
 }
 
 // errRateLimited is for a caller who has asked too often.
-var errRateLimited = fault.New(fault.Limited, "rate_limited", "Too many requests came from here. Wait for as long as the Retry-After header says, and try again.")
+var errRateLimited = fault.New(fault.Limited, "rate_limited", "Too many requests came from here. Wait for as long as the Retry-After header says, "+
+	"and try again.")
 
 // Request counts a request: under an account if that has shown itself, else
 // under the caller's network.
@@ -44,6 +45,36 @@ func (l *Limits) Request(ctx context.Context, account string, from event.Origin)
 		return limit.State{}, err
 	}
 	return states[0], err
+}
+
+// checksPerRequest is how many times as many checks as requests there may be: a page
+// of an application loads hundreds of files.
+const checksPerRequest = 100
+
+// Checks is how many checks of an application's requests there may be.
+func (l *Limits) Checks() limit.Rule {
+	r := l.API
+	r.Name, r.Limit = "checks", r.Limit*checksPerRequest
+	return r
+}
+
+// Check counts a request that an application's traffic causes, apart from those that
+// people and programs make themselves.
+func (l *Limits) Check(ctx context.Context, account string, from event.Origin) error {
+	c := l.byNetwork(l.Checks(), from)
+	if account != "" {
+		c = l.claim(l.Checks(), "account", account)
+	}
+	_, err := l.take(ctx, from, c)
+	return err
+}
+
+// forgive gives a network back its wrong sign-ins at an address whose owner has shown
+// that it is theirs.
+func (l *Limits) forgive(ctx context.Context, from event.Origin, tries int) {
+	for range min(tries, l.Login.Limit) {
+		l.giveBack(ctx, l.byNetwork(l.Login, from))
+	}
 }
 
 func (l *Limits) byNetwork(r limit.Rule, from event.Origin) limit.Claim {
@@ -122,25 +153,12 @@ func (l *Limits) registration(ctx context.Context, from event.Origin) (done func
 	}, nil
 }
 
-// resetPerNetwork is how many times as many mails as an address gets a network may
-// ask for.
-const resetPerNetwork = 10
-
-// ResetNetwork is what a network may ask for of Reset.
-func (l *Limits) ResetNetwork() limit.Rule {
-	r := l.Reset
-	r.Name, r.Limit = r.Name+"_network", r.Limit*resetPerNetwork
-	return r
-}
-
-// mail counts a mail that a stranger asks to be sent to an address, whether or not
-// it has an account. Both rules are asked in one call.
-func (l *Limits) mail(ctx context.Context, addressKey string, from event.Origin) error {
-	_, err := l.take(ctx, from, l.claim(l.Reset, "address", addressKey), l.byNetwork(l.ResetNetwork(), from))
-	return err
-}
-
-// wrong reports whether a sign-in that ended so counts as a guess.
+// wrong reports whether a sign-in that ended so counts as a guess: its password was
+// looked at, and does not do.
 func wrong(err error) bool {
+	var lost unrecorded
+	if errors.As(err, &lost) {
+		return true
+	}
 	return errors.Is(err, ErrInvalidCredentials) || fault.KindOf(err) == fault.Limited
 }

@@ -15,13 +15,15 @@ type NewAccounts struct {
 	Hasher *password.Hasher
 	Policy password.Policy
 	Random secret.Random
-	Now    func() time.Time
+	// SingleLabels is whether an address may have a domain without a dot.
+	SingleLabels bool
+	Now          func() time.Time
 }
 
 // prepare returns an account that only has to be written, made at the given
 // time.
 func (n *NewAccounts) prepare(ctx context.Context, in Credentials) (account.New, time.Time, error) {
-	address, err := account.ParseAddress("email", in.Email)
+	address, err := account.ParseNewAddress("email", in.Email, n.SingleLabels)
 	if err != nil {
 		return account.New{}, time.Time{}, err
 	}

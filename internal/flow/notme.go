@@ -13,7 +13,8 @@ import (
 // NotMe is "this wasn't me", in the mails that tell of something. It only takes
 // away: all sessions end, links are void, no browser is known, and nobody signs in
 // before the password was reset. It works once, and not after the password was
-// changed since the mail: an old mail in a stolen mailbox does nothing.
+// changed since the mail: an old mail in a stolen mailbox does nothing. The undos of
+// changes of address live on: a thief can't take the owner's away by it.
 type NotMe struct{ *EmailLinks }
 
 // Link makes the link for an account, in the transaction: see [Notices].
@@ -29,7 +30,7 @@ func (f *NotMe) Link(tx *db.Tx, accountID string, now time.Time) (string, error)
 // Do does it.
 func (f *NotMe) Do(ctx context.Context, token string, from event.Origin) error {
 	ctx, run := f.Count.begin(ctx, "not_me")
-	return run.end(f.do(ctx, token, from))
+	return run.end(pressedTwice(f.do(ctx, token, from)))
 }
 
 func (f *NotMe) do(ctx context.Context, token string, from event.Origin) error {
@@ -42,9 +43,9 @@ func (f *NotMe) do(ctx context.Context, token string, from event.Origin) error {
 	}
 	return f.DB.Write(ctx, func(tx *db.Tx) error {
 		now := f.Now()
-		ok, err := account.DemandReset(tx, t.Account, t.PasswordN, now)
+		_, ok, err := account.DemandReset(tx, t.Account, t.PasswordN, now)
 		if err == nil && !ok {
-			err = ticket.ErrLink
+			err = ticket.Gone(tx, t)
 		}
 		if err != nil {
 			return err

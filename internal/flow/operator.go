@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -18,10 +19,9 @@ import (
 // Operator is what those who run the server do to accounts and sessions from
 // the command line. Accounts are named by their id or their address.
 type Operator struct {
-	DB       *db.DB
+	Core
 	Accounts *NewAccounts
 	Revoked  *token.Revocations
-	Events   *event.Log
 	// Notices opens what mails are queued with, for the commands that tell somebody
 	// something: it needs JWT_SECRET_KEY.
 	Notices func(context.Context) (*Notices, error)
@@ -29,7 +29,6 @@ type Operator struct {
 	EmailLinks func(context.Context) (*EmailLinks, error)
 	// Lockout opens what counts tries at passwords.
 	Lockout func(context.Context) (*lockout.Store, error)
-	Now     func() time.Time
 }
 
 // operator is the By of an operator's events.
@@ -55,6 +54,12 @@ func (f *Operator) CreateUser(ctx context.Context, in Credentials, roles []strin
 		}
 		if !created {
 			return fault.New(fault.Conflict, "address_taken", n.Address.Typed+" has an account already.")
+		}
+		if err := heldByUndo(tx, n.Address.Key, now); errors.Is(err, errHeld) {
+			return fault.New(fault.Conflict, "address_taken", n.Address.Typed+" was an account's address until it was changed, and "+
+				"its owner can take that back for seven days.")
+		} else if err != nil {
+			return err
 		}
 		f.Events.Append(tx, event.Event{
 			Kind: event.AccountRegistered, Outcome: event.Success, Account: n.ID, Origin: from, Detail: event.Detail{By: operator},
@@ -156,7 +161,7 @@ func (f *Operator) Tries(ctx context.Context, user string) (a account.Account, s
 		if err != nil {
 			return err
 		}
-		st, err = store.StateOf(tx, address.Key)
+		st, err = store.StateOf(tx, address.Key, f.Now())
 		return err
 	})
 	return a, st, err

@@ -31,7 +31,8 @@ func (r reason) Error() string { return string(r) }
 func Outcomes() map[string][]string {
 	out := map[string][]string{
 		"register": {success, "address_taken", "registration_closed", "rate_limited"},
-		"sign_in":  {success, "unknown_account", "wrong_password", "account_disabled", "email_unverified", "changed_meanwhile", "too_many_attempts", "account_locked", "rate_limited", "password_breached", "password_expired", "password_reset_required"},
+		"sign_in": {success, "unknown_account", "wrong_password", "account_disabled", "email_unverified", "changed_meanwhile", "too_many_attempts",
+			"account_locked", "rate_limited", "password_breached", "password_expired", "password_reset_required"},
 		"refresh": {
 			string(session.Rotated), string(session.Raced), string(session.Retried), string(session.Reused),
 			string(session.Ahead), string(session.Refused), string(session.Forged), string(session.Outdated),
@@ -49,15 +50,16 @@ func Outcomes() map[string][]string {
 		"profile":             {success, "account_not_found"},
 		"strength":            {success},
 		"unlock":              {success, "invalid_link"},
-		"verify_email":        {success, "password_required", "wrong_password", "too_many_codes", "too_many_attempts", "account_locked"},
+		"verify_email":        {success, "done_already", "password_required", "wrong_password", "too_many_codes", "too_many_attempts", "account_locked"},
 		"resend_verification": {success, "rate_limited"},
 		"forgot_password":     {success, "rate_limited"},
-		"reset_password":      {success, "too_many_codes"},
-		"change_password":     {success, "account_not_found", "wrong_password", "too_many_attempts", "account_locked", "changed_meanwhile"},
-		"change_email":        {success, "account_not_found", "wrong_password", "too_many_attempts", "account_locked"},
-		"undo_email":          {success, "wrong_password", "too_many_attempts", "account_locked"},
-		"not_me":              {success},
-		"setup":               {success, "setup_closed"},
+		"reset_password":      {success, "done_already", "too_many_codes", "too_many_attempts", "account_locked"},
+		"change_password": {success, "account_not_found", "wrong_password", "too_many_attempts", "account_locked",
+			"changed_meanwhile", "password_changed_too_often"},
+		"change_email": {success, "rate_limited", "account_not_found", "wrong_password", "too_many_attempts", "account_locked"},
+		"undo_email":   {success, "done_already", "wrong_password", "too_many_attempts", "account_locked"},
+		"not_me":       {success, "done_already"},
+		"setup":        {success, "setup_closed"},
 	}
 	for name, list := range out {
 		out[name] = slices.Concat(list, []string{"invalid", "busy", "unavailable", "timed_out", "gone", "failed"})
@@ -70,18 +72,45 @@ type run struct {
 	count Count
 	flow  string
 	step  trace.Step
+	over  context.CancelFunc
 }
 
-// begin begins a run. What is done in it takes the context that it returns.
+// leaves are the flows that end when their client leaves: they count nothing before
+// the one transaction in which they do everything, or they read. A sign-in may be left
+// while it waits for its turn, and no longer.
+var leaves = map[string]bool{
+	"sign_in": true, "refresh": true, "authenticate": true, "authenticate_client": true, "administrate": true, "audit": true,
+	"forward_auth": true, "introspect": true, "follow": true, "profile": true, "strength": true,
+}
+
+// begin begins a run. What is done in it takes the context that it returns: it ends
+// with the request's time, and not when the client leaves. Once a try, a code or a
+// mail was counted, the event, the mail and the alert that belong to it follow whether
+// or not anybody waits for the answer.
 func (c Count) begin(ctx context.Context, flow string) (context.Context, run) {
 	ctx, step := trace.Begin(ctx, flow)
-	return ctx, run{c, flow, step}
+	over := func() {}
+	if !leaves[flow] {
+		ctx, over = finishing(ctx)
+	}
+	return ctx, run{c, flow, step, over}
+}
+
+// finishing is a context for what is done to the end: it has the deadline of another,
+// and is not cancelled with it.
+func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if ctx = context.WithoutCancel(ctx); ok {
+		return context.WithDeadline(ctx, deadline)
+	}
+	return ctx, func() {}
 }
 
 // end tells how the run ended, and returns its error.
 func (r run) end(err error) error {
 	r.count.add(r.flow, outcomeOf(err))
 	r.step.End(err)
+	r.over()
 	return err
 }
 
@@ -90,6 +119,7 @@ func (r run) as(outcome string) {
 	r.count.add(r.flow, outcome)
 	r.step.Set("outcome", outcome)
 	r.step.End(nil)
+	r.over()
 }
 
 // end tells how a run ended in which there was nothing to do, and returns its error.

@@ -2,12 +2,14 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 )
@@ -31,11 +33,30 @@ func (f *Passwords) Forgot(ctx context.Context, email string, from event.Origin)
 			Kind: event.PasswordReset, Outcome: event.Success, Account: h.ID, Origin: from,
 			Detail: event.Detail{Address: addressHash(f.Guard.Pseudonym, a.Key)},
 		}
+		if !h.Verified { // nobody is here, or somebody who only claims the address
+			id, sent, err := f.sendWayBack(tx, a, shareReset, now, from)
+			if err != nil {
+				return err
+			}
+			if sent {
+				e.Account, e.Detail.Reason = id, "undo_mailed"
+				f.Guard.Events.Append(tx, e)
+				return nil
+			}
+		}
 		switch {
 		case h.ID == "":
 			e.Outcome, e.Detail.Reason = event.Failure, "unknown_account"
 		case h.Disabled:
 			e.Outcome, e.Detail.Reason = event.Failure, "account_disabled"
+		default:
+			ok, err := f.Limits.affords(tx, shareReset, h.Key, from, now)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				e.Outcome, e.Detail.Reason = event.Failure, "too_many_mails"
+			}
 		}
 		f.Guard.Events.Append(tx, e)
 		if e.Outcome == event.Failure {
@@ -55,7 +76,7 @@ func (l *EmailLinks) resetMail(tx *db.Tx, h account.Holder, now time.Time) notic
 // has shown that the address is theirs.
 func (f *Passwords) Reset(ctx context.Context, in LinkOrCode, pass string, from event.Origin) error {
 	ctx, run := f.Count.begin(ctx, "reset_password")
-	return run.end(f.reset(ctx, in, pass, from))
+	return run.end(pressedTwice(f.reset(ctx, in, pass, from)))
 }
 
 func (f *Passwords) reset(ctx context.Context, in LinkOrCode, pass string, from event.Origin) error {
@@ -68,6 +89,9 @@ func (f *Passwords) reset(ctx context.Context, in LinkOrCode, pass string, from 
 		}
 	}
 	t, err := f.find(ctx, in, event.PasswordReset, from, ticket.Reset, ticket.Reset)
+	if errors.Is(err, ticket.ErrUsed) {
+		return f.sameReset(ctx, t, pass, err, from)
+	}
 	if err != nil {
 		return err
 	}
@@ -75,30 +99,97 @@ func (f *Passwords) reset(ctx context.Context, in LinkOrCode, pass string, from 
 	if err != nil {
 		return err
 	}
-	if t.PasswordN != h.PasswordN || t.AddressKey != h.Key {
-		return ticket.ErrLink
+	hash := ""
+	if t.PasswordN == h.PasswordN && t.AddressKey == h.Key {
+		if hash, err = f.newHash(ctx, h, pass); err != nil {
+			return err
+		}
 	}
-	hash, err := f.newHash(ctx, h, pass)
+	var forgiven int
+	err = f.DB.Write(ctx, func(tx *db.Tx) (err error) {
+		if forgiven, err = f.Guard.Lockout.Tried(tx, h.Key, event.Network(from.Address)); err != nil {
+			return err
+		}
+		return f.setByMail(tx, t, h, hash, from)
+	})
+	if errors.Is(err, ticket.ErrUsed) {
+		return f.sameReset(ctx, t, pass, err, from)
+	}
+	if err == nil {
+		f.Limits.forgive(ctx, from, forgiven)
+	}
+	return err
+}
+
+// setByMail sets the new password of a reset. The hash is empty if there was nothing to
+// reset any more when it was looked at.
+func (f *Passwords) setByMail(tx *db.Tx, t ticket.Ticket, h account.Holder, hash string, from event.Origin) error {
+	now := f.Now()
+	old, ok, err := account.HoldPassword(tx, h.ID, t.PasswordN, true)
+	if err == nil && (!ok || hash == "") {
+		err = ticket.Gone(tx, t)
+	}
 	if err != nil {
 		return err
 	}
-	return f.DB.Write(ctx, func(tx *db.Tx) error {
-		now := f.Now()
-		ok, err := account.SetPassword(tx, h.ID, t.PasswordN, hash, true, now)
-		if err == nil && !ok {
-			err = ticket.ErrLink
-		}
-		if err != nil {
-			return err
-		}
-		if err := ticket.Consume(tx, t, now); err != nil {
-			return err
-		}
-		if err := forgetDevices(tx, h.ID); err != nil {
-			return err
-		}
-		return f.passwordReplaced(tx, h, "", "reset", now, from)
+	if err := ticket.Consume(tx, t, now); err != nil {
+		return err
+	}
+	if err := keepReset(tx, old, h.ID, now); err != nil {
+		return err
+	}
+	ok, err = account.SetPassword(tx, h.ID, t.PasswordN, hash, true, now)
+	if err == nil && !ok {
+		err = ticket.ErrLink
+	}
+	if err != nil {
+		return err
+	}
+	if err := forgetDevices(tx, h.ID); err != nil {
+		return err
+	}
+	if !h.Verified {
+		h.Name, h.Locale = "", "" // somebody else chose them
+	}
+	return f.passwordReplaced(tx, h, "", "reset", now, from)
+}
+
+// keepReset keeps a password that a reset replaces for those undos that it still opens.
+func keepReset(tx *db.Tx, old account.Standing, id string, now time.Time) error {
+	undos, err := ticket.Undos(tx, id, now)
+	if err != nil {
+		return err
+	}
+	var living []int64
+	for _, u := range undos {
+		living = append(living, u.Seq)
+	}
+	return account.KeepReset(tx, old, living, now)
+}
+
+// sameReset is the second press of a reset that was done: used if the password is the
+// one that it set, or else ErrLink, since this one was not set. It counts as a try at
+// the password, or a used link would let its holder guess.
+func (f *Passwords) sameReset(ctx context.Context, t ticket.Ticket, pass string, used error, from event.Origin) error {
+	h, err := f.holder(ctx, t.Account)
+	if err != nil {
+		return err
+	}
+	if t.AddressKey != h.Key {
+		return ticket.ErrLink
+	}
+	try, err := f.checkPassword(ctx, h, h.Hash, pass, nil, ticket.ErrLink, from)
+	if err != nil {
+		return err
+	}
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+		f.Guard.succeeded(tx, try)
+		return nil
 	})
+	if err == nil {
+		err = used
+	}
+	return err
 }
 
 // newHash returns the stored form of a new password that the policy accepts and
@@ -129,8 +220,12 @@ func (f *Passwords) passwordReplaced(tx *db.Tx, h account.Holder, keep, why stri
 	if err := f.Guard.Lockout.Clear(tx, h.Key); err != nil {
 		return err
 	}
+	detail := event.Detail{Reason: why}
+	if why == "changed" {
+		detail.AMR = []string{"pwd"} // current_password was asked for, and was right (ASVS 16.3.1)
+	}
 	f.Guard.Events.Append(tx, event.Event{
-		Kind: event.PasswordChange, Outcome: event.Success, Account: h.ID, Session: keep, Origin: from, Detail: event.Detail{Reason: why},
+		Kind: event.PasswordChange, Outcome: event.Success, Account: h.ID, Session: keep, Origin: from, Detail: detail,
 	})
 	return f.Guard.Notices.Send(tx, notice.Mail{
 		Kind: notice.PasswordChanged, Account: h.ID, To: h.Email, Name: h.Name, Locale: h.Locale, At: now,
@@ -163,13 +258,26 @@ func (f *Passwords) change(ctx context.Context, who Identity, current, pass stri
 	if err != nil {
 		return err
 	}
+	if err = f.replace(ctx, who, h, pass, try, from); err != nil {
+		f.Guard.giveBack(ctx, try) // it was right
+	}
+	return err
+}
+
+// replace sets the new password of whoever has shown the current one.
+func (f *Passwords) replace(ctx context.Context, who Identity, h account.Holder, pass string, try lockout.Try, from event.Origin) error {
 	hash, err := f.newHash(ctx, h, pass)
 	if err != nil {
 		return err
 	}
 	return f.DB.Write(ctx, func(tx *db.Tx) error {
 		now := f.Now()
-		ok, err := account.SetPassword(tx, h.ID, h.PasswordN, hash, false, now)
+		old, ok, err := account.HoldPassword(tx, h.ID, h.PasswordN, false)
+		if err == nil && ok {
+			if err = account.KeepChanged(tx, old, now); err == nil {
+				ok, err = account.SetPassword(tx, h.ID, h.PasswordN, hash, false, now)
+			}
+		}
 		if err == nil && !ok {
 			err = errChangedMeanwhile
 		}

@@ -2,7 +2,6 @@ package flow
 
 import (
 	"context"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
@@ -13,10 +12,7 @@ import (
 // Profile is what people see of their own account: itself, its sessions and
 // what happened to it.
 type Profile struct {
-	DB     *db.DB
-	Events *event.Log
-	Count  Count
-	Now    func() time.Time
+	Core
 }
 
 // Me returns the account.

@@ -18,16 +18,12 @@ import (
 // rules are [session.Store.Rotate]'s; what they tell from theft is repeated to
 // the client, and what they take for theft ends the session.
 type Refresh struct {
-	DB       *db.DB
+	Core
 	Sessions *session.Store
 	Tokens   *token.Issuer
 	Revoked  *token.Revocations
-	Events   *event.Log
-	Tally    *event.Tally
 	Notices  *Notices
-	Count    Count
 	Log      *slog.Logger
-	Now      func() time.Time
 }
 
 // Do refreshes. Every refresh token that does not work is ErrInvalidRefresh.
@@ -78,7 +74,8 @@ func (f *Refresh) do(ctx context.Context, refreshToken string, from event.Origin
 		t, err := issue(f.Tokens, grant, now)
 		return t, turn, err
 	case session.Ahead:
-		f.Log.Error("A client holds a refresh token newer than the database knows: the database went back in time. If a backup was restored by hand, all sessions from after it are to be ended.",
+		f.Log.Error("A client holds a refresh token newer than the database knows: the database went back in time. If a backup was restored by hand, all "+
+			"sessions from after it are to be ended.",
 			"request_id", from.RequestID, "session", grant.Session, "generation", presented.Generation())
 	case session.Refused:
 		if over {
@@ -116,7 +113,7 @@ func (f *Refresh) record(tx *db.Tx, g session.Grant, turn session.Turn, p sessio
 	e := event.Event{Account: g.Account, Session: g.Session, Origin: from, Detail: event.Detail{Generation: p.Generation()}}
 	switch turn {
 	case session.Rotated, session.Raced, session.Retried:
-		e.Kind, e.Outcome = event.TokenRefresh, event.Success
+		e.Kind, e.Outcome, e.Detail.AMR = event.TokenRefresh, event.Success, g.AMR
 		if turn != session.Rotated {
 			e.Detail.Reason = string(turn)
 		}

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
@@ -14,9 +15,8 @@ import (
 // Register makes an account for whoever asks. It answers the same, after the
 // same work, whether or not the address has an account already.
 type Register struct {
-	DB         *db.DB
+	Core
 	Accounts   *NewAccounts
-	Events     *event.Log
 	Notices    *Notices
 	Limits     *Limits
 	EmailLinks *EmailLinks
@@ -24,7 +24,6 @@ type Register struct {
 	// they have to verify their address before they sign in.
 	Open            bool
 	RequireVerified bool
-	Count           Count
 }
 
 // ErrRegistrationClosed is for a server that takes no strangers.
@@ -66,7 +65,7 @@ func (f *Register) do(ctx context.Context, in Credentials, from event.Origin) (c
 		return false, err
 	}
 	defer func() { done(err) }()
-	n, now, err := f.Accounts.prepare(ctx, in)
+	n, now, err := f.Accounts.prepare(inTurn(ctx, from), in)
 	if err != nil {
 		return false, err
 	}
@@ -74,26 +73,59 @@ func (f *Register) do(ctx context.Context, in Credentials, from event.Origin) (c
 		in.Browser.Registered = registered(f.EmailLinks.Key(), n.ID)
 	}
 	defer takeMinimumTime(ctx, time.Now()) // another mail is written for an address that is taken, or none
-	err = f.DB.Write(ctx, func(tx *db.Tx) error {
-		var (
-			a   account.Account
-			err error
-		)
-		if a, created, err = account.Create(tx, n, now); err != nil {
-			return err
-		}
-		e := event.Event{Kind: event.AccountRegistered, Outcome: event.Success, Account: a.ID, Origin: from}
-		if !created {
-			e.Outcome, e.Detail.Reason = event.Failure, "address_taken"
-		}
-		f.Events.Append(tx, e)
-		if created {
-			h := account.Holder{ID: a.ID, Email: a.Email, Key: n.Address.Key}
-			return f.Notices.Send(tx, f.EmailLinks.verifyMail(tx, h, now), from)
-		}
-		return f.Notices.Send(tx, notice.Mail{
-			Kind: notice.AddressRegistered, Account: a.ID, To: a.Email, Name: a.Name, Locale: a.Locale, At: now,
-		}, from)
-	})
+	create := func(tx *db.Tx) (err error) {
+		created, err = f.create(tx, n, now, from)
+		return err
+	}
+	err = f.DB.Write(ctx, create)
+	if errors.Is(err, errHeld) { // an undo came in the same moment
+		err = f.DB.Write(ctx, create)
+	}
 	return created, err
+}
+
+// create makes the account, unless the address is taken, or held: one that somebody has
+// lost, and can take back, is not free.
+func (f *Register) create(tx *db.Tx, n account.New, now time.Time, from event.Origin) (created bool, err error) {
+	e := event.Event{Kind: event.AccountRegistered, Outcome: event.Failure, Origin: from, Detail: event.Detail{Reason: "address_taken"}}
+	id, held, err := f.EmailLinks.sendWayBack(tx, n.Address, shareUnasked, now, from)
+	if err != nil {
+		return false, err
+	}
+	if held {
+		e.Account = id
+		f.Events.Append(tx, e)
+		return false, nil
+	}
+	a, created, err := account.Create(tx, n, now)
+	if err != nil {
+		return false, err
+	}
+	if created {
+		if err := heldByUndo(tx, n.Address.Key, now); err != nil {
+			return false, err
+		}
+		e.Outcome, e.Detail.Reason = event.Success, ""
+	}
+	e.Account = a.ID
+	f.Events.Append(tx, e)
+	return created, f.sendMail(tx, a, n.Address.Key, created, now, from)
+}
+
+// sendMail queues the mail to the address, unless it has had too many.
+func (f *Register) sendMail(tx *db.Tx, a account.Account, addressKey string, created bool, now time.Time, from event.Origin) error {
+	share := shareUnasked
+	if created {
+		share = shareVerify
+	}
+	if ok, err := f.Limits.affords(tx, share, addressKey, from, now); err != nil || !ok {
+		return err
+	}
+	if created {
+		h := account.Holder{ID: a.ID, Email: a.Email, Key: addressKey}
+		return f.Notices.Send(tx, f.EmailLinks.verifyMail(tx, h, now), from)
+	}
+	return f.Notices.Send(tx, notice.Mail{
+		Kind: notice.AddressRegistered, Account: a.ID, To: a.Email, Name: a.Name, Locale: a.Locale, At: now,
+	}, from)
 }

@@ -23,8 +23,8 @@ type hashes struct {
 	replace func(tx *db.Tx, k kept, hash string)
 }
 
-// allHashes are the accounts', and those from before a change of address, which an
-// undo asks the password of.
+// allHashes are the accounts', and those that an undo of a change of address asks the
+// password of: of passwords that were replaced, and those that older undos keep.
 var allHashes = []hashes{
 	{
 		func(tx *db.Tx, after string, limit int) (out []kept, err error) {
@@ -45,6 +45,16 @@ var allHashes = []hashes{
 			return out, err
 		},
 		func(tx *db.Tx, k kept, hash string) { ticket.ReplaceHash(tx, k.id, hash) },
+	},
+	{
+		func(tx *db.Tx, after string, limit int) (out []kept, err error) {
+			list, err := account.FormerHashes(tx, after, limit)
+			for _, f := range list {
+				out = append(out, kept{f.ID, f.Account, f.Hash})
+			}
+			return out, err
+		},
+		func(tx *db.Tx, k kept, hash string) { account.ReplaceFormer(tx, k.id, hash) },
 	},
 }
 

@@ -3,7 +3,6 @@ package flow
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
@@ -15,12 +14,9 @@ import (
 // RevokeToken ends the session of a token that somebody has brought to a
 // registered application.
 type RevokeToken struct {
-	DB           *db.DB
+	Core
 	Authenticate *Authenticate
 	Sessions     *session.Store
-	Events       *event.Log
-	Count        Count
-	Now          func() time.Time
 }
 
 // Do ends the session, with all its tokens. A token that is not good is no

@@ -14,12 +14,9 @@ import (
 // Setup makes the first administrator, for whoever holds the link that the
 // start of the server printed. There is no default account.
 type Setup struct {
-	DB       *db.DB
+	Core
 	Accounts *NewAccounts
-	Events   *event.Log
-	Count    Count
 	Random   secret.Random
-	Now      func() time.Time
 }
 
 const (
@@ -30,7 +27,8 @@ const (
 
 // ErrSetupClosed is for a set-up link that does not work, or no longer.
 var ErrSetupClosed = fault.New(fault.Denied, "setup_closed",
-	"This set-up link does not work, or no longer. Each start of the server prints a new one as long as there is no administrator; `gatehouse user create --admin` makes one too.")
+	"This set-up link does not work, or no longer. Each start of the server prints a new one as long as there is no administrator; `gatehouse user "+
+		"create --admin` makes one too.")
 
 // Link returns the token of a new link, or nothing if there has been an
 // administrator already.

@@ -25,12 +25,11 @@ import (
 // an address and learn from signing in whether it had an account before. The try
 // is counted before the password is looked at: see package lockout.
 type SignIn struct {
-	DB       *db.DB
+	Core
 	Hasher   *password.Hasher
 	Sessions *session.Store
 	Tokens   *token.Issuer
 	Revoked  *token.Revocations
-	Events   *event.Log
 	Guard    *Guard
 	Limits   *Limits
 	// Breaches knows passwords that are refused although they are right, since they
@@ -40,8 +39,6 @@ type SignIn struct {
 	PasswordLife time.Duration
 	// RequireVerified refuses accounts whose address is not verified.
 	RequireVerified bool
-	Count           Count
-	Now             func() time.Time
 }
 
 // Credentials is what somebody signs in with.
@@ -56,7 +53,8 @@ var ErrAccountDisabled = fault.New(fault.Denied, "account_disabled", "This accou
 
 // ErrPasswordBreached is told only to whoever knows the password.
 var ErrPasswordBreached = fault.New(fault.Denied, "password_breached",
-	"This is the right password, but it has become known: it is common, or has been in a breach of another service, so others can try it. Please set a new one by \"Forgot password\" before you sign in.")
+	"This is the right password, but it has become known: it is common, or has been in a breach of another service, so others can try it. Please set a "+
+		"new one by \"Forgot password\" before you sign in.")
 
 // ErrPasswordExpired is told only to whoever knows the password.
 var ErrPasswordExpired = fault.New(fault.Denied, "password_expired",
@@ -103,6 +101,9 @@ func (f *SignIn) do(ctx context.Context, in Credentials, from event.Origin) (t T
 		return Tokens{}, err
 	}
 	defer end()
+	ctx, cancel := finishing(ctx) // from here on it counts
+	defer cancel()
+	ctx = inTurn(ctx, from)
 	try, who, err := f.tryAndLookUp(ctx, client, address, from)
 	if err != nil {
 		return Tokens{}, err
@@ -112,7 +113,9 @@ func (f *SignIn) do(ctx context.Context, in Credentials, from event.Origin) (t T
 
 // tryAndLookUp counts the try and looks the account up, both at once, so that the
 // one costs no more time than the other. An unknown address is no error.
-func (f *SignIn) tryAndLookUp(ctx context.Context, client lockout.Client, address account.Address, from event.Origin) (lockout.Try, account.Credentials, error) {
+func (f *SignIn) tryAndLookUp(
+	ctx context.Context, client lockout.Client, address account.Address, from event.Origin,
+) (lockout.Try, account.Credentials, error) {
 	var (
 		who    account.Credentials
 		failed error
@@ -138,7 +141,9 @@ func (f *SignIn) tryAndLookUp(ctx context.Context, client lockout.Client, addres
 }
 
 // signIn does the rest, once the try is taken.
-func (f *SignIn) signIn(ctx context.Context, in Credentials, address account.Address, try lockout.Try, who account.Credentials, from event.Origin) (Tokens, error) {
+func (f *SignIn) signIn(
+	ctx context.Context, in Credentials, address account.Address, try lockout.Try, who account.Credentials, from event.Origin,
+) (Tokens, error) {
 	now := f.Now()
 	// The account may change while we hash: another sign-in upgrades its hash, or
 	// somebody disables it. Then the second look decides.
@@ -160,7 +165,7 @@ func (f *SignIn) signIn(ctx context.Context, in Credentials, address account.Add
 		if why := f.unusable(ctx, who, in.Password, now); why != nil {
 			return Tokens{}, f.requireNewPassword(ctx, try, who.ID, address, why, from)
 		}
-		grant, device, err := f.begin(ctx, try, who, f.upgrade(ctx, who.ID, match, in.Password), in.Browser != nil, from, now)
+		grant, device, err := f.begin(ctx, try, who, f.upgrade(ctx, who.ID, match, in.Password), in.Browser.keeps(try.Device), from, now)
 		if err == nil {
 			in.Browser.know(f.Guard.Lockout.CookieName(address.Key), device)
 			return issue(f.Tokens, grant, now)
@@ -261,13 +266,21 @@ func (f *SignIn) requireNewPassword(ctx context.Context, try lockout.Try, accoun
 func (f *SignIn) fail(ctx context.Context, try lockout.Try, accountID string, a account.Address, why *fault.Error, because reason, from event.Origin) error {
 	err := f.DB.Write(ctx, func(tx *db.Tx) error { return f.Guard.failed(tx, try, accountID, a, because, from) })
 	if err != nil {
-		return err
+		return unrecorded{err}
 	}
 	return why.Because(because)
 }
 
+// unrecorded is the error of a guess that could not be written down. It counts all the
+// same.
+type unrecorded struct{ error }
+
+func (e unrecorded) Unwrap() error { return e.error }
+
 // begin makes the session, and makes the browser known if there is one.
-func (f *SignIn) begin(ctx context.Context, try lockout.Try, who account.Credentials, upgraded string, browser bool, from event.Origin, now time.Time) (grant session.Grant, device string, err error) {
+func (f *SignIn) begin(
+	ctx context.Context, try lockout.Try, who account.Credentials, upgraded string, browser bool, from event.Origin, now time.Time,
+) (grant session.Grant, device string, err error) {
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		roles, err := account.SignedIn(tx, who.ID, who.Hash, upgraded, now)
 		if err != nil {
@@ -297,7 +310,7 @@ func (f *SignIn) begin(ctx context.Context, try lockout.Try, who account.Credent
 		}
 		f.Events.Append(tx, event.Event{
 			Kind: event.Login, Outcome: event.Success, Account: who.ID, Session: grant.Session, Origin: from,
-			Detail: event.Detail{Roles: grant.Roles},
+			Detail: event.Detail{Roles: grant.Roles, AMR: grant.AMR},
 		})
 		return nil
 	})

@@ -3,7 +3,6 @@ package flow
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
@@ -16,14 +15,10 @@ import (
 // of them. It goes on if the caller leaves meanwhile, as browsers do that are
 // being closed.
 type SignOut struct {
-	DB       *db.DB
+	Core
 	Sessions *session.Store
 	Tokens   *token.Issuer
 	Revoked  *token.Revocations
-	Events   *event.Log
-	Tally    *event.Tally
-	Count    Count
-	Now      func() time.Time
 }
 
 // ByAccess ends the session of an access token. It is no fault if that has

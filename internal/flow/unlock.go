@@ -2,7 +2,6 @@ package flow
 
 import (
 	"context"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
@@ -13,11 +12,8 @@ import (
 // device: strangers' guesses keep it out no longer. The password is still needed,
 // and nothing is reset.
 type Unlock struct {
-	DB      *db.DB
+	Core
 	Lockout *lockout.Store
-	Events  *event.Log
-	Count   Count
-	Now     func() time.Time
 }
 
 // Do uses the link's token and returns the device's cookie, or lockout.ErrLink.

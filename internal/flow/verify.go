@@ -26,7 +26,8 @@ type Verify struct{ *EmailLinks }
 
 // ErrPasswordRequired is for a link, or a code, that is good.
 var ErrPasswordRequired = fault.New(fault.Denied, "password_required",
-	"The link or the code is good. This is not the browser that registered, so please give the account's password as well. If you did not choose one, somebody else has registered your address: set a password by \"Forgot password\", and the account is yours alone.")
+	"The link or the code is good. This is not the browser that registered, so please give the account's password as well. If you did not choose one, "+
+		"somebody else has registered your address: set a password by \"Forgot password\", and the account is yours alone.")
 
 // ErrWrongPassword is for who is signed in and is asked for their password.
 var ErrWrongPassword = fault.New(fault.Denied, "wrong_password", "This is not the account's current password.")
@@ -34,7 +35,7 @@ var ErrWrongPassword = fault.New(fault.Denied, "wrong_password", "This is not th
 // Do verifies. who is signed in, if somebody is.
 func (f *Verify) Do(ctx context.Context, in LinkOrCode, pass string, who Identity, b *Browser, from event.Origin) error {
 	ctx, run := f.Count.begin(ctx, "verify_email")
-	return run.end(f.do(ctx, in, pass, who, b, from))
+	return run.end(pressedTwice(f.do(ctx, in, pass, who, b, from)))
 }
 
 func (f *Verify) do(ctx context.Context, in LinkOrCode, pass string, who Identity, b *Browser, from event.Origin) error {
@@ -59,7 +60,7 @@ func (f *Verify) do(ctx context.Context, in LinkOrCode, pass string, who Identit
 			return err
 		}
 	}
-	return taken(f.DB.Write(ctx, func(tx *db.Tx) error {
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		if !proved {
 			f.Guard.succeeded(tx, try)
 		}
@@ -67,14 +68,18 @@ func (f *Verify) do(ctx context.Context, in LinkOrCode, pass string, who Identit
 			return f.changeAddress(tx, t, from)
 		}
 		return f.confirm(tx, t, from)
-	}))
+	})
+	if err != nil && !proved {
+		f.Guard.giveBack(ctx, try) // it was right
+	}
+	return taken(err)
 }
 
 func (f *Verify) confirm(tx *db.Tx, t ticket.Ticket, from event.Origin) error {
 	now := f.Now()
 	ok, err := account.Confirm(tx, t.Account, t.PasswordN, t.AddressKey, now)
 	if err == nil && !ok {
-		err = ticket.ErrLink
+		err = ticket.Gone(tx, t)
 	}
 	if err != nil {
 		return err
@@ -99,6 +104,15 @@ func (f *Verify) Resend(ctx context.Context, email string, from event.Origin) er
 			f.Guard.Events.Append(tx, e)
 			return nil
 		}
+		ok, err := f.Limits.affords(tx, shareVerify, h.Key, from, now)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			e.Detail.Reason = "too_many_mails"
+			f.Guard.Events.Append(tx, e)
+			return nil
+		}
 		e.Outcome, e.Detail.Reason = event.Success, "mail_sent"
 		f.Guard.Events.Append(tx, e)
 		return f.Guard.Notices.Send(tx, f.verifyMail(tx, h, now), from)
@@ -112,7 +126,8 @@ func (l *EmailLinks) verifyMail(tx *db.Tx, h account.Holder, now time.Time) noti
 
 // forAddress does something for the account with the address; without one, h has
 // no id. The answer takes the same time.
-func (l *EmailLinks) forAddress(ctx context.Context, email string, from event.Origin, do func(tx *db.Tx, h account.Holder, a account.Address, now time.Time) error) error {
+func (l *EmailLinks) forAddress(ctx context.Context, email string, from event.Origin, do func(tx *db.Tx, h account.Holder, a account.Address,
+	now time.Time) error) error {
 	if email == "" {
 		return required("email")
 	}
@@ -120,7 +135,7 @@ func (l *EmailLinks) forAddress(ctx context.Context, email string, from event.Or
 	if err != nil {
 		return err
 	}
-	if err := l.Limits.mail(ctx, a.Key, from); err != nil {
+	if err := l.Limits.mail(ctx, from); err != nil {
 		return err
 	}
 	defer takeMinimumTime(ctx, time.Now())

@@ -7,6 +7,14 @@
 // set is found; something else is found by mistake once in 256, 65,536 or 2^32
 // times, as it was built. The corpus is one of SHA-1 hashes, so SHA-1 names its
 // entries here; nothing is kept or protected by it.
+//
+// # How it works
+//
+// A filter is binary fuse filters of a million hashes each, in the order of the
+// hashes, each with a checksum: it is built in the memory of one, an interrupted
+// build goes on behind the last whole one, and a look-up touches three places of a
+// mapped file. The list in the binary is such a file. A file that is cut off while
+// it is mapped is an error and no crash (guarded).
 package breach
 
 import (

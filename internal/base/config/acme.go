@@ -52,7 +52,8 @@ func readDomains(r *reading) {
 // checkDomains keeps the two ways to a certificate apart.
 func checkDomains(r *reading) {
 	if len(r.c.ACMEDomains) > 0 && (r.c.TLSCertFile != "" || r.c.TLSKeyFile != "") {
-		r.refuse("It is set, and so is TLS_CERT_FILE or TLS_KEY_FILE: the certificate is either in files or ordered.", "Remove TLS_CERT_FILE and TLS_KEY_FILE, or TLS_ACME_DOMAINS.")
+		r.refuse("It is set, and so is TLS_CERT_FILE or TLS_KEY_FILE: the certificate is either in files or ordered.", "Remove TLS_CERT_FILE and "+
+			"TLS_KEY_FILE, or TLS_ACME_DOMAINS.")
 	}
 }
 
@@ -79,6 +80,7 @@ func checkCertified(r *reading) {
 		return
 	}
 	if u, err := url.Parse(r.c.PublicURL); err != nil || !slices.Contains(r.c.ACMEDomains, u.Hostname()) {
-		r.refuse("Its host is none of TLS_ACME_DOMAINS, so the certificate would not be for it.", "Write an https URL with a host that stands in TLS_ACME_DOMAINS, or name its host there too.")
+		r.refuse("Its host is none of TLS_ACME_DOMAINS, so the certificate would not be for it.", "Write an https URL with a host that stands in "+
+			"TLS_ACME_DOMAINS, or name its host there too.")
 	}
 }

@@ -44,7 +44,8 @@ func exposed(addr string) bool {
 
 func warnExposed(r *reading) {
 	if !r.c.Production() && exposed(r.setting.field.show(r.c)) && !ownTLS(r) && len(r.c.PrivateNetworks) == 0 {
-		r.warn("Other machines can reach this development server, and what they send travels in the clear. Use a loopback address, or ENVIRONMENT=production behind a proxy with TLS.")
+		r.warn("Other machines can reach this development server, and what they send travels in the clear. Use a loopback address, or " +
+			"ENVIRONMENT=production behind a proxy with TLS.")
 	}
 }
 
@@ -54,7 +55,8 @@ func refuseExposed(r *reading) {
 	}
 	mend := "Write " + r.setting.initial
 	if r.setting.name == "LISTEN_ADDR" {
-		mend += ", and put a proxy that speaks TLS (such as nginx) in front of it on the same machine; or give Gatehouse a certificate by TLS_CERT_FILE and TLS_KEY_FILE, or by TLS_ACME_DOMAINS"
+		mend += ", and put a proxy that speaks TLS (such as nginx) in front of it on the " +
+			"same machine; or give Gatehouse a certificate by TLS_CERT_FILE and TLS_KEY_FILE, or by TLS_ACME_DOMAINS"
 	} else {
 		mend += ", for probes of this machine (in a container: gatehouse health)"
 	}

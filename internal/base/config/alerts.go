@@ -91,7 +91,8 @@ func checkMailTo(r *reading) {
 func checkWebhook(r *reading) {
 	switch a := r.c.Alerts; {
 	case a.WebhookURL != "" && a.WebhookSecret == "":
-		r.refuse("It is not set, and ALERT_WEBHOOK_URL is: nobody could tell an alert from a stranger's words.", "Make one with: echo whsec_$(openssl rand -base64 32)")
+		r.refuse("It is not set, and ALERT_WEBHOOK_URL is: nobody could tell an alert from a stranger's words.", "Make one with: echo whsec_$(openssl rand "+
+			"-base64 32)")
 	case a.WebhookURL == "" && a.WebhookSecret != "":
 		r.warn("It is not used, since ALERT_WEBHOOK_URL is not set.")
 	}
@@ -111,9 +112,11 @@ var alertSettings = []setting{
 		check:   checkWebhook,
 	},
 	threshold("ALERT_FAILED_LOGINS", "200", "how many failed sign-ins within 15 minutes", func(a *Alerts) *int { return &a.FailedLogins }),
-	threshold("ALERT_FAILED_LOGINS_UNUSUAL", "40", "how many failed sign-ins within an hour, if that is 4 times as many as at the worst same hour of the last 7 days", func(a *Alerts) *int { return &a.UnusualLogins }),
+	threshold("ALERT_FAILED_LOGINS_UNUSUAL", "40", "how many failed sign-ins within an hour, if that is 4 times as many as at the worst same hour of "+
+		"the last 7 days", func(a *Alerts) *int { return &a.UnusualLogins }),
 	threshold("ALERT_SPRAYED_ACCOUNTS", "20", "how many addresses that one network fails at within an hour", func(a *Alerts) *int { return &a.Sprayed }),
-	threshold("ALERT_STUFFED_ACCOUNTS", "100", "how many addresses that 20 networks or more fail at within an hour, two tries failing for each that succeeds", func(a *Alerts) *int { return &a.Stuffed }),
+	threshold("ALERT_STUFFED_ACCOUNTS", "100", "how many addresses that 20 networks or more fail at within an hour, two tries failing for each that "+
+		"succeeds", func(a *Alerts) *int { return &a.Stuffed }),
 	threshold("ALERT_REGISTRATIONS", "50", "how many accounts opened within an hour", func(a *Alerts) *int { return &a.Registrations }),
 	threshold("ALERT_TOKEN_REUSES", "3", "how many replaced refresh tokens used within an hour", func(a *Alerts) *int { return &a.Reuses }),
 	threshold("ALERT_TAMPERED_TOKENS", "100", "how many tokens that are not ours within 15 minutes", func(a *Alerts) *int { return &a.Tampered }),
@@ -128,13 +131,15 @@ var alertSettings = []setting{
 	},
 	{
 		name: "EVENT_KEY", cover: covered, unset: "made at the first start, and kept beside the database",
-		meaning: "What signs the checkpoints of the event log: 32 random characters or more, the same on every replica. `gatehouse secret` prints one. See [guides/events.md](guides/events.md).",
-		field:   pepper(func(c *Config) *Secret { return &c.EventKey }),
+		meaning: "What signs the checkpoints of the event log: 32 random characters or more, the same on every replica. `gatehouse secret` prints one. See " +
+			"[guides/events.md](guides/events.md).",
+		field: pepper(func(c *Config) *Secret { return &c.EventKey }),
 	},
 	{
 		name: "EVENT_ANCHOR", cover: covered, unset: "none",
-		meaning: "Where each checkpoint of the event log is sent, so that nobody can rewrite the log unseen: `file:PATH`, `https://…`, or `syslog+tls://HOST:PORT`; `?ca=PATH` names an authority of your own.",
-		field:   place(func(c *Config) *Secret { return &c.EventAnchor }),
+		meaning: "Where each checkpoint of the event log is sent, so that nobody can rewrite the log unseen: `file:PATH`, `https://…`, or " +
+			"`syslog+tls://HOST:PORT`; `?ca=PATH` names an authority of your own.",
+		field: place(func(c *Config) *Secret { return &c.EventAnchor }),
 	},
 	{
 		name: "EVENT_FORWARD", cover: covered, unset: "none",

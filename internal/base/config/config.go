@@ -217,6 +217,8 @@ type Config struct {
 	PasswordLife time.Duration
 	// PasswordRequire… demand kinds of characters in new passwords.
 	PasswordRequireUppercase, PasswordRequireLowercase, PasswordRequireDigit, PasswordRequireSymbol bool
+	// PasswordContextWords are words of the operator's own that make no password.
+	PasswordContextWords []string
 	// PasswordHash is how passwords are kept: bcrypt or argon2id.
 	PasswordHash string
 	// BcryptCost is the base-2 logarithm of bcrypt's rounds: 4 to 16.

@@ -53,7 +53,8 @@ func readSQLite(r *reading, file string, into *Database) {
 	const mend = "Write sqlite: and the path of a file, such as sqlite:./data/gatehouse.db."
 	switch {
 	case strings.HasPrefix(file, "//"):
-		r.refuse("Behind sqlite: stands a path, without slashes of its own.", "Write sqlite:/var/lib/gatehouse.db for a whole path, sqlite:./data/gatehouse.db for one in the working directory.")
+		r.refuse("Behind sqlite: stands a path, without slashes of its own.", "Write sqlite:/var/lib/gatehouse.db for a whole path, "+
+			"sqlite:./data/gatehouse.db for one in the working directory.")
 	case strings.Contains(file, ":memory:"):
 		r.refuse("A database in memory would lose every account at the next stop.", mend)
 	case strings.ContainsAny(file, "?#"):
@@ -90,7 +91,8 @@ func (p *postgresURL) param(key string) (string, bool) {
 	return "", false
 }
 
-const mendPostgres = "Write sqlite:PATH, or postgres://USER:PASSWORD@HOST:PORT/NAME with each of % / ? # @ [ ] and the space in a password percent-encoded (%25 %2F %3F %23 %40 %5B %5D %20)."
+const mendPostgres = "Write sqlite:PATH, or postgres://USER:PASSWORD@HOST:PORT/NAME with each of % / ? # @ [ ] and the space in a password " +
+	"percent-encoded (%25 %2F %3F %23 %40 %5B %5D %20)."
 
 // parsePostgres takes the URL apart, or refuses it. What a URL means differs
 // from parser to parser as soon as a delimiter stands where it should have been

@@ -56,15 +56,18 @@ var postgresParams = map[string]postgresParam{
 	"target_session_attrs": {words: []string{"any", "read-write", "primary"}, mend: "Write target_session_attrs=read-write: Gatehouse writes."},
 	"min_protocol_version": {words: protocolVersions}, "max_protocol_version": {words: protocolVersions},
 
-	"default_query_exec_mode": {words: QueryModes, mend: "Write default_query_exec_mode=cache_describe for a pooler such as pgbouncer; without a pooler leave it out."},
-	"pool_max_conn_lifetime":  {valid: isDuration}, "pool_max_conn_lifetime_jitter": {valid: isDuration},
+	"default_query_exec_mode": {words: QueryModes,
+		mend: "Write default_query_exec_mode=cache_describe for a pooler such as pgbouncer; without a pooler leave it out."},
+	"pool_max_conn_lifetime": {valid: isDuration}, "pool_max_conn_lifetime_jitter": {valid: isDuration},
 
 	"application_name": anyText, "search_path": anyText, "role": anyText, "options": anyText, "timezone": anyText, "datestyle": anyText,
 	"statement_timeout": guc, "lock_timeout": guc, "idle_in_transaction_session_timeout": guc, "idle_session_timeout": guc, "transaction_timeout": guc,
-	"tcp_keepalives_idle": guc, "tcp_keepalives_interval": guc, "tcp_keepalives_count": wholeCount, "tcp_user_timeout": guc, "client_connection_check_interval": guc,
+	"tcp_keepalives_idle": guc, "tcp_keepalives_interval": guc, "tcp_keepalives_count": wholeCount,
+	"tcp_user_timeout": guc, "client_connection_check_interval": guc,
 	"work_mem": anyText, "jit": onOff,
-	"client_encoding":               {words: []string{"utf8", "utf-8", "UTF8", "UTF-8"}, mend: "Leave it out: Gatehouse speaks UTF-8."},
-	"synchronous_commit":            {words: []string{"on", "remote_apply", "remote_write", "local", "off"}, mend: "Write synchronous_commit=on, or leave it out."},
+	"client_encoding": {words: []string{"utf8", "utf-8", "UTF8", "UTF-8"}, mend: "Leave it out: Gatehouse speaks UTF-8."},
+	"synchronous_commit": {words: []string{"on", "remote_apply", "remote_write", "local", "off"},
+		mend: "Write synchronous_commit=on, or leave it out."},
 	"default_transaction_isolation": {words: []string{"read committed", "repeatable read", "serializable"}},
 
 	// Refused, since another word is the right one.
@@ -89,10 +92,13 @@ var postgresParams = map[string]postgresParam{
 	"pool_ping_timeout":             leaveOut(mendNotOurs),
 	"default_transaction_read_only": leaveOut("Leave it out: Gatehouse writes."),
 	"fallback_application_name":     leaveOut("Write application_name in its place."),
-	"keepalives":                    leaveOut(mendKeepalive), "keepalives_idle": leaveOut(mendKeepalive), "keepalives_interval": leaveOut(mendKeepalive), "keepalives_count": leaveOut(mendKeepalive),
-	"gssencmode": leaveOut(mendNotOurs), "gsslib": leaveOut(mendNotOurs), "requirepeer": leaveOut(mendNotOurs), "sslcrl": leaveOut(mendNotOurs), "sslcrldir": leaveOut(mendNotOurs),
+	"keepalives":                    leaveOut(mendKeepalive), "keepalives_idle": leaveOut(mendKeepalive),
+	"keepalives_interval": leaveOut(mendKeepalive), "keepalives_count": leaveOut(mendKeepalive),
+	"gssencmode": leaveOut(mendNotOurs), "gsslib": leaveOut(mendNotOurs), "requirepeer": leaveOut(mendNotOurs),
+	"sslcrl": leaveOut(mendNotOurs), "sslcrldir": leaveOut(mendNotOurs),
 	"sslcompression": leaveOut(mendNotOurs), "load_balance_hosts": leaveOut(mendNotOurs), "replication": leaveOut(mendNotOurs),
-	"ssl_min_protocol_version": leaveOut("Leave it out: Gatehouse speaks TLS 1.2 and 1.3 alone."), "ssl_max_protocol_version": leaveOut("Leave it out: Gatehouse speaks TLS 1.2 and 1.3 alone."),
+	"ssl_min_protocol_version": leaveOut("Leave it out: Gatehouse speaks TLS 1.2 and 1.3 alone."),
+	"ssl_max_protocol_version": leaveOut("Leave it out: Gatehouse speaks TLS 1.2 and 1.3 alone."),
 }
 
 const (

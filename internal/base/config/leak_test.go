@@ -93,7 +93,7 @@ func TestDB3_NothingLeaks(t *testing.T) {
 // shown reports whether the setting is one whose accepted value is public.
 func shown(name string) bool {
 	switch name {
-	case "PUBLIC_URL", "JWT_ISSUER", "JWT_AUDIENCE", "DATABASE_URL", "MIGRATE_DATABASE_URL", "PASSWORD_BREACH_FILE", "PASSWORD_BREACH_API_URL", "MAIL_TEMPLATES", "MAIL_FROM",
+	case "PUBLIC_URL", "JWT_ISSUER", "JWT_AUDIENCE", "DATABASE_URL", "MIGRATE_DATABASE_URL", "PASSWORD_BREACH_FILE", "PASSWORD_BREACH_API_URL", "MAIL_TEMPLATES", "MAIL_FROM", "PASSWORD_CONTEXT_WORDS",
 		"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES":
 		// The databases' hosts and users are shown; TestReport and
 		// FuzzDatabaseURL see to their passwords.

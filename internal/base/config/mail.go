@@ -8,7 +8,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/mail"
 )
 
-const mendSMTP = "Write smtp://USER:PASSWORD@HOST:587 or smtps://USER:PASSWORD@HOST:465, with each of % / ? # @ : in a password percent-encoded." //nolint:gosec // a form, no secret
+//nolint:gosec // a form, no secret
+const mendSMTP = "Write smtp://USER:PASSWORD@HOST:587 or smtps://USER:PASSWORD@HOST:465, with each of % / ? # @ : in a password percent-encoded."
 
 // readSMTP takes the URL of a mail server.
 func readSMTP(r *reading) {
@@ -95,7 +96,8 @@ var mailSettings = []setting{
 	},
 	{
 		name: "SMTP_URL", cover: passwordCovered, unset: "none",
-		meaning: "The server that mails are handed to: `smtp://USER:PASSWORD@HOST:587` with STARTTLS, or `smtps://…:465`. `?ca=PATH` names an authority of your own. " +
+		meaning: "The server that mails are handed to: `smtp://USER:PASSWORD@HOST:587` with STARTTLS, or `smtps://…:465`. `?ca=PATH` names an authority of " +
+			"your own. " +
 			"`?tls=off` behind `smtp://` does without TLS, as on this machine. See [guides/mail.md](guides/mail.md).",
 		production: "`tls=off` for any host but loopback is refused. Unset, mails wait, and `/readyz` says so; in development they are at `/dev/mail`",
 		field:      field{read: readSMTP, show: func(c *Config) string { return c.SMTPURL.Reveal() }},
@@ -115,7 +117,8 @@ var mailSettings = []setting{
 	},
 	{
 		name: "MAIL_TEMPLATES", unset: "none",
-		meaning: "A folder with texts of mails that take the place of those in the program: see [guides/mail.md](guides/mail.md). All faults in it are told at the start.",
-		field:   field{read: func(r *reading) { r.c.MailTemplates = r.value }, show: func(c *Config) string { return c.MailTemplates }},
+		meaning: "A folder with texts of mails that take the place of those in the program: see [guides/mail.md](guides/mail.md). All faults in it are " +
+			"told at the start.",
+		field: field{read: func(r *reading) { r.c.MailTemplates = r.value }, show: func(c *Config) string { return c.MailTemplates }},
 	},
 }

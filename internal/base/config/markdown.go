@@ -17,7 +17,8 @@ which must then exist. A setting that is set to nothing counts as not set. Space
 
 In the .env file each line is ` + "`NAME=value`" + `. A value may stand in quotation marks, and must if it holds a space before a ` + "`#`" + `, which begins
 a comment. Between single ones it is taken as it stands; between double ones a backslash makes ` + "`\\n`" + ` a line break and any other
-character itself. A ` + "`$`" + ` is a dollar: names of variables are not replaced by their values. If a name stands there twice, the last counts. A name that is
+character itself. A ` + "`$`" +
+	` is a dollar: names of variables are not replaced by their values. If a name stands there twice, the last counts. A name that is
 not a setting is ignored with a warning that tells the nearest one; so is one in the environment that is one letter off a
 setting's, or begins as only Gatehouse's do.
 
@@ -29,7 +30,8 @@ of secrets may have 64 KiB each.
 
 Gatehouse starts on no setting that it can't read, in any environment. It then lists every fault at once, each with its mend, and
 exits with 78. With ` + "`ENVIRONMENT=production`" + ` it also refuses what the table's third column says, and any value that still holds a
-placeholder: ` + "`CHANGE_THIS`" + `, ` + "`STRONG_PASSWORD`" + `, ` + "`db_user`" + `, ` + "`yourdomain.com`" + `, ` + "`example.com`" + `, ` + "`your-…-here`" + `, ` + "`<…>`" + ` and the like.
+placeholder: ` + "`CHANGE_THIS`" + `, ` + "`STRONG_PASSWORD`" + `, ` + "`db_user`" + `, ` + "`yourdomain.com`" + `, ` + "`example.com`" +
+	`, ` + "`your-…-here`" + `, ` + "`<…>`" + ` and the like.
 Faults and warnings never repeat a secret.
 
 JWT_SECRET_KEY must have 32 characters or more, no placeholder, and %d bits or more, in every environment; in production a

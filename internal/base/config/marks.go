@@ -41,7 +41,8 @@ func (r *reading) refuseMarks() bool {
 	}
 	mend := "Write it without."
 	if previous := r.setting.name + "_PREVIOUS"; slices.Contains(keptSecrets, previous) {
-		mend += fmt.Sprintf(" If this installation has run with them already, they belong to its secret: put it as it is into %s, and a new one into %s.", previous, r.setting.name)
+		mend += fmt.Sprintf(" If this installation has run with them already, they belong to its secret: "+
+			"put it as it is into %s, and a new one into %s.", previous, r.setting.name)
 	}
 	r.refuse(problem, mend)
 	return false

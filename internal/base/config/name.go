@@ -26,7 +26,8 @@ func (in *input) unknown() []string {
 			continue
 		}
 		if base, ok := readOnlyDirectly(name); ok {
-			warnings = append(warnings, fmt.Sprintf("%s in the environment is ignored: only a secret may stand in a file of its own. Write the value itself into %s.", name, base))
+			warnings = append(warnings, fmt.Sprintf("%s in the environment is ignored: only a secret may stand in a file of its own. "+
+				"Write the value itself into %s.", name, base))
 			continue
 		}
 		near, distance := nearest(name)
@@ -40,7 +41,8 @@ func (in *input) unknown() []string {
 			continue
 		}
 		if base, ok := readOnlyDirectly(name); ok {
-			warnings = append(warnings, fmt.Sprintf("%s in the .env file is ignored: only a secret may stand in a file of its own. Write the value itself into %s.", name, base))
+			warnings = append(warnings, fmt.Sprintf("%s in the .env file is ignored: only a secret may stand in a file of its own. "+
+				"Write the value itself into %s.", name, base))
 			continue
 		}
 		near, distance := nearest(strings.ToUpper(name))
@@ -48,9 +50,11 @@ func (in *input) unknown() []string {
 		case showable(name):
 			warnings = append(warnings, fmt.Sprintf("%s in the .env file is not a setting and is ignored. The nearest name is %s.", name, near))
 		case distance <= 2:
-			warnings = append(warnings, fmt.Sprintf("A name in the .env file is not a setting and is ignored, but is much like %s. Names are written in capitals.", near))
+			warnings = append(warnings, fmt.Sprintf("A name in the .env file is not a setting and is ignored, but is much like %s. Names are written in "+
+				"capitals.", near))
 		default:
-			warnings = append(warnings, "A name in the .env file is not a setting and is ignored. It is not shown, because it looks like a part of a value that goes over two lines.")
+			warnings = append(warnings, "A name in the .env file is not a setting and is ignored. It is not shown, because it looks like a part of a value "+
+				"that goes over two lines.")
 		}
 	}
 	return warnings

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // passwordSettings are the rows of the table about passwords, and the guessing of
@@ -10,8 +12,9 @@ import (
 var passwordSettings = []setting{
 	{
 		name: "LOCKOUT_AFTER", initial: "5",
-		meaning: "After so many wrong passwords in a row at one account a network, or a known device, has to wait: 1 to 10. See [guides/passwords.md](guides/passwords.md).",
-		field:   number(1, 10, " tries", func(c *Config) *int { return &c.LockoutAfter }),
+		meaning: "After so many wrong passwords in a row at one account a network, or a known device, has to wait: 1 to 10. See " +
+			"[guides/passwords.md](guides/passwords.md).",
+		field: number(1, 10, " tries", func(c *Config) *int { return &c.LockoutAfter }),
 	},
 	{
 		name: "LOCKOUT_DELAY_SECONDS", initial: "30",
@@ -49,6 +52,12 @@ var passwordSettings = []setting{
 		field:   yesNo(func(c *Config) *bool { return &c.PasswordRequireSymbol }),
 	},
 	{
+		name: "PASSWORD_CONTEXT_WORDS", unset: "none",
+		meaning: "Words that make no password, beside `gatehouse`, PUBLIC_URL's host, and the person's own name and address: " +
+			"of your organisation, its products, its place. Divided by commas; up to 32 words of 3 to 64 characters.",
+		field: field{read: readContextWords, show: func(c *Config) string { return strings.Join(c.PasswordContextWords, ",") }},
+	},
+	{
 		name: "PASSWORD_HASH", initial: "bcrypt",
 		meaning: "How passwords are kept: `bcrypt` or `argon2id`. Those kept otherwise are changed over, each at its owner's next sign-in.",
 		field:   choice(func(c *Config) *string { return &c.PasswordHash }, nil, "bcrypt", "argon2id"),
@@ -66,8 +75,9 @@ var passwordSettings = []setting{
 	},
 	{
 		name: "ARGON2_MEMORY_MIB", initial: "19",
-		meaning: "The memory of one argon2id hash: 19 to 1024 MiB. As many are made at once as there are cores, less one. `gatehouse config calibrate` measures what fits.",
-		field:   number(19, 1024, " MiB", func(c *Config) *int { return &c.Argon2MemoryMiB }),
+		meaning: "The memory of one argon2id hash: 19 to 1024 MiB. As many are made at once as there are cores, less one. `gatehouse config calibrate` " +
+			"measures what fits.",
+		field: number(19, 1024, " MiB", func(c *Config) *int { return &c.Argon2MemoryMiB }),
 	},
 	{
 		name: "ARGON2_PASSES", initial: "2",
@@ -76,8 +86,9 @@ var passwordSettings = []setting{
 	},
 	{
 		name: "PASSWORD_PEPPER", cover: covered, unset: "none",
-		meaning: "Seals the stored password hashes under a key that is not in the database: 32 random characters or more. Whoever loses it loses every password. See [guides/passwords.md](guides/passwords.md).",
-		field:   pepper(func(c *Config) *Secret { return &c.PasswordPepper }),
+		meaning: "Seals the stored password hashes under a key that is not in the database: 32 random characters or more. Whoever loses it loses every " +
+			"password. See [guides/passwords.md](guides/passwords.md).",
+		field: pepper(func(c *Config) *Secret { return &c.PasswordPepper }),
 	},
 	{
 		name: "PASSWORD_PEPPER_PREVIOUS", cover: covered, unset: "none",
@@ -86,7 +97,8 @@ var passwordSettings = []setting{
 	},
 	{
 		name: "PASSWORD_BREACH", initial: "embedded",
-		meaning: "Which passwords are refused because attackers try them first: `embedded`, the common ones in the program; `file`, those and the ones in PASSWORD_BREACH_FILE; " +
+		meaning: "Which passwords are refused because attackers try them first: `embedded`, the common ones in the program; `file`, those and the ones in " +
+			"PASSWORD_BREACH_FILE; " +
 			"`api`, those and the ones that PASSWORD_BREACH_API_URL knows; or `off`. See [guides/passwords.md](guides/passwords.md).",
 		production: "`off` is told",
 		field:      choice(func(c *Config) *Breach { return &c.PasswordBreach }, nil, BreachEmbedded, BreachFile, BreachAPI, BreachOff),
@@ -130,4 +142,28 @@ var passwordSettings = []setting{
 		meaning: "Whether a sign-in with the right password is refused if that has been breached since: its owner sets a new one.",
 		field:   yesNo(func(c *Config) *bool { return &c.PasswordBreachAtSignIn }),
 	},
+}
+
+// The bounds of PASSWORD_CONTEXT_WORDS.
+const (
+	mostContextWords                    = 32
+	shortestContextWord, longestContext = 3, 64
+)
+
+// readContextWords reads a list of words: those that a list of common passwords
+// can't know, since they are one organisation's (ASVS 6.1.2).
+func readContextWords(r *reading) {
+	words := strings.Split(r.value, ",")
+	for i, w := range words {
+		words[i] = strings.TrimSpace(w)
+		if n := utf8.RuneCountInString(words[i]); n < shortestContextWord || n > longestContext || !utf8.ValidString(w) {
+			r.refuse("Word "+strconv.Itoa(i+1)+" has under 3 characters, or over 64.", "Take it away, or look for a comma too many.")
+			return
+		}
+	}
+	if len(words) > mostContextWords {
+		r.refuse("There are more than 32 words.", "Name the ones that people would think of first.")
+		return
+	}
+	r.c.PasswordContextWords = words
 }

@@ -29,7 +29,8 @@ type Redis struct {
 
 const mendRedis = "Write rediss://USER:PASSWORD@HOST:PORT/NUMBER, with each of % / ? # @ : in a password percent-encoded; redis:// is without TLS."
 
-const mendRedisParams = "It may have addr=HOST:PORT several times, and once each: cluster=true, master_name, sentinel_username, sentinel_password, and behind rediss:// ca, cert and key, which are paths."
+const mendRedisParams = "It may have addr=HOST:PORT several times, and once each: cluster=true, master_name, sentinel_username, sentinel_password, " +
+	"and behind rediss:// ca, cert and key, which are paths."
 
 // redisHost is a name as networks of containers have them too, which the DNS would
 // not take.

@@ -245,7 +245,8 @@ func claim(at func(*Config) *string) field {
 		read: func(r *reading) {
 			for _, b := range []byte(r.value) {
 				if b <= ' ' || b > '~' || b == ',' || b == '"' || b == '\\' {
-					r.refuse("It is not one name or URL: it holds a space, a comma, a quotation mark, a backslash, or a letter outside ASCII.", "Write a URL, such as the value of PUBLIC_URL.")
+					r.refuse("It is not one name or URL: it holds a space, a comma, a quotation mark, a backslash, or a letter outside ASCII.", "Write a URL, such "+
+						"as the value of PUBLIC_URL.")
 					return
 				}
 			}

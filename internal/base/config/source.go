@@ -111,7 +111,8 @@ func (in *input) find(s *setting) (value, source string, fault *Fault) {
 // fromFile returns what a secret's file holds, without the line's end. The path
 // is not repeated in the fault: a secret put there by mistake looks like one.
 func (in *input) fromFile(s *setting, path string) (string, *Fault) {
-	fault := &Fault{Setting: s.name + "_FILE", Mend: "Name a file that holds the value of " + s.name + " and nothing else, and that the user running Gatehouse may read."}
+	fault := &Fault{Setting: s.name + "_FILE", Mend: "Name a file that holds the value of " + s.name + " and nothing else, and that the user running " +
+		"Gatehouse may read."}
 	b, err := in.readFile(path)
 	switch {
 	case err != nil:

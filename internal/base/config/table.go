@@ -44,9 +44,10 @@ var serverSettings = []setting{
 	},
 	{
 		name: "TLS_ACME_DOMAINS", unset: "none",
-		meaning: "The names for which Gatehouse orders its certificate itself, by ACME, and renews it: see [tls.md](guides/tls.md). With commas between them. To set it is to accept the authority's terms.",
-		field:   field{read: readDomains, show: func(c *Config) string { return strings.Join(c.ACMEDomains, ",") }},
-		check:   checkDomains,
+		meaning: "The names for which Gatehouse orders its certificate itself, by ACME, and renews it: see [tls.md](guides/tls.md). With commas between " +
+			"them. To set it is to accept the authority's terms.",
+		field: field{read: readDomains, show: func(c *Config) string { return strings.Join(c.ACMEDomains, ",") }},
+		check: checkDomains,
 	},
 	{
 		name: "TLS_ACME_DIRECTORY", initial: "Let's Encrypt", derive: func(*Config) string { return letsEncrypt },
@@ -56,7 +57,8 @@ var serverSettings = []setting{
 	},
 	{
 		name: "PRIVATE_NETWORKS", unset: "none",
-		meaning: "Private networks in which plain HTTP may travel, such as that of your containers: `172.18.0.0/16`, with commas between them. With it LISTEN_ADDR and ADMIN_LISTEN_ADDR need neither be loopback nor speak TLS; " +
+		meaning: "Private networks in which plain HTTP may travel, such as that of your containers: `172.18.0.0/16`, " +
+			"with commas between them. With it LISTEN_ADDR and ADMIN_LISTEN_ADDR need neither be loopback nor speak TLS; " +
 			"connections to a listener without TLS from anywhere else, but this machine, are closed.",
 		production: "it is a promise that nobody else listens on these networks",
 		field:      field{read: readPrivateNetworks, show: showPrivateNetworks},
@@ -70,7 +72,8 @@ var serverSettings = []setting{
 	},
 	{
 		name: "ADMIN_LISTEN_ADDR", initial: "127.0.0.1:9000",
-		meaning:    "Where `/healthz`, `/readyz` and `/metrics` are served: see [operations.md](operations.md). Not for the public. Beyond loopback it speaks TLS with the certificate of LISTEN_ADDR, unless PRIVATE_NETWORKS is set.",
+		meaning: "Where `/healthz`, `/readyz` and `/metrics` are served: see [operations.md](operations.md). Not for the public. " +
+			"Beyond loopback it speaks TLS with the certificate of LISTEN_ADDR, unless PRIVATE_NETWORKS is set.",
 		production: "an address that is not loopback is refused, unless TLS_CERT_FILE, TLS_ACME_DOMAINS or PRIVATE_NETWORKS is set",
 		field:      listener(func(c *Config) *string { return &c.AdminListenAddr }),
 		check: func(r *reading) {
@@ -94,8 +97,9 @@ var serverSettings = []setting{
 			}
 			return "0"
 		},
-		meaning: "How many connections one address (an IPv6 network of /64) may hold at once, 0 for any number: 0 to 100000. Those of TRUSTED_PROXIES are not counted. In development the default is 0.",
-		field:   number(0, 100_000, " connections", func(c *Config) *int { return &c.ConnectionsPerAddress }),
+		meaning: "How many connections one address (an IPv6 network of /64) may hold at once, 0 for any number: 0 to 100000. Those of TRUSTED_PROXIES are " +
+			"not counted. In development the default is 0.",
+		field: number(0, 100_000, " connections", func(c *Config) *int { return &c.ConnectionsPerAddress }),
 	},
 	{
 		name: "ADMIN_PPROF", initial: "false",
@@ -118,15 +122,17 @@ var serverSettings = []setting{
 	},
 	{
 		name: "PUBLIC_URL", initial: "http://LISTEN_ADDR", derive: publicURL, followsListener: true,
-		meaning:    "The address that people use: scheme, host and perhaps port, nothing behind it. Requests to another host are refused. With a certificate the default is https.",
+		meaning: "The address that people use: scheme, host and perhaps port, nothing behind it. Requests to another host are refused. With a " +
+			"certificate the default is https.",
 		production: "the first of CORS_ORIGINS if that is set, else required; https only",
 		field:      field{read: readPublicURL, show: func(c *Config) string { return c.PublicURL }},
 		check:      checkCertified, safe: safePublicURL,
 	},
 	{
 		name: "TRUSTED_PROXIES", initial: "none",
-		derive:     defaultProxies,
-		meaning:    "The proxies that are believed when they say who is calling (`X-Forwarded-For`, `Forwarded`, `X-Forwarded-Proto`): addresses and networks, with commas between them, `cloudflare` for Cloudflare's, or `none`.",
+		derive: defaultProxies,
+		meaning: "The proxies that are believed when they say who is calling (`X-Forwarded-For`, `Forwarded`, `X-Forwarded-Proto`): addresses and " +
+			"networks, with commas between them, `cloudflare` for Cloudflare's, or `none`.",
 		production: "`127.0.0.0/8, ::1` if LISTEN_ADDR is loopback, else `none`",
 		field:      field{read: readProxies, show: showProxies},
 	},
@@ -198,7 +204,8 @@ var serverSettings = []setting{
 	},
 	{
 		name: "JWT_ALGORITHM", initial: "ES256",
-		meaning:    "How access tokens are signed: `ES256`, `EdDSA` (Ed25519), `RS256` (3072 bits) or `HS256`. A change is a rotation: see [keys.md](guides/keys.md).",
+		meaning: "How access tokens are signed: `ES256`, `EdDSA` (Ed25519), `RS256` (3072 bits) or `HS256`. A change is a rotation: see " +
+			"[keys.md](guides/keys.md).",
 		production: "`HS256` is told",
 		field:      choice(func(c *Config) *string { return &c.JWTAlgorithm }, nil, "ES256", "EdDSA", "RS256", "HS256"),
 		safe: func(r *reading) {
@@ -258,7 +265,8 @@ var serverSettings = []setting{
 		field:   span(1, 365, day, func(c *Config) *time.Duration { return &c.SessionMaxLife }),
 		check: func(r *reading) {
 			if r.c.SessionMaxLife < r.c.RefreshTokenLife {
-				r.refuse("It is shorter than REFRESH_TOKEN_EXPIRE_DAYS, so no refresh token could live as long as that says.", "Raise SESSION_MAX_DAYS, or lower REFRESH_TOKEN_EXPIRE_DAYS.")
+				r.refuse("It is shorter than REFRESH_TOKEN_EXPIRE_DAYS, so no refresh token could live as long as that says.", "Raise SESSION_MAX_DAYS, or lower "+
+					"REFRESH_TOKEN_EXPIRE_DAYS.")
 			}
 		},
 	},
@@ -307,8 +315,9 @@ var serverSettings = []setting{
 	},
 	{
 		name: "LOGIN_RATE_LIMIT_ATTEMPTS", initial: "5",
-		meaning: "How many failed sign-ins a network has, at any accounts, in LOGIN_RATE_LIMIT_WINDOW_MINUTES: 1 to 1000000. A known device has its own count. See [guides/rate-limits.md](guides/rate-limits.md).",
-		field:   number(1, mostLimit, " tries", func(c *Config) *int { return &c.LoginLimit.Count }),
+		meaning: "How many failed sign-ins a network has, at any accounts, in LOGIN_RATE_LIMIT_WINDOW_MINUTES: 1 to 1000000. A known device has its own " +
+			"count. See [guides/rate-limits.md](guides/rate-limits.md).",
+		field: number(1, mostLimit, " tries", func(c *Config) *int { return &c.LoginLimit.Count }),
 	},
 	{
 		name: "LOGIN_RATE_LIMIT_WINDOW_MINUTES", initial: "15",
@@ -327,8 +336,9 @@ var serverSettings = []setting{
 	},
 	{
 		name: "PASSWORD_RESET_RATE_LIMIT_ATTEMPTS", initial: "3",
-		meaning: "How many mails with a link an address may be sent in PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES, whoever asks; a network may ask for ten times as many: 1 to 100000.",
-		field:   number(1, mostLimit/10, " mails", func(c *Config) *int { return &c.ResetLimit.Count }),
+		meaning: "How many mails to set a new password a mailbox is sent in PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES, whoever asks; as many to verify an " +
+			"address, and as many others that a stranger can cause. A network may ask for ten times as many: 1 to 100000.",
+		field: number(1, mostLimit/10, " mails", func(c *Config) *int { return &c.ResetLimit.Count }),
 	},
 	{
 		name: "PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES", initial: "60",

@@ -143,7 +143,8 @@ var traceSettings = []setting{
 	},
 	{
 		name: "OTEL_EXPORTER_OTLP_ENDPOINT", unset: "none: no traces are taken",
-		meaning:    "The OpenTelemetry collector: `https://HOST:4318`. Traces go to `/v1/traces` there, in protobuf. `?ca=PATH` names an authority of your own. See [guides/tracing.md](guides/tracing.md).",
+		meaning: "The OpenTelemetry collector: `https://HOST:4318`. Traces go to `/v1/traces` there, in protobuf. `?ca=PATH` names an authority of your " +
+			"own. See [guides/tracing.md](guides/tracing.md).",
 		production: "`http://` to another machine is refused",
 		field:      collector(func(c *Config) *string { return &c.Traces.Endpoint }),
 		safe:       safeCollector(func(c *Config) string { return c.Traces.Endpoint }),

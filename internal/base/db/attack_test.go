@@ -20,6 +20,8 @@ var attacks = []string{
 	`MERGE INTO event AS e USING (SELECT 'e' AS id) AS s ON e.id = s.id WHEN MATCHED THEN DELETE`,
 	`SELECT id FROM event FOR UPDATE`, `DO $$ BEGIN LOCK TABLE event IN ACCESS EXCLUSIVE MODE; END $$`,
 	`WITH gone AS (DELETE FROM event RETURNING id) SELECT id FROM gone`,
+	`INSERT INTO event_erased (event_id, commitment, time) VALUES ('e', 'c', 1)`, `INSERT INTO event_erased (event_id, commitment, time, statement) VALUES ('e', 'c', 1, 'e')`,
+	`SELECT * FROM event_erasure`, `UPDATE event_erasure SET parts = '[]'`, `DELETE FROM event_erasure`, `SELECT event_erase_stated()`,
 	// Getting round the triggers.
 	`ALTER TABLE event DISABLE TRIGGER ALL`, `ALTER TABLE event DISABLE TRIGGER event_append_only`, `DROP TRIGGER event_append_only ON event`,
 	`SET session_replication_role = replica`, `SELECT set_config('session_replication_role', 'replica', false)`,
@@ -76,6 +78,16 @@ func TestDB2_WhatTheServingRoleMayNot(t *testing.T) {
 		for _, attack := range attacks {
 			if _, err := c.Exec(ctx, fill.Replace(attack)); !refused(err) {
 				t.Errorf("%s: %v", attack, err)
+			}
+		}
+		// What no event states is erased by nobody (V16.4.2).
+		for _, attack := range []string{
+			`INSERT INTO event_erasure (statement, parts, time) VALUES ('e', '[["e", "c"]]', 1)`,
+			`INSERT INTO event_erasure (statement, parts, time) VALUES ('', '[["e", "c"]]', 1)`,
+			`INSERT INTO event_erasure (statement, parts, time) VALUES ('e', 'nonsense', 1)`,
+		} {
+			if _, err := c.Exec(ctx, attack); err == nil {
+				t.Errorf("%s: done", attack)
 			}
 		}
 		// PostgreSQL answers these with a warning: they must have had no effect.

@@ -10,6 +10,54 @@
 // BIGINT microseconds ([Micros]), RETURNING and ON CONFLICT. Never now(), FOR
 // UPDATE or data-modifying CTEs. The isolation to count on is READ COMMITTED:
 // whoever decides on what a row says takes the row's lock by updating it.
+//
+// # How it works
+//
+// SQLite has one writer (db/writer.go). It takes all callers who wait, runs each in
+// a savepoint of one transaction, and commits them together, so that one sync of the
+// disk serves many and one caller's failure is its own. Nobody is answered before
+// the commit. A second connection copies the log into the file while commits go on,
+// so no caller pays for a checkpoint.
+//
+// PostgreSQL (db/postgres.go): BEGIN travels with the first statement, and deferred
+// statements (tx.Defer: events, inserts whose result nobody needs) with the COMMIT.
+// A refresh is two round trips, a failed sign-in's event one. Isolation is READ
+// COMMITTED: whoever decides on what a row says takes its lock by updating it.
+// account.SignedIn is the example: it makes sign-in and "disable this account" wait
+// for each other.
+//
+// What many do at once, each with a row of its own (WriteShared: refreshes;
+// ReadShared: /v1/me), shares a transaction, or a round trip, with those who came
+// meanwhile (db/shared.go, db/pgshared.go): the functions run as coroutines that
+// stop at each statement, and the statements of all travel together. The rows are
+// changed in one order. A member that fails, or does not have a lock within 100 ms,
+// is set apart and run again by itself, and the others go on. Who has little time
+// left does not share, since a group has no more time than any of its members. Only
+// when the server says that the transaction is open still is a commit that failed
+// run again: an error alone may be a pooler's. Nobody waits for company, and who
+// waits behind groups that are stuck goes past them after 100 ms.
+//
+// Outages (db/errors.go, docs/outages.md). What ails a database is Unavailable, and
+// db.Trouble has a word for it. Before the commit is sent a broken connection is
+// replaced and the function run again; after it, the caller is told 503. On SQLite
+// the writer waits for other programs' locks itself, once for all callers, and a
+// caller whose time is over leaves the queue or the unfinished commit (write.leave).
+// A group that fails tells all its members, since one may have been refused because
+// of a neighbour's rows. db/inspect.go reads a file before anything may write to it.
+// internal/transaction_test.go keeps contexts, and so second connections and slow
+// work, out of transactions.
+//
+// Roles (db/grants.go, db/roles.go, db/roleplan.go). What the serving role may do
+// stands in a list, a table a line; a test holds it against the migrations and
+// against every statement in the source (source_test.go, which also refuses SQL that
+// is no constant). migrate --roles looks at what is there and plans only what
+// differs. The serving role stands in the owner's default privileges with SELECT:
+// that is where a later migration finds whom to give the rest. Names can't be
+// parameters; roleSQL alone quotes them into statements.
+//
+// Migrations are goose's, embedded, one transaction each, with a lock that is a row
+// (a file, on SQLite). The version is read by ourselves: the library would make its
+// table on looking, which a role that only serves may not.
 package db
 
 import (

@@ -103,7 +103,8 @@ func isAway(err error) bool {
 		return false
 	}
 	var network net.Error
-	return errors.As(err, &network) || isLost(err) || errors.Is(err, errUncertain) || errors.Is(err, net.ErrClosed) || errors.Is(err, errClosed) || errors.Is(err, errDamaged) ||
+	return errors.As(err, &network) || isLost(err) || errors.Is(err, errUncertain) || errors.Is(err, net.ErrClosed) || errors.Is(err, errClosed) ||
+		errors.Is(err, errDamaged) ||
 		pgconn.SafeToRetry(err) || isBroken(err)
 }
 

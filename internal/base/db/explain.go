@@ -21,16 +21,19 @@ func Explain(err error) (text string, lasting bool) {
 	case "credentials":
 		return "The database refuses the user or the password in DATABASE_URL (or MIGRATE_DATABASE_URL); or its pg_hba.conf lets this user not in from here.", true
 	case "no_database":
-		return "The PostgreSQL server has no database of the name in DATABASE_URL. Make it (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0), or mend the name.", true
+		return "The PostgreSQL server has no database of the name in DATABASE_URL. " +
+			"Make it (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0), or mend the name.", true
 	case "parameter":
-		return "PostgreSQL, or a pooler in front of it, does not take a parameter in DATABASE_URL. Remove it there; for a pooler such as pgbouncer, default_query_exec_mode=cache_describe is enough.", true
+		return "PostgreSQL, or a pooler in front of it, does not take a parameter in DATABASE_URL. " +
+			"Remove it there; for a pooler such as pgbouncer, default_query_exec_mode=cache_describe is enough.", true
 	case "tls":
 		return "The TLS connection to the database failed: its certificate is not to be trusted, or it speaks no TLS. " +
 			"Give the authority's certificate by sslrootcert=PATH in DATABASE_URL, and the host as the certificate names it.", true
 	case "pooler":
 		return "A pooler, such as pgbouncer, loses the prepared statements of this connection. Add default_query_exec_mode=cache_describe to DATABASE_URL.", true
 	case "read_only":
-		return "The database takes no writes: it is a standby, or read-only. Name the primary in DATABASE_URL; or all servers, with target_session_attrs=read-write.", false
+		return "The database takes no writes: it is a standby, or read-only. " +
+			"Name the primary in DATABASE_URL; or all servers, with target_session_attrs=read-write.", false
 	case "no_connection":
 		return "PostgreSQL has no connection left for Gatehouse. Raise its max_connections, find who holds them, or lower DATABASE_MAX_CONNS.", false
 	case "timeout":

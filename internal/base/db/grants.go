@@ -39,7 +39,8 @@ var grants = []grant{
 	{"event", []string{"SELECT", "INSERT"}},
 	{"event_anchor", []string{"SELECT", "INSERT", "DELETE"}},
 	{"event_checkpoint", []string{"SELECT", "INSERT", "DELETE"}},
-	{"event_erased", []string{"SELECT", "INSERT"}},
+	{"event_erased", []string{"SELECT"}},
+	{"event_erasure", []string{"INSERT"}},
 	{"event_forward", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"event_head", []string{"SELECT", "UPDATE"}},
 	{"event_leaf", []string{"SELECT", "INSERT"}},
@@ -47,10 +48,12 @@ var grants = []grant{
 	{"event_origin", []string{"SELECT", "INSERT"}},
 	{"event_personal", []string{"SELECT", "INSERT"}},
 	{"event_retired", []string{"SELECT", "INSERT"}},
+	{"former_password", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"guess", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"install", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"job", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"known_device", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"mail_share", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"outbox", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"replica", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"revocation", []string{"SELECT", "INSERT", "DELETE"}},
@@ -65,7 +68,7 @@ var grants = []grant{
 }
 
 // functions are the schema's: triggers', which nobody calls.
-var functions = []string{"event_append_only", "event_erase", "event_retire"}
+var functions = []string{"event_append_only", "event_erase", "event_erase_stated", "event_retire"}
 
 func grantedTables() []string {
 	names := make([]string, 0, len(grants))
@@ -136,7 +139,8 @@ func rightsMissing(err error) error {
 		return err
 	}
 	return fault.New(fault.Denied, "rights_missing",
-		"The role in DATABASE_URL lacks rights that serving needs. Run: gatehouse migrate, with the owner's URL in MIGRATE_DATABASE_URL; or gatehouse migrate --roles, with an administrator's.").Because(err)
+		"The role in DATABASE_URL lacks rights that serving needs. Run: gatehouse migrate, with the owner's URL in MIGRATE_DATABASE_URL; or gatehouse "+
+			"migrate --roles, with an administrator's.").Because(err)
 }
 
 // mayNotMigrate refuses a role that may not change the schema, in time: half of
@@ -150,7 +154,8 @@ func (p *postgres) mayNotMigrate(ctx context.Context, s Schema) error {
 		return err
 	}
 	return fault.New(fault.Denied, "may_not_migrate", fmt.Sprintf(
-		"The database's schema is at version %d and this gatehouse needs %d, and the role %s may not change it. Put the URL of the role that owns the schema into MIGRATE_DATABASE_URL, for serve or for: gatehouse migrate",
+		"The database's schema is at version %d and this gatehouse needs %d, and the role %s may not change it. Put the URL of the role that owns the "+
+			"schema into MIGRATE_DATABASE_URL, for serve or for: gatehouse migrate",
 		s.Current, s.Target, role))
 }
 

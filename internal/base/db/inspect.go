@@ -170,7 +170,8 @@ func openError(path string, err error) error {
 		return problem("database_read_only", "The SQLite database %s can't be opened for writing. The user who runs gatehouse must own the file and its folder %s, "+
 			"where SQLite keeps its log, and the disk must not be mounted read-only.", path, filepath.Dir(path))
 	case isLite(err, sqlite3.SQLITE_IOERR):
-		return problem("database_unreadable", "The disk fails to read or write the SQLite database %s. If there is room on it, look at the system's log for what ails it.", path)
+		return problem("database_unreadable", "The disk fails to read or write the SQLite database %s. If there is room on it, look at the system's log "+
+			"for what ails it.", path)
 	}
 	return fmt.Errorf("the SQLite database %s can't be opened: %w", path, err)
 }

@@ -189,7 +189,8 @@ func (s Schema) Require() error {
 func (s Schema) refuseNewer() error {
 	if s.Current > s.Target {
 		return fault.New(fault.Unavailable, "schema_newer", fmt.Sprintf(
-			"The database's schema is at version %d and this gatehouse knows %d at most: a newer gatehouse has used it. Run that version, or restore a backup from before.", s.Current, s.Target))
+			"The database's schema is at version %d and this gatehouse knows %d at most: a newer gatehouse has used it. Run that version, or restore a backup "+
+				"from before.", s.Current, s.Target))
 	}
 	return nil
 }

@@ -48,7 +48,8 @@ func (p *postgres) inspect(ctx context.Context) error {
 				"Make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, and name it in DATABASE_URL.", t.database, t.encoding))
 	case t.standby:
 		return fault.New(fault.Unavailable, "database_standby", fmt.Sprintf(
-			"The PostgreSQL server of the database %s is a standby, which takes no writes. Name the primary in DATABASE_URL; or all servers, with target_session_attrs=read-write.", t.database))
+			"The PostgreSQL server of the database %s is a standby, which takes no writes. "+
+				"Name the primary in DATABASE_URL; or all servers, with target_session_attrs=read-write.", t.database))
 	case t.readOnly:
 		return fault.New(fault.Invalid, "database_read_only", fmt.Sprintf(
 			"The database %[1]s is read-only for the role %[2]s: default_transaction_read_only is on. "+
@@ -111,8 +112,10 @@ func (t postgresTraits) hazards() []Hazard {
 			name, value = "fsync", t.fsync
 		}
 		list = append(list, Hazard{"durability", fmt.Sprintf(
-			"With %s=%s PostgreSQL says that a change is safe before it is: a crash, or a failover, loses accounts, revocations and refresh tokens that were acknowledged. "+
-				"Set %[1]s to on: in the server's configuration, by ALTER DATABASE or by ALTER ROLE, wherever SELECT source FROM pg_settings WHERE name = '%[1]s' says that it comes from.", name, value), true})
+			"With %s=%s PostgreSQL says that a change is safe before it is: "+
+				"a crash, or a failover, loses accounts, revocations and refresh tokens that were acknowledged. "+
+				"Set %[1]s to on: in the server's configuration, by ALTER DATABASE or by ALTER ROLE, "+
+				"wherever SELECT source FROM pg_settings WHERE name = '%[1]s' says that it comes from.", name, value), true})
 	}
 	switch {
 	case t.superuser:
@@ -121,7 +124,8 @@ func (t postgresTraits) hazards() []Hazard {
 				"Make the two roles that Gatehouse needs: gatehouse migrate --roles --yes, and put the serving one into DATABASE_URL.", t.role), true})
 	case t.owner:
 		list = append(list, Hazard{"owner", fmt.Sprintf(
-			"The role %s in DATABASE_URL owns the tables, so it could change or drop the event log. Make a role that only serves: gatehouse migrate --roles", t.role), false})
+			"The role %s in DATABASE_URL owns the tables, so it could change or drop the event log. "+
+				"Make a role that only serves: gatehouse migrate --roles", t.role), false})
 	}
 	return list
 }

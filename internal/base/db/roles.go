@@ -132,7 +132,8 @@ const whoMay = "Use the URL of a superuser, or of a role that owns the database 
 func (d *DB) roles(ctx context.Context, do func(pgx.Tx) error) error {
 	p, ok := d.engine.(*postgres)
 	if !ok {
-		return fault.New(fault.Invalid, "no_roles", "SQLite has no roles: who may read its file may do everything. For PostgreSQL, put an administrator's URL into MIGRATE_DATABASE_URL.")
+		return fault.New(fault.Invalid, "no_roles", "SQLite has no roles: who may read its file may do everything. For PostgreSQL, put an administrator's "+
+			"URL into MIGRATE_DATABASE_URL.")
 	}
 	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
 		if err := takeTurns(ctx, tx); err != nil {

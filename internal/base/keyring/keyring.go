@@ -8,6 +8,12 @@
 // Keys come and go while replicas serve: each replica compares one number four
 // times a second ([Ring.Poll]), and opens the ring again when it has changed.
 // Whoever changes the ring takes [Lock] first.
+//
+// # How it works
+//
+// Keys are sealed with AES-256-GCM under HKDF(JWT_SECRET_KEY, the installation's
+// id), and under the previous secret's too while that is set. A wrong secret is
+// reported at the start, with fingerprints, before anything is served.
 package keyring
 
 import (

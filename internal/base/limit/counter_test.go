@@ -3,6 +3,7 @@ package limit
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -101,16 +102,72 @@ func TestRATE1_ATryIsGivenBack(t *testing.T) {
 	})
 }
 
-// RATE-2: several rules in one call, each by itself.
-func TestRATE2_SeveralRulesAtOnce(t *testing.T) {
+// Attack 1: several claims in one call are all or nothing: whoever has used up
+// their own limit takes nothing of another's, however often they ask.
+func TestAttack1_SeveralClaimsAreAllOrNothing(t *testing.T) {
 	suite(t, func(t *testing.T, c Counter, _ *atomic.Int64) {
-		address := Claim{Rule{"reset", 3, time.Hour}, fresh()}
 		network := Claim{Rule{"reset_network", 30, time.Hour}, fresh()}
+		address := func() Claim { return Claim{Rule{"reset", 3, time.Hour}, fresh()} }
+		spent := address()
 		for i := range 40 {
-			s := take(t, c, address, network)
-			if s[0].OK != (i < 3) || s[1].OK != (i < 30) || s[0].Rule.Name != "reset" {
+			s := take(t, c, network, spent)
+			if s[0].OK != true || s[1].OK != (i < 3) || s[0].Remaining != 30-min(i+1, 3) || s[1].Rule.Name != "reset" {
 				t.Fatalf("%d: %+v", i, s)
 			}
+		}
+		for range 9 {
+			if !AllOK(take(t, c, network, address(), address(), address())) {
+				t.Fatal("the network is refused too early")
+			}
+		}
+		for range 18 {
+			take(t, c, network)
+		}
+		victim := address()
+		for range 40 {
+			if s := take(t, c, network, victim); s[0].OK || !s[1].OK || s[1].Remaining != 3 || s[1].Reset != 0 {
+				t.Fatalf("a network that has used up its limit: %+v", s)
+			}
+			if s := take(t, c, victim, network); s[1].OK || !s[0].OK || s[0].Remaining != 3 {
+				t.Fatalf("and in the other order: %+v", s)
+			}
+		}
+		for i := range 3 {
+			if s := take(t, c, victim)[0]; !s.OK || s.Remaining != 2-i {
+				t.Fatalf("the victim has lost some: %+v", s)
+			}
+		}
+	})
+}
+
+// Attack 1, many at once: never more than a limit has pass, and what a refused call
+// took for a moment is there again afterwards.
+func TestAttack1_ManyAtOnce(t *testing.T) {
+	suite(t, func(t *testing.T, c Counter, _ *atomic.Int64) {
+		wide, narrow := Claim{Rule{"wide", 1000, time.Hour}, fresh()}, Claim{Rule{"narrow", 7, time.Hour}, fresh()}
+		var passed atomic.Int64
+		var all sync.WaitGroup
+		for i := range 16 {
+			all.Go(func() {
+				for range 10 {
+					claims := []Claim{wide, narrow}
+					if i%2 == 0 { // in the other order, which must not wait for each other
+						claims = []Claim{narrow, wide}
+					}
+					s, err := c.Take(context.Background(), claims...)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if AllOK(s) {
+						passed.Add(1)
+					}
+				}
+			})
+		}
+		all.Wait()
+		if s := take(t, c, wide)[0]; passed.Load() != 7 || s.Remaining != 1000-8 {
+			t.Errorf("%d passed, where 7 may; the wide rule has %d left, and 992 is right", passed.Load(), s.Remaining)
 		}
 	})
 }
@@ -192,6 +249,15 @@ func (l *ledger) pass(now int64) {
 	}
 }
 
+// room reports whether one would be taken.
+func (l *ledger) room(now int64) bool {
+	copied := *l
+	copied.ends = slices.Clone(l.ends)
+	ok, _ := copied.take(now)
+	l.pass(now)
+	return ok
+}
+
 func (l *ledger) take(now int64) (ok bool, remaining int) {
 	l.pass(now)
 	cost := (l.rule.Window.Microseconds() + int64(l.rule.Limit) - 1) / int64(l.rule.Limit)
@@ -225,12 +291,32 @@ func TestRATE1_TheModel(t *testing.T) {
 			models := [3]*ledger{}
 			claims := [3]Claim{}
 			for i := range models {
+				rule := rule
+				rule.Limit = max(1, rule.Limit-3*i) // a few that differ
 				models[i], claims[i] = &ledger{rule: rule, seen: clock.Load()}, Claim{rule, fresh()}
 			}
 			var did []string
 			for range rapid.IntRange(1, 40).Draw(t, "steps") {
 				i := rapid.IntRange(0, 2).Draw(t, "key")
-				switch rapid.IntRange(0, 5).Draw(t, "what") {
+				switch rapid.IntRange(0, 8).Draw(t, "what") {
+				case 6, 7, 8: // two or all three, in some order: all or nothing
+					order := rapid.Permutation([]int{0, 1, 2}).Draw(t, "keys")[:rapid.IntRange(2, 3).Draw(t, "many")]
+					several, want := []Claim{}, true
+					for _, i := range order {
+						several = append(several, claims[i])
+						want = want && models[i].room(clock.Load())
+					}
+					states := take(t, c, several...)
+					did = append(did, fmt.Sprint("take ", order))
+					for n, i := range order {
+						ok, remaining := models[i].room(clock.Load()), models[i].rule.Limit-len(models[i].ends)
+						if want {
+							_, remaining = models[i].take(clock.Load())
+						}
+						if states[n].OK != ok || states[n].Remaining != remaining {
+							t.Fatalf("%+v of %d, and the model says %v, %d left, after %v", states[n], i, ok, remaining, did)
+						}
+					}
 				case 0:
 					d := rapid.Int64Range(-2*rule.capacity(), 2*rule.capacity()).Draw(t, "jump")
 					clock.Add(d)

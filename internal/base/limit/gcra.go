@@ -4,6 +4,19 @@
 // One algorithm does it in both: GCRA, the leaky bucket kept as one number. A
 // rule of 5 in 15 minutes lets five through at once and one more each three
 // minutes; there is no edge of a window at which ten could pass.
+//
+// # How it works
+//
+// A counter is kept as a debt and the moment at which it was due, so that a clock
+// set back neither forgives nor adds any. Keys are keyed hashes of a fixed size. In
+// Redis the same is one script (gcra.lua), a key at a time; one suite and one model
+// judge both.
+//
+// [Shared] goes on without Redis: the first call that Redis leaves without an answer
+// for 50 ms opens the breaker, and one prober closes it. What Redis counted is noted
+// in memory as well, in units of the replica's share, so that nobody's debt is
+// forgotten when Redis goes. Rows that go up say how many replicas there are
+// (package job).
 package limit
 
 import (
@@ -33,7 +46,7 @@ type Claim struct {
 // State is how a claim stands after it was taken, or refused.
 type State struct {
 	Rule Rule
-	// OK is false if it was refused, and nothing counted.
+	// OK is false if it was refused. Then none of the claims beside it has counted.
 	OK bool
 	// Remaining is how many more there may be at once.
 	Remaining int
@@ -48,9 +61,15 @@ type Exceeded struct{ State State }
 // Error implements error.
 func (e *Exceeded) Error() string { return "the limit of " + e.State.Rule.Name + " is used up" }
 
-// Counter counts. Claims of one call go together and each counts by itself: one
-// that is refused does not give back another.
+// Counter counts. The claims of one call are all or nothing: if one of them is
+// refused none has counted, so that nobody uses up another's limit by requests
+// for which nothing is done.
 type Counter interface {
+	// Take takes all claims, or none: they were taken if each State is OK. The one
+	// of a claim that has room, and was not taken since another was refused, says
+	// how it stands. Put first what is the caller's own, and what is somebody else's
+	// last: where the counter can't take all at one moment, a later claim is touched
+	// only once those before it had room.
 	Take(ctx context.Context, claims ...Claim) ([]State, error)
 	// GiveBack undoes one Take of the claim that was not refused.
 	GiveBack(ctx context.Context, claim Claim) error
@@ -92,6 +111,22 @@ func (r Rule) giveBack(b bucket, now int64) bucket {
 	b = b.after(now)
 	b.debt = max(0, b.debt-r.interval())
 	return b
+}
+
+// look is how a claim stands that is not taken.
+func (r Rule) look(b bucket, now int64) State {
+	b = b.after(now)
+	return r.state(b.debt+r.interval() <= r.capacity(), b.debt)
+}
+
+// AllOK reports whether claims were taken.
+func AllOK(states []State) bool {
+	for _, s := range states {
+		if !s.OK {
+			return false
+		}
+	}
+	return true
 }
 
 // state says what a debt means.

@@ -53,17 +53,45 @@ func newMemory(most int, now func() int64) *Memory {
 	return m
 }
 
-// Take implements [Counter]. When there is no room for a new key, one is
-// forgotten: of some that lie side by side, the one whose debt is waited off
-// first. So a flood of addresses, each seen once, forgets its own, and leaves
-// the counts that matter: those of sign-ins last for minutes.
+// Take implements [Counter]: all claims are taken at one moment. When there is no
+// room for a new key, one is forgotten: of some that lie side by side, the one
+// whose debt is waited off first. So a flood of addresses, each seen once, forgets
+// its own, and leaves the counts that matter: those of sign-ins last for minutes.
 func (m *Memory) Take(_ context.Context, claims ...Claim) ([]State, error) {
 	out := make([]State, len(claims))
-	for i, c := range claims {
-		m.change(c.Key, func(b bucket, now int64) bucket {
-			b, out[i] = c.Rule.take(b, now)
+	if len(claims) == 1 {
+		m.change(claims[0].Key, func(b bucket, now int64) bucket {
+			b, out[0] = claims[0].Rule.take(b, now)
 			return b
 		})
+		return out, nil
+	}
+	unlock := m.lock(claims)
+	defer unlock()
+	now := m.now()
+	var (
+		changed = make([]bucket, len(claims))
+		refused bool
+	)
+	for i, c := range claims {
+		b := m.shardOf(c.Key).bucket(c.Key, now)
+		for j := range i {
+			if claims[j].Key == c.Key {
+				b = changed[j]
+			}
+		}
+		changed[i], out[i] = c.Rule.take(b, now)
+		refused = refused || !out[i].OK
+	}
+	for i, c := range claims {
+		s := m.shardOf(c.Key)
+		if refused && out[i].OK {
+			changed[i] = s.bucket(c.Key, now).after(now)
+			out[i] = c.Rule.look(changed[i], now)
+		}
+		if _, known := s.at[c.Key]; known || !refused {
+			s.put(c.Key, changed[i], now)
+		}
 	}
 	return out, nil
 }
@@ -75,17 +103,53 @@ func (m *Memory) GiveBack(_ context.Context, c Claim) error {
 }
 
 func (m *Memory) change(k Key, how func(b bucket, now int64) bucket) {
-	s := &m.shards[binary.LittleEndian.Uint64(k[:8])%shards]
+	s := m.shardOf(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := m.now()
+	s.put(k, how(s.bucket(k, now), now), now)
+}
+
+// lock locks the shards of all claims, in one order.
+func (m *Memory) lock(claims []Claim) (unlock func()) {
+	var of [shards]bool
+	for _, c := range claims {
+		of[shardNumber(c.Key)] = true
+	}
+	for i := range m.shards {
+		if of[i] {
+			m.shards[i].mu.Lock()
+		}
+	}
+	return func() {
+		for i := range m.shards {
+			if of[i] {
+				m.shards[i].mu.Unlock()
+			}
+		}
+	}
+}
+
+func shardNumber(k Key) uint64 { return binary.LittleEndian.Uint64(k[:8]) % shards }
+
+func (m *Memory) shardOf(k Key) *shard { return &m.shards[shardNumber(k)] }
+
+// bucket returns what is remembered of a key: nothing is due of a new one.
+func (s *shard) bucket(k Key, now int64) bucket {
+	if i, known := s.at[k]; known {
+		return s.entries[i].bucket
+	}
+	return bucket{at: now}
+}
+
+// put remembers it.
+func (s *shard) put(k Key, b bucket, now int64) {
 	i, known := s.at[k]
 	if !known {
 		i = s.room(now)
-		s.entries[i] = entry{key: k, bucket: bucket{at: now}}
 		s.at[k] = i
 	}
-	s.entries[i].bucket = how(s.entries[i].bucket, now)
+	s.entries[i] = entry{key: k, bucket: b}
 }
 
 // room returns where a new entry goes.

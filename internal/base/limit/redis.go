@@ -78,58 +78,72 @@ func NewRedis(c RedisConfig) *Redis {
 // Close ends its connections. That one of them was broken is no matter then.
 func (r *Redis) Close() { _ = r.client.Close() }
 
-// Take implements [Counter].
-func (r *Redis) Take(ctx context.Context, claims ...Claim) ([]State, error) {
-	return r.run(ctx, false, claims)
-}
-
-// GiveBack implements [Counter].
-func (r *Redis) GiveBack(ctx context.Context, claim Claim) error {
-	_, err := r.run(ctx, true, []Claim{claim})
-	return err
-}
-
-// run runs the script on each claim's key. They are sent together, and not as one
-// script, since the keys of a Cluster lie on different servers.
-func (r *Redis) run(ctx context.Context, giveBack bool, claims []Claim) (states []State, err error) {
+// Take implements [Counter]. One claim is taken after the other, each by itself,
+// since the keys of a Cluster lie on different servers; what was taken is given back
+// when one is refused, so for that moment others may find less room than there is,
+// and never more. A claim behind one that is refused is only looked at.
+func (r *Redis) Take(ctx context.Context, claims ...Claim) (states []State, err error) {
 	ctx, step := trace.Begin(ctx, "redis.limit")
 	defer func() { step.End(err) }()
-	commands := make([]*redis.Cmd, len(claims))
-	if len(claims) == 1 {
-		commands[0] = gcra.EvalSha(ctx, r.client, keyOfClaim(claims[0]), r.args(claims[0], giveBack)...)
-	} else {
-		pipe := r.client.Pipeline()
-		for i, c := range claims {
-			commands[i] = gcra.EvalSha(ctx, pipe, keyOfClaim(c), r.args(c, giveBack)...)
-		}
-		_, _ = pipe.Exec(ctx) // each command has its own error
-	}
 	states = make([]State, len(claims))
+	refused := -1
 	for i, c := range claims {
-		if redis.HasErrorPrefix(commands[i].Err(), "NOSCRIPT") {
-			commands[i] = gcra.Eval(ctx, r.client, keyOfClaim(c), r.args(c, giveBack)...)
+		what := scriptTake
+		if refused >= 0 {
+			what = scriptLook
 		}
-		said, err := commands[i].Int64Slice()
-		if err != nil {
+		if states[i], err = r.run(ctx, what, c); err != nil {
 			return nil, err
 		}
-		if len(said) != 2 {
-			return nil, fmt.Errorf("the script answered %d numbers", len(said))
+		if !states[i].OK && refused < 0 {
+			refused = i
 		}
-		states[i] = c.Rule.state(said[0] == 1, said[1])
+	}
+	for i := range max(refused, 0) {
+		if states[i], err = r.run(ctx, scriptGiveBack, claims[i]); err != nil {
+			return nil, err
+		}
 	}
 	return states, nil
 }
 
-func (r *Redis) args(c Claim, giveBack bool) []any {
-	give, now := 0, any("")
-	if giveBack {
-		give = 1
+// GiveBack implements [Counter].
+func (r *Redis) GiveBack(ctx context.Context, claim Claim) (err error) {
+	ctx, step := trace.Begin(ctx, "redis.limit")
+	defer func() { step.End(err) }()
+	_, err = r.run(ctx, scriptGiveBack, claim)
+	return err
+}
+
+// What the script does with a key.
+const (
+	scriptTake = iota
+	scriptGiveBack
+	scriptLook
+)
+
+// run runs the script on a claim's key.
+func (r *Redis) run(ctx context.Context, what int, c Claim) (State, error) {
+	command := gcra.EvalSha(ctx, r.client, keyOfClaim(c), r.args(c, what)...)
+	if redis.HasErrorPrefix(command.Err(), "NOSCRIPT") {
+		command = gcra.Eval(ctx, r.client, keyOfClaim(c), r.args(c, what)...)
 	}
+	said, err := command.Int64Slice()
+	if err != nil {
+		return State{}, err
+	}
+	if len(said) != 2 {
+		return State{}, fmt.Errorf("the script answered %d numbers", len(said))
+	}
+	return c.Rule.state(said[0] == 1, said[1]), nil
+}
+
+func (r *Redis) args(c Claim, what int) []any {
+	now := any("")
 	if r.now != nil {
 		now = r.now()
 	}
-	return []any{c.Rule.interval(), c.Rule.capacity(), give, r.keep.Milliseconds(), now}
+	return []any{c.Rule.interval(), c.Rule.capacity(), what, r.keep.Milliseconds(), now}
 }
 
 func keyOfClaim(c Claim) []string {

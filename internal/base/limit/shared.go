@@ -132,8 +132,9 @@ func (s *Shared) Take(ctx context.Context, claims ...Claim) ([]State, error) {
 		s.local.Add(1)
 		return s.memory.Take(ctx, shares...)
 	}
-	for i, share := range shares {
-		if states[i].OK {
+	if AllOK(states) {
+		// Each by itself: what this replica was asked of one may be more than its share.
+		for _, share := range shares {
 			_, _ = s.memory.Take(ctx, share)
 		}
 	}

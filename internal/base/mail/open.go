@@ -231,8 +231,10 @@ func (s *Sender) explain(err error) string {
 	case s.server.Implicit && errors.As(err, &record):
 		return "the server at " + host + " does not speak TLS from the first byte: write smtp:// (port 587 for most), which asks for TLS by STARTTLS (" + text + ")"
 	case s.server.StartTLS && strings.Contains(text, "STARTTLS"):
-		return "the server at " + host + " offers no STARTTLS: write smtps:// if this port speaks TLS from the first byte (465 for most); ?tls=off would send everything in the clear (" + text + ")"
-	case !s.server.Implicit && (errors.As(err, &timeout) && timeout.Timeout() || strings.Contains(text, "EOF") || strings.Contains(text, "malformed") || strings.Contains(text, "short response")):
+		return "the server at " + host + " offers no STARTTLS: write smtps:// if this port speaks TLS from the first byte (465 for most); " +
+			"?tls=off would send everything in the clear (" + text + ")"
+	case !s.server.Implicit && (errors.As(err, &timeout) && timeout.Timeout() ||
+		strings.Contains(text, "EOF") || strings.Contains(text, "malformed") || strings.Contains(text, "short response")):
 		return "the server at " + host + " does not greet: if this port speaks TLS from the first byte (465 for most), write smtps:// (" + text + ")"
 	}
 	return text

@@ -18,7 +18,7 @@ const (
 	// leastWord is the length of the shortest word that counts, in letters.
 	leastWord = 3
 	// mostWords bounds the work.
-	mostWords = 64
+	mostWords = 160
 )
 
 // contextWords returns the words of the names, addresses and hosts, folded.

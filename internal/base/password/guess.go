@@ -46,7 +46,8 @@ const (
 	keysLeast               = 4
 )
 
-var keyboard = []string{"qwertyuiop", "asdfghjkl", "zxcvbnm", "1234567890", "qwertzuiop", "yxcvbnm", "azertyuiop", "qsdfghjklm", "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik"}
+var keyboard = []string{"qwertyuiop", "asdfghjkl", "zxcvbnm", "1234567890", "qwertzuiop", "yxcvbnm", "azertyuiop", "qsdfghjklm",
+	"1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik"}
 
 // guessBits estimates how many bits of guessing a password takes, by the
 // cheapest way to put it together, and returns the sorts of pieces in that.

@@ -17,7 +17,9 @@ import (
 )
 
 const (
-	defaultWait = 2 * time.Second
+	// defaultWait lets fifty people in who sign in at one moment on two cores, where a
+	// hash takes a fifth of a second of one; a request has ten seconds.
+	defaultWait = 8 * time.Second
 	// defaultQueue is what waiting callers may cost in memory, some 20 KiB each.
 	defaultQueue = 1024
 )
@@ -40,7 +42,7 @@ type Config struct {
 	// waits costs nothing but memory, while clients that are turned away at once
 	// come back at once, and their requests take the cores that the rest needs.
 	Queue int
-	// Wait is how long one caller waits at most; 0 stands for 2 seconds.
+	// Wait is how long one caller waits at most; 0 stands for 8 seconds.
 	Wait time.Duration
 }
 
@@ -88,8 +90,10 @@ type Stats struct {
 	Shed, Done uint64
 }
 
-// Hasher hashes and compares passwords in a bounded pool, first come first
-// served. Its methods may be called at once by many; they block for as long as
+// Hasher hashes and compares passwords in a bounded pool. The clients that wait
+// (see WithClient) are served in turn, and the callers of each in the order in which
+// they came: so however many sign-ins one client makes, another waits for one of
+// those at most for each of its own. Its methods may be called at once by many; they block for as long as
 // the work and the wait for it take, so never call them in a transaction.
 //
 // All three of Hash, Verify and VerifyNobody do the same work: 2^Cost rounds, or
@@ -106,22 +110,17 @@ type Hasher struct {
 
 	// places has room for all who are let in: those served and those who wait.
 	places chan struct{}
-	// jobs is not buffered. Its senders are the queue: Go serves them in the
-	// order in which they came, and one that gives up is gone.
-	jobs    chan job
+	// queue is who waits. ready has something in it for each of them.
+	queue   queue
+	ready   chan struct{}
 	closed  chan struct{}
 	closing sync.Once
 	workers sync.WaitGroup
 
 	size       int
 	busy       atomic.Int64
+	took       atomic.Int64 // nanoseconds that a hash takes, of late
 	shed, done atomic.Uint64
-}
-
-// job is work that a worker does for a waiting caller.
-type job struct {
-	work func() error
-	done chan error
 }
 
 // New starts a Hasher and its workers; Close ends them. It panics if the
@@ -139,7 +138,7 @@ func start(c Config, b blowfish) *Hasher {
 		wait:     c.Wait,
 		blowfish: b,
 		places:   make(chan struct{}, c.Workers+c.Queue),
-		jobs:     make(chan job),
+		ready:    make(chan struct{}, c.Workers+c.Queue),
 		closed:   make(chan struct{}),
 		size:     c.Workers,
 	}
@@ -273,29 +272,40 @@ func (h *Hasher) do(ctx context.Context, work func() error) (err error) {
 	default:
 		return h.refuse()
 	}
-	j := job{work: work, done: make(chan error, 1)}
+	j := &job{work: work, done: make(chan error, 1), client: clientIn(ctx)}
+	h.queue.add(j)
+	h.ready <- struct{}{} // there is room for all who have a place
 	timer := time.NewTimer(h.wait)
 	defer timer.Stop()
 	select {
-	case h.jobs <- j:
-		return <-j.done // the worker gives the place back
+	case err := <-j.done: // the worker gives the place back
+		return err
 	case <-ctx.Done():
-		<-h.places
-		return fmt.Errorf("while waiting for a password to be hashed: %w", ctx.Err())
+		err = fmt.Errorf("while waiting for a password to be hashed: %w", ctx.Err())
 	case <-timer.C:
 	case <-h.closed:
 	}
+	if !h.queue.leave(j) {
+		return <-j.done // a worker has it already
+	}
+	select {
+	case <-h.ready:
+	default: // a worker looks for it
+	}
+	if err == nil {
+		err = h.refuse() // while this one's place counts
+	}
 	<-h.places
-	return h.refuse()
+	return err
 }
 
 // refuse counts and returns the fault for whoever finds no room or has waited
-// too long. All who wait now are gone after the longest wait, so that is when to
-// come back.
+// too long. It says when all who wait now will have been served.
 func (h *Hasher) refuse() error {
 	h.shed.Add(1)
 	busy := fault.New(fault.Unavailable, "busy", "Too many people are signing in at this moment. Please try again in a few seconds.")
-	busy.RetryAfter = (h.wait + time.Second - 1).Truncate(time.Second)
+	all := time.Duration(h.took.Load()) * time.Duration(len(h.places)) / time.Duration(h.size)
+	busy.RetryAfter = max((all + time.Second - 1).Truncate(time.Second), time.Second)
 	return busy
 }
 
@@ -306,9 +316,19 @@ func (h *Hasher) serve() {
 		select {
 		case <-h.closed:
 			return
-		case j := <-h.jobs:
+		case <-h.ready:
+			j := h.queue.next()
+			if j == nil {
+				continue // it gave up
+			}
 			h.busy.Add(1)
+			began := time.Now()
 			err := guard(j.work)
+			took := int64(time.Since(began))
+			if before := h.took.Load(); before > 0 {
+				took = (3*before + took) / 4
+			}
+			h.took.Store(took)
 			h.busy.Add(-1)
 			h.done.Add(1)
 			<-h.places

@@ -105,7 +105,7 @@ func TestFullQueueSheds(t *testing.T) {
 		wantStats(t, h, Stats{Workers: 1, Busy: 1, Queued: 2})
 		before := time.Now()
 		for range 5 {
-			wantBusy(t, h.VerifyNobody(t.Context(), "correct horse battery"), 2*time.Second)
+			wantBusy(t, h.VerifyNobody(t.Context(), "correct horse battery"), time.Second)
 		}
 		if !time.Now().Equal(before) {
 			t.Error("the caller had to wait for the refusal")
@@ -138,7 +138,7 @@ func TestNoQueue(t *testing.T) {
 		}
 		go func() { _ = h.VerifyNobody(t.Context(), "correct horse battery") }()
 		synctest.Wait()
-		wantBusy(t, h.VerifyNobody(t.Context(), "correct horse battery"), 2*time.Second)
+		wantBusy(t, h.VerifyNobody(t.Context(), "correct horse battery"), time.Second)
 	})
 }
 
@@ -150,7 +150,7 @@ func TestWaitIsBounded(t *testing.T) {
 		go func() { _ = h.VerifyNobody(t.Context(), "correct horse battery") }()
 		synctest.Wait()
 		before := time.Now()
-		wantBusy(t, h.VerifyNobody(t.Context(), "correct horse battery"), 2*time.Second)
+		wantBusy(t, h.VerifyNobody(t.Context(), "correct horse battery"), time.Second)
 		if waited := time.Since(before); waited != 1500*time.Millisecond {
 			t.Errorf("waited %s", waited)
 		}
@@ -261,9 +261,9 @@ func TestClose(t *testing.T) {
 		if errs[0] != nil {
 			t.Errorf("what had begun: %v", errs[0])
 		}
-		wantBusy(t, errs[1], 2*time.Second)
-		wantBusy(t, errs[2], 2*time.Second)
-		wantBusy(t, h.VerifyNobody(t.Context(), "correct horse battery"), 2*time.Second)
+		wantBusy(t, errs[1], time.Second)
+		wantBusy(t, errs[2], time.Second)
+		wantBusy(t, h.VerifyNobody(t.Context(), "correct horse battery"), time.Second)
 		h.Close()
 		wantStats(t, h, Stats{Workers: 1, Shed: 3, Done: 1})
 	})
@@ -327,10 +327,10 @@ func TestFailingWork(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	cores := max(runtime.GOMAXPROCS(0)-1, 1)
 	for _, c := range []struct{ in, want Config }{
-		{Config{}, Config{Cost: 12, Workers: cores, Queue: 1024, Wait: 2 * time.Second}},
+		{Config{}, Config{Cost: 12, Workers: cores, Queue: 1024, Wait: 8 * time.Second}},
 		{Config{Workers: 7, Cost: 16, Wait: time.Second}, Config{Cost: 16, Workers: 7, Queue: 1024, Wait: time.Second}},
-		{Config{Workers: 2, Queue: 3}, Config{Cost: 12, Workers: 2, Queue: 3, Wait: 2 * time.Second}},
-		{Config{Workers: 2, Queue: -1}, Config{Cost: 12, Workers: 2, Queue: 0, Wait: 2 * time.Second}},
+		{Config{Workers: 2, Queue: 3}, Config{Cost: 12, Workers: 2, Queue: 3, Wait: 8 * time.Second}},
+		{Config{Workers: 2, Queue: -1}, Config{Cost: 12, Workers: 2, Queue: 0, Wait: 8 * time.Second}},
 	} {
 		if diff := cmp.Diff(c.want, c.in.withDefaults()); diff != "" {
 			t.Errorf("%+v: -want +got:\n%s", c.in, diff)

@@ -12,6 +12,15 @@
 // is told so at once; everybody else's requests stay quick meanwhile; and how
 // long an answer takes says neither whether an account exists nor how old its
 // hash is.
+//
+// # How it works
+//
+// bcrypt over base64(HMAC-SHA-384), 64 bytes, stored as h1: and bcrypt's own text. A
+// worker pool of cores − 1, a queue in which a caller waits two seconds at most,
+// then 503; it is long (1024), since clients turned away at once come back at once.
+// The workers' threads are nicer than the rest (nice +5), which keeps the p99 of
+// other calls at its idle value during a flood; more than that makes the garbage
+// collector wait for them. A cheaper stored hash is topped up with dummy work.
 package password
 
 import (
@@ -94,7 +103,8 @@ func (p Policy) Check(ctx context.Context, field, password string, about ...stri
 // ErrBreached is the fault of a password that others try first.
 func ErrBreached(field string) *fault.Error {
 	return fault.Field(field, "password_breached",
-		"This password is known: it is common, or has been in a breach of another service, so attackers try it first. Choose another; a few words in a row that only you would think of are good.")
+		"This password is known: it is common, or has been in a breach of another service, so attackers try it first. Choose another; a few words in a row "+
+			"that only you would think of are good.")
 }
 
 func (p Policy) breaches() Breaches {

@@ -6,6 +6,13 @@
 // fixed here and at its few callers: names of routes and flows, outcomes, codes,
 // counts, our own request id. Never what a client sent, an address, or the text
 // of an error.
+//
+// # How it works
+//
+// Only the public listener and the delivery of mails begin a trace. The message is
+// marshalled as TracesData, which is the same on the wire as the request of the
+// collector's service: the package of that, and the usual exporter, bring gRPC and 5
+// MB into the program.
 package trace
 
 import (

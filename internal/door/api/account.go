@@ -14,8 +14,25 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
+// Accounts are what people have, each its own.
+type Accounts struct {
+	Caller
+	Register *flow.Register
+	Profile  *flow.Profile
+}
+
+// Routes are its operations.
+func (a *Accounts) Routes() web.Routes {
+	return web.Routes{
+		"POST /v1/register": a.register,
+		"GET /v1/me":        a.signedIn(a.me),
+		"PATCH /v1/me":      a.signedIn(a.changeMe),
+		"GET /v1/me/events": a.signedIn(a.events),
+	}
+}
+
 // register answers 202 whether or not the address has an account.
-func (a *API) register(w http.ResponseWriter, r *http.Request) error {
+func (a *Accounts) register(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Email    string `json:"email"`
 		Password string `json:"password"`
@@ -51,7 +68,7 @@ func answerMe(a account.Account) meAnswer {
 	}
 }
 
-func (a *API) me(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+func (a *Accounts) me(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
 	me, err := a.Profile.Me(r.Context(), who)
 	if err != nil {
 		return err
@@ -59,7 +76,7 @@ func (a *API) me(w http.ResponseWriter, r *http.Request, who flow.Identity) erro
 	return web.WriteJSON(w, http.StatusOK, answerMe(me))
 }
 
-func (a *API) changeMe(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+func (a *Accounts) changeMe(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
 	var in struct {
 		Name   *string `json:"name"`
 		Locale *string `json:"locale"`
@@ -93,7 +110,7 @@ const (
 	pageMax     = 200
 )
 
-func (a *API) events(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+func (a *Accounts) events(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
 	cursor, limit, err := page(r)
 	if err != nil {
 		return err

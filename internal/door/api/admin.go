@@ -18,14 +18,35 @@ const (
 	changes = true
 )
 
+// Administrators finds out whether an administrator makes a request.
+type Administrators struct {
+	Caller
+	Administrate *flow.Administrate
+}
+
 // administrator lets administrators through.
-func (a *API) administrator(change bool, next identified) web.Handler {
+func (a *Administrators) administrator(change bool, next identified) web.Handler {
 	return a.signedIn(func(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
 		if err := a.Administrate.Do(who, change, web.Origin(r)); err != nil {
 			return err
 		}
 		return next(w, r, who)
 	})
+}
+
+// Blocks are networks that are kept out.
+type Blocks struct {
+	Administrators
+	Blocks *flow.Blocks
+}
+
+// Routes are its operations.
+func (a *Blocks) Routes() web.Routes {
+	return web.Routes{
+		"GET /v1/admin/blocks":         a.administrator(reads, a.blocks),
+		"POST /v1/admin/blocks":        a.administrator(changes, a.addBlock),
+		"DELETE /v1/admin/blocks/{id}": a.administrator(changes, a.removeBlock),
+	}
 }
 
 // blockAnswer is a block as administrators see it.
@@ -50,7 +71,7 @@ func stampOrNull(t time.Time) *string {
 	return &s
 }
 
-func (a *API) blocks(w http.ResponseWriter, r *http.Request, _ flow.Identity) error {
+func (a *Blocks) blocks(w http.ResponseWriter, r *http.Request, _ flow.Identity) error {
 	cursor, limit, err := page(r)
 	if err != nil {
 		return err
@@ -72,7 +93,7 @@ func (a *API) blocks(w http.ResponseWriter, r *http.Request, _ flow.Identity) er
 	return web.WriteJSON(w, http.StatusOK, out)
 }
 
-func (a *API) addBlock(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+func (a *Blocks) addBlock(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
 	var in struct {
 		Network   string `json:"network"`
 		Reason    string `json:"reason"`
@@ -106,7 +127,7 @@ func (a *API) addBlock(w http.ResponseWriter, r *http.Request, who flow.Identity
 	return web.WriteJSON(w, status, answerBlock(b))
 }
 
-func (a *API) removeBlock(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+func (a *Blocks) removeBlock(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
 	if _, err := a.Blocks.Remove(r.Context(), r.PathValue("id"), who, web.Origin(r)); err != nil {
 		return err
 	}

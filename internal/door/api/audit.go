@@ -18,6 +18,19 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/ops/alert"
 )
 
+// Events are the event log, for administrators.
+type Events struct {
+	Administrators
+	Audit *flow.Audit
+}
+
+// Routes are its operations.
+func (a *Events) Routes() web.Routes {
+	return web.Routes{
+		"GET /v1/admin/events": a.administrator(reads, a.allEvents),
+	}
+}
+
 // auditAnswer is an event as administrators see it.
 type auditAnswer struct {
 	ID        string        `json:"id"`
@@ -33,7 +46,7 @@ type auditAnswer struct {
 	Erased    bool          `json:"erased"`
 }
 
-func (a *API) allEvents(w http.ResponseWriter, r *http.Request, _ flow.Identity) error {
+func (a *Events) allEvents(w http.ResponseWriter, r *http.Request, _ flow.Identity) error {
 	f, limit, err := eventFilter(r)
 	if err != nil {
 		return err
@@ -129,6 +142,20 @@ func readWhose(q url.Values, f *event.Filter) (err error) {
 	return nil
 }
 
+// Alerts are what the event log gave rise to.
+type Alerts struct {
+	Administrators
+	Alerts *alert.Admin
+}
+
+// Routes are its operations.
+func (a *Alerts) Routes() web.Routes {
+	return web.Routes{
+		"GET /v1/admin/alerts":          a.administrator(reads, a.alerts),
+		"POST /v1/admin/alerts/silence": a.administrator(changes, a.silence),
+	}
+}
+
 // alertAnswer is an alert as administrators see it.
 type alertAnswer struct {
 	ID         string  `json:"id"`
@@ -147,7 +174,7 @@ type silenceAnswer struct {
 	Until string `json:"until"`
 }
 
-func (a *API) alerts(w http.ResponseWriter, r *http.Request, _ flow.Identity) error {
+func (a *Alerts) alerts(w http.ResponseWriter, r *http.Request, _ flow.Identity) error {
 	q, cursor, limit, err := filtered(r, "open")
 	if err != nil {
 		return err
@@ -184,7 +211,7 @@ func answerAlert(a alert.Alert) alertAnswer {
 	}
 }
 
-func (a *API) silence(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+func (a *Alerts) silence(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
 	var in struct {
 		Rule  string `json:"rule"`
 		Until string `json:"until"`

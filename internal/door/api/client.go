@@ -15,9 +15,14 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
+// Applications finds out which registered application makes a request.
+type Applications struct {
+	Clients *flow.AuthenticateClient
+}
+
 // registered lets only registered applications through. Cookies and bearers are
 // nobody's here.
-func (a *API) registered(next func(w http.ResponseWriter, r *http.Request, c client.Client) error) web.Handler {
+func (a *Applications) registered(next func(w http.ResponseWriter, r *http.Request, c client.Client) error) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		id, secret, ok := web.Basic(r)
 		var c client.Client
@@ -86,7 +91,7 @@ func parseWait(s string) (time.Duration, error) {
 }
 
 // revocations is the feed. There may be millions, so they are written one by one.
-func (a *API) revocations(w http.ResponseWriter, r *http.Request, _ client.Client) error {
+func (a *Tokens) revocations(w http.ResponseWriter, r *http.Request, _ client.Client) error {
 	q, err := web.Query(r, "cursor", "wait")
 	if err != nil {
 		return err

@@ -11,8 +11,22 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
+// ForwardAuth is for proxies that ask before they let a request through.
+type ForwardAuth struct {
+	Caller
+	ForwardAuth *flow.ForwardAuth
+	PublicURL   string
+}
+
+// Routes are its operations.
+func (a *ForwardAuth) Routes() web.Routes {
+	return web.Routes{
+		"GET /v1/forward-auth": a.forwardAuth,
+	}
+}
+
 // forwardAuth tells a proxy whether to let a request through, and whose it is.
-func (a *API) forwardAuth(w http.ResponseWriter, r *http.Request) error {
+func (a *ForwardAuth) forwardAuth(w http.ResponseWriter, r *http.Request) error {
 	q, err := web.Query(r, "redirect")
 	if err != nil {
 		return err
@@ -41,7 +55,7 @@ func (a *API) forwardAuth(w http.ResponseWriter, r *http.Request) error {
 
 // forwarded tells whose the request is. What is no credential at all is refused
 // as a bad one: proxies know 401 and 403, and take all else for a failure.
-func (a *API) forwarded(r *http.Request, made web.Forwarded) (flow.Identity, string, error) {
+func (a *ForwardAuth) forwarded(r *http.Request, made web.Forwarded) (flow.Identity, string, error) {
 	access, bearer, err := web.Bearer(r)
 	if err != nil {
 		return flow.Identity{}, "", token.ErrInvalid.Because(err)
@@ -66,8 +80,8 @@ func wantsPage(r *http.Request, made web.Forwarded) bool {
 }
 
 // loginFor is the sign-in page that leads back.
-func (a *API) loginFor(made web.Forwarded) string {
-	to := strings.TrimSuffix(a.Discovery.PublicURL, "/") + "/login"
+func (a *ForwardAuth) loginFor(made web.Forwarded) string {
+	to := strings.TrimSuffix(a.PublicURL, "/") + "/login"
 	if back := a.Cookies.ReturnTo(made.URL, ""); back != "" {
 		to += "?return_to=" + url.QueryEscape(back)
 	}

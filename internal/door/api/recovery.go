@@ -1,20 +1,57 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
+// Passwords are set, and set anew by who has forgotten one.
+type Passwords struct {
+	Caller
+	Passwords *flow.Passwords
+	Strength  *flow.Strength
+}
+
+// Routes are its operations.
+func (a *Passwords) Routes() web.Routes {
+	return web.Routes{
+		"POST /v1/password/strength": a.strength,
+		"POST /v1/password/forgot":   a.forgot,
+		"POST /v1/password/reset":    a.reset,
+		"POST /v1/password/change":   a.signedIn(a.changePassword),
+	}
+}
+
+// Addresses are verified and changed, and given back.
+type Addresses struct {
+	Caller
+	Verify    *flow.Verify
+	Addresses *flow.Addresses
+	NotMe     *flow.NotMe
+}
+
+// Routes are its operations.
+func (a *Addresses) Routes() web.Routes {
+	return web.Routes{
+		"POST /v1/email/verify": a.verifyEmail,
+		"POST /v1/email/resend": a.resend,
+		"POST /v1/email/change": a.signedIn(a.changeEmail),
+		"POST /v1/email/undo":   a.undoEmail,
+		"POST /v1/not-me":       a.notMe,
+	}
+}
+
 // browserOf is what the request's cookies tell of the browser.
-func (a *API) browserOf(r *http.Request) *flow.Browser {
+func (a *Caller) browserOf(r *http.Request) *flow.Browser {
 	return &flow.Browser{Devices: a.Cookies.Devices(r), Registered: a.Cookies.Registered(r)}
 }
 
 // mayBeSignedIn returns who asks, where that is of use and not needed: nobody, if
 // there are no credentials, or cookies that don't count for this request.
-func (a *API) mayBeSignedIn(r *http.Request) (flow.Identity, error) {
+func (a *Caller) mayBeSignedIn(r *http.Request) (flow.Identity, error) {
 	access, bearer, err := web.Bearer(r)
 	if err != nil {
 		return flow.Identity{}, err
@@ -32,7 +69,7 @@ func (a *API) mayBeSignedIn(r *http.Request) (flow.Identity, error) {
 	return who, nil
 }
 
-func (a *API) verifyEmail(w http.ResponseWriter, r *http.Request) error {
+func (a *Addresses) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Token    string `json:"token"`
 		Email    string `json:"email"`
@@ -46,11 +83,20 @@ func (a *API) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.Verify.Do(r.Context(), flow.LinkOrCode{Token: in.Token, Email: in.Email, Code: in.Code}, in.Password, who, a.browserOf(r), web.Origin(r)); err != nil {
-		return err
+	return did(w, a.Verify.Do(r.Context(), flow.LinkOrCode{Token: in.Token, Email: in.Email, Code: in.Code}, in.Password, who, a.browserOf(r),
+		web.Origin(r)))
+}
+
+// did answers for what a mail's link or code does, once: 204 for the time that it did
+// it, and 200 with words for a repetition of that.
+func did(w http.ResponseWriter, err error) error {
+	if errors.Is(err, flow.ErrDoneAlready) {
+		return web.WriteJSON(w, http.StatusOK, map[string]string{"message": flow.ErrDoneAlready.Message})
 	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	if err == nil {
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return err
 }
 
 // mailed answers what is the same whether or not a mail was sent.
@@ -58,7 +104,7 @@ func mailed(w http.ResponseWriter, message string) error {
 	return web.WriteJSON(w, http.StatusAccepted, map[string]string{"message": message})
 }
 
-func (a *API) resend(w http.ResponseWriter, r *http.Request) error {
+func (a *Addresses) resend(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Email string `json:"email"`
 	}
@@ -68,10 +114,10 @@ func (a *API) resend(w http.ResponseWriter, r *http.Request) error {
 	if err := a.Verify.Resend(r.Context(), in.Email, web.Origin(r)); err != nil {
 		return err
 	}
-	return mailed(w, "If this address has an account and has yet to be verified, a mail is on its way.")
+	return mailed(w, "If this address has an account and has yet to be verified, a mail is on its way, or was sent a short while ago.")
 }
 
-func (a *API) changeEmail(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+func (a *Addresses) changeEmail(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
 	var in struct {
 		Email    string `json:"email"`
 		Password string `json:"current_password"`
@@ -85,7 +131,7 @@ func (a *API) changeEmail(w http.ResponseWriter, r *http.Request, who flow.Ident
 	return mailed(w, "A mail is on its way to the new address. The address changes when the link in it is used.")
 }
 
-func (a *API) forgot(w http.ResponseWriter, r *http.Request) error {
+func (a *Passwords) forgot(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Email string `json:"email"`
 	}
@@ -95,10 +141,10 @@ func (a *API) forgot(w http.ResponseWriter, r *http.Request) error {
 	if err := a.Passwords.Forgot(r.Context(), in.Email, web.Origin(r)); err != nil {
 		return err
 	}
-	return mailed(w, "If this address has an account, a mail is on its way.")
+	return mailed(w, "If this address has an account, a mail is on its way, or was sent a short while ago.")
 }
 
-func (a *API) reset(w http.ResponseWriter, r *http.Request) error {
+func (a *Passwords) reset(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Token    string `json:"token"`
 		Email    string `json:"email"`
@@ -108,14 +154,31 @@ func (a *API) reset(w http.ResponseWriter, r *http.Request) error {
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
 	}
-	if err := a.Passwords.Reset(r.Context(), flow.LinkOrCode{Token: in.Token, Email: in.Email, Code: in.Code}, in.Password, web.Origin(r)); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
+	return did(w, a.Passwords.Reset(r.Context(), flow.LinkOrCode{Token: in.Token, Email: in.Email, Code: in.Code}, in.Password, web.Origin(r)))
 }
 
-func (a *API) changePassword(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+func (a *Addresses) undoEmail(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		Token    string `json:"token"`
+		Password string `json:"password"`
+	}
+	if err := web.Decode(w, r, &in); err != nil {
+		return err
+	}
+	return did(w, a.Addresses.Undo(r.Context(), in.Token, in.Password, a.browserOf(r), web.Origin(r)))
+}
+
+func (a *Addresses) notMe(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		Token string `json:"token"`
+	}
+	if err := web.Decode(w, r, &in); err != nil {
+		return err
+	}
+	return did(w, a.NotMe.Do(r.Context(), in.Token, web.Origin(r)))
+}
+
+func (a *Passwords) changePassword(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
 	var in struct {
 		Current string `json:"current_password"`
 		New     string `json:"new_password"`

@@ -12,6 +12,27 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
+// Sessions begin with a sign-in.
+type Sessions struct {
+	Caller
+	SignIn  *flow.SignIn
+	Refresh *flow.Refresh
+	SignOut *flow.SignOut
+	Profile *flow.Profile
+}
+
+// Routes are its operations.
+func (a *Sessions) Routes() web.Routes {
+	return web.Routes{
+		"POST /v1/login":           a.login,
+		"POST /v1/token/refresh":   a.refresh,
+		"POST /v1/logout":          a.logout,
+		"POST /v1/logout-all":      a.signedIn(a.logoutAll),
+		"GET /v1/sessions":         a.signedIn(a.sessions),
+		"DELETE /v1/sessions/{id}": a.signedIn(a.endSession),
+	}
+}
+
 // tokensAnswer is what a client holds after a sign-in or a refresh (RFC 6749
 // section 5.1, and more). Times are in seconds from now.
 type tokensAnswer struct {
@@ -41,14 +62,14 @@ type cookieAnswer struct {
 }
 
 // writeCookies puts the tokens in cookies instead of the answer.
-func (a *API) writeCookies(w http.ResponseWriter, t flow.Tokens) error {
+func (a *Sessions) writeCookies(w http.ResponseWriter, t flow.Tokens) error {
 	csrf := a.Cookies.Put(w, web.SessionTokens(t))
 	return web.WriteJSON(w, http.StatusOK, cookieAnswer{
 		ExpiresIn: seconds(t.AccessExpires), RefreshExpiresIn: seconds(t.RefreshExpires), SessionID: t.Session, CSRFToken: csrf,
 	})
 }
 
-func (a *API) login(w http.ResponseWriter, r *http.Request) error {
+func (a *Sessions) login(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Email    string `json:"email"`
 		Password string `json:"password"`
@@ -57,37 +78,36 @@ func (a *API) login(w http.ResponseWriter, r *http.Request) error {
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
 	}
-	if in.Cookies {
-		// Another site must not sign its visitor in to an account of its own.
-		if err := a.Cookies.CheckCaller(r); err != nil {
-			return err
-		}
-	}
-	var browser *flow.Browser
-	if in.Cookies {
-		browser = &flow.Browser{Devices: a.Cookies.Devices(r)}
+	browser := &flow.Browser{Bearer: !in.Cookies}
+	if err := a.Cookies.CheckCaller(r); err == nil {
+		// An application that keeps the tokens itself is a known device as well.
+		browser.Devices = a.Cookies.Devices(r)
+	} else if in.Cookies {
+		return err // another site must not sign its visitor in to an account of its own
 	}
 	t, err := a.SignIn.Do(r.Context(), flow.Credentials{Email: in.Email, Password: in.Password, Browser: browser}, web.Origin(r))
 	if err != nil {
 		return err
 	}
+	if browser.Known.Value != "" {
+		a.Cookies.PutDevice(w, r, browser.Known.Name, browser.Known.Value, browser.Known.Life)
+	}
 	if !in.Cookies {
 		return writeTokens(w, t)
 	}
 	a.endReplaced(r)
-	a.Cookies.PutDevice(w, browser.Known.Name, browser.Known.Value, browser.Known.Life)
 	return a.writeCookies(w, t)
 }
 
 // endReplaced ends the session whose cookies a sign-in replaces: nobody could
 // use it any more, except who has stolen it.
-func (a *API) endReplaced(r *http.Request) {
+func (a *Sessions) endReplaced(r *http.Request) {
 	if old := a.Cookies.Refresh(r); old != "" {
 		_ = a.SignOut.ByRefresh(r.Context(), old, web.Origin(r)) // it may be no session's at all
 	}
 }
 
-func (a *API) refresh(w http.ResponseWriter, r *http.Request) error {
+func (a *Sessions) refresh(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		RefreshToken string `json:"refresh_token"`
 	}
@@ -123,7 +143,7 @@ func (a *API) refresh(w http.ResponseWriter, r *http.Request) error {
 // logout takes an access token in the header, a refresh token in the body, or
 // the cookies. Any that is good is enough, and with several it ends the sessions
 // of all.
-func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
+func (a *Sessions) logout(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		RefreshToken string `json:"refresh_token"`
 	}
@@ -161,7 +181,7 @@ func (a *API) logout(w http.ResponseWriter, r *http.Request) error {
 
 // logoutCookies ends the session of the cookies and takes them away. The
 // refresh token tells the session: it outlives the access token.
-func (a *API) logoutCookies(w http.ResponseWriter, r *http.Request) error {
+func (a *Sessions) logoutCookies(w http.ResponseWriter, r *http.Request) error {
 	token := a.Cookies.Refresh(r)
 	if token == "" {
 		return errNothingToEnd
@@ -180,7 +200,7 @@ func (a *API) logoutCookies(w http.ResponseWriter, r *http.Request) error {
 var errNothingToEnd = fault.New(fault.Unauthenticated, "not_signed_in",
 	"Signing out needs a token of the session: an access token in the Authorization header, a refresh_token in the body, or the session's cookies.")
 
-func (a *API) logoutAll(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+func (a *Sessions) logoutAll(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
 	var in struct {
 		KeepCurrent bool `json:"keep_current"`
 	}
@@ -206,7 +226,7 @@ type sessionAnswer struct {
 	Current   bool   `json:"current"`
 }
 
-func (a *API) sessions(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+func (a *Sessions) sessions(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
 	list, err := a.Profile.Sessions(r.Context(), who)
 	if err != nil {
 		return err
@@ -221,7 +241,7 @@ func (a *API) sessions(w http.ResponseWriter, r *http.Request, who flow.Identity
 	return web.WriteJSON(w, http.StatusOK, map[string]any{"sessions": out})
 }
 
-func (a *API) endSession(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+func (a *Sessions) endSession(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
 	if err := a.SignOut.One(r.Context(), who, r.PathValue("id"), web.Origin(r)); err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ type finding struct {
 
 // strength judges a password that somebody is choosing. It says nothing about
 // accounts, so it needs no token.
-func (a *API) strength(w http.ResponseWriter, r *http.Request) error {
+func (a *Passwords) strength(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Password string `json:"password"`
 		Email    string `json:"email"`

@@ -2,11 +2,29 @@ package api
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
+
+// Tokens are what registered applications ask about.
+type Tokens struct {
+	Applications
+	Introspect  *flow.Introspect
+	RevokeToken *flow.RevokeToken
+	Follow      *flow.Follow
+	Issuer      string // of refresh tokens, which do not say it themselves
+}
+
+// Routes are its operations.
+func (a *Tokens) Routes() web.Routes {
+	return web.Routes{
+		"POST /v1/token/introspect": a.registered(a.introspect),
+		"POST /v1/token/revoke":     a.registered(a.revoke),
+		"GET /v1/revocations":       a.registered(a.revocations),
+	}
+}
 
 // introspection is what a registered application is told of a token (RFC 7662
 // section 2.2). Of one that is not good, all but active is left out.
@@ -27,7 +45,7 @@ type introspection struct {
 
 // introspect takes an access token or a refresh token. The hint tells nothing that
 // the token does not.
-func (a *API) introspect(w http.ResponseWriter, r *http.Request, _ client.Client) error {
+func (a *Tokens) introspect(w http.ResponseWriter, r *http.Request, _ client.Client) error {
 	in, err := web.Form(w, r, "token", "token_type_hint")
 	if err != nil {
 		return err
@@ -50,7 +68,7 @@ func (a *API) introspect(w http.ResponseWriter, r *http.Request, _ client.Client
 		g := told.Grant
 		roles := append([]string{}, g.Roles...)
 		out = introspection{
-			Active: true, Issuer: a.Discovery.Issuer, Subject: g.Account, Expires: g.RefreshUntil.Unix(), Session: g.Session, Roles: &roles,
+			Active: true, Issuer: a.Issuer, Subject: g.Account, Expires: g.RefreshUntil.Unix(), Session: g.Session, Roles: &roles,
 			AuthTime: g.AuthAt.Unix(), AMR: g.AMR,
 		}
 	}
@@ -59,7 +77,7 @@ func (a *API) introspect(w http.ResponseWriter, r *http.Request, _ client.Client
 
 // revoke answers 200 whether or not there was anything to end (RFC 7009 section
 // 2.2).
-func (a *API) revoke(w http.ResponseWriter, r *http.Request, by client.Client) error {
+func (a *Tokens) revoke(w http.ResponseWriter, r *http.Request, by client.Client) error {
 	in, err := web.Form(w, r, "token", "token_type_hint")
 	if err != nil {
 		return err
@@ -69,28 +87,4 @@ func (a *API) revoke(w http.ResponseWriter, r *http.Request, by client.Client) e
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
-}
-
-// Discovery is what programs find us by.
-type Discovery struct {
-	// Issuer is that of the tokens, PublicURL where everything is served.
-	Issuer, PublicURL string
-}
-
-// metadata says where things are (RFC 8414): only what is served. There is no
-// authorization endpoint, so there are no response types and no grants.
-func (a *API) metadata(w http.ResponseWriter, _ *http.Request) error {
-	at := func(path string) string { return strings.TrimSuffix(a.Discovery.PublicURL, "/") + path }
-	basic := []string{"client_secret_basic"}
-	w.Header().Set("Cache-Control", "public, max-age=300")
-	return web.WriteJSON(w, http.StatusOK, map[string]any{
-		"issuer":                   a.Discovery.Issuer,
-		"jwks_uri":                 at("/.well-known/jwks.json"),
-		"introspection_endpoint":   at("/v1/token/introspect"),
-		"revocation_endpoint":      at("/v1/token/revoke"),
-		"response_types_supported": []string{},
-		"grant_types_supported":    []string{},
-		"introspection_endpoint_auth_methods_supported": basic,
-		"revocation_endpoint_auth_methods_supported":    basic,
-	})
 }

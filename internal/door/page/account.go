@@ -16,7 +16,7 @@ type accountPage struct {
 }
 
 // account says who is signed in, and sends others to sign in.
-func (p *Pages) account(w http.ResponseWriter, r *http.Request) error {
+func (p *SignIn) account(w http.ResponseWriter, r *http.Request) error {
 	who, err := p.who(w, r)
 	if fault.KindOf(err) == fault.Unauthenticated {
 		return seeOther(w, "/login")
@@ -32,7 +32,7 @@ func (p *Pages) account(w http.ResponseWriter, r *http.Request) error {
 }
 
 // doLogout ends the session of the cookies and takes them away.
-func (p *Pages) doLogout(w http.ResponseWriter, r *http.Request) error {
+func (p *SignIn) doLogout(w http.ResponseWriter, r *http.Request) error {
 	in, err := p.form(w, r, "csrf_token")
 	if err != nil {
 		return err
@@ -52,11 +52,12 @@ func (p *Pages) doLogout(w http.ResponseWriter, r *http.Request) error {
 
 // who is the person of the request's cookies. If the access token has expired
 // and the session lives on, the cookies get new tokens.
-func (p *Pages) who(w http.ResponseWriter, r *http.Request) (flow.Identity, error) {
+func (p *SignIn) who(w http.ResponseWriter, r *http.Request) (flow.Identity, error) {
 	access := p.Cookies.Access(r)
 	if access != "" {
 		who, err := p.Authenticate.Do(r.Context(), access, web.Origin(r))
 		if fault.KindOf(err) != fault.Unauthenticated || err == nil {
+			web.SetAccount(r, who.Account)
 			return who, err
 		}
 	}
@@ -68,7 +69,9 @@ func (p *Pages) who(w http.ResponseWriter, r *http.Request) (flow.Identity, erro
 		return flow.Identity{}, err
 	}
 	p.Cookies.Put(w, web.SessionTokens(t))
-	return p.Authenticate.Do(r.Context(), t.Access, web.Origin(r))
+	who, err := p.Authenticate.Do(r.Context(), t.Access, web.Origin(r))
+	web.SetAccount(r, who.Account)
+	return who, err
 }
 
 func seeOther(w http.ResponseWriter, path string) error {

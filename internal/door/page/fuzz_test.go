@@ -26,7 +26,7 @@ func FuzzForm(f *testing.F) {
 	f.Add("token=a", "application/x-www-form-urlencodedX", "")
 	f.Add("token=a", "application/x-www-form-urlencoded; charset=utf-16", "")
 	f.Add("token=a", "application/x-www-form-urlencoded", "https://evil.example")
-	p := &Pages{Cookies: &web.Cookies{Secure: true, Origin: "http://gatehouse.test"}}
+	p := &Forms{Cookies: &web.Cookies{Secure: true, Origin: "http://gatehouse.test"}}
 	names := []string{"token", "email", "password"}
 	f.Fuzz(func(t *testing.T, body, contentType, origin string) {
 		read := func(body string) (map[string]string, error) {

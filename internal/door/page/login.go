@@ -8,6 +8,26 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
+// SignIn is where people sign in and out, and see that they are.
+type SignIn struct {
+	Forms
+	SignIn       *flow.SignIn
+	Refresh      *flow.Refresh
+	SignOut      *flow.SignOut
+	Authenticate *flow.Authenticate
+	Profile      *flow.Profile
+}
+
+// Routes are its pages.
+func (p *SignIn) Routes() web.Routes {
+	return web.Routes{
+		"GET /login":   p.login,
+		"POST /login":  p.doLogin,
+		"POST /logout": p.doLogout,
+		"GET /account": p.account,
+	}
+}
+
 // loginPage is what the sign-in page shows. It never shows a password again.
 type loginPage struct {
 	ReturnTo, Email string
@@ -21,7 +41,7 @@ const home = "/account"
 // login shows the form. return_to leads only back to this server, or to an
 // application. Whoever is signed in still, and was sent here by a page of this
 // server's, goes back at once, with new tokens if need be.
-func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
+func (p *SignIn) login(w http.ResponseWriter, r *http.Request) error {
 	q, err := web.Query(r, "return_to")
 	if err != nil {
 		return p.refuseLogin(w, r, loginPage{ReturnTo: home}, err)
@@ -43,7 +63,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 
 // doLogin signs in and puts the session into cookies. Whatever session the
 // browser had before ends: a sign-in is always a new one.
-func (p *Pages) doLogin(w http.ResponseWriter, r *http.Request) error {
+func (p *SignIn) doLogin(w http.ResponseWriter, r *http.Request) error {
 	in, err := p.form(w, r, "email", "password", "return_to")
 	if err != nil {
 		return p.refuseLogin(w, r, loginPage{ReturnTo: home}, err)
@@ -57,14 +77,14 @@ func (p *Pages) doLogin(w http.ResponseWriter, r *http.Request) error {
 	if old := p.Cookies.Refresh(r); old != "" {
 		_ = p.SignOut.ByRefresh(r.Context(), old, web.Origin(r)) // it may be no session's at all
 	}
-	p.Cookies.PutDevice(w, browser.Known.Name, browser.Known.Value, browser.Known.Life)
+	p.Cookies.PutDevice(w, r, browser.Known.Name, browser.Known.Value, browser.Known.Life)
 	p.Cookies.Put(w, web.SessionTokens(t))
 	return seeOther(w, shown.ReturnTo)
 }
 
 // refuseLogin shows the form again with what is wrong, and returns the error for
 // the log.
-func (p *Pages) refuseLogin(w http.ResponseWriter, r *http.Request, shown loginPage, err error) error {
+func (p *SignIn) refuseLogin(w http.ResponseWriter, r *http.Request, shown loginPage, err error) error {
 	problem := web.ProblemOf(r, err)
 	shown.Problem, shown.Field = problemText(problem), problem.Field
 	problem.SetHeaders(w.Header())

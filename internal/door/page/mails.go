@@ -6,12 +6,23 @@ import (
 	"net/netip"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/door/web"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
+
+// Mails is what development shows at /dev/mail.
+type Mails struct {
+	Forms
+	Mails *flow.Mails
+}
+
+// Routes are its pages.
+func (p *Mails) Routes() web.Routes { return web.Routes{"GET /dev/mail": p.mails} }
 
 // mails shows the mails that development sends nowhere. Whoever comes under a name
 // that is no name of this machine's gets nothing: it could be another site's page,
 // whose name was made to point here.
-func (p *Pages) mails(w http.ResponseWriter, r *http.Request) error {
+func (p *Mails) mails(w http.ResponseWriter, r *http.Request) error {
 	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
 		host = r.Host

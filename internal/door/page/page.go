@@ -11,7 +11,6 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
-	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
 //go:embed templates/*.html
@@ -22,45 +21,8 @@ var assetFiles embed.FS
 
 var templates = parse()
 
-// Pages is the door and the flows that it opens on.
-type Pages struct {
-	Setup        *flow.Setup
-	SignIn       *flow.SignIn
-	Refresh      *flow.Refresh
-	SignOut      *flow.SignOut
-	Unlock       *flow.Unlock
-	Register     *flow.Register
-	Verify       *flow.Verify
-	Passwords    *flow.Passwords
-	Addresses    *flow.Addresses
-	NotMe        *flow.NotMe
-	Authenticate *flow.Authenticate
-	Profile      *flow.Profile
-	Cookies      *web.Cookies
-	// Mails is what development shows at /dev/mail; nil where there is no such page.
-	Mails *flow.Mails
-}
-
-// Routes registers the pages.
-func (p *Pages) Routes(s *web.Stack, mux *http.ServeMux) {
-	s.Handle(mux, "GET /login", p.login)
-	s.Handle(mux, "POST /login", p.doLogin)
-	s.Handle(mux, "POST /logout", p.doLogout)
-	s.Handle(mux, "GET /account", p.account)
-	s.Handle(mux, "GET /setup", p.setup)
-	s.Handle(mux, "POST /setup", p.doSetup)
-	s.Handle(mux, "GET /unlock", p.unlock)
-	s.Handle(mux, "POST /unlock", p.doUnlock)
-	for _, l := range linkPages {
-		s.Handle(mux, "GET "+l.path, p.open(l))
-		s.Handle(mux, "POST "+l.path, p.press(l))
-	}
-	s.Handle(mux, "GET /.well-known/change-password", p.changePassword)
-	s.Handle(mux, "GET /assets/{file}", asset)
-	if p.Mails != nil {
-		s.Handle(mux, "GET /dev/mail", p.mails)
-	}
-}
+// Assets are what the pages load: style sheets and scripts.
+func Assets() web.Routes { return web.Routes{"GET /assets/{file}": asset} }
 
 // asset serves a style sheet or a script that came with the program.
 func asset(w http.ResponseWriter, r *http.Request) error {

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"fmt"
 	"net/http"
 	"time"
 
@@ -22,17 +23,18 @@ func problemText(p web.Problem) string {
 	return p.Detail
 }
 
-// wait says a time in words, rounded up.
+// wait says a time in words, rounded up to a minute or an hour.
 func wait(d time.Duration) string {
+	minutes, hours := (d+time.Minute-1)/time.Minute, (d+time.Hour-1)/time.Hour
 	switch {
-	case d <= time.Minute:
+	case minutes <= 1:
 		return "a minute"
-	case d <= 5*time.Minute:
-		return "five minutes"
-	case d <= 15*time.Minute:
-		return "a quarter of an hour"
-	case d <= time.Hour:
+	case minutes < 60:
+		return fmt.Sprintf("%d minutes", minutes)
+	case hours <= 1:
 		return "an hour"
+	case hours < 24:
+		return fmt.Sprintf("%d hours", hours)
 	}
 	return "until tomorrow"
 }

@@ -252,7 +252,8 @@ func (p *Proxies) warn(r *http.Request, peer netip.Addr) {
 	if within(CloudflareNetworks(), peer) {
 		setting = "TRUSTED_PROXIES=cloudflare"
 	}
-	p.log.Warn("A request came with a forwarded header from a peer that is not trusted; the header changed nothing. If the peer is a proxy of yours, trust it: else all its clients count as one.",
+	p.log.Warn("A request came with a forwarded header from a peer that is not trusted; the header changed nothing. If the peer is a proxy of yours, "+
+		"trust it: else all its clients count as one.",
 		"header", name, "peer", peer.String(), "setting", setting)
 }
 
@@ -266,3 +267,6 @@ func peerAddress(r *http.Request) netip.Addr {
 	}
 	return ap.Addr().Unmap().WithZone("")
 }
+
+// Proxied reports whether a trusted proxy passed the request on.
+func Proxied(r *http.Request) bool { return callerOf(r).proxied }

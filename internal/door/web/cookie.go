@@ -94,8 +94,11 @@ func (c *Cookies) Put(w http.ResponseWriter, t SessionTokens) (csrf string) {
 	return csrf
 }
 
-// Clear takes the cookies away.
+// Clear takes the cookies away, and what the browser keeps of the pages that were
+// seen with them (ASVS 14.3.1). It leaves the known device its cookie, and the
+// application on this host its storage.
 func (c *Cookies) Clear(w http.ResponseWriter) {
+	w.Header().Set("Clear-Site-Data", `"cache"`)
 	for _, base := range []string{accessCookie, refreshCookie, csrfCookie} {
 		c.set(w, base, "", 0, base == csrfCookie)
 	}
@@ -111,24 +114,34 @@ func (c *Cookies) Refresh(r *http.Request) string { return c.get(r, refreshCooki
 // device of an account. What follows tells which account's.
 const deviceCookie = "gatehouse_dc_"
 
-// devicesMost is how many of them are read: a browser has few, a stranger's
-// request may have many.
-const devicesMost = 8
+// devicesMost is how many of them a browser keeps: some 80 bytes each, for 180 days,
+// of the 8 KiB of header that proxies take.
+const devicesMost = 20
 
 // Devices returns the request's cookies of known devices, by what stands behind
-// the prefix in their names.
+// the prefix in their names. Whoever looks one up knows its name.
 func (c *Cookies) Devices(r *http.Request) map[string]string {
 	out := map[string]string{}
 	for _, cookie := range r.Cookies() {
-		if name, ok := strings.CutPrefix(cookie.Name, c.name(deviceCookie)); ok && len(out) < devicesMost {
+		if name, ok := strings.CutPrefix(cookie.Name, c.name(deviceCookie)); ok {
 			out[name] = cookie.Value
 		}
 	}
 	return out
 }
 
-// PutDevice makes the browser a known device of an account.
-func (c *Cookies) PutDevice(w http.ResponseWriter, name, value string, life time.Duration) {
+// PutDevice makes the browser a known device of an account. Of too many the oldest
+// are taken away: browsers send those first (RFC 6265 section 5.4).
+func (c *Cookies) PutDevice(w http.ResponseWriter, r *http.Request, name, value string, life time.Duration) {
+	var others []string
+	for _, cookie := range r.Cookies() {
+		if other, ok := strings.CutPrefix(cookie.Name, c.name(deviceCookie)); ok && other != name && !slices.Contains(others, other) {
+			others = append(others, other)
+		}
+	}
+	for i := range max(len(others)-(devicesMost-1), 0) {
+		c.set(w, deviceCookie+others[i], "", 0, false)
+	}
 	c.set(w, deviceCookie+name, value, life, false)
 }
 

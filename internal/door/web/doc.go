@@ -18,4 +18,22 @@
 // accept has one meaning only, and no message of theirs repeats a value, which
 // might be a password. The kind of a fault becomes a status here and nowhere
 // else.
+//
+// # How it works
+//
+// The connection, and as long as it is a trusted proxy, the hop that this names: the
+// rightmost that is not trusted. X-Forwarded-For and Forwarded never mix; CF-
+// Connecting-IP counts only at a hop that is Cloudflare's. Any other proxy passes on
+// what it does not write.
+//
+// A name that is not ours is 421 before anything is done; plain HTTP is decided
+// before HSTS and CORS are. A faulty certificate never replaces a good one. One by
+// ACME (acme/) is a sealed row that all replicas serve; a job orders it, a handshake
+// never does. Connections are counted an address at the accept, before a byte is
+// read.
+//
+// For web applications on the same host: __Host- cookies, refused from other sites
+// by Sec-Fetch-Site, by Origin, and by a token that is a keyed hash of the session's
+// id. A request with an Authorization header is judged by that alone. A sign-in ends
+// the session that it replaces.
 package web

@@ -71,6 +71,14 @@ func NewEdge(c EdgeConfig) *Edge {
 	return e
 }
 
+// setTransportSecurity tells a browser that came over TLS to use nothing else from
+// now on. It comes before all else, so that refusals say it too (ASVS 3.4.1).
+func (e *Edge) setTransportSecurity(x *exchange) {
+	if e != nil && e.hsts && !e.plain && x.caller.secure {
+		x.Header()["Strict-Transport-Security"] = transportSecurity
+	}
+}
+
 // enter sets the headers that depend on the request, and turns away what came
 // to a wrong name or in the clear. It reports whether that was all: a preflight
 // has its whole answer then, as has whoever was sent elsewhere.
@@ -87,9 +95,6 @@ func (e *Edge) enter(x *exchange, r *http.Request) (done bool) {
 	}
 	if e.public != "" && (e.plain || x.caller.plain && !about) {
 		return e.secured(x, r)
-	}
-	if e.hsts && Secure(r) {
-		x.Header()["Strict-Transport-Security"] = transportSecurity
 	}
 	if e.cors == nil || !forPrograms(r.URL.Path) {
 		return false

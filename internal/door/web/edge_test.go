@@ -174,7 +174,8 @@ func TestHDR1_HSTS(t *testing.T) {
 		{"http://login.example.org", "https://login.example.org/", ""},
 	} {
 		w := httptest.NewRecorder()
-		NewEdge(EdgeConfig{PublicURL: test.public}).enter(&exchange{ResponseWriter: w}, httptest.NewRequest("GET", test.url, nil))
+		r := httptest.NewRequest("GET", test.url, nil)
+		NewEdge(EdgeConfig{PublicURL: test.public}).setTransportSecurity(&exchange{ResponseWriter: w, caller: callerOf(r)})
 		if got := w.Header().Get("Strict-Transport-Security"); got != test.want {
 			t.Errorf("%s asked at %s: %q", test.public, test.url, got)
 		}

@@ -31,6 +31,7 @@ type exchange struct {
 	patient context.Context // the request's, without a deadline: see Patient
 	step    trace.Step      // of its trace, whose id in hexadecimal digits is
 	trace   string          // this; empty if there is none
+	account string          // whose request it is, once that is known
 }
 
 type exchangeKey struct{}
@@ -39,6 +40,13 @@ type exchangeKey struct{}
 func exchangeOf(ctx context.Context) *exchange {
 	x, _ := ctx.Value(exchangeKey{}).(*exchange)
 	return x
+}
+
+// SetAccount notes whose request it is, for its line in the log (ASVS 16.2.1).
+func SetAccount(r *http.Request, id string) {
+	if x := exchangeOf(r.Context()); x != nil {
+		x.account = id
+	}
 }
 
 // Unwrap lets http.ResponseController reach the server's own writer.
@@ -130,6 +138,9 @@ func (s *Stack) log(x *exchange, r *http.Request, route string, status int, take
 	if s.Failed != nil && refusal.Status >= http.StatusInternalServerError {
 		s.Failed(x.err, Origin(r))
 	}
+	if s.Rejected != nil && x.route != nil && refusal.Status >= http.StatusBadRequest && refusal.Status < http.StatusInternalServerError {
+		s.Rejected(refusal.Status, refusal.Code, Origin(r))
+	}
 	x.traced(r, route, status, refusal)
 	level := slog.LevelInfo
 	switch worst := max(status, refusal.Status); {
@@ -145,7 +156,7 @@ func (s *Stack) log(x *exchange, r *http.Request, route string, status int, take
 		return
 	}
 	// All at once: a record makes room for what it is given at one time.
-	attrs := append(make([]slog.Attr, 0, 12),
+	attrs := append(make([]slog.Attr, 0, 13),
 		slog.String("request_id", x.id),
 		slog.String("method", printable(r.Method, 16)),
 		slog.String("route", route),
@@ -155,6 +166,9 @@ func (s *Stack) log(x *exchange, r *http.Request, route string, status int, take
 	)
 	if a := x.caller.address; a.IsValid() {
 		attrs = append(attrs, slog.String("client", a.String()))
+	}
+	if x.account != "" {
+		attrs = append(attrs, slog.String("account", x.account))
 	}
 	if x.trace != "" {
 		attrs = append(attrs, slog.String("trace_id", x.trace))

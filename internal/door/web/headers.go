@@ -24,9 +24,10 @@ var baseline = []struct {
 }{
 	// Nothing here may be kept by a cache unless its handler says so.
 	{"Cache-Control", []string{"no-store"}},
-	// An answer of the API is no document: it loads nothing and stands in no
-	// frame. Pages set their own (ASVS 3.4.3, 3.4.6).
-	{"Content-Security-Policy", []string{"default-src 'none'; frame-ancestors 'none'"}},
+	// An answer of the API is no document: it loads nothing, stands in no frame,
+	// and if somebody opens it as a page it has no origin, no script and no form.
+	// Pages set their own (ASVS 3.2.1, 3.4.3, 3.4.6).
+	{"Content-Security-Policy", []string{"default-src 'none'; frame-ancestors 'none'; sandbox"}},
 	// A window of another site that opened ours, or that ours opened, can't
 	// reach it (ASVS 3.4.8).
 	{"Cross-Origin-Opener-Policy", []string{"same-origin"}},

@@ -43,6 +43,9 @@ type Stack struct {
 	Quiet bool
 	// Failed is told of each request that failed for a reason of ours; it may be nil.
 	Failed func(err error, from event.Origin)
+	// Rejected is told of each request to a route that was refused for what the caller
+	// is or sent, by its status and code; it may be nil.
+	Rejected func(status int, code string, from event.Origin)
 	// Traces begins a trace for each request; nil for none.
 	Traces *trace.Tracer
 	// Blocked reports whether requests from an address are refused, before anything
@@ -89,6 +92,7 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 	x := &exchange{ResponseWriter: w, started: s.Now(), caller: s.Proxies.caller(r)}
 	x.id = s.Random.ID(x.started)
 	setBaseline(w.Header())
+	s.Edge.setTransportSecurity(x)
 	w.Header()["X-Request-Id"] = []string{x.id}
 
 	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {

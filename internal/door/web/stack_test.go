@@ -173,7 +173,7 @@ func TestHDR1_Baseline(t *testing.T) {
 	})
 	want := http.Header{
 		"Cache-Control":                {"no-store"},
-		"Content-Security-Policy":      {"default-src 'none'; frame-ancestors 'none'"},
+		"Content-Security-Policy":      {"default-src 'none'; frame-ancestors 'none'; sandbox"},
 		"Cross-Origin-Opener-Policy":   {"same-origin"},
 		"Cross-Origin-Resource-Policy": {"same-origin"},
 		"Permissions-Policy":           {permissions},

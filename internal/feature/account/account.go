@@ -81,7 +81,8 @@ func ByAddress(tx *db.Tx, a Address) (Credentials, error) {
 		reset, signedIn    *int64
 		since              int64
 	)
-	err := tx.QueryRow(`SELECT id, hash, verified_at, disabled_at, reset_at, COALESCE(password_at, created_at), signed_in_at FROM account WHERE email_key = $1`, a.Key).
+	err := tx.QueryRow(`SELECT id, hash, verified_at, disabled_at, reset_at, COALESCE(password_at, created_at), signed_in_at FROM account
+		WHERE email_key = $1`, a.Key).
 		Scan(&c.ID, &c.Hash, &verified, &disabled, &reset, &since, &signedIn)
 	if errors.Is(err, db.ErrNoRows) {
 		return Credentials{}, ErrNotFound

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -32,16 +33,19 @@ const (
 // Two addresses are one account's if their keys are the same: the local part
 // with its case folded, in NFC, and the domain in its ASCII form (IDNA 2008).
 // Dots and +tags are kept, since only the owner of a domain knows what they mean
-// there. An error is a fault about the field, with code invalid_email.
+// there. White space at the ends, which keyboards of phones add, is no part of it. An
+// error is a fault about the field, with code invalid_email.
 func ParseAddress(field, s string) (Address, error) {
-	refuse := func(why string) (Address, error) {
-		return Address{}, fault.Field(field, "invalid_email", "This is not an e-mail address we can use: %s.", why)
-	}
+	refuse := func(why string) (Address, error) { return Address{}, refusal(field, why) }
+	s = strings.TrimSpace(s)
 	if s == "" {
 		return refuse("it is empty")
 	}
 	if len(s) > maxAddress {
 		return refuse("it is longer than 254 bytes")
+	}
+	if strings.ContainsFunc(s, unicode.IsSpace) {
+		return refuse("it holds a space")
 	}
 	if !utf8.ValidString(s) || strings.ContainsFunc(s, invisible) {
 		return refuse("it holds broken or invisible characters")
@@ -63,6 +67,53 @@ func ParseAddress(field, s string) (Address, error) {
 	// folds each case of Cherokee into the other.
 	key := cases.Fold().String(norm.NFD.String(local)) + "@" + ascii
 	return Address{Typed: s, Key: norm.NFC.String(strings.ToLower(key))}, nil
+}
+
+func refusal(field, why string) error {
+	return fault.Field(field, "invalid_email", "This is not an e-mail address we can use: %s.", why)
+}
+
+// ParseNewAddress is ParseAddress for an address that an account is to have. It
+// refuses spellings whose key is another mailbox's as well: who registered ſam@ would
+// keep sam@ from its owner for good. So the part before the @ must be in NFC, and its
+// key must be its lower case, character by character, with no other character that
+// turns into one of ASCII. At a sign-in all of them are folded. A domain without a
+// dot is most often one that lost its end; it is refused unless it is localhost, or
+// singleLabels is set.
+func ParseNewAddress(field, s string, singleLabels bool) (Address, error) {
+	a, err := ParseAddress(field, s)
+	if err != nil {
+		return Address{}, err
+	}
+	local, domain := split(a.Typed)
+	key, ascii := split(a.Key)
+	if !norm.NFC.IsNormalString(local) || !lowersTo(local, key) {
+		return Address{}, refusal(field, fmt.Sprintf("the part before the @ can be mistaken for %q, which may be somebody else's: write it so if it is yours", key))
+	}
+	if !strings.Contains(ascii, ".") && ascii != "localhost" && !singleLabels {
+		return Address{}, refusal(field, fmt.Sprintf("%q has no dot: is its end missing, such as .com?", domain))
+	}
+	return a, nil
+}
+
+func split(address string) (local, domain string) {
+	at := strings.LastIndexByte(address, '@')
+	return address[:at], address[at+1:]
+}
+
+// lowersTo reports whether the key is the lower case of the local part, character by
+// character, and ASCII where that is.
+func lowersTo(local, key string) bool {
+	l, k := []rune(local), []rune(key)
+	if len(l) != len(k) {
+		return false
+	}
+	for i := range l {
+		if unicode.ToLower(l[i]) != k[i] || (l[i] < utf8.RuneSelf) != (k[i] < utf8.RuneSelf) {
+			return false
+		}
+	}
+	return true
 }
 
 // invisible finds what IDNA drops from a domain without a word, and its like: an

@@ -39,3 +39,31 @@ func scanHashes(rows *db.Rows, err error) ([]Stored, error) {
 func ReplaceHash(tx *db.Tx, id, old, hash string) {
 	tx.Defer(`UPDATE account SET hash = $3 WHERE id = $1 AND hash = $2`, id, old, hash)
 }
+
+// Former is the stored hash of a password that was replaced.
+type Former struct{ ID, Account, Hash string }
+
+// FormerHashes returns those of up to limit former passwords, from the one after the
+// given id on.
+func FormerHashes(tx *db.Tx, after string, limit int) ([]Former, error) {
+	rows, err := tx.Query(`SELECT id, account_id, hash FROM former_password WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []Former
+	for rows.Next() {
+		var f Former
+		if err := rows.Scan(&f.ID, &f.Account, &f.Hash); err != nil {
+			return nil, err
+		}
+		out = append(out, f)
+	}
+	return out, rows.Err()
+}
+
+// ReplaceFormer puts another form of the same hash in its place. The statement is
+// deferred.
+func ReplaceFormer(tx *db.Tx, id, hash string) {
+	tx.Defer(`UPDATE former_password SET hash = $2 WHERE id = $1`, id, hash)
+}

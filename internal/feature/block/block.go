@@ -5,6 +5,13 @@
 // install.block_n, whose row it locks by that, so changes come one after another and
 // no replica that reads on from a number misses any. A removed block stays for a
 // while as a row that says so.
+//
+// # How it works
+//
+// The poll of the revocations looks at the number, and a goroutine of its own reads
+// on from it. After ten seconds without a poll it reads everything, since rows may
+// have gone. The table is never changed but replaced. A narrow block that is over
+// hides no wide one ([List.Has]).
 package block
 
 import (

@@ -107,7 +107,8 @@ func Rotate(tx *db.Tx, random secret.Random, id string, keepUntil, now time.Time
 	if keepUntil.After(now) {
 		until = db.Micros(keepUntil)
 	}
-	n, err := tx.Exec(`UPDATE client SET old_hash = CASE WHEN CAST($3 AS BIGINT) = 0 THEN NULL ELSE hash END, old_until = $3, hash = $2, rotated_at = $4 WHERE id = $1`,
+	n, err := tx.Exec(`UPDATE client SET old_hash = CASE WHEN CAST($3 AS BIGINT) = 0 THEN NULL ELSE hash END, old_until = $3, hash = $2, rotated_at = $4
+		WHERE id = $1`,
 		id, hash, until, db.Micros(now))
 	if err == nil && n == 0 {
 		err = ErrNotFound

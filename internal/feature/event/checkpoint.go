@@ -69,7 +69,8 @@ func ParseCheckpoint(text, verifier string) (Checkpoint, error) {
 	}
 	n, err := note.Open([]byte(text), note.VerifierList(v))
 	if err != nil {
-		return Checkpoint{}, fault.New(fault.Invalid, "checkpoint_unsigned", "The checkpoint is not signed by the key "+v.Name()+", or was changed since.").Because(err)
+		return Checkpoint{}, fault.New(fault.Invalid, "checkpoint_unsigned",
+			"The checkpoint is not signed by the key "+v.Name()+", or was changed since.").Because(err)
 	}
 	h, err := parseHead(n.Text, v.Name())
 	return Checkpoint{Head: h, Note: text}, err

@@ -20,6 +20,7 @@ const (
 	AccountRegistered Kind = "account_registered"
 	AccountDisabled   Kind = "account_disabled"
 	AccountEnabled    Kind = "account_enabled"
+	AccountDisplaced  Kind = "account_displaced"
 	AccountUnlocked   Kind = "account_unlocked"
 	PepperRotated     Kind = "pepper_rotated"
 	DeviceKnown       Kind = "device_known"
@@ -33,6 +34,8 @@ const (
 	AddressUnblocked Kind = "address_unblocked"
 	AlertSilenced    Kind = "alert_silenced"
 	BlockedRequest   Kind = "blocked_request"
+	AccessDenied     Kind = "access_denied"
+	MalformedRequest Kind = "malformed_request"
 
 	ClientCreated Kind = "client_created"
 	ClientRotated Kind = "client_rotated"
@@ -78,6 +81,9 @@ type Detail struct {
 	// Count is how often it happened, for what is counted and recorded once a
 	// minute, or how many things one action touched.
 	Count int64 `json:"count,omitempty"`
+	// Hash is the SHA-256, in hex, over the lines "event id, space, commitment" of the
+	// events whose personal part an events_erased erased, in the order of the ids.
+	Hash string `json:"hash,omitempty"`
 	// Checkpoint is the size and root of the log that an event_log_restarted
 	// leaves behind.
 	Checkpoint string `json:"checkpoint,omitempty"`
@@ -91,4 +97,9 @@ type Detail struct {
 	Purpose string `json:"purpose,omitempty"`
 	// Generation is the number of the refresh token at hand.
 	Generation uint32 `json:"generation,omitempty"`
+	// AMR is how the person showed who they are (RFC 8176), where they did.
+	AMR []string `json:"amr,omitempty"`
+	// Actor is which person did it where By says in what capacity: the system's user
+	// and machine for the command line, the id of an administrator's account.
+	Actor string `json:"actor,omitempty"`
 }

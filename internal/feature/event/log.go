@@ -86,8 +86,14 @@ const (
 
 // Append writes the event in the transaction. The statements are deferred: a
 // failure shows at the next statement or at the commit.
-func (l *Log) Append(tx *db.Tx, e Event) {
+func (l *Log) Append(tx *db.Tx, e Event) { l.append(tx, e) }
+
+// append is Append, and returns the event's id.
+func (l *Log) append(tx *db.Tx, e Event) (id string) {
 	now := l.now()
+	if e.Detail.By != "" && e.Detail.Actor == "" {
+		e.Detail.Actor = e.Origin.Actor
+	}
 	p := personal{
 		Account: e.Account, Session: e.Session, RequestID: e.Origin.RequestID,
 		UserAgent: e.Origin.UserAgent, Detail: e.Detail,
@@ -110,6 +116,7 @@ func (l *Log) Append(tx *db.Tx, e Event) {
 		l.count(r.Kind, r.Outcome)
 		l.print(r, p, e.Origin.TraceID)
 	})
+	return r.ID
 }
 
 // print writes the event as a line of the process's log, whatever LOG_LEVEL

@@ -14,4 +14,6 @@ type Origin struct {
 	Address netip.Addr
 	// UserAgent is what the client calls itself, cut at 256 bytes.
 	UserAgent string
+	// Actor is who runs the command line, as user@machine; empty for requests.
+	Actor string
 }

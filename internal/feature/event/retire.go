@@ -1,8 +1,12 @@
 package event
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
@@ -13,10 +17,25 @@ import (
 // itself refuses to delete any that are younger.
 const RetireAfter = 30 * 24 * time.Hour
 
+// erasedPart is one event whose personal part is erased: its id, and what its hash
+// holds of that part.
+type erasedPart [2]string
+
+// hashOf is what the statement says of the events of an erasure.
+func hashOf(parts []erasedPart) string {
+	h := sha256.New()
+	for _, p := range parts {
+		h.Write([]byte(p[0] + " " + p[1] + "\n"))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
 // Erase deletes what points at a person in up to limit of that person's events,
 // and returns in how many. The events stay, and verify: what their hash holds of
-// the personal part is kept. Call it until it returns 0 (GDPR-3).
-func (l *Log) Erase(tx *db.Tx, person string, limit int) (int, error) {
+// the personal part is kept. An event in the same transaction says how many they
+// are, and names them by a hash; what no such event names is no erasure by the
+// rules. Call it until it returns 0 (GDPR-3).
+func (l *Log) Erase(tx *db.Tx, person string, limit int, by string, from Origin) (int, error) {
 	if person == "" {
 		return 0, errors.New("event: nobody is to be erased")
 	}
@@ -25,8 +44,7 @@ func (l *Log) Erase(tx *db.Tx, person string, limit int) (int, error) {
 		return 0, err
 	}
 	defer rows.Close()
-	type part struct{ id, commitment string }
-	var parts []part
+	var parts []erasedPart
 	for rows.Next() {
 		var (
 			id, data string
@@ -35,15 +53,17 @@ func (l *Log) Erase(tx *db.Tx, person string, limit int) (int, error) {
 		if err := rows.Scan(&id, &salt, &data); err != nil {
 			return 0, err
 		}
-		parts = append(parts, part{id, commitment(salt, []byte(data))})
+		parts = append(parts, erasedPart{id, commitment(salt, []byte(data))})
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(parts) == 0 {
 		return 0, err
 	}
-	for _, p := range parts {
-		// A trigger deletes the personal part: the serving role may not.
-		tx.Defer(`INSERT INTO event_erased (event_id, commitment, time) VALUES ($1, $2, $3)`, p.id, p.commitment, db.Micros(l.now()))
-	}
+	slices.SortFunc(parts, func(a, b erasedPart) int { return strings.Compare(a[0], b[0]) }) // whatever the database's collation
+	statement := l.append(tx, Event{
+		Kind: EventsErased, Outcome: Success, Origin: from, Detail: Detail{By: by, Count: int64(len(parts)), Hash: hashOf(parts)},
+	})
+	// A trigger holds it against the statement and erases: the serving role may not.
+	tx.Defer(`INSERT INTO event_erasure (statement, parts, time) VALUES ($1, $2, $3)`, statement, string(encode(parts)), db.Micros(l.now()))
 	return len(parts), nil
 }
 

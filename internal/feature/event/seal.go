@@ -251,7 +251,8 @@ func missing(err error) error {
 
 func contradiction(what string) error {
 	return fault.New(fault.Conflict, "event_log_contradicted",
-		"The event log contradicts itself: "+what+". Nothing is sealed until an operator has looked: gatehouse events verify tells where; gatehouse events origin says how to go on.")
+		"The event log contradicts itself: "+what+". Nothing is sealed until an operator has looked: gatehouse events verify tells where; gatehouse events "+
+			"origin says how to go on.")
 }
 
 func readHead(tx *db.Tx) (h Head, fromTx int64, err error) {

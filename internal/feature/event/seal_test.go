@@ -378,7 +378,7 @@ func TestGDPR3_ErasureAndRetentionLeaveTheLogVerifying(t *testing.T) {
 			}
 		}
 		write(func(tx *db.Tx) error {
-			n, err := s.Erase(tx, "jane", 100)
+			n, err := s.Erase(tx, "jane", 100, "operator", event.Origin{})
 			if n != 2 {
 				t.Errorf("%d events of jane's", n)
 			}
@@ -409,7 +409,7 @@ func TestGDPR3_ErasureAndRetentionLeaveTheLogVerifying(t *testing.T) {
 			return tx.QueryRow(`SELECT COUNT(*) FROM event_personal WHERE person = 'jane'`).Scan(&parts)
 		})
 		r := s.verify(t, event.VerifyOptions{})
-		if len(r.Findings) > 0 || left != 23 || parts != 0 || r.Retired != 700 || r.Erased != 2 || r.Leaves != 723 {
+		if len(r.Findings) > 0 || left != 24 || parts != 0 || r.Retired != 700 || r.Erased != 2 || r.Leaves != 724 {
 			t.Errorf("%d events left, %d parts of jane's: %+v", left, parts, r)
 		}
 		// Nothing younger than 30 days goes by this way.

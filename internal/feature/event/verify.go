@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -72,6 +74,7 @@ type row struct {
 	salt       []byte
 	data       *string
 	commitment *string
+	statement  *string
 }
 
 // verifier goes through the log once, in order, in bounded memory.
@@ -85,6 +88,19 @@ type verifier struct {
 	// ranges, since they come in ranges.
 	unexplained []leafRange
 	stated      map[leafRange]bool
+	// erased is the first leaf of each erasure, by the event that should state it, and
+	// how many it has; statements are those that do.
+	erased     map[string]*erasure
+	statements map[string]Detail
+	// before are the leaves that were erased before erasures were named by their
+	// statements, and toldBefore how many those statements say.
+	before, toldBefore int64
+	firstBefore        row
+}
+
+type erasure struct {
+	first row
+	n     int64
 }
 
 type leafRange struct{ from, until int64 }
@@ -139,8 +155,10 @@ func (v *verifier) present(r row) {
 	case r.commitment != nil:
 		rec.Commitment = *r.commitment
 		v.report.Erased++
+		v.erasedBy(r)
 	default:
-		v.find(r.n, r.id, "removed", "the personal part of the event %s was removed without being erased by the rules", r.id)
+		v.find(r.n, r.id, "removed",
+			"the personal part of the event %s was removed without being erased by the rules", r.id)
 		return
 	}
 	if h := tlog.RecordHash(encode(rec)); h != tlog.Hash(r.leaf) {
@@ -151,12 +169,123 @@ func (v *verifier) present(r row) {
 		}
 		return
 	}
-	if rec.Kind == EventsRetired && r.data != nil {
-		var p personal
-		if json.Unmarshal([]byte(*r.data), &p) == nil {
-			v.stated[leafRange{p.Detail.From, p.Detail.Until}] = true
+	v.statement(rec, r.data)
+}
+
+// statement notes what an event states whose data is as it was sealed, or waits to be.
+func (v *verifier) statement(rec record, data *string) {
+	if data == nil || rec.Kind != EventsRetired && rec.Kind != EventsErased {
+		return
+	}
+	var p personal
+	if json.Unmarshal([]byte(*data), &p) != nil {
+		return
+	}
+	switch {
+	case rec.Kind == EventsRetired:
+		v.stated[leafRange{p.Detail.From, p.Detail.Until}] = true
+	case p.Detail.Hash != "":
+		v.statements[rec.ID] = p.Detail
+	default:
+		v.toldBefore += p.Detail.Count
+	}
+}
+
+// erasedBy notes a leaf whose personal part was erased.
+func (v *verifier) erasedBy(r row) {
+	if r.statement == nil || *r.statement == "" {
+		if v.before++; v.before == 1 {
+			v.firstBefore = r
+		}
+		return
+	}
+	if e := v.erased[*r.statement]; e != nil {
+		e.n++
+	} else {
+		v.erased[*r.statement] = &erasure{first: r, n: 1}
+	}
+}
+
+// explainErasures finds what was erased and no sealed event names. One that waits to
+// be sealed names it too: nobody can take it back unseen.
+func (w *walk) explainErasures(tx *db.Tx) error {
+	v := w.v
+	if v.report.From == 0 && v.before > v.toldBefore {
+		v.find(v.firstBefore.n, v.firstBefore.id, "removed",
+			"the personal parts of %d events were removed, and the log states the erasure of %d", v.before, v.toldBefore)
+	}
+	for id, e := range v.erased {
+		d, stated := v.statements[id]
+		if !stated {
+			var err error
+			if d, stated, err = w.elsewhere(tx, id); err != nil {
+				return err
+			}
+		}
+		parts, err := partsOf(tx, id)
+		if err != nil {
+			return err
+		}
+		if !stated || d.Count != int64(len(parts)) || d.Hash != hashOf(parts) {
+			v.find(e.first.n, e.first.id, "removed",
+				"the personal part of the event %s was removed, and no sealed event names it among those that were erased", e.first.id)
 		}
 	}
+	return nil
+}
+
+// elsewhere looks for a statement that was not among the leaves that were read: it is
+// before them, or waits to be sealed.
+func (w *walk) elsewhere(tx *db.Tx, id string) (d Detail, stated bool, err error) {
+	var (
+		rec     record
+		salt    []byte
+		data    string
+		n       *int64
+		leaf    []byte
+		eventTx int64
+	)
+	err = tx.QueryRow(`SELECT e.id, e.time, e.kind, e.outcome, e.tx, p.salt, p.data, l.n, l.hash FROM event AS e JOIN event_personal AS p ON p.event_id = e.id
+		LEFT JOIN event_leaf AS l ON l.event_id = e.id WHERE e.id = $1`, id).
+		Scan(&rec.ID, &rec.Time, (*string)(&rec.Kind), (*string)(&rec.Outcome), &eventTx, &salt, &data, &n, &leaf)
+	if errors.Is(err, db.ErrNoRows) {
+		return d, false, nil
+	}
+	if err != nil {
+		return d, false, err
+	}
+	rec.Commitment = commitment(salt, []byte(data))
+	h := tlog.RecordHash(encode(rec))
+	switch {
+	case rec.Kind != EventsErased:
+	case n == nil && eventTx < w.fromTx: // it should have been sealed
+	case n != nil && (*n >= w.v.report.From && *n < w.head.Size || string(leaf) != string(h[:])): // read, and found wrong
+	default:
+		var p personal
+		if json.Unmarshal([]byte(data), &p) == nil && p.Detail.Hash != "" {
+			return p.Detail, true, nil
+		}
+	}
+	return d, false, nil
+}
+
+// partsOf returns what was erased under a statement, in the order of the ids.
+func partsOf(tx *db.Tx, statement string) ([]erasedPart, error) {
+	rows, err := tx.Query(`SELECT event_id, commitment FROM event_erased WHERE statement = $1`, statement)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []erasedPart
+	for rows.Next() {
+		var p erasedPart
+		if err := rows.Scan(&p[0], &p[1]); err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b erasedPart) int { return strings.Compare(a[0], b[0]) })
+	return out, rows.Err()
 }
 
 // explain finds the absent leaves that no sealed statement covers.
@@ -183,7 +312,7 @@ func (v *verifier) explain() {
 // what is wrong with it. It reads in pages, so it may run beside a server; what
 // is sealed after it began is not looked at. The error is only of the database.
 func Verify(ctx context.Context, d *db.DB, o VerifyOptions) (Report, error) {
-	v := &verifier{tree: &edge{}, nodes: map[[2]int64]tlog.Hash{}, stated: map[leafRange]bool{}}
+	v := &verifier{tree: &edge{}, nodes: map[[2]int64]tlog.Hash{}, stated: map[leafRange]bool{}, erased: map[string]*erasure{}, statements: map[string]Detail{}}
 	v.report.Findings = []Finding{}
 	w := walk{db: d, v: v, options: o}
 	if err := w.begin(ctx); err != nil {
@@ -299,7 +428,8 @@ func (w *walk) fork(tx *db.Tx, size int64) {
 		}
 	}
 	leaf, id := w.misplaced(tx, size)
-	w.v.find(leaf, id, "reordered", "the leaves %d to %d are not those that were signed, or not in that order; the first out of order is %d", w.ordered, size-1, leaf)
+	w.v.find(leaf, id, "reordered", "the leaves %d to %d are not those that were signed, or not in that order; the first out of order is %d", w.ordered,
+		size-1, leaf)
 }
 
 // misplaced returns the first leaf since the last good checkpoint whose
@@ -350,7 +480,7 @@ func (w *walk) leaves(ctx context.Context) error {
 // pageOf returns the leaves from n to until with what is left of their events.
 // A leaf that is missing is not among them.
 func pageOf(tx *db.Tx, n, until int64) ([]row, error) {
-	rows, err := tx.Query(`SELECT l.n, l.event_id, l.hash, e.tx, e.time, e.kind, e.outcome, e.hash, p.salt, p.data, x.commitment
+	rows, err := tx.Query(`SELECT l.n, l.event_id, l.hash, e.tx, e.time, e.kind, e.outcome, e.hash, p.salt, p.data, x.commitment, x.statement
 		FROM event_leaf AS l LEFT JOIN event AS e ON e.id = l.event_id LEFT JOIN event_personal AS p ON p.event_id = l.event_id
 		LEFT JOIN event_erased AS x ON x.event_id = l.event_id
 		WHERE l.n >= $1 AND l.n < $2 ORDER BY l.n`, n, until)
@@ -361,7 +491,7 @@ func pageOf(tx *db.Tx, n, until int64) ([]row, error) {
 	var out []row
 	for rows.Next() {
 		var r row
-		if err := rows.Scan(&r.n, &r.id, &r.leaf, &r.tx, &r.time, &r.kind, &r.outcome, &r.hash, &r.salt, &r.data, &r.commitment); err != nil {
+		if err := rows.Scan(&r.n, &r.id, &r.leaf, &r.tx, &r.time, &r.kind, &r.outcome, &r.hash, &r.salt, &r.data, &r.commitment, &r.statement); err != nil {
 			return nil, err
 		}
 		out = append(out, r)
@@ -400,6 +530,9 @@ func (w *walk) end(ctx context.Context) error {
 			w.fork(tx, w.head.Size)
 		}
 		w.v.explain()
+		if err := w.explainErasures(tx); err != nil {
+			return err
+		}
 		if len(w.v.report.Findings) == 0 && w.v.report.Until == 0 {
 			w.v.report.Until = w.head.Size
 		}

@@ -57,11 +57,19 @@ type Last struct {
 // NewRunner returns a runner for the jobs. The holder names this process and is
 // unique among the replicas.
 func NewRunner(d *db.DB, holder string, now func() time.Time, log *slog.Logger, jobs ...Job) *Runner {
-	r := &Runner{db: d, holder: holder, now: now, log: log, jobs: jobs, last: map[string]Last{}}
-	for _, j := range jobs {
-		r.last[j.Name] = Last{Due: now()}
-	}
+	r := &Runner{db: d, holder: holder, now: now, log: log, last: map[string]Last{}}
+	r.Add(jobs...)
 	return r
+}
+
+// Add adds jobs to the timetable. It must be called before Run.
+func (r *Runner) Add(jobs ...Job) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.jobs = append(r.jobs, jobs...)
+	for _, j := range jobs {
+		r.last[j.Name] = Last{Due: r.now()}
+	}
 }
 
 // Run runs each job when it is due, until the context ends; then it waits for

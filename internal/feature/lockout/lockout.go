@@ -8,11 +8,22 @@
 // has signed in from before, its known devices, have 20 of their own, and each
 // of them 10: whoever guesses from elsewhere does not use those up. That makes
 // the 100 of NIST SP 800-63B-4 section 3.2.2. A success clears its own bucket, and
-// gives back to the shared one what that had taken.
+// gives back to the shared one what that had taken. The tries of strangers fade, one
+// a day (UTC): so nobody keeps the programs of an owner out for good that are no
+// browser and can't become a known device, and a guesser gets one more try a day.
 //
 // Buckets are named by a keyed hash of the address as it was typed, so an
 // address without an account has them too, and nobody can tell the difference.
 // Sessions that are alive have nothing to do with any of this.
+//
+// # How it works
+//
+// A try is one statement over two rows: one that all clients like it share (80 for
+// unknown ones, 20 for known devices) and one of its own. The shared row is always
+// locked first. The model (model_test.go) mended two rules of the paper design: a
+// bucket without a wait keeps 0 and no time, or a clock set back by a second would
+// shut everybody out; and a wait that lies further ahead than any wait can does not
+// count. Known devices are rows; the MAC in their cookie spares strangers a look-up.
 package lockout
 
 import (
@@ -92,26 +103,31 @@ var (
 	// ErrLocked is for an address at which clients that it does not know have no
 	// more tries.
 	ErrLocked = fault.New(fault.Limited, "account_locked",
-		"Too many wrong passwords were tried for this address, so it can be signed in to only from browsers that it knows. We sent its owner a mail with a link that lets their browser in; setting a new password helps too.")
+		"Too many wrong passwords were tried for this address, so it can be signed in to only from browsers that it knows. We sent its owner a mail with a "+
+			"link that lets their browser in; setting a new password helps too.")
 )
 
 // The statements of a try. In $1 and $2 are the keys of the shared and the own
 // bucket, in that order in every transaction, so that no two wait for each
 // other; $3 the account's; $4 now; $5 when the first try of the own bucket allows
 // the next; $6 and $7 the most of the shared and of the own one; $8 how many are
-// free of a wait, $9 the first wait, $10 after how many doublings it is $11.
+// free of a wait, $9 the first wait, $10 after how many doublings it is $11; $12 in
+// the first of them the day, by which tries fade, and in the other the device.
 // Without a wait next_at is 0, so that a clock that is set back makes none. One
 // that lies further ahead than any wait was written before the clock was
 // set back, and does not count.
 const (
-	takeSQL = `INSERT INTO guess (k, account, n, next_at, seen_at) VALUES ($1, $3, 1, 0, $4), ($2, $3, 1, $5, $4)
-		ON CONFLICT (k) DO UPDATE SET n = guess.n + 1, seen_at = excluded.seen_at, next_at =
-			CASE WHEN guess.k = $1 OR guess.n + 1 < $8 THEN 0
-				WHEN guess.n + 1 - $8 >= $10 THEN excluded.seen_at + $11
-				ELSE excluded.seen_at + (CAST($9 AS BIGINT) << CAST(guess.n + 1 - $8 AS INTEGER)) END
+	takeSQL = `INSERT INTO guess (k, account, n, next_at, seen_at, day) VALUES ($1, $3, 1, 0, $4, $12), ($2, $3, 1, $5, $4, $12)
+		ON CONFLICT (k) DO UPDATE SET n = ` + fadedSQL + ` + 1, seen_at = excluded.seen_at,
+			day = CASE WHEN excluded.day > guess.day THEN excluded.day ELSE guess.day END, next_at =
+			CASE WHEN guess.k = $1 OR ` + fadedSQL + ` + 1 < $8 THEN 0
+				WHEN ` + fadedSQL + ` + 1 - $8 >= $10 THEN excluded.seen_at + $11
+				ELSE excluded.seen_at + (CAST($9 AS BIGINT) << CAST(` + fadedSQL + ` + 1 - $8 AS INTEGER)) END
 		WHERE (guess.next_at <= excluded.seen_at OR guess.next_at > excluded.seen_at + $11)
-			AND guess.n < CASE WHEN guess.k = $1 THEN CAST($6 AS BIGINT) ELSE CAST($7 AS BIGINT) END
+			AND ` + fadedSQL + ` < CASE WHEN guess.k = $1 THEN CAST($6 AS BIGINT) ELSE CAST($7 AS BIGINT) END
 		RETURNING k, n, next_at`
+	// fadedSQL is what is left of a bucket's tries.
+	fadedSQL = `(CASE WHEN guess.day >= excluded.day THEN guess.n WHEN guess.n > excluded.day - guess.day THEN guess.n - (excluded.day - guess.day) ELSE 0 END)`
 	// takeDeviceSQL takes nothing if the device, $12, is not the account's, or not
 	// any more.
 	takeDeviceSQL = `INSERT INTO guess (k, account, n, next_at, seen_at)
@@ -174,7 +190,7 @@ func (s *Store) take(tx *db.Tx, t *Try, ownMost int) (taken []string, err error)
 	most := UnknownMost
 	var rows *db.Rows
 	if t.Device == "" {
-		rows, err = tx.Query(takeSQL, t.shared, t.own, t.account, now, first, most, ownMost, s.config.After, wait, s.doublings(), longest)
+		rows, err = tx.Query(takeSQL, t.shared, t.own, t.account, now, first, most, ownMost, s.config.After, wait, s.doublings(), longest, dayOf(t.at))
 	} else {
 		most = KnownMost
 		rows, err = tx.Query(takeDeviceSQL, t.shared, t.own, t.account, now, first, most, ownMost, s.config.After, wait, s.doublings(), longest, t.Device)
@@ -213,24 +229,27 @@ func (s *Store) doublings() (n int) {
 
 // why tells why a try was not taken, or nil if the buckets don't say so.
 func (s *Store) why(tx *db.Tx, t Try, sharedMost, ownMost int64, now time.Time) (why error, err error) {
-	rows, err := tx.Query(`SELECT k, n, next_at FROM guess WHERE k = $1 OR k = $2`, t.shared, t.own)
+	rows, err := tx.Query(`SELECT k, n, next_at, day FROM guess WHERE k = $1 OR k = $2`, t.shared, t.own)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var (
-			k       string
-			n, next int64
+			k            string
+			n, next, day int64
 		)
-		if err := rows.Scan(&k, &n, &next); err != nil {
+		if err := rows.Scan(&k, &n, &next, &day); err != nil {
 			return nil, err
+		}
+		if t.Device == "" {
+			n = faded(n, day, now)
 		}
 		wait := db.Time(next).Sub(now)
 		switch {
 		case k == t.shared && n >= sharedMost, k == t.own && n >= ownMost:
 			locked := *ErrLocked
-			locked.RetryAfter = DelayMost // it won't pass by itself; nobody need ask oftener
+			locked.RetryAfter = untilFaded(day, now)
 			return &locked, nil
 		case k == t.own && wait > 0 && wait <= DelayMost:
 			delayed := *ErrDelayed
@@ -239,6 +258,23 @@ func (s *Store) why(tx *db.Tx, t Try, sharedMost, ownMost int64, now time.Time) 
 		}
 	}
 	return why, rows.Err()
+}
+
+const day = 24 * time.Hour
+
+// dayOf counts the days (UTC) since 1970.
+func dayOf(t time.Time) int64 { return db.Micros(t) / day.Microseconds() }
+
+// faded is what is left of the tries of strangers that were n on a day: see fadedSQL.
+// A clock that was set back lets none fade.
+func faded(n, since int64, now time.Time) int64 {
+	return max(n-max(dayOf(now)-since, 0), 0)
+}
+
+// untilFaded is when the next try of a bucket fades, which lets one more be taken.
+func untilFaded(since int64, now time.Time) time.Duration {
+	next := db.Time((max(since, dayOf(now)) + 1) * day.Microseconds())
+	return (next.Sub(now) + time.Second - 1).Truncate(time.Second)
 }
 
 // Succeeded clears the bucket of a try that was right, and gives back to the
@@ -282,15 +318,29 @@ func (s *Store) Clear(tx *db.Tx, addressKey string) error {
 type State struct{ Unknown, Known int }
 
 // StateOf returns it.
-func (s *Store) StateOf(tx *db.Tx, addressKey string) (st State, err error) {
+func (s *Store) StateOf(tx *db.Tx, addressKey string, now time.Time) (State, error) {
 	account := s.bucket("account", addressKey)
-	for shared, n := range map[string]*int{"unknown ": &st.Unknown, "known ": &st.Known} {
-		err := tx.QueryRow(`SELECT n FROM guess WHERE k = $1`, shared+account).Scan(n)
-		if err != nil && !errors.Is(err, db.ErrNoRows) {
-			return st, err
-		}
+	unknown, since, err := tries(tx, "unknown "+account)
+	if err != nil {
+		return State{}, err
 	}
-	return st, nil
+	known, _, err := tries(tx, "known "+account)
+	return State{Unknown: int(faded(unknown, since, now)), Known: int(known)}, err
+}
+
+// Tried returns how many wrong tries in a row there were from a network at an address.
+func (s *Store) Tried(tx *db.Tx, addressKey string, network netip.Prefix) (int, error) {
+	n, _, err := tries(tx, "network "+s.bucket("network", addressKey, network.String()))
+	return int(n), err
+}
+
+// tries returns what a bucket holds, and the day up to which that has faded.
+func tries(tx *db.Tx, k string) (n, since int64, err error) {
+	err = tx.QueryRow(`SELECT n, day FROM guess WHERE k = $1`, k).Scan(&n, &since)
+	if errors.Is(err, db.ErrNoRows) {
+		return 0, 0, nil
+	}
+	return n, since, err
 }
 
 // Keep is for how long tries are counted after the last one.

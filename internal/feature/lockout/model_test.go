@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +21,20 @@ type model struct {
 	now    time.Time
 	count  map[string]int
 	next   map[string]time.Time
+	day    map[string]int // up to which the tries of strangers have faded
+}
+
+// today counts days since 1970.
+func (m *model) today() int { return int(m.now.Unix() / 86400) }
+
+// left is what is left of a bucket: of strangers' tries one fades a day.
+func (m *model) left(key string) int {
+	if !strings.Contains(key, "known ") || strings.HasPrefix(key, "unknown ") {
+		if !strings.HasPrefix(key, "device ") {
+			return max(m.count[key]-max(m.today()-m.day[key], 0), 0)
+		}
+	}
+	return m.count[key]
 }
 
 // bucket names the two buckets of a client, and what they hold.
@@ -33,7 +48,7 @@ func buckets(address, network, device string) (shared, own string, sharedMost, o
 func (m *model) allows(address, network, device string) (shared, own string, err error) {
 	shared, own, sharedMost, ownMost := buckets(address, network, device)
 	switch {
-	case m.count[shared] >= sharedMost || m.count[own] >= ownMost:
+	case m.left(shared) >= sharedMost || m.left(own) >= ownMost:
 		err = lockout.ErrLocked
 	case m.next[own].After(m.now) && !m.next[own].After(m.now.Add(lockout.DelayMost)):
 		err = lockout.ErrDelayed
@@ -49,8 +64,10 @@ func (m *model) take(address, network, device string) (shared, own string, err e
 	if err != nil {
 		return "", "", err
 	}
-	m.count[shared]++
-	m.count[own]++
+	for _, key := range []string{shared, own} {
+		m.count[key] = m.left(key) + 1
+		m.day[key] = max(m.day[key], m.today())
+	}
 	delete(m.next, own)
 	if over := m.count[own] - m.config.After; over >= 0 {
 		wait := m.config.Delay
@@ -85,7 +102,7 @@ func TestPW4_Model(t *testing.T) {
 		rapid.Check(t, func(r *rapid.T) {
 			m := &model{
 				config: lockout.Config{After: rapid.IntRange(1, 10).Draw(r, "after"), Delay: time.Duration(rapid.SampledFrom([]int{1, 30, 700, 900}).Draw(r, "delay")) * time.Second},
-				now:    start, count: map[string]int{}, next: map[string]time.Time{},
+				now:    start, count: map[string]int{}, next: map[string]time.Time{}, day: map[string]int{},
 			}
 			s := store(m.config)
 			tokens := map[string][]string{}
@@ -142,6 +159,7 @@ func TestPW4_Model(t *testing.T) {
 					}
 					delete(m.count, h.own)
 					delete(m.next, h.own)
+					delete(m.day, h.own)
 				},
 				"give back": func(r *rapid.T) {
 					h := pick(r)
@@ -162,19 +180,22 @@ func TestPW4_Model(t *testing.T) {
 							delete(m.count, shared)
 							delete(m.count, own)
 							delete(m.next, own)
+							delete(m.day, shared)
+							delete(m.day, own)
 						}
 					}
 				},
 				"time passes": func(r *rapid.T) {
 					m.now = m.now.Add(time.Duration(rapid.IntRange(-1000, 2000).Draw(r, "seconds")) * time.Second)
+					m.now = m.now.AddDate(0, 0, rapid.SampledFrom([]int{0, 0, 0, 1, 3, -1}).Draw(r, "days"))
 				},
 				"": func(r *rapid.T) {
 					for _, a := range addresses {
 						var st lockout.State
-						if err := d.Read(ctx, func(tx *db.Tx) (err error) { st, err = s.StateOf(tx, a); return err }); err != nil {
+						if err := d.Read(ctx, func(tx *db.Tx) (err error) { st, err = s.StateOf(tx, a, m.now); return err }); err != nil {
 							r.Fatal(err)
 						}
-						if want := (lockout.State{Unknown: m.count["unknown "+a], Known: m.count["known "+a]}); st != want {
+						if want := (lockout.State{Unknown: m.left("unknown " + a), Known: m.left("known " + a)}); st != want {
 							r.Fatalf("%s: the store counts %+v, the model %+v", a, st, want)
 						}
 					}

@@ -224,7 +224,8 @@ func (d *Delivery) take(ctx context.Context) (taken []due, err error) {
 func (d *Delivery) look(ctx context.Context, now time.Time) (list []due, over bool, err error) {
 	err = d.DB.Read(ctx, func(tx *db.Tx) error {
 		list, over = nil, false
-		rows, err := tx.Query(`SELECT id, sealed, tries, created_at, due_at, COALESCE(until_at, 0) FROM outbox WHERE due_at <= $1 ORDER BY due_at LIMIT $2`, db.Micros(now), batch)
+		rows, err := tx.Query(`SELECT id, sealed, tries, created_at, due_at, COALESCE(until_at, 0) FROM outbox WHERE due_at <= $1 ORDER BY due_at LIMIT $2`,
+			db.Micros(now), batch)
 		if err != nil {
 			return err
 		}
@@ -315,16 +316,7 @@ func (d *Delivery) send(ctx context.Context, conn *mail.Conn, m due) error {
 	switch {
 	case err == nil:
 		d.sent.Add(1)
-		d.mu.Lock()
-		if d.unmarked == nil {
-			d.unmarked = map[string]time.Time{}
-		}
-		d.unmarked[m.id] = d.Now()
-		taken := d.doubt.taken()
-		d.mu.Unlock()
-		if taken {
-			d.Log.Info("The mail server takes mails again.")
-		}
+		d.taken(m.id)
 		// The smaller the time between the server's word and this, the fewer mails
 		// come twice after a crash.
 		return d.mark(context.WithoutCancel(ctx))
@@ -346,6 +338,20 @@ func (d *Delivery) send(ctx context.Context, conn *mail.Conn, m due) error {
 		pause = lostPause
 	}
 	return d.putOff(context.WithoutCancel(ctx), m, pause, err.Error())
+}
+
+// taken notes that the mail server took a mail, which is not yet marked as sent.
+func (d *Delivery) taken(id string) {
+	d.mu.Lock()
+	if d.unmarked == nil {
+		d.unmarked = map[string]time.Time{}
+	}
+	d.unmarked[id] = d.Now()
+	again := d.doubt.taken()
+	d.mu.Unlock()
+	if again {
+		d.Log.Info("The mail server takes mails again.")
+	}
 }
 
 // unreadable is a row that no mail can be made of.

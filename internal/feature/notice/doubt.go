@@ -81,7 +81,9 @@ func (d *Delivery) refused(ctx context.Context, m due, f *mail.Failure) error {
 	refusal := d.doubt.refusal
 	d.mu.Unlock()
 	if !known {
-		d.Log.Warn("The mail server refuses a mail, perhaps because of who sends it: see MAIL_FROM and the server's quotas. Mails that are refused so wait.", "mail", m.id, "error", f.Error())
+		d.Log.Warn("The mail server refuses a mail, perhaps because of who sends it: "+
+			"see MAIL_FROM and the server's quotas. Mails that are refused so wait.",
+			"mail", m.id, "error", f.Error())
 	}
 	m.tries = min(m.tries, doubtTries)
 	err := d.putOff(ctx, m, pauseAfter(m.tries), f.Error())

@@ -6,6 +6,15 @@
 // for a mail server. Links and codes are secrets: a mail waits sealed under a
 // key of the ring, and once it is sent the row keeps neither them nor the
 // address.
+//
+// # How it works
+//
+// Every replica delivers (deliver.go): it takes due rows by putting due_at off, one
+// compare-and-set a row in the order of ids, sends them over one connection with no
+// transaction open, and writes each down at once; what was sent and could not be
+// written down is remembered, and written before anything else is sent. A server
+// that is away costs a mail none of its tries. The HTML part is made of the plain
+// one's paragraphs, so the two never differ.
 package notice
 
 import (

@@ -20,6 +20,13 @@ func Expire(ctx context.Context, d *db.DB, now time.Time) error {
 	})
 }
 
+// Withdraw makes the mails about an account of no use that wait for an address, which
+// is not its any more: they are given up before they are sent.
+func Withdraw(tx *db.Tx, account, address string, now time.Time) error {
+	_, err := tx.Exec(`UPDATE outbox SET until_at = $3 WHERE account_id = $1 AND sent_to = $2 AND due_at IS NOT NULL`, account, address, db.Micros(now))
+	return err
+}
+
 // State is how the outbox stands.
 type State struct {
 	// Queued are the mails that wait, the oldest since Oldest; Dead are those that

@@ -249,7 +249,8 @@ func (t *Texts) try(s *speech, name string, k Kind) (faults []error) {
 			faults = append(faults, fmt.Errorf("%s/%s: a button or a code does not stand in a paragraph of its own, with empty lines around it", name, k))
 		}
 		for fact, secret := range map[Fact]string{Link: m.Link, Code: m.Code, Undo: m.Undo} {
-			if secret != "" && slices.Contains(Facts[k].Must, fact) && (!strings.Contains(r.Text, secret) || !bytes.Contains([]byte(htmlUnescape(r.HTML)), []byte(secret))) {
+			if secret != "" && slices.Contains(Facts[k].Must, fact) && (!strings.Contains(r.Text, secret) ||
+				!bytes.Contains([]byte(htmlUnescape(r.HTML)), []byte(secret))) {
 				faults = append(faults, fmt.Errorf("%s/%s: it does not show the %s, without which the mail is of no use", name, k, fact))
 			}
 		}

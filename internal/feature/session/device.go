@@ -8,10 +8,12 @@ type named struct{ holds, name string }
 
 var (
 	browsers = []named{
-		{"Edg/", "Edge"}, {"EdgA/", "Edge"}, {"EdgiOS/", "Edge"}, {"OPR/", "Opera"}, {"Vivaldi/", "Vivaldi"}, {"YaBrowser/", "Yandex Browser"}, {"SamsungBrowser/", "Samsung Internet"},
+		{"Edg/", "Edge"}, {"EdgA/", "Edge"}, {"EdgiOS/", "Edge"}, {"OPR/", "Opera"}, {"Vivaldi/", "Vivaldi"},
+		{"YaBrowser/", "Yandex Browser"}, {"SamsungBrowser/", "Samsung Internet"},
 		{"FxiOS/", "Firefox"}, {"CriOS/", "Chrome"}, {"Firefox/", "Firefox"}, {"HeadlessChrome/", "Chrome"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"},
 		{"curl/", "curl"}, {"Wget/", "Wget"}, {"okhttp/", "an Android app"}, {"CFNetwork/", "an Apple app"}, {"Go-http-client/", "a Go program"},
-		{"python-requests/", "a Python program"}, {"python-httpx/", "a Python program"}, {"aiohttp/", "a Python program"}, {"node", "a Node program"}, {"undici", "a Node program"}, {"Java/", "a Java program"},
+		{"python-requests/", "a Python program"}, {"python-httpx/", "a Python program"}, {"aiohttp/", "a Python program"},
+		{"node", "a Node program"}, {"undici", "a Node program"}, {"Java/", "a Java program"},
 	}
 	systems = []named{
 		{"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Android", "Android"}, {"CrOS", "ChromeOS"}, {"Windows", "Windows"},

@@ -23,7 +23,8 @@ type Info struct {
 
 // List returns the living sessions of an account, the latest used first.
 func List(tx *db.Tx, account string, now time.Time) ([]Info, error) {
-	return infos(tx.Query(`SELECT id, account_id, user_agent, address, auth_at, CASE WHEN used_at > minted_at THEN used_at ELSE minted_at END, idle_at, max_at FROM session
+	return infos(tx.Query(`SELECT id, account_id, user_agent, address, auth_at, CASE WHEN used_at > minted_at THEN used_at ELSE minted_at END, idle_at,
+		max_at FROM session
 		WHERE account_id = $1 AND ended_at IS NULL AND idle_at > $2 AND max_at > $2
 		ORDER BY CASE WHEN used_at > minted_at THEN used_at ELSE minted_at END DESC, id DESC`, account, db.Micros(now)))
 }
@@ -56,7 +57,8 @@ func Living(tx *db.Tx, after string, before, now time.Time, limit int) ([]Info, 
 	if !before.IsZero() {
 		began = db.Micros(before)
 	}
-	return infos(tx.Query(`SELECT id, account_id, user_agent, address, auth_at, CASE WHEN used_at > minted_at THEN used_at ELSE minted_at END, idle_at, max_at FROM session
+	return infos(tx.Query(`SELECT id, account_id, user_agent, address, auth_at, CASE WHEN used_at > minted_at THEN used_at ELSE minted_at END, idle_at,
+		max_at FROM session
 		WHERE id > $1 AND ended_at IS NULL AND idle_at > $2 AND max_at > $2 AND auth_at < $3 ORDER BY id LIMIT $4`,
 		after, db.Micros(now), began, limit))
 }

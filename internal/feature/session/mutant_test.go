@@ -24,6 +24,8 @@ var mutants = []struct{ name, file, from, to string }{
 	{"ahead is taken for reuse", "rotate.go", "WHEN $5 > gen THEN 'ahead'", "WHEN $5 > gen + 100 THEN 'ahead'"},
 	{"the grace begins at the rotation only", "rotate.go", "prev = $2 AND (minted_at > $7 OR", "prev = $2 AND (rotated_at > $7 OR"},
 	{"idle sessions live on", "rotate.go", " AND idle_at > $6 AND", " AND"},
+	{"sessions in use live for ever", "rotate.go", "AND idle_at > $6 AND max_at > $6", "AND idle_at > $6"},
+	{"a refresh token is said to outlive its session", "rotate.go", "earlier(db.Time(r.idleAt), db.Time(r.maxAt))", "db.Time(r.idleAt)"},
 	{"a refresh does not prolong the session", "rotate.go", "THEN $9 ELSE idle_at END", "THEN idle_at ELSE idle_at END"},
 	{"ended sessions rotate", "rotate.go", "ended_at IS NULL AND idle_at", "idle_at"},
 	{"the MAC is not looked at", "token.go", "if err != nil || !secret.Equal(b[tokenSize-macSize:], secret.MAC(k.MAC, b[:tokenSize-macSize])) {", "if err != nil {"},
@@ -51,7 +53,7 @@ func TestTheTestsCatchEveryMutant(t *testing.T) {
 			}
 			overlay := overlayFile(t, m.file, strings.ReplaceAll(string(source), m.from, m.to))
 			// SQLite alone is enough to judge by, and quicker.
-			run := exec.Command("go", "test", "-overlay", overlay, "-run", "JWT|Token|Forget/sqlite", "-failfast", ".")
+			run := exec.Command("go", "test", "-overlay", overlay, "-run", "JWT|ASVS|Token|Forget/sqlite", "-failfast", ".")
 			run.Env = append(os.Environ(), mutantVariable+"=1", "RAPID_NOFAILFILE=1")
 			out, err := run.CombinedOutput()
 			if err == nil {

@@ -110,8 +110,15 @@ func (k desk) compareWithModel(t *rapid.T) {
 	}
 	m := newModel(k.config, g.Refresh, now)
 	issued := []string{g.Refresh}
-	for range rapid.IntRange(1, 14).Draw(t, "length") {
-		now = now.Add(rapid.SampledFrom(steps).Draw(t, "step"))
+	// Some histories begin as one of a person who comes each week, so that the end of
+	// the absolute life lies within the steps that are drawn.
+	weeks := rapid.SampledFrom([]int{0, 0, 4}).Draw(t, "weeks")
+	for i := range weeks + rapid.IntRange(1, 14).Draw(t, "length") {
+		if i < weeks {
+			now = now.Add(k.config.Idle - time.Minute)
+		} else {
+			now = now.Add(rapid.SampledFrom(steps).Draw(t, "step"))
+		}
 		// The newest three are drawn more often: there the rules differ.
 		back := min(rapid.SampledFrom([]int{0, 0, 0, 1, 1, 1, 2, 3, 5, 8}).Draw(t, "back"), len(issued)-1)
 		token := issued[len(issued)-1-back]
@@ -128,7 +135,7 @@ func (k desk) compareWithModel(t *rapid.T) {
 		if turn != want {
 			t.Fatalf("token %d back of %d, generation %d at %v: %s, want %s", back, len(issued), m.generationOf[token], now.Sub(start), turn, want)
 		}
-		k.checkGrant(t, m, g, got, turn)
+		k.checkGrant(t, m, g, got, turn, now)
 		m.apply(turn, token, got.Refresh, now)
 		if turn == session.Rotated || turn == session.Retried {
 			issued = append(issued, got.Refresh)
@@ -139,7 +146,7 @@ func (k desk) compareWithModel(t *rapid.T) {
 	}
 }
 
-func (k desk) checkGrant(t *rapid.T, m *model, first, got session.Grant, turn session.Turn) {
+func (k desk) checkGrant(t *rapid.T, m *model, first, got session.Grant, turn session.Turn, now time.Time) {
 	switch turn {
 	case session.Rotated, session.Retried:
 		if _, seen := m.generationOf[got.Refresh]; seen || got.Refresh == "" {
@@ -155,11 +162,52 @@ func (k desk) checkGrant(t *rapid.T, m *model, first, got session.Grant, turn se
 		}
 		return
 	}
+	until := m.idleAt
+	if turn != session.Raced {
+		until = now.Add(k.config.Idle)
+	}
+	if m.maxAt.Before(until) {
+		until = m.maxAt
+	}
+	if !got.RefreshUntil.Equal(until) {
+		t.Fatalf("after %s the refresh token is good until %v, want %v", turn, got.RefreshUntil, until)
+	}
 	want := session.Grant{Session: first.Session, Account: k.account, Roles: []string{"editor"}, AMR: []string{"pwd"}, AuthAt: start,
 		Refresh: got.Refresh, RefreshUntil: got.RefreshUntil, Generation: got.Generation}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatalf("the grant after %s:\n%s", turn, diff)
 	}
+}
+
+// A session that is used all the time, in short strides, ends with its absolute
+// life: no refresh is good at it, nor is a refresh token said to live beyond it.
+func TestASVS_V7_3_2_V10_4_8_ASessionInUseEndsAtItsAbsoluteLife(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		k := newAdmin(t, d, standard)
+		now, end := start, start.Add(standard.Max)
+		g, err := k.begin(now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for now = now.Add(20 * time.Hour); now.Before(end); now = now.Add(20 * time.Hour) {
+			var turn session.Turn
+			if g, turn, err = k.use(g.Refresh, now); err != nil || turn != session.Rotated {
+				t.Fatalf("at %v: %s, %v", now.Sub(start), turn, err)
+			}
+			if g.RefreshUntil.After(end) {
+				t.Fatalf("at %v the refresh token is said to live until %v, past the session's end", now.Sub(start), g.RefreshUntil.Sub(start))
+			}
+		}
+		last, turn, err := k.use(g.Refresh, end.Add(-time.Microsecond))
+		if err != nil || turn != session.Rotated || !k.alive(last.Session, end.Add(-time.Microsecond)) {
+			t.Fatalf("a microsecond before its end: %s, %v", turn, err)
+		}
+		for _, at := range []time.Time{end, end.Add(time.Hour)} {
+			if _, turn, err := k.use(last.Refresh, at); err != nil || turn != session.Refused || k.alive(last.Session, at) {
+				t.Errorf("at %v: %s, %v, alive %v", at.Sub(start), turn, err, k.alive(last.Session, at))
+			}
+		}
+	})
 }
 
 func TestJWT4_ARaceAfterTheLastRetryIsStillARace(t *testing.T) {

@@ -5,6 +5,22 @@
 // when a refresh token is used that was already replaced: see [Store.Rotate].
 // What an access token has to say of the account stands in the row too, and
 // whoever changes it writes it there, so that a refresh reads one row.
+//
+// # How it works
+//
+// A session is one row. A token is epoch, session, generation, a 256-bit secret and
+// a MAC. The successor's secret is derived (HKDF) from a ring key and the row's
+// random salt; the row keeps hashes of the current token and of the one before. One
+// UPDATE settles who came first. The predecessor gets the very same successor for 10
+// s, then for a day a fresh one while the first is unused; anything else ends the
+// session. A retry in the very microsecond of the rotation is named rotated in its
+// event; nothing else tells them apart. mutant_test.go breaks the rules one by one
+// and makes sure the tests see it. From outside the same rules are a model in
+// crashtest/model_test.go, against which porcupine holds what 32 clients were told
+// while the server, or PostgreSQL, is killed; a lost answer is a call that may have
+// happened, or not, or later. The tag brokencas builds a server whose compare-and-
+// set is broken, which it must find. The statement is in rotate.go, the model in
+// model_test.go.
 package session
 
 import (
@@ -103,7 +119,8 @@ var Columns = []string{"id", "account_id", "roles", "amr", "user_agent", "addres
 // Begin starts a session in the transaction; the statement is deferred.
 func (s *Store) Begin(tx *db.Tx, b Start, now time.Time) Grant {
 	grant, row := s.Make(b, now)
-	tx.Defer(`INSERT INTO session (id, account_id, roles, amr, user_agent, address, auth_at, max_at, idle_at, gen, cur, salt, minted_at, rotated_at, device, network)
+	tx.Defer(`INSERT INTO session (id, account_id, roles, amr, user_agent, address, auth_at, max_at, idle_at, gen, cur, salt, minted_at, rotated_at,
+		device, network)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`, row...)
 	return grant
 }

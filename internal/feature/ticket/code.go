@@ -70,14 +70,15 @@ func (s *Store) codeHash(p Purpose, addressKey, code string) []byte {
 // Try takes a try at the code that was sent to an address for one of two
 // purposes, and returns the ticket if it is right. What it returns else, ErrCode or
 // ErrCodeTries, is a value and no failure: the transaction must be committed, since
-// the try counts. It does the same for an address to which nothing was sent.
+// the try counts. A right one that was used before is an ErrCode too, whose cause is
+// ErrUsed. It does the same for an address to which nothing was sent.
 func (s *Store) Try(tx *db.Tx, addressKey, code string, now time.Time, p, or Purpose) (t Ticket, refused *fault.Error, err error) {
 	if refused, err = s.count(tx, addressKey, now); err != nil || refused != nil {
 		return Ticket{}, refused, err
 	}
 	rows, err := tx.Query(`UPDATE ticket SET tries = tries + 1
 		WHERE address_key = $1 AND (purpose = $2 OR purpose = $3) AND code IS NOT NULL AND code_until > $4 AND tries < $5
-		RETURNING id, purpose, account_id, address, address_key, password_n, old_hash, code`,
+		RETURNING id, purpose, account_id, address, address_key, password_n, old_hash, seq, holds, expires_at, code, used_at`,
 		addressKey, string(p), string(or), db.Micros(now), codeTries)
 	if err != nil {
 		return Ticket{}, nil, err
@@ -88,12 +89,15 @@ func (s *Store) Try(tx *db.Tx, addressKey, code string, now time.Time, p, or Pur
 		var (
 			one    Ticket
 			stored []byte
+			used   *int64
 		)
-		if err := scan(rows, &one, &stored); err != nil {
+		if err := scan(rows, &one, &stored, &used); err != nil {
 			return Ticket{}, nil, err
 		}
 		if code != "" && secret.Equal(stored, s.codeHash(one.Purpose, addressKey, code)) {
-			t, refused = one, nil
+			if t, refused = one, nil; used != nil {
+				refused = ErrCode.Because(ErrUsed)
+			}
 		}
 	}
 	return t, refused, rows.Err()

@@ -2,12 +2,13 @@ package ticket
 
 import "github.com/gatehouse-auth/gatehouse/internal/base/db"
 
-// Kept is the stored password hash that an undo keeps.
+// Kept is the stored password hash that an undo keeps, if it was made before version
+// 90 of the schema.
 type Kept struct{ ID, Account, Hash string }
 
 // KeptHashes returns those of up to limit undos, from the one after the given id on.
 func KeptHashes(tx *db.Tx, after string, limit int) ([]Kept, error) {
-	rows, err := tx.Query(`SELECT id, account_id, old_hash FROM ticket WHERE id > $1 AND purpose = 'undo' ORDER BY id LIMIT $2`, after, limit)
+	rows, err := tx.Query(`SELECT id, account_id, old_hash FROM ticket WHERE id > $1 AND purpose = 'undo' AND old_hash <> '' ORDER BY id LIMIT $2`, after, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,17 @@
 // all of its codes, which no new mail resets. A wrong code never harms the link.
 //
 // Whoever uses one takes the account's row first and the ticket's after it, by
-// [Store.Consume]; of any number at once one gets it.
+// [Consume]; of any number at once one gets it. A used one stays until it expires,
+// so that whoever presses twice is not told that they failed.
+//
+// # How it works
+//
+// Whoever uses a ticket names how often the account's password had been replaced
+// (account.password_n) in the update of the account, and uses up the ticket's row
+// after it: so a link is void after any change, one of many wins, and no two lock
+// each other out. A code is tried in a transaction that commits whatever comes of
+// it. Tries of the day are counted by the address's keyed hash, unknown addresses
+// too.
 package ticket
 
 import (
@@ -57,6 +67,10 @@ func (p Purpose) coded() bool { return p == Verify || p == Reset || p == Change 
 var ErrLink = fault.New(fault.Invalid, "invalid_link",
 	"This link does not work, or no longer: it works once, for a while, and only until the password is changed. Please ask for a new mail.")
 
+// ErrUsed is the cause of an ErrLink or an ErrCode for one that worked, and was
+// used.
+var ErrUsed = errors.New("it was used before")
+
 // Store makes tickets and takes them.
 type Store struct {
 	key    func() []byte
@@ -78,8 +92,15 @@ type Ticket struct {
 	Address, AddressKey string
 	// PasswordN is how often the account's password had been replaced.
 	PasswordN int64
-	// OldHash is the stored hash that an undo asks the password of.
+	// OldHash is the stored hash that an undo asks the password of, if it was made
+	// before version 90 of the schema.
 	OldHash string
+	// Seq is which change of address an undo takes back: how often the account's had
+	// been changed, with it. Holds says that the address had been verified.
+	Seq   int64
+	Holds bool
+	// Until is when it expires; the purpose's life from now on, if it is zero.
+	Until time.Time
 }
 
 // Secrets is what stands in the mail.
@@ -96,47 +117,79 @@ func (s *Store) Issue(tx *db.Tx, t Ticket, now time.Time) Secrets {
 		code = s.codeHash(t.Purpose, t.AddressKey, out.Code)
 		tx.Defer(`UPDATE ticket SET code = NULL WHERE address_key = $1 AND purpose = $2 AND code IS NOT NULL`, t.AddressKey, string(t.Purpose))
 	}
-	tx.Defer(`INSERT INTO ticket (id, account_id, purpose, address, address_key, password_n, hash, code, code_until, tries, old_hash, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11)`,
+	if t.Until.IsZero() {
+		t.Until = now.Add(t.Purpose.Life())
+	}
+	holds := int64(0)
+	if t.Holds {
+		holds = 1
+	}
+	tx.Defer(`INSERT INTO ticket (id, account_id, purpose, address, address_key, password_n, hash, code, code_until, tries, old_hash, expires_at, seq, holds)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13)`,
 		s.random.ID(now), t.Account, string(t.Purpose), t.Address, t.AddressKey, t.PasswordN, hash[:], code,
-		db.Micros(now.Add(CodeLife)), t.OldHash, db.Micros(now.Add(t.Purpose.Life())))
+		db.Micros(now.Add(CodeLife)), t.OldHash, db.Micros(t.Until), t.Seq, holds)
 	return out
 }
 
 // ByToken returns the ticket of a link, if it is for one of two purposes, or
-// ErrLink. It does not use it up.
+// ErrLink. It does not use it up. One that was used is returned with an ErrLink
+// whose cause is ErrUsed.
 func ByToken(tx *db.Tx, token string, now time.Time, p, or Purpose) (t Ticket, err error) {
 	hash := sha256.Sum256([]byte(token))
-	err = scan(tx.QueryRow(`SELECT id, purpose, account_id, address, address_key, password_n, old_hash FROM ticket
+	var used *int64
+	err = scan(tx.QueryRow(`SELECT id, purpose, account_id, address, address_key, password_n, old_hash, seq, holds, expires_at, used_at FROM ticket
 		WHERE hash = $1 AND expires_at > $2 AND (purpose = $3 OR purpose = $4)`,
-		hash[:], db.Micros(now), string(p), string(or)), &t)
-	if errors.Is(err, db.ErrNoRows) {
+		hash[:], db.Micros(now), string(p), string(or)), &t, &used)
+	switch {
+	case errors.Is(err, db.ErrNoRows):
 		err = ErrLink
+	case err == nil && used != nil:
+		err = ErrLink.Because(ErrUsed)
 	}
 	return t, err
 }
 
-// Consume uses a ticket up, or returns ErrLink if that was done before. Whoever
-// calls it holds the account's row.
+// Consume uses a ticket up, or returns ErrLink if it is void, with ErrUsed for its
+// cause if it was used before. Whoever calls it holds the account's row.
 func Consume(tx *db.Tx, t Ticket, now time.Time) error {
-	n, err := tx.Exec(`DELETE FROM ticket WHERE id = $1 AND expires_at > $2`, t.ID, db.Micros(now))
+	n, err := tx.Exec(`UPDATE ticket SET used_at = $2 WHERE id = $1 AND used_at IS NULL AND expires_at > $2`, t.ID, db.Micros(now))
 	if err == nil && n == 0 {
-		err = ErrLink
+		err = Gone(tx, t)
 	}
 	return err
+}
+
+// Gone returns why a ticket that was good a moment ago is not: ErrLink, with
+// ErrUsed for its cause if it was used meanwhile.
+func Gone(tx *db.Tx, t Ticket) error {
+	var one int64
+	err := tx.QueryRow(`SELECT 1 FROM ticket WHERE id = $1 AND used_at IS NOT NULL`, t.ID).Scan(&one)
+	if errors.Is(err, db.ErrNoRows) {
+		return ErrLink
+	}
+	if err != nil {
+		return err
+	}
+	return ErrLink.Because(ErrUsed)
 }
 
 // Void makes all tickets of an account void but the ways back to an earlier
 // address, which are the owner's if somebody else has the account.
 func Void(tx *db.Tx, account string) error {
-	_, err := tx.Exec(`DELETE FROM ticket WHERE account_id = $1 AND purpose <> 'undo'`, account)
+	_, err := tx.Exec(`DELETE FROM ticket WHERE account_id = $1 AND purpose <> 'undo' AND used_at IS NULL`, account)
 	return err
 }
 
 // VoidSent makes void what was sent to an address that is the account's no more,
 // save "this wasn't me".
 func VoidSent(tx *db.Tx, account string) error {
-	_, err := tx.Exec(`DELETE FROM ticket WHERE account_id = $1 AND purpose <> 'undo' AND purpose <> 'not_me'`, account)
+	_, err := tx.Exec(`DELETE FROM ticket WHERE account_id = $1 AND purpose <> 'undo' AND purpose <> 'not_me' AND used_at IS NULL`, account)
+	return err
+}
+
+// VoidAll makes all tickets of an account void, whatever they are for.
+func VoidAll(tx *db.Tx, account string) error {
+	_, err := tx.Exec(`DELETE FROM ticket WHERE account_id = $1`, account)
 	return err
 }
 
@@ -147,5 +200,10 @@ func Forget(tx *db.Tx, before time.Time, limit int) (int64, error) {
 }
 
 func scan(row interface{ Scan(...any) error }, t *Ticket, more ...any) error {
-	return row.Scan(append([]any{&t.ID, (*string)(&t.Purpose), &t.Account, &t.Address, &t.AddressKey, &t.PasswordN, &t.OldHash}, more...)...)
+	var holds, until int64
+	err := row.Scan(append([]any{
+		&t.ID, (*string)(&t.Purpose), &t.Account, &t.Address, &t.AddressKey, &t.PasswordN, &t.OldHash, &t.Seq, &holds, &until,
+	}, more...)...)
+	t.Holds, t.Until = holds != 0, db.Time(until)
+	return err
 }

@@ -131,7 +131,7 @@ func (s signer) public(t testing.TB) map[string][]byte {
 	return out
 }
 
-func issuerOf(t testing.TB, signers ...signer) desk {
+func issuerOf(t testing.TB, signers ...signer) testIssuer {
 	t.Helper()
 	var keys []token.Key
 	for _, s := range signers {
@@ -141,7 +141,7 @@ func issuerOf(t testing.TB, signers ...signer) desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return desk{Issuer: i}
+	return testIssuer{Issuer: i}
 }
 
 func TestJWT1_EachAlgorithmSignsAndChecks(t *testing.T) {
@@ -367,5 +367,36 @@ func TestATokenSeenBeforeDiesWithItsKey(t *testing.T) {
 	}
 	if _, err := d.Verify(d.issue(t), start); err != nil {
 		t.Errorf("keys that can't be used have replaced those that can: %v", err)
+	}
+}
+
+// BenchmarkIssue sets a token beside what a general library makes of the same key
+// and claims.
+func BenchmarkIssue(b *testing.B) {
+	for _, algorithm := range algorithms {
+		s := newSigner(b, algorithm, 0)
+		d := issuerOf(b, s)
+		b.Run(algorithm+"/ours", func(b *testing.B) {
+			for b.Loop() {
+				d.issue(b)
+			}
+		})
+		b.Run(algorithm+"/library", func(b *testing.B) {
+			general, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(algorithm), Key: s.private},
+				(&jose.SignerOptions{}).WithType(token.Type).WithHeader("kid", s.ID))
+			if err != nil {
+				b.Fatal(err)
+			}
+			payload := []byte(claims())
+			for b.Loop() {
+				signed, err := general.Sign(payload)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := signed.CompactSerialize(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 )
 
-func (d desk) header() string {
+func (d testIssuer) header() string {
 	return fmt.Sprintf(`{"alg":"ES256","kid":"%s","typ":"at+jwt"}`, d.kid)
 }
 
@@ -52,12 +52,12 @@ func encode(header, claims string, signature []byte) string {
 }
 
 // forge signs whatever it is given with the issuer's own key.
-func (d desk) forge(t testing.TB, header, claims string) string {
+func (d testIssuer) forge(t testing.TB, header, claims string) string {
 	t.Helper()
 	return encode(header, claims, sign(t, d.private, b64.EncodeToString([]byte(header))+"."+b64.EncodeToString([]byte(claims))))
 }
 
-func (d desk) refuse(t *testing.T, name, forged string) {
+func (d testIssuer) refuse(t *testing.T, name, forged string) {
 	t.Helper()
 	for range 2 {
 		if c, err := d.Verify(forged, start); !errors.Is(err, token.ErrInvalid) || c != nil {
@@ -240,7 +240,7 @@ func FuzzVerify(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	d := newAdmin(f, k, config)
+	d := newTestIssuer(f, k, config)
 	issued := d.issue(f)
 	header, body, signature := parts(f, issued)
 	for _, s := range []string{

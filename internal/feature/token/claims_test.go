@@ -90,13 +90,13 @@ func TestIssuedAMinuteAheadIsTolerated(t *testing.T) {
 
 func TestTokensOfAnotherIssuerOrAudienceWithTheSameKey(t *testing.T) {
 	k := newKey(t)
-	d := newAdmin(t, k, config)
+	d := newTestIssuer(t, k, config)
 	for name, c := range map[string]token.Config{
 		"issuer":   {Issuer: "https://staging.example.org", Audience: config.Audience, Life: config.Life},
 		"audience": {Issuer: config.Issuer, Audience: "https://other.example.org", Life: config.Life},
 		"swapped":  {Issuer: config.Audience, Audience: config.Issuer, Life: config.Life},
 	} {
-		d.refuse(t, name, newAdmin(t, k, c).issue(t))
+		d.refuse(t, name, newTestIssuer(t, k, c).issue(t))
 	}
 }
 

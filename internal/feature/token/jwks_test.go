@@ -33,7 +33,7 @@ func TestJWKSHoldsThePublicKeyAndNothingElse(t *testing.T) {
 		"a zero before y": keyThat(t, func(_, y string) bool { return strings.HasPrefix(y, "AA") }),
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newAdmin(t, k, config)
+			d := newTestIssuer(t, k, config)
 			var got map[string][]map[string]any
 			if err := json.Unmarshal(d.JWKS(start).JSON, &got); err != nil {
 				t.Fatal(err)
@@ -106,7 +106,7 @@ func TestAnyoneCanCheckATokenWithTheJWKS(t *testing.T) {
 
 func TestTheKeysNameStaysTheSame(t *testing.T) {
 	k := newKey(t)
-	a, b := newAdmin(t, k, config), newAdmin(t, k, config)
+	a, b := newTestIssuer(t, k, config), newTestIssuer(t, k, config)
 	if string(a.JWKS(start).JSON) != string(b.JWKS(start).JSON) {
 		t.Errorf("one key, twice: %s and %s", a.JWKS(start).JSON, b.JWKS(start).JSON)
 	}

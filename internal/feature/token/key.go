@@ -37,7 +37,7 @@ type Key struct {
 type key struct {
 	Key
 	algorithm jose.SignatureAlgorithm
-	signer    jose.Signer
+	signer    signer
 	verifier  any // the public key or, for HS256, the key
 }
 
@@ -112,9 +112,7 @@ func newKey(k Key) (*key, error) {
 			return nil, err
 		}
 	}
-	// go-jose leaves the kid of a symmetric key out, so it is set for all.
-	out.signer, err = jose.NewSigner(jose.SigningKey{Algorithm: out.algorithm, Key: private},
-		(&jose.SignerOptions{}).WithType(Type).WithHeader("kid", k.ID))
+	out.signer, err = newSigner(k.ID, k.Algorithm, private)
 	return out, err
 }
 

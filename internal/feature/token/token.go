@@ -1,5 +1,34 @@
 // Package token is access tokens: short-lived JWTs of type at+jwt (RFC 9068)
 // that an application can check with the published keys alone.
+//
+// # How it works
+//
+// Type at+jwt; one key, one algorithm. Type and key are pinned; a header with
+// anything else in it is refused. A next key is always published, so that a
+// rotation, or the end of a leaked key, is a step to one that all know
+// (keyring/rotate.go); a token of a key unknown here waits for one poll before it is
+// refused (flow/authenticate.go). A token seen before costs a map look-up by its
+// hash. When it was used is remembered, and written once a minute at most
+// (session/use.go).
+//
+// What ends an access token early is a row, written with the change; every replica
+// holds the living ones in memory and reads on every 250 ms, from the last
+// transaction before which all were over (db.Horizon), so that one that commits late
+// is not missed. A check asks nobody while the last good poll is under 900 ms old;
+// then it asks the database by key; when that is away it says 503, never 401. Rows
+// name sessions, keys, and the roles an account has now, counted by account.roles_n;
+// no two clocks need to agree. The one cut-off, for "everything", goes by the sign-
+// in (auth_time), which no refresh changes. Who is told that a session was ended (a
+// second logout, a refresh refused) finds its tokens dead, though the one who ended
+// it may have yet to tell (Ended). Beyond two million, slices of sessions collapse
+// into cut-offs by iat. There is no LISTEN: four polls a second keep the promise of
+// one second, and survive pgbouncer.
+//
+// Applications that check tokens follow /v1/revocations, a long poll served from
+// memory. A cursor names a row in one replica's list and, for all others, the mark
+// of its polls: rows from there on are told, some twice, none never. A replica that
+// is behind waits for one poll; what can't be continued gets everything, written out
+// slice by slice. Only polls fill the list, so the order is the database's.
 package token
 
 import (
@@ -85,24 +114,31 @@ type Subject struct {
 	Roles   []string
 	AMR     []string
 	AuthAt  time.Time
+	// Until is the latest that the token may live, which is when its session ends; the
+	// zero time leaves it the life of all.
+	Until time.Time
 }
 
 // Issue signs a token that is valid from now on.
 func (i *Issuer) Issue(s Subject, now time.Time) (string, error) {
+	expires := now.Add(i.config.Life)
+	if !s.Until.IsZero() && s.Until.Before(expires) {
+		expires = s.Until
+	}
 	c := Claims{
 		Issuer: i.config.Issuer, Audience: i.config.Audience, Subject: s.Account, Session: s.Session,
-		IssuedAt: now.Unix(), Expires: now.Add(i.config.Life).Unix(), AuthTime: s.AuthAt.Unix(),
+		IssuedAt: now.Unix(), Expires: expires.Unix(), AuthTime: s.AuthAt.Unix(),
 		ID: i.random.Text(16), Roles: s.Roles, AMR: s.AMR,
 	}
 	payload, err := json.Marshal(c)
 	if err != nil {
 		return "", err
 	}
-	signed, err := i.keys.Load().signs(now).signer.Sign(payload)
+	signed, err := i.keys.Load().signs(now).signer.token(payload)
 	if err != nil {
 		return "", fmt.Errorf("signing an access token: %w", err)
 	}
-	return signed.CompactSerialize()
+	return signed, nil
 }
 
 // Verify returns what a token says if it is one of ours and now lies within its

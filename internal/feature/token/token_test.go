@@ -34,14 +34,14 @@ var (
 	}
 )
 
-// desk is an issuer and, as an attacker would like to have it, its private key.
-type desk struct {
+// testIssuer is an issuer and, as an attacker would like to have it, its private key.
+type testIssuer struct {
 	*token.Issuer
 	private *ecdsa.PrivateKey
 	kid     string
 }
 
-func newAdmin(t testing.TB, private *ecdsa.PrivateKey, c token.Config) desk {
+func newTestIssuer(t testing.TB, private *ecdsa.PrivateKey, c token.Config) testIssuer {
 	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
@@ -51,7 +51,7 @@ func newAdmin(t testing.TB, private *ecdsa.PrivateKey, c token.Config) desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return desk{Issuer: i, private: private, kid: thumbprint(private)}
+	return testIssuer{Issuer: i, private: private, kid: thumbprint(private)}
 }
 
 func newKey(t testing.TB) *ecdsa.PrivateKey {
@@ -63,12 +63,12 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 	return k
 }
 
-func open(t testing.TB) desk {
+func open(t testing.TB) testIssuer {
 	t.Helper()
-	return newAdmin(t, newKey(t), config)
+	return newTestIssuer(t, newKey(t), config)
 }
 
-func (d desk) issue(t testing.TB) string {
+func (d testIssuer) issue(t testing.TB) string {
 	t.Helper()
 	issued, err := d.Issue(jane, start)
 	if err != nil {

@@ -46,7 +46,7 @@ func (d *Admin) Silence(ctx context.Context, rule string, until time.Time, by, a
 		if err := silence(tx, rule, until); err != nil {
 			return err
 		}
-		detail := event.Detail{By: by, Rule: rule}
+		detail := event.Detail{By: by, Actor: account, Rule: rule}
 		if !until.After(now) {
 			detail.Reason = "ended"
 		}

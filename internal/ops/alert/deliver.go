@@ -63,7 +63,8 @@ func queue(tx *db.Tx, a Alert, about, channel string, now time.Time) error {
 
 // waits are how long after each try the next one comes, as Standard Webhooks
 // has them. After the last it is given up.
-var waits = []time.Duration{5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour}
+var waits = []time.Duration{5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour,
+	20 * time.Hour, 24 * time.Hour}
 
 // Deliverer sends what is queued, at least once.
 type Deliverer struct {

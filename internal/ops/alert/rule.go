@@ -5,6 +5,14 @@
 // The rules read the sealed log, in its order: an event that is committed late
 // is sealed late, and none is passed over. How far they have read, and what they
 // keep in mind, stands in one row that is written together with the alerts.
+//
+// # How it works
+//
+// The engine is rules alone: no clock, no database; week_test.go holds them against
+// a simulated week with planted attacks. How far the job has read, and the windows,
+// are one row (alert_state), written by compare-and-set together with the alerts. A
+// partial unique index lets one alert of a rule be open, however many replicas
+// watch.
 package alert
 
 import (
@@ -103,24 +111,29 @@ var Rules = []Rule{
 	{UnusualLogins, "sign-ins failed, far more than at this hour of other days", hour, failed, func(t Thresholds) int { return t.UnusualLogins }, nil},
 	{Spraying, "addresses were tried from one network", hour, failed, func(t Thresholds) int { return t.Sprayed }, nil},
 	{Stuffing, "addresses were tried from many networks, and few succeed", hour, failed, func(t Thresholds) int { return t.Stuffed }, nil},
-	{Registrations, "accounts were opened", hour, []event.Kind{event.AccountRegistered}, func(t Thresholds) int { return t.Registrations }, func(e event.Entry) int64 {
-		if e.Detail.By != "" {
-			return 0 // an operator's, or the first administrator
-		}
-		return times(e)
-	}},
-	{TokenReuse, "replaced refresh tokens were used: they may be stolen", hour, suspicious, func(t Thresholds) int { return t.Reuses }, reasons("refresh_token_reused")},
-	{TamperedTokens, "tokens were not ours, or were tampered with", quarter, suspicious, func(t Thresholds) int { return t.Tampered }, reasons("access_token_invalid", "refresh_token_forged", "refresh_token_refused")},
-	{Introspection, "calls came with wrong credentials of a client", quarter, suspicious, func(t Thresholds) int { return t.Introspections }, reasons("client_credentials_wrong")},
+	{Registrations, "accounts were opened", hour, []event.Kind{event.AccountRegistered}, func(t Thresholds) int { return t.Registrations },
+		func(e event.Entry) int64 {
+			if e.Detail.By != "" {
+				return 0 // an operator's, or the first administrator
+			}
+			return times(e)
+		}},
+	{TokenReuse, "replaced refresh tokens were used: they may be stolen", hour, suspicious, func(t Thresholds) int { return t.Reuses },
+		reasons("refresh_token_reused")},
+	{TamperedTokens, "tokens were not ours, or were tampered with", quarter, suspicious, func(t Thresholds) int { return t.Tampered },
+		reasons("access_token_invalid", "refresh_token_forged", "refresh_token_refused")},
+	{Introspection, "calls came with wrong credentials of a client", quarter, suspicious, func(t Thresholds) int { return t.Introspections },
+		reasons("client_credentials_wrong")},
 	{SessionAhead, "refresh tokens are newer than the database: it went back in time", hour, suspicious, first, reasons("refresh_token_ahead")},
 	{DatabaseErrors, "requests failed on the database", quarter, suspicious, func(t Thresholds) int { return t.DatabaseErrors }, reasons("database_error")},
 	{Injection, "requests failed on SQL that the database could not read: somebody may inject it", hour, suspicious, first, reasons("database_error_injection")},
-	{RateLimits, "requests met a limit", quarter, []event.Kind{event.FailedLogin, "rate_limit_exceeded"}, func(t Thresholds) int { return t.RateLimits }, func(e event.Entry) int64 {
-		if e.Kind == event.FailedLogin && e.Detail.Reason != "too_many_attempts" {
-			return 0
-		}
-		return times(e)
-	}},
+	{RateLimits, "requests met a limit", quarter, []event.Kind{event.FailedLogin, "rate_limit_exceeded"}, func(t Thresholds) int { return t.RateLimits },
+		func(e event.Entry) int64 {
+			if e.Kind == event.FailedLogin && e.Detail.Reason != "too_many_attempts" {
+				return 0
+			}
+			return times(e)
+		}},
 	{AdminNetwork, "sign-ins of an administrator came from a network never seen before", hour, []event.Kind{event.Login}, first, nil},
 	{CanaryTouched, "events touched a canary account, which nobody has a reason to", hour, nil, first, nil},
 	{SealingTroubled, "trouble with sealing the event log: it is behind, or contradicts what it was", 0, nil, first, nil},
@@ -180,7 +193,8 @@ func (v Verdict) Look() string {
 		return "curl -s http://ADMIN_LISTEN_ADDR/metrics | grep gatehouse_alert_open"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "gatehouse events list --since %s --until %s", v.At.Add(-v.Rule.Window).UTC().Format(time.RFC3339), v.At.Add(time.Minute).UTC().Format(time.RFC3339))
+	fmt.Fprintf(&b, "gatehouse events list --since %s --until %s", v.At.Add(-v.Rule.Window).UTC().Format(time.RFC3339),
+		v.At.Add(time.Minute).UTC().Format(time.RFC3339))
 	for _, k := range v.Rule.Kinds {
 		if known(k) {
 			b.WriteString(" --event " + string(k))

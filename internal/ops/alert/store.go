@@ -75,7 +75,8 @@ func resolve(tx *db.Tx, a Alert, now time.Time) (bool, error) {
 
 // Forget deletes alerts that were resolved before a time, at most limit.
 func Forget(tx *db.Tx, before time.Time, limit int) (int64, error) {
-	if _, err := tx.Exec(`DELETE FROM alert_delivery WHERE alert_id IN (SELECT id FROM alert WHERE resolved_at < $1 ORDER BY id LIMIT $2)`, db.Micros(before), limit); err != nil {
+	if _, err := tx.Exec(`DELETE FROM alert_delivery WHERE alert_id IN (SELECT id FROM alert WHERE resolved_at < $1 ORDER BY id LIMIT $2)`,
+		db.Micros(before), limit); err != nil {
 		return 0, err
 	}
 	return tx.Exec(`DELETE FROM alert WHERE id IN (SELECT id FROM alert WHERE resolved_at < $1 ORDER BY id LIMIT $2)`, db.Micros(before), limit)

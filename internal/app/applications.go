@@ -1,0 +1,26 @@
+package app
+
+import (
+	"github.com/gatehouse-auth/gatehouse/internal/door/api"
+	"github.com/gatehouse-auth/gatehouse/internal/door/web"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
+)
+
+// newApplications serves registered applications, proxies that ask before they let a
+// request through, and whoever wants to know where things are.
+func newApplications(b *base, t *tokens, who api.Caller) (*flow.AuthenticateClient, capability, error) {
+	c := b.config
+	clients := &flow.AuthenticateClient{Core: b.core(), Clients: client.NewRegistry(b.db, c.RevocationStale, b.now), Revocations: t.revoked}
+	about := api.Tokens{
+		Applications: api.Applications{Clients: clients}, Issuer: c.JWTIssuer,
+		Introspect:  &flow.Introspect{Core: b.core(), Authenticate: who.Authenticate, Sessions: t.sessions},
+		RevokeToken: &flow.RevokeToken{Core: b.core(), Authenticate: who.Authenticate, Sessions: t.sessions},
+		Follow:      &flow.Follow{Revocations: t.revoked, Stopping: b.stopping, Count: b.count},
+	}
+	forward := api.ForwardAuth{
+		Caller: who, PublicURL: c.PublicURL, ForwardAuth: &flow.ForwardAuth{Core: b.core(), Authenticate: who.Authenticate},
+	}
+	discovery := api.Discovery{Issuer: c.JWTIssuer, PublicURL: c.PublicURL, Tokens: t.issuer, Now: b.now}
+	return clients, capability{name: "applications", routes: []web.Routes{about.Routes(), forward.Routes(), discovery.Routes()}}, nil
+}

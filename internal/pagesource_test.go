@@ -1,0 +1,132 @@
+package internal_test
+
+import (
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// pageFiles returns the pages' templates or assets, by their names.
+func pageFiles(t *testing.T, pattern string) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob("../internal/door/page/" + pattern)
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("%s: %d files, %v", pattern, len(paths), err)
+	}
+	files := map[string]string{}
+	for _, p := range paths {
+		files[filepath.Base(p)] = readFile(t, strings.TrimPrefix(p, "../"))
+	}
+	return files
+}
+
+// Scripts of the pages change text and values, and no more: they make no markup,
+// run no text, listen to no other window, keep nothing, and read elements by the id
+// that the page gave them.
+func TestASVS_V3_2_2_V3_2_3_V3_5_5_V14_3_3_V15_3_6_ScriptsOfPages(t *testing.T) {
+	never := map[string]*regexp.Regexp{
+		"makes markup of text (V3.2.2)":                     regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|srcdoc|DOMParser|setHTMLUnsafe`),
+		"runs text (V1.3.2)":                                regexp.MustCompile(`\beval\b|new Function|set(Timeout|Interval)\(\s*["'` + "`" + `]|javascript:`),
+		"finds elements by what markup can name (V3.2.3)":   regexp.MustCompile(`document\.(all|forms|images|links|anchors|embeds)\b|window\[|getElementsByName`),
+		"talks to other windows (V3.5.5)":                   regexp.MustCompile(`postMessage|["']message["']|onmessage|window\.(opener|parent|top)\b|BroadcastChannel`),
+		"keeps something in the browser (V14.3.3)":          regexp.MustCompile(`localStorage|sessionStorage|indexedDB|\bcaches\b|document\.cookie|cookieStore|serviceWorker`),
+		"makes objects of text (V15.3.6)":                   regexp.MustCompile(`JSON\.parse|\.json\(\)|__proto__|Object\.assign|setPrototypeOf`),
+		"has a pattern, which could backtrack (V1.3.12)":    regexp.MustCompile(`RegExp|\.match\(|\.matchAll\(|\.search\(`),
+		"loads from elsewhere (V3.6.1)":                     regexp.MustCompile(`https?://|import\s*\(|importScripts|["'` + "`" + `]//`),
+		"keeps people from pasting a password (V6.2.7)":     regexp.MustCompile(`\bpaste\b|onpaste|preventDefault`),
+		"has the name of a function from elsewhere (JSONP)": regexp.MustCompile(`callback|jsonp`),
+	}
+	for name, text := range pageFiles(t, "assets/*.js") {
+		for what, re := range never {
+			if found := re.FindString(text); found != "" {
+				t.Errorf("%s %s: %s", name, what, found)
+			}
+		}
+	}
+}
+
+var (
+	inputs    = regexp.MustCompile(`(?s)<input\b[^>]*>`)
+	attribute = regexp.MustCompile(`\b([a-z-]+)="([^"]*)"`)
+)
+
+// Password fields are masked, name what belongs into them, and are neither cut nor
+// closed to paste and password managers.
+func TestASVS_V6_2_6_V6_2_7_PasswordFields(t *testing.T) {
+	seen := 0
+	for name, text := range pageFiles(t, "templates/*.html") {
+		for _, tag := range inputs.FindAllString(text, -1) {
+			has := map[string]string{}
+			for _, a := range attribute.FindAllStringSubmatch(tag, -1) {
+				if _, twice := has[a[1]]; !twice {
+					has[a[1]] = a[2]
+				}
+			}
+			if regexp.MustCompile(`\son[a-z]+=`).MatchString(tag) {
+				t.Errorf("%s: %s listens inline", name, tag)
+			}
+			if !strings.Contains(has["name"], "password") {
+				if has["type"] == "password" {
+					t.Errorf("%s: %s is masked and no password", name, tag)
+				}
+				continue
+			}
+			seen++
+			if has["type"] != "password" {
+				t.Errorf("%s: %s is not masked", name, tag)
+			}
+			if !slices.Contains([]string{"current-password", "new-password"}, has["autocomplete"]) {
+				t.Errorf("%s: %s does not say which password belongs there", name, tag)
+			}
+			for _, no := range []string{"maxlength", "pattern", "readonly"} {
+				if _, ok := has[no]; ok {
+					t.Errorf("%s: %s has %s", name, tag, no)
+				}
+			}
+		}
+	}
+	if seen < 3 {
+		t.Errorf("only %d password fields were found", seen)
+	}
+}
+
+// Templates load what came with the program, hold no script of their own, and
+// have no place for markup of others.
+func TestASVS_V1_3_5_V3_6_1_TemplatesLoadTheirOwnFilesAlone(t *testing.T) {
+	loads := regexp.MustCompile(`(?s)<(script|link|img|source|iframe|object|embed|form|use|base)\b[^>]*>`)
+	where := regexp.MustCompile(`\b(?:src|href|action|data|srcset)="([^"]*)"`)
+	for name, text := range pageFiles(t, "templates/*.html") {
+		for _, tag := range loads.FindAllString(text, -1) {
+			for _, m := range where.FindAllStringSubmatch(tag, -1) {
+				if !strings.HasPrefix(m[1], "/") && !strings.HasPrefix(m[1], "{{") || strings.HasPrefix(m[1], "//") {
+					t.Errorf("%s: %s", name, tag)
+				}
+				if strings.HasPrefix(tag, "<script") && !strings.HasPrefix(m[1], "/assets/") {
+					t.Errorf("%s: %s is no file of ours", name, tag)
+				}
+			}
+			if regexp.MustCompile(`^<(base|object|embed|iframe)\b`).MatchString(tag) {
+				t.Errorf("%s: %s", name, tag)
+			}
+		}
+	}
+	for name, text := range pageFiles(t, "assets/*.css") {
+		if found := regexp.MustCompile(`@import|url\(\s*["']?(https?:)?//|expression\(`).FindString(text); found != "" {
+			t.Errorf("%s: %s", name, found)
+		}
+	}
+}
+
+// No answer is a call of a function that the client names.
+func TestASVS_V3_5_6_NoJSONP(t *testing.T) {
+	if found := regexp.MustCompile(`(?i)name: "?(callback|jsonp|cb)\b`).FindString(readFile(t, "internal/door/api/openapi.yaml")); found != "" {
+		t.Errorf("openapi.yaml has a parameter %q", found)
+	}
+	for _, f := range product(t) {
+		if strings.HasPrefix(f.pkg, "internal/door") && regexp.MustCompile(`"(callback|jsonp)"|application/javascript`).MatchString(readFile(t, f.path)) {
+			t.Errorf("%s knows of callbacks", f.path)
+		}
+	}
+}

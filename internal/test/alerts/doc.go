@@ -1,0 +1,2 @@
+// Package alerts tests alerts by mail.
+package alerts

@@ -1,0 +1,161 @@
+package api_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
+)
+
+// TestEveryOperationAnswersAsDescribed drives every operation of openapi.yaml to
+// every status that a client can cause.
+func TestEveryOperationAnswersAsDescribed(t *testing.T) {
+	harness.Each(t, (*harness.Server).DriveEverybody)
+	harness.Each(t, func(h *harness.Server) {
+		h.Expect(403, "registration_closed", harness.Post("/v1/register", harness.Credentials{Email: "a@example.org", Password: harness.Passphrase}))
+	}, "REGISTRATION=closed")
+	harness.Each(t, func(h *harness.Server) {
+		h.Register("ada@example.org")
+		h.Expect(401, "invalid_credentials", harness.SignInAs("ada@example.org", harness.Passphrase))
+	}, "EMAIL_VERIFICATION=required")
+	harness.Each(t, func(h *harness.Server) {
+		h.Register("ada@example.org")
+		o := h.Operator()
+		if _, err := o.Disable(h.Context(), "ada@example.org", harness.OriginOfTests); err != nil {
+			h.Fatal(err)
+		}
+		h.Expect(403, "account_disabled", harness.SignInAs("ada@example.org", harness.Passphrase))
+		for range 4 {
+			h.Expect(401, "invalid_credentials", harness.SignInAs("ada@example.org", harness.Passphrase+"!"))
+		}
+		h.Expect(429, "too_many_attempts", harness.SignInAs("ada@example.org", harness.Passphrase+"!"))
+	})
+	t.Run("outage", func(t *testing.T) { driveOutages(harness.Open(t, dbtest.Postgres(t))) })
+	t.Run("forward-auth", func(t *testing.T) {
+		h := harness.Open(t, dbtest.SQLite(t), "TRUSTED_PROXIES=127.0.0.1")
+		h.Register("ada@example.org")
+		b := h.Browser()
+		b.SignIn("ada@example.org")
+		forged := harness.AsksFor("POST", "http", "127.0.0.1", "/")
+		forged.Set("Sec-Fetch-Site", "cross-site")
+		if a := b.Send(harness.Request{Method: "GET", Path: "/v1/forward-auth", Header: forged}); a.Status != 403 {
+			t.Errorf("another site's request: %d %s", a.Status, a.Text)
+		}
+	})
+	t.Run("administrators", func(t *testing.T) { driveAdministrators(harness.Open(t, dbtest.SQLite(t), harness.BehindProxy)) })
+	t.Run("limits", func(t *testing.T) { driveLimits(harness.Open(t, dbtest.SQLite(t), "API_RATE_LIMIT_REQUESTS=1")) })
+
+	for path, item := range harness.Document().Doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			for status := range op.Responses.Map() {
+				// A mistake of ours is nothing that a client can cause; that one is
+				// well-formed is web's to test.
+				if status != "500" && !harness.Document().Seen[op.OperationID+" "+status] {
+					t.Errorf("no test has seen %s %s answer %s", method, path, status)
+				}
+			}
+		}
+	}
+}
+
+// driveOutages takes the database away: every operation that needs it must say
+// 503 with Retry-After, and none may say that the credentials are wrong.
+func driveOutages(h *harness.Server) {
+	h.Helper()
+	h.Register("ada@example.org")
+	me, app := h.Login("ada@example.org"), h.Application("shop")
+	root := h.Administrator("root@example.org")
+	h.Expect(200, "", app.Follow("", "0"))
+	h.BreakDatabase()
+	for _, r := range []harness.Request{
+		{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "eve@example.org", Password: harness.Passphrase}},
+		{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}},
+		harness.Refreshing(me.Str("refresh_token")),
+		{Method: "POST", Path: "/v1/logout", Body: map[string]string{"refresh_token": me.Str("refresh_token")}},
+		{Method: "POST", Path: "/v1/logout-all"},
+		{Method: "GET", Path: "/v1/me"},
+		{Method: "PATCH", Path: "/v1/me", Body: `{"name":"Ada"}`},
+		{Method: "GET", Path: "/v1/me/events"},
+		{Method: "GET", Path: "/v1/sessions"},
+		{Method: "DELETE", Path: "/v1/sessions/" + me.Str("session_id")},
+		{Method: "POST", Path: "/v1/password/change", Body: map[string]string{"current_password": harness.Passphrase, "new_password": harness.Passphrase + "!"}},
+		{Method: "POST", Path: "/v1/email/change", Body: map[string]string{"current_password": harness.Passphrase, "email": "eve@example.org"}},
+		{Method: "POST", Path: "/v1/password/forgot", Body: `{"email":"ada@example.org"}`},
+		{Method: "POST", Path: "/v1/password/reset", Body: `{"token":"gatehouse_mt_x","new_password":"` + harness.Passphrase + `!"}`},
+		{Method: "POST", Path: "/v1/email/verify", Body: `{"token":"gatehouse_mt_x"}`},
+		{Method: "POST", Path: "/v1/email/resend", Body: `{"email":"ada@example.org"}`},
+		{Method: "GET", Path: "/v1/admin/events"},
+		{Method: "GET", Path: "/v1/admin/alerts"},
+		{Method: "POST", Path: "/v1/admin/alerts/silence", Body: `{"rule":"canary","until":"2001-01-01T00:00:00Z"}`},
+		{Method: "GET", Path: "/v1/admin/blocks"},
+		{Method: "POST", Path: "/v1/admin/blocks", Body: `{"network":"203.0.113.7"}`},
+		{Method: "DELETE", Path: "/v1/admin/blocks/none"},
+	} {
+		if !strings.Contains(fmt.Sprint(r.Body), "refresh_token") {
+			r.Bearer = me.Str("access_token")
+		}
+		if r.Path == "/v1/login" || r.Path == "/v1/register" {
+			r.Bearer = ""
+		}
+		if strings.HasPrefix(r.Path, "/v1/admin/") {
+			r.Bearer = root
+		}
+		// What has been revoked is unknown soon after: sooner on a machine that is busy.
+		if a := h.Do(r); a.Status != 503 || a.Str("code") != "database_unavailable" && (r.Bearer == "" || a.Str("code") != "revocations_unknown") {
+			h.Errorf("%s %s: %d %s", r.Method, r.Path, a.Status, a.Text)
+		}
+	}
+	access := me.Str("access_token")
+	for _, r := range []harness.Request{
+		app.Ask("/v1/token/introspect", access), app.Ask("/v1/token/revoke", access), app.Follow("", "0"),
+		{Method: "GET", Path: "/v1/forward-auth", Bearer: access},
+	} {
+		h.Eventually(r.Path, func() (string, bool) { // what was read a moment ago counts
+			a := h.Do(r)
+			if a.Status != 503 && a.Status != 200 {
+				h.Errorf("%s %s: %d %s", r.Method, r.Path, a.Status, a.Text)
+			}
+			return a.Text, a.Status == 503
+		})
+	}
+}
+
+// driveLimits makes more requests than are allowed: after the first of the network
+// every operation says 429, and when to come back.
+func driveLimits(h *harness.Server) {
+	h.Helper()
+	h.Expect(200, "", harness.Get("/openapi.json"))
+	for path, item := range harness.Document().Doc.Paths.Map() {
+		path = strings.ReplaceAll(path, "{id}", "0198c0de-0000-7000-8000-000000000001")
+		for method := range item.Operations() {
+			if a := h.Expect(429, "rate_limited", harness.Request{Method: method, Path: path}); a.Header.Get("Retry-After") == "" {
+				h.Errorf("%s %s: %v", method, path, a.Header)
+			}
+		}
+	}
+}
+
+// driveAdministrators drives what is for administrators, and has every operation
+// refuse a blocked network.
+func driveAdministrators(h *harness.Server) {
+	h.Helper()
+	root := h.Administrator("root@example.org")
+	h.DriveBadBodies(harness.Request{Method: "POST", Path: "/v1/admin/blocks", Bearer: root})
+	h.DriveAudit(root)
+	made := h.Expect(201, "", harness.Blocking(root, map[string]any{"network": "203.0.113.7"}))
+	h.Expect(200, "", harness.Blocking(root, map[string]any{"network": "203.0.113.7"}))
+	h.Expect(409, "confirmation_needed", harness.Blocking(root, map[string]any{"network": "::/0"}))
+	h.Expect(200, "", harness.Get("/v1/admin/blocks", root))
+	h.Expect(400, "invalid_cursor", harness.Get("/v1/admin/blocks?cursor=x", root))
+	h.Becomes("203.0.113.7", 403)
+	for path, item := range harness.Document().Doc.Paths.Map() {
+		path = strings.ReplaceAll(path, "{id}", "0198c0de-0000-7000-8000-000000000001")
+		for method := range item.Operations() {
+			h.Expect(403, "address_blocked", harness.Through("203.0.113.7", harness.Request{Method: method, Path: path}))
+		}
+	}
+	h.Expect(204, "", harness.Request{Method: "DELETE", Path: "/v1/admin/blocks/" + made.Str("id"), Bearer: root})
+	h.Expect(404, "block_not_found", harness.Request{Method: "DELETE", Path: "/v1/admin/blocks/" + made.Str("id"), Bearer: root})
+}

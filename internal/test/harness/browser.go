@@ -1,0 +1,92 @@
+package harness
+
+import (
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"strings"
+)
+
+// Browser keeps cookies as a browser does, and sends what one sends.
+type Browser struct {
+	*Server
+	Jar http.CookieJar
+}
+
+// Browser is a browser without cookies.
+func (h *Server) Browser() *Browser {
+	h.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return &Browser{h, jar}
+}
+
+// Origin is the URL whose cookies count.
+func (b *Browser) Origin() *url.URL {
+	u, err := url.Parse(b.URL())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return u
+}
+
+// Send makes a request with the browser's cookies, and keeps those of the answer.
+func (b *Browser) Send(r Request) Answer {
+	b.Helper()
+	if r.Header == nil {
+		r.Header = http.Header{}
+	}
+	for _, c := range b.Jar.Cookies(b.Origin()) {
+		r.Header.Add("Cookie", c.Name+"="+c.Value)
+	}
+	a := b.Do(r)
+	b.Jar.SetCookies(b.Origin(), (&http.Response{Header: a.Header}).Cookies())
+	return a
+}
+
+// Csrf is the header that a page's script sends.
+func (b *Browser) Csrf() http.Header {
+	return http.Header{"X-Csrf-Token": {b.Cookie("gatehouse_csrf")}}
+}
+
+// Cookie returns the value of a cookie, or nothing.
+func (b *Browser) Cookie(name string) string {
+	for _, c := range b.Jar.Cookies(b.Origin()) {
+		if c.Name == name {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// CookieCredentials are the body of a sign-in that asks for cookies.
+type CookieCredentials struct {
+	Credentials
+	Cookies bool `json:"cookies"`
+}
+
+// CookieSignIn is a sign-in that asks for cookies.
+func CookieSignIn(email, password string) Request {
+	return Post("/v1/login", CookieCredentials{Credentials{email, password}, true})
+}
+
+// SignIn signs in with Passphrase, and keeps the cookies.
+func (b *Browser) SignIn(email string) Answer {
+	b.Helper()
+	a := b.Send(CookieSignIn(email, Passphrase))
+	if a.Status != 200 {
+		b.Fatalf("sign-in: %d %s", a.Status, a.Text)
+	}
+	return a
+}
+
+// Page sends a page's form and fails the test unless it is answered with the
+// status and the words.
+func (b *Browser) Page(status int, words string, r Request) {
+	b.Helper()
+	if a := b.Send(r); a.Status != status || !strings.Contains(a.Text, words) {
+		b.Fatalf("%s: %d, want %d and %q\n%s", r.Path, a.Status, status, words, a.Text)
+	}
+}

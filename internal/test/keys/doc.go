@@ -1,0 +1,2 @@
+// Package keys tests the signing keys: rotation, revocation, and replicas that follow.
+package keys

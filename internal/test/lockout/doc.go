@@ -1,0 +1,2 @@
+// Package lockout tests the lockout of accounts under attack.
+package lockout

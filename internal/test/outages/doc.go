@@ -1,0 +1,2 @@
+// Package outages tests databases and networks that fail.
+package outages

@@ -1,0 +1,2 @@
+// Package sessions tests sessions and their tokens: theft, expiry, clocks that are wrong.
+package sessions
