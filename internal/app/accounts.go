@@ -23,8 +23,8 @@ func newAccounts(b *base, who api.Caller, l *flow.EmailLinks, known password.Bre
 	secrets := api.Passwords{Caller: who, Passwords: passwords, Strength: &flow.Strength{Policy: strengthPolicy(c, known), Count: b.count}}
 	emails := api.Addresses{Caller: who, Verify: verify, Addresses: addresses, NotMe: notMe}
 	pages := page.Links{
-		Forms: page.Forms{Cookies: who.Cookies}, Register: register, Verify: verify, Passwords: passwords, Addresses: addresses,
-		NotMe: notMe, Authenticate: who.Authenticate, MinLength: l.Policy.MinLength,
+		Visitor: visitor(who), Register: register, Verify: verify, Passwords: passwords, Addresses: addresses,
+		NotMe: notMe, MinLength: l.Policy.MinLength,
 	}
 	return capability{name: "accounts", routes: []web.Routes{accounts.Routes(), secrets.Routes(), emails.Routes(), pages.Routes()}}, nil
 }

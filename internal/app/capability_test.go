@@ -238,7 +238,7 @@ func TestCapabilitiesCloseInThisOrder(t *testing.T) {
 }
 
 // TestEveryOperationHasARoute: what openapi.yaml describes some capability serves, and
-// whatever is served under /v1 it describes.
+// whatever is served under /v1 it describes. What else is served the guides leave to us.
 func TestEveryOperationHasARoute(t *testing.T) {
 	s, err := startWith(t, func(*base) []opener { return nil })
 	if err != nil {
@@ -272,9 +272,20 @@ func TestEveryOperationHasARoute(t *testing.T) {
 			}
 		}
 	}
+	own := OwnPaths()
 	for pattern := range served {
 		if strings.Contains(pattern, " /v1/") && !described[pattern] {
 			t.Errorf("%s is served and not described in openapi.yaml", pattern)
 		}
+		if _, path, _ := strings.Cut(pattern, " "); !applications(path) && !slices.ContainsFunc(own, func(o string) bool {
+			return path == o || strings.HasSuffix(o, "/") && strings.HasPrefix(path, o)
+		}) {
+			t.Errorf("%s is served and not among the paths that the guides leave to Gatehouse: see publicRoutes", pattern)
+		}
 	}
+}
+
+// applications reports whether a path is left to the application behind the same host.
+func applications(path string) bool {
+	return path == "/{$}" || strings.HasPrefix(path, "/dev/")
 }

@@ -13,9 +13,44 @@ import (
 //go:embed nginx.conf
 var nginxText string
 
+//go:embed nginx_guard.conf
+var nginxGuardText string
+
+// NginxGuard returns the part of a server block that guards an application at an address, such
+// as 127.0.0.1:8080, by the Gatehouse at another.
+func NginxGuard(gatehouse, application string) string {
+	return strings.NewReplacer("GATEHOUSE", gatehouse, "APPLICATION", application, "OWNPATHS", OwnPathsExpression()).Replace(nginxGuardText)
+}
+
+// guarded puts the guard of an application in place of the server block's location and
+// of what it repeats.
+func guarded(text, application string) string {
+	before, rest, _ := strings.Cut(text, "    large_client_header_buffers")
+	_, rest, _ = strings.Cut(rest, "\n")
+	between, rest, _ := strings.Cut(rest, "    location / {\n")
+	_, after, _ := strings.Cut(rest, "--guard 127.0.0.1:8080\n")
+	// The application's limits are its own.
+	between = strings.Replace(between, "    # A little more than Gatehouse takes, so that Gatehouse answers.\n    client_max_body_size 128k;\n", "", 1)
+	between = strings.Replace(between, "    # No add_header: Gatehouse sets the security headers on every answer itself.\n", "", 1)
+	// So are the limits of what one address may do: those of nginx stay with Gatehouse's own pages.
+	const limits = "    limit_req zone=gatehouse_requests burst=100 nodelay;\n    limit_conn gatehouse_connections 64;\n"
+	between = strings.Replace(between, limits, "", 1)
+	var guard strings.Builder
+	for line := range strings.Lines(NginxGuard("gatehouse", application)) {
+		if strings.TrimSpace(line) != "" {
+			guard.WriteString("    ")
+		}
+		guard.WriteString(line)
+		if strings.HasPrefix(line, "location ~") {
+			guard.WriteString(strings.ReplaceAll(limits, "    ", "        "))
+		}
+	}
+	return before + strings.TrimLeft(between, "\n") + guard.String() + after
+}
+
 // Nginx returns what nginx needs to stand in front of a Gatehouse with these
-// settings.
-func Nginx(c *config.Config) (string, error) {
+// settings, and before an application that it guards, if its address is not empty.
+func Nginx(c *config.Config, application string) (string, error) {
 	host, https := strings.CutPrefix(c.PublicURL, "https://")
 	switch {
 	case c.OwnTLS():
@@ -31,7 +66,16 @@ func Nginx(c *config.Config) (string, error) {
 			name = "[" + h + "]"
 		}
 	}
-	return strings.NewReplacer("PUBLIC", c.PublicURL, "UPSTREAM", nearby(c.ListenAddr), "PORT", port, "NAME", name).Replace(nginxText), nil
+	text := nginxText
+	if application != "" {
+		if _, err := netip.ParseAddrPort(application); err != nil {
+			if _, _, err := net.SplitHostPort(application); err != nil || strings.ContainsAny(application, " ;{}\\\"'$#\n\r\t/") {
+				return "", fault.New(fault.Invalid, "invalid_guard", "This is no address of an application: write host and port, such as 127.0.0.1:8080.")
+			}
+		}
+		text = guarded(text, application)
+	}
+	return strings.NewReplacer("PUBLIC", c.PublicURL, "UPSTREAM", nearby(c.ListenAddr), "PORT", port, "NAME", name).Replace(text), nil
 }
 
 // nearby returns an address at which this machine reaches a listener.

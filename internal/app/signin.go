@@ -14,12 +14,17 @@ import (
 func newCaller(b *base, t *tokens) api.Caller {
 	c := b.config
 	return api.Caller{
-		Authenticate: &flow.Authenticate{Core: b.core(), Tokens: t.issuer, Revocations: t.revoked, Uses: t.uses},
+		Authenticate: &flow.Authenticate{Core: b.core(), Tokens: t.issuer, Revocations: t.revoked, Uses: t.uses, Sessions: t.sessions},
 		Cookies: &web.Cookies{
 			Secure: c.CookieSecure, HTTPOnly: c.CookieHTTPOnly, Lax: c.CookieSameSite == config.SameSiteLax,
 			Origin: c.PublicURL, Applications: c.CORSOrigins, Key: func() []byte { return b.ring.Key(keyring.CSRF) },
 		},
 	}
+}
+
+// visitor tells pages what the caller's cookies tell the API.
+func visitor(who api.Caller) page.Visitor {
+	return page.Visitor{Forms: page.Forms{Cookies: who.Cookies}, Authenticate: who.Authenticate}
 }
 
 // newSignIn begins sessions, has them go on, and ends them.
@@ -33,9 +38,7 @@ func newSignIn(b *base, t *tokens, who api.Caller, h *password.Hasher, known pas
 	out := &flow.SignOut{Core: b.core(), Sessions: t.sessions, Tokens: t.issuer, Revoked: t.revoked}
 	profile := &flow.Profile{Core: b.core()}
 	sessions := api.Sessions{Caller: who, SignIn: in, Refresh: refresh, SignOut: out, Profile: profile}
-	pages := page.SignIn{
-		Forms: page.Forms{Cookies: who.Cookies}, SignIn: in, Refresh: refresh, SignOut: out, Authenticate: who.Authenticate, Profile: profile,
-	}
+	pages := page.SignIn{Entrance: page.Entrance{Visitor: visitor(who), Refresh: refresh}, SignIn: in, SignOut: out, Profile: profile}
 	return capability{name: "sign-in", routes: []web.Routes{sessions.Routes(), pages.Routes(), page.Assets()}}, nil
 }
 

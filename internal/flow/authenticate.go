@@ -18,6 +18,10 @@ type Authenticate struct {
 	Tokens      *token.Issuer
 	Revocations *token.Revocations
 	Uses        *session.Uses
+	// Sessions are for [Authenticate.Browser].
+	Sessions *session.Store
+
+	sessions lookedUp
 }
 
 // Do returns the identity, token.ErrInvalid, or token.ErrUnknown.
@@ -51,7 +55,7 @@ func (f *Authenticate) do(ctx context.Context, access string, from event.Origin)
 	if err != nil {
 		return Identity{}, err
 	}
-	return Identity{Account: c.Subject, Session: c.Session, Roles: c.Roles, AuthAt: time.Unix(c.AuthTime, 0)}, nil
+	return identity(c), nil
 }
 
 // claims returns what a good access token says.

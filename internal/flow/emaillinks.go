@@ -40,6 +40,8 @@ type EmailLinks struct {
 	Base string
 	// Key signs what tells the browser that registered.
 	Key func() []byte
+
+	undos clientQueues
 }
 
 // LinkOrCode is what somebody brings from a mail: a link's token, or the code, and the

@@ -37,6 +37,7 @@ type Tokens struct {
 	AccessExpires  time.Duration // from now
 	Refresh        string
 	RefreshExpires time.Duration // from now, if it is not used
+	SessionExpires time.Duration // from now, however much it is used
 }
 
 // Identity is who makes a request, as far as a good access token of a living
@@ -75,7 +76,7 @@ func issue(issuer *token.Issuer, g session.Grant, now time.Time) (Tokens, error)
 	}
 	return Tokens{
 		Access: access, AccessExpires: min(issuer.Life(), g.RefreshUntil.Sub(now)),
-		Refresh: g.Refresh, RefreshExpires: g.RefreshUntil.Sub(now), Session: g.Session,
+		Refresh: g.Refresh, RefreshExpires: g.RefreshUntil.Sub(now), SessionExpires: g.SessionUntil.Sub(now), Session: g.Session,
 	}, nil
 }
 

@@ -21,11 +21,12 @@ type ForwardAuth struct {
 	addresses addresses
 }
 
-// Do returns the identity and the account's address, or what
-// [Authenticate.Do] returns. The address costs a look at the database once a minute.
-func (f *ForwardAuth) Do(ctx context.Context, access string, from event.Origin) (Identity, string, error) {
+// Do returns the identity and the account's address, or what [Authenticate.Browser]
+// returns: for cookies, or for a bearer's access token alone. The address costs a look at the
+// database once a minute.
+func (f *ForwardAuth) Do(ctx context.Context, with Tokens, from event.Origin) (Identity, string, error) {
 	ctx, run := f.Count.begin(ctx, "forward_auth")
-	who, err := f.Authenticate.Do(ctx, access, from)
+	who, err := f.Authenticate.Browser(ctx, with, from)
 	if err != nil {
 		return Identity{}, "", run.end(err)
 	}

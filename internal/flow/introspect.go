@@ -45,6 +45,9 @@ func (f *Introspect) Do(ctx context.Context, t string, from event.Origin) (*Intr
 
 func (f *Introspect) do(ctx context.Context, t string, from event.Origin) (*Introspection, error) {
 	if p, turn := f.Sessions.Present(t); turn == "" {
+		if p.FromCookie() {
+			return nil, nil // to whoever is no browser it is worth nothing
+		}
 		return f.refresh(ctx, p)
 	}
 	c, err := f.Authenticate.claims(ctx, t, from)

@@ -35,7 +35,7 @@ func Outcomes() map[string][]string {
 			"account_locked", "rate_limited", "password_breached", "password_expired", "password_reset_required"},
 		"refresh": {
 			string(session.Rotated), string(session.Raced), string(session.Retried), string(session.Reused),
-			string(session.Ahead), string(session.Refused), string(session.Forged), string(session.Outdated),
+			string(session.Ahead), string(session.Refused), string(session.Forged), string(session.Outdated), string(session.FromCookie),
 		},
 		"sign_out":            {success, "session_not_found", "expired", "invalid_token", string(session.Forged), string(session.Outdated)},
 		"authenticate":        {success, "expired", "invalid_token", "revoked"},

@@ -26,10 +26,25 @@ type Refresh struct {
 	Log      *slog.Logger
 }
 
-// Do refreshes. Every refresh token that does not work is ErrInvalidRefresh.
+// Do refreshes. Every refresh token that does not work is ErrInvalidRefresh, and so is one that
+// was given to a browser as a cookie: whoever has it here has it from a place where it should not
+// be read. That ends no session, since nothing was replaced, and whoever has it could end it anyway.
 func (f *Refresh) Do(ctx context.Context, refreshToken string, from event.Origin) (Tokens, error) {
+	return f.refresh(ctx, refreshToken, false, from)
+}
+
+// Cookie is Do for a refresh token that came as a cookie, and goes back as one.
+func (f *Refresh) Cookie(ctx context.Context, refreshToken string, from event.Origin) (Tokens, error) {
+	t, err := f.refresh(ctx, refreshToken, true, from)
+	if err == nil {
+		t.Refresh = f.Sessions.ForCookie(t.Refresh)
+	}
+	return t, err
+}
+
+func (f *Refresh) refresh(ctx context.Context, refreshToken string, cookie bool, from event.Origin) (Tokens, error) {
 	ctx, run := f.Count.begin(ctx, "refresh")
-	t, turn, err := f.do(ctx, refreshToken, from)
+	t, turn, err := f.do(ctx, refreshToken, cookie, from)
 	if err != nil {
 		return Tokens{}, run.end(err)
 	}
@@ -37,12 +52,15 @@ func (f *Refresh) Do(ctx context.Context, refreshToken string, from event.Origin
 	return t, nil
 }
 
-func (f *Refresh) do(ctx context.Context, refreshToken string, from event.Origin) (Tokens, session.Turn, error) {
+func (f *Refresh) do(ctx context.Context, refreshToken string, cookie bool, from event.Origin) (Tokens, session.Turn, error) {
 	if refreshToken == "" {
 		return Tokens{}, "", required("refresh_token")
 	}
 	now := f.Now()
 	presented, turn := f.Sessions.Present(refreshToken)
+	if turn == "" && presented.FromCookie() && !cookie {
+		turn = session.FromCookie
+	}
 	if turn != "" {
 		f.Tally.Add(event.SuspiciousActivity, "refresh_token_"+string(turn), from)
 		return Tokens{}, turn, ErrInvalidRefresh.Because(reason(turn))

@@ -46,6 +46,8 @@ type Credentials struct {
 	Email, Password string
 	// Browser is where they sit, if that keeps cookies of ours; nil otherwise.
 	Browser *Browser
+	// Cookies is whether the tokens go into the browser's cookies.
+	Cookies bool
 }
 
 // ErrAccountDisabled is told only to whoever knows the password.
@@ -69,6 +71,9 @@ var ErrResetRequired = fault.New(fault.Denied, "password_reset_required",
 func (f *SignIn) Do(ctx context.Context, in Credentials, from event.Origin) (Tokens, error) {
 	ctx, run := f.Count.begin(ctx, "sign_in")
 	t, err := f.do(ctx, in, from)
+	if err == nil && in.Cookies {
+		t.Refresh = f.Sessions.ForCookie(t.Refresh)
+	}
 	return t, run.end(err)
 }
 

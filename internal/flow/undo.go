@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 )
@@ -34,6 +35,13 @@ func (f *Addresses) undo(ctx context.Context, token, pass string, b *Browser, fr
 	if pass == "" {
 		return required("password")
 	}
+	// One press after the other, so that the second finds the link used, and costs no
+	// try at the password.
+	end, err := f.undos.enter(ctx, lockout.Client{AddressKey: token}, 1)
+	if err != nil {
+		return err
+	}
+	defer end()
 	t, err := f.find(ctx, LinkOrCode{Token: token}, event.EmailChange, from, ticket.Undo, ticket.Undo)
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ var undoMutants = []struct{ name, file, from, to string }{
 	{"a changed password is not kept (case A3)", "../feature/account/former.go", "return s.keep(tx, -1, nil, now)", "return nil"},
 	{"a password that the thief's mailbox reset is not kept", "../feature/account/former.go", "return s.keep(tx, s.resetN, &s.addressN, now)", "return nil"},
 	{"a reset sets passwords aside for earlier undos", "../feature/account/former.go", "(to_n IS NULL OR to_n >= $2)", "(to_n IS NULL)"},
-	{"a reset forgets what earlier undos need", "../feature/account/former.go", "oldest = min(oldest, seq)", ""},
+	{"a reset forgets what earlier undos need", "../feature/account/former.go", "oldest = min(oldest, seq)", "oldest = max(oldest, seq)"},
 	{"only the current password opens an undo", "../feature/account/former.go", "from_n < $2 AND", "from_n > $2 AND"},
 	{"\"this wasn't me\" voids undos", "../feature/ticket/ticket.go", "account_id = $1 AND purpose <> 'undo' AND used_at IS NULL", "account_id = $1 AND used_at IS NULL"},
 	{"an undo demands no new password", "../feature/account/holder.go", "SET reset_at = COALESCE(reset_at, $2), password_n = password_n + 1 WHERE id = $1 AND disabled_at IS NULL", "SET reset_at = CASE WHEN $2 > 0 THEN reset_at END, password_n = password_n + 1 WHERE id = $1 AND disabled_at IS NULL"},

@@ -59,6 +59,7 @@ type meAnswer struct {
 	Locale        string   `json:"locale"`
 	Roles         []string `json:"roles"`
 	CreatedAt     string   `json:"created_at"`
+	CSRFToken     string   `json:"csrf_token,omitempty"`
 }
 
 func answerMe(a account.Account) meAnswer {
@@ -73,7 +74,14 @@ func (a *Accounts) me(w http.ResponseWriter, r *http.Request, who flow.Identity)
 	if err != nil {
 		return err
 	}
-	return web.WriteJSON(w, http.StatusOK, answerMe(me))
+	out := answerMe(me)
+	if _, bearer, _ := web.Bearer(r); !bearer {
+		// A page that was loaded anew, and one of another host, whose scripts can't read our cookies,
+		// get it from here: CORS guards it as it guards the answer of the sign-in.
+		out.CSRFToken = a.Cookies.CSRF(who.Session)
+		w.Header().Set(web.CSRFHeader, out.CSRFToken)
+	}
+	return web.WriteJSON(w, http.StatusOK, out)
 }
 
 func (a *Accounts) changeMe(w http.ResponseWriter, r *http.Request, who flow.Identity) error {

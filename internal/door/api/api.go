@@ -29,8 +29,8 @@ var errNoToken = fault.New(fault.Unauthenticated, "not_signed_in",
 	"This needs an access token. Send it in the header: Authorization: Bearer <token>")
 
 // signedIn lets only those through who have a good access token of a living
-// session, in the Authorization header or in a cookie. With the header the
-// cookies don't count: the two never mix. With a cookie, what changes something
+// session in the Authorization header, or its cookies. With the header the
+// cookies don't count: the two never mix. With cookies, what changes something
 // must come from a page of ours.
 func (a *Caller) signedIn(next identified) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
@@ -38,13 +38,14 @@ func (a *Caller) signedIn(next identified) web.Handler {
 		if err != nil {
 			return err
 		}
+		with := flow.Tokens{Access: access}
 		if !bearer {
-			access = a.Cookies.Access(r)
+			with = a.cookies(r)
 		}
-		if access == "" {
+		if with.Access+with.Refresh == "" {
 			return errNoToken
 		}
-		who, err := a.Authenticate.Do(r.Context(), access, web.Origin(r))
+		who, err := a.Authenticate.Browser(r.Context(), with, web.Origin(r))
 		if err != nil {
 			return err
 		}
@@ -56,6 +57,11 @@ func (a *Caller) signedIn(next identified) web.Handler {
 		}
 		return next(w, r, who)
 	}
+}
+
+// cookies are the tokens in a request's cookies.
+func (a *Caller) cookies(r *http.Request) flow.Tokens {
+	return flow.Tokens{Access: a.Cookies.Access(r), Refresh: a.Cookies.Refresh(r)}
 }
 
 // stamp writes a time as the API does: RFC 3339 in UTC, to the millisecond.

@@ -1,9 +1,12 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"golang.org/x/net/idna"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
@@ -35,10 +38,17 @@ func (a *ForwardAuth) forwardAuth(w http.ResponseWriter, r *http.Request) error 
 		return fault.Field("redirect", "invalid_redirect", "Write redirect=1, or leave it out.")
 	}
 	made := web.ForwardedOf(r)
+	if a.Cookies.Preflight(r, made) {
+		letThrough(w, r)
+		return nil
+	}
 	who, address, err := a.forwarded(r, made)
-	if fault.KindOf(err) == fault.Unauthenticated && q.Get("redirect") == "1" && wantsPage(r, made) {
+	if fault.KindOf(err) == fault.Unauthenticated && wantsPage(r, made) {
+		// nginx can't follow a redirect of ours: it takes the address from the 401.
 		w.Header().Set("Location", a.loginFor(made))
-		w.WriteHeader(http.StatusFound)
+		if q.Get("redirect") == "1" {
+			w.WriteHeader(http.StatusFound)
+		}
 		return err
 	}
 	if err != nil {
@@ -46,11 +56,43 @@ func (a *ForwardAuth) forwardAuth(w http.ResponseWriter, r *http.Request) error 
 	}
 	h := w.Header()
 	h["X-Auth-User"] = []string{who.Account}
-	h["X-Auth-Email"] = []string{address}
+	h["X-Auth-Email"] = []string{headerAddress(address)}
 	h["X-Auth-Roles"] = []string{strings.Join(who.Roles, ",")}
 	h["X-Auth-Session"] = []string{who.Session}
-	w.WriteHeader(http.StatusOK)
+	letThrough(w, r)
 	return nil
+}
+
+// letThrough answers 200 with the cookies that the application may see, which the proxy puts in
+// place of what the browser sent.
+func letThrough(w http.ResponseWriter, r *http.Request) {
+	if left := web.WithoutOurs(r); left != "" {
+		w.Header()["Cookie"] = []string{left}
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
+// headerAddress returns an address as every application can read it from a header, which is
+// ASCII (RFC 9110 section 5.5): the domain as DNS has it, and what is not ASCII before it
+// percent-encoded in UTF-8. A percent sign is as well, so that no two addresses are written alike.
+func headerAddress(address string) string {
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 {
+		return url.PathEscape(address)
+	}
+	domain, err := idna.Lookup.ToASCII(address[at+1:])
+	if err != nil {
+		domain = url.PathEscape(address[at+1:]) // it was registered under other rules
+	}
+	var local strings.Builder
+	for _, b := range []byte(address[:at]) {
+		if b > ' ' && b < 0x7f && b != '%' {
+			local.WriteByte(b)
+			continue
+		}
+		fmt.Fprintf(&local, "%%%02X", b)
+	}
+	return local.String() + "@" + domain
 }
 
 // forwarded tells whose the request is. What is no credential at all is refused
@@ -60,14 +102,15 @@ func (a *ForwardAuth) forwarded(r *http.Request, made web.Forwarded) (flow.Ident
 	if err != nil {
 		return flow.Identity{}, "", token.ErrInvalid.Because(err)
 	}
-	if !bearer {
-		access = a.Cookies.Access(r)
+	if bearer {
+		return a.ForwardAuth.Do(r.Context(), flow.Tokens{Access: access}, web.Origin(r))
 	}
-	if access == "" {
+	cookies := a.cookies(r)
+	if cookies.Access+cookies.Refresh == "" {
 		return flow.Identity{}, "", errNoToken
 	}
-	who, address, err := a.ForwardAuth.Do(r.Context(), access, web.Origin(r))
-	if err == nil && !bearer {
+	who, address, err := a.ForwardAuth.Do(r.Context(), cookies, web.Origin(r))
+	if err == nil {
 		err = a.Cookies.CheckForwarded(r, made)
 	}
 	return who, address, err
@@ -81,9 +124,6 @@ func wantsPage(r *http.Request, made web.Forwarded) bool {
 
 // loginFor is the sign-in page that leads back.
 func (a *ForwardAuth) loginFor(made web.Forwarded) string {
-	to := strings.TrimSuffix(a.PublicURL, "/") + "/login"
-	if back := a.Cookies.ReturnTo(made.URL, ""); back != "" {
-		to += "?return_to=" + url.QueryEscape(back)
-	}
-	return to
+	login := strings.TrimSuffix(a.PublicURL, "/") + "/login"
+	return web.WithReturnTo(login, a.Cookies.ReturnTo(a.Cookies.PageOf(made), ""))
 }

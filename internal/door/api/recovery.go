@@ -59,10 +59,11 @@ func (a *Caller) mayBeSignedIn(r *http.Request) (flow.Identity, error) {
 	if bearer {
 		return a.Authenticate.Do(r.Context(), access, web.Origin(r))
 	}
-	if access = a.Cookies.Access(r); access == "" {
+	with := a.cookies(r)
+	if with.Access+with.Refresh == "" {
 		return flow.Identity{}, nil
 	}
-	who, err := a.Authenticate.Do(r.Context(), access, web.Origin(r))
+	who, err := a.Authenticate.Browser(r.Context(), with, web.Origin(r))
 	if err != nil || a.Cookies.CheckCSRF(r, who.Session, "") != nil {
 		return flow.Identity{}, nil //nolint:nilerr // they count as nobody's
 	}

@@ -85,7 +85,7 @@ func (a *Sessions) login(w http.ResponseWriter, r *http.Request) error {
 	} else if in.Cookies {
 		return err // another site must not sign its visitor in to an account of its own
 	}
-	t, err := a.SignIn.Do(r.Context(), flow.Credentials{Email: in.Email, Password: in.Password, Browser: browser}, web.Origin(r))
+	t, err := a.SignIn.Do(r.Context(), flow.Credentials{Email: in.Email, Password: in.Password, Browser: browser, Cookies: in.Cookies}, web.Origin(r))
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,11 @@ func (a *Sessions) refresh(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	t, err := a.Refresh.Do(r.Context(), old, web.Origin(r))
+	refresh := a.Refresh.Do
+	if cookie {
+		refresh = a.Refresh.Cookie
+	}
+	t, err := refresh(r.Context(), old, web.Origin(r))
 	if !cookie {
 		if err != nil {
 			return err

@@ -1,12 +1,12 @@
 package page
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
-	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
 // accountPage is where a person lands who signed in with nowhere to return to.
@@ -17,11 +17,13 @@ type accountPage struct {
 
 // account says who is signed in, and sends others to sign in.
 func (p *SignIn) account(w http.ResponseWriter, r *http.Request) error {
-	who, err := p.who(w, r)
-	if fault.KindOf(err) == fault.Unauthenticated {
+	who, err := p.entrance(w, r)
+	switch {
+	case errors.Is(err, errBounced):
+		return nil
+	case fault.KindOf(err) == fault.Unauthenticated:
 		return seeOther(w, "/login")
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	me, err := p.Profile.Me(r.Context(), who)
@@ -48,30 +50,6 @@ func (p *SignIn) doLogout(w http.ResponseWriter, r *http.Request) error {
 	}
 	p.Cookies.Clear(w)
 	return seeOther(w, "/login")
-}
-
-// who is the person of the request's cookies. If the access token has expired
-// and the session lives on, the cookies get new tokens.
-func (p *SignIn) who(w http.ResponseWriter, r *http.Request) (flow.Identity, error) {
-	access := p.Cookies.Access(r)
-	if access != "" {
-		who, err := p.Authenticate.Do(r.Context(), access, web.Origin(r))
-		if fault.KindOf(err) != fault.Unauthenticated || err == nil {
-			web.SetAccount(r, who.Account)
-			return who, err
-		}
-	}
-	t, err := p.Refresh.Do(r.Context(), p.Cookies.Refresh(r), web.Origin(r))
-	if err != nil {
-		if f := fault.As(err); f != nil && f.Kind == fault.Invalid { // no token at all
-			err = flow.ErrInvalidRefresh
-		}
-		return flow.Identity{}, err
-	}
-	p.Cookies.Put(w, web.SessionTokens(t))
-	who, err := p.Authenticate.Do(r.Context(), t.Access, web.Origin(r))
-	web.SetAccount(r, who.Account)
-	return who, err
 }
 
 func seeOther(w http.ResponseWriter, path string) error {

@@ -12,14 +12,13 @@ import (
 
 // Links are the pages that links in mails lead to, and those that send for one.
 type Links struct {
-	Forms
-	Register     *flow.Register
-	Verify       *flow.Verify
-	Passwords    *flow.Passwords
-	Addresses    *flow.Addresses
-	NotMe        *flow.NotMe
-	Authenticate *flow.Authenticate
-	MinLength    int // of passwords
+	Visitor
+	Register  *flow.Register
+	Verify    *flow.Verify
+	Passwords *flow.Passwords
+	Addresses *flow.Addresses
+	NotMe     *flow.NotMe
+	MinLength int // of passwords
 }
 
 // Routes are its pages.
@@ -122,11 +121,7 @@ func (p *Links) doRegister(w http.ResponseWriter, r *http.Request, in map[string
 }
 
 func (p *Links) doVerify(_ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
-	var who flow.Identity
-	if access := p.Cookies.Access(r); access != "" {
-		// Whoever is signed in no longer is asked for the password.
-		who, _ = p.Authenticate.Do(r.Context(), access, web.Origin(r))
-	}
+	who := p.whoMay(r) // whoever is signed in is not asked for the password
 	return "The address is verified.", p.Verify.Do(r.Context(), shown(in), in["password"], who, p.browserOf(r), web.Origin(r))
 }
 

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -10,12 +11,10 @@ import (
 
 // SignIn is where people sign in and out, and see that they are.
 type SignIn struct {
-	Forms
-	SignIn       *flow.SignIn
-	Refresh      *flow.Refresh
-	SignOut      *flow.SignOut
-	Authenticate *flow.Authenticate
-	Profile      *flow.Profile
+	Entrance
+	SignIn  *flow.SignIn
+	SignOut *flow.SignOut
+	Profile *flow.Profile
 }
 
 // Routes are its pages.
@@ -39,26 +38,33 @@ type loginPage struct {
 const home = "/account"
 
 // login shows the form. return_to leads only back to this server, or to an
-// application. Whoever is signed in still, and was sent here by a page of this
-// server's, goes back at once, with new tokens if need be.
+// application; without it, to where the browser was on its way before it registered
+// or set a new password. Whoever is signed in still is not asked again, and goes on at once,
+// with new tokens if need be.
 func (p *SignIn) login(w http.ResponseWriter, r *http.Request) error {
-	q, err := web.Query(r, "return_to")
-	if err != nil {
-		return p.refuseLogin(w, r, loginPage{ReturnTo: home}, err)
+	to := p.Cookies.ReturnTo(web.Parameter(r, "return_to"), "")
+	asked := to != ""
+	if !asked {
+		to = p.Cookies.ReturnTo(p.Cookies.Returning(r), home)
 	}
-	shown := loginPage{ReturnTo: p.Cookies.ReturnTo(q.Get("return_to"), home)}
-	if strings.HasPrefix(shown.ReturnTo, "/") && shown.ReturnTo != home {
-		if p.Cookies.Access(r)+p.Cookies.Refresh(r) != "" {
-			if _, err := p.who(w, r); err == nil {
-				return seeOther(w, shown.ReturnTo)
-			}
-		} else if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
-			// A link on another site led here, with which browsers send no strict
-			// cookies. From this page they do.
-			w.Header().Set("Refresh", "0")
-		}
+	_, err := p.entrance(w, r)
+	switch {
+	case err == nil:
+		return p.sendOn(w, r, to)
+	case errors.Is(err, errBounced):
+		return nil
 	}
-	return render(w, http.StatusOK, "login.html", shown)
+	// That it can't be told for the moment whose the session is keeps nobody from signing in.
+	if asked {
+		p.Cookies.PutReturnTo(w, to)
+	}
+	return p.showLogin(w, http.StatusOK, loginPage{ReturnTo: to})
+}
+
+// showLogin shows the form, which may lead to an application: browsers hold the
+// answer's redirect to form-action too.
+func (p *SignIn) showLogin(w http.ResponseWriter, status int, shown loginPage) error {
+	return renderForm(w, status, "login.html", shown, originOf(shown.ReturnTo))
 }
 
 // doLogin signs in and puts the session into cookies. Whatever session the
@@ -70,7 +76,7 @@ func (p *SignIn) doLogin(w http.ResponseWriter, r *http.Request) error {
 	}
 	shown := loginPage{ReturnTo: p.Cookies.ReturnTo(in["return_to"], home), Email: strings.TrimSpace(in["email"])}
 	browser := &flow.Browser{Devices: p.Cookies.Devices(r)}
-	t, err := p.SignIn.Do(r.Context(), flow.Credentials{Email: shown.Email, Password: in["password"], Browser: browser}, web.Origin(r))
+	t, err := p.SignIn.Do(r.Context(), flow.Credentials{Email: shown.Email, Password: in["password"], Browser: browser, Cookies: true}, web.Origin(r))
 	if err != nil {
 		return p.refuseLogin(w, r, shown, err)
 	}
@@ -79,6 +85,7 @@ func (p *SignIn) doLogin(w http.ResponseWriter, r *http.Request) error {
 	}
 	p.Cookies.PutDevice(w, r, browser.Known.Name, browser.Known.Value, browser.Known.Life)
 	p.Cookies.Put(w, web.SessionTokens(t))
+	p.Cookies.ClearReturnTo(w, r)
 	return seeOther(w, shown.ReturnTo)
 }
 
@@ -88,7 +95,7 @@ func (p *SignIn) refuseLogin(w http.ResponseWriter, r *http.Request, shown login
 	problem := web.ProblemOf(r, err)
 	shown.Problem, shown.Field = problemText(problem), problem.Field
 	problem.SetHeaders(w.Header())
-	if rerr := render(w, problem.Status, "login.html", shown); rerr != nil {
+	if rerr := p.showLogin(w, problem.Status, shown); rerr != nil {
 		return rerr
 	}
 	return err

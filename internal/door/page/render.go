@@ -45,8 +45,23 @@ func parse() *template.Template {
 	return all
 }
 
+// originOf returns the origin that an address leads to, or nothing if that is ours.
+func originOf(address string) string {
+	scheme, rest, ok := strings.Cut(address, "://")
+	if !ok || scheme != "https" && scheme != "http" {
+		return ""
+	}
+	host, _, _ := strings.Cut(rest, "/")
+	return scheme + "://" + host
+}
+
 // render writes a page. It writes nothing if the template fails.
 func render(w http.ResponseWriter, status int, name string, data any) error {
+	return renderForm(w, status, name, data, "")
+}
+
+// renderForm is render for a page whose form leads to another origin, which is one of CORS_ORIGINS.
+func renderForm(w http.ResponseWriter, status int, name string, data any, leadsTo string) error {
 	var b bytes.Buffer
 	if err := templates.ExecuteTemplate(&b, name, data); err != nil {
 		return err
@@ -54,7 +69,7 @@ func render(w http.ResponseWriter, status int, name string, data any) error {
 	nonce := secret.Random{}.Text(16)
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", strings.ReplaceAll(policy, "{nonce}", nonce))
+	h.Set("Content-Security-Policy", strings.NewReplacer("{nonce}", nonce, "form-action 'self'", strings.TrimSpace("form-action 'self' "+leadsTo)).Replace(policy))
 	// Under no-referrer browsers would send "Origin: null" with forms, which the
 	// check for requests from other sites could not tell from an attack.
 	h.Set("Referrer-Policy", "same-origin")

@@ -65,6 +65,7 @@ func within(networks []netip.Prefix, a netip.Addr) bool {
 // caller is who is at the other end, as far as the connection and the proxies
 // that are trusted tell.
 type caller struct {
+	peer    netip.Addr // the connection's other end
 	address netip.Addr // IPv4 as IPv4, without a zone; invalid if there is none
 	secure  bool       // it came over TLS, to us or to the proxy before us
 	plain   bool       // a trusted proxy says that it came to it without
@@ -89,7 +90,8 @@ func callerOf(r *http.Request) caller {
 // of it, which that hop may have made up, is never looked at. A hop that can't
 // be read ends the walk at the proxy that wrote it.
 func (p *Proxies) caller(r *http.Request) caller {
-	c := caller{address: peerAddress(r), secure: r.TLS != nil}
+	c := caller{peer: peerAddress(r), secure: r.TLS != nil}
+	c.address = c.peer
 	if p == nil {
 		return c
 	}

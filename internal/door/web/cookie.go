@@ -82,15 +82,18 @@ type SessionTokens struct {
 	AccessExpires  time.Duration
 	Refresh        string
 	RefreshExpires time.Duration
+	SessionExpires time.Duration
 }
 
 // Put sets the cookies of a session, and returns its token against forged
-// requests.
+// requests. They stay until the session's absolute end: when it ends because it is not used, the
+// database tells, and by the time that a cookie of its would end a proxy may have had it used a
+// thousand times without handing on another.
 func (c *Cookies) Put(w http.ResponseWriter, t SessionTokens) (csrf string) {
 	csrf = c.CSRF(t.Session)
 	c.set(w, accessCookie, t.Access, t.AccessExpires, false)
-	c.set(w, refreshCookie, t.Refresh, t.RefreshExpires, false)
-	c.set(w, csrfCookie, csrf, t.RefreshExpires, true)
+	c.set(w, refreshCookie, t.Refresh, t.SessionExpires, false)
+	c.set(w, csrfCookie, csrf, t.SessionExpires, true)
 	return csrf
 }
 
@@ -157,6 +160,14 @@ func (c *Cookies) PutRegistered(w http.ResponseWriter, value string, life time.D
 	c.set(w, registeredCookie, value, life, false)
 }
 
+// Short returns a cookie of a page's own, or nothing.
+func (c *Cookies) Short(r *http.Request, name string) string { return c.get(r, name) }
+
+// PutShort has the browser keep one; with no life it is taken away.
+func (c *Cookies) PutShort(w http.ResponseWriter, name, value string, life time.Duration) {
+	c.set(w, name, value, life, false)
+}
+
 // get returns a cookie's value. Of two with one name none counts: one of them
 // is somebody else's.
 func (c *Cookies) get(r *http.Request, base string) string {
@@ -175,14 +186,22 @@ func (c *Cookies) CSRF(session string) string {
 }
 
 // CheckOrigin refuses a request that changes something and was made by another
-// site, as far as the browser tells: by Sec-Fetch-Site, or by Origin, which
-// must be ours to the letter.
+// site, as far as the browser tells.
+//
+// Sec-Fetch-Site decides where it is there, since no page can set it: the Origin
+// header is then not looked at, which is "null" where an application's page, or a
+// proxy, says Referrer-Policy: no-referrer. Without it, and where it says that a person
+// asked by themselves (none), Origin must be ours to the letter, or be missing.
 func (c *Cookies) CheckOrigin(r *http.Request) error {
 	if safeMethod(r.Method) {
 		return nil
 	}
-	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
-		return ErrCrossOrigin
+	switch site := r.Header.Get("Sec-Fetch-Site"); site {
+	case "same-origin":
+		return nil
+	case "", "none":
+	default:
+		return crossOrigin("Sec-Fetch-Site", site)
 	}
 	origin := r.Header.Get("Origin")
 	if origin == "" || origin == c.Origin {
@@ -192,7 +211,17 @@ func (c *Cookies) CheckOrigin(r *http.Request) error {
 	if u, err := url.Parse(origin); err == nil && !c.Secure && u.Host == r.Host && u.Path == "" {
 		return nil
 	}
-	return ErrCrossOrigin
+	return crossOrigin("Origin", origin)
+}
+
+// crossOrigin is ErrCrossOrigin with the header that told.
+func crossOrigin(header, value string) error {
+	f := *ErrCrossOrigin
+	f.Message += " Your browser sent the header " + header + ": " + printable(value, maxShownName) + "."
+	if value == "null" {
+		f.Message += ` That is what it sends where Referrer-Policy is no-referrer: send "same-origin" with the page.`
+	}
+	return &f
 }
 
 // CheckCaller is CheckOrigin for the API, which the scripts of applications call
@@ -227,48 +256,4 @@ func (c *Cookies) CheckCSRF(r *http.Request, session, formValue string) error {
 
 func safeMethod(m string) bool {
 	return m == http.MethodGet || m == http.MethodHead || m == http.MethodOptions
-}
-
-// maxReturnTo is the longest address that is returned to, in bytes.
-const maxReturnTo = 2 << 10
-
-// ReturnTo returns where a person is to go after signing in: a path on this
-// server, or a URL at an application's origin (CORS_ORIGINS); for anything else,
-// and for nothing, it is home. It is strict since browsers, and what stands behind
-// a path, read more into a URL than Go does: a backslash, a tab or a second slash,
-// escaped or not, can make another host of a path.
-func (c *Cookies) ReturnTo(s, home string) string {
-	origin, path := "", strings.TrimPrefix(s, c.Origin)
-	for _, o := range c.Applications {
-		if rest, ok := strings.CutPrefix(s, o); ok && path == s {
-			origin, path = o, rest
-			if path == "" {
-				path = "/"
-			}
-		}
-	}
-	if len(s) > maxReturnTo || !plainReference(path) {
-		return home
-	}
-	return origin + path
-}
-
-// plainReference reports whether s is a path, and perhaps a query, that means the
-// same to everybody.
-func plainReference(s string) bool {
-	u, err := url.Parse(s)
-	if err != nil || !strings.HasPrefix(s, "/") || u.Scheme != "" || u.Host != "" || u.User != nil || u.Fragment != "" {
-		return false
-	}
-	path, query, _ := strings.Cut(s, "?")
-	once, err := url.PathUnescape(path)
-	if err != nil || strings.Contains(once, "//") || strings.Count(once, "/") != strings.Count(path, "/") {
-		return false
-	}
-	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '\\' || r >= 0x7f }) ||
-		strings.ContainsFunc(once, func(r rune) bool { return r < ' ' || r == '\\' || r == 0x7f }) {
-		return false
-	}
-	value, err := url.QueryUnescape(query)
-	return err == nil && !strings.ContainsAny(value, "\r\n\x00")
 }

@@ -62,7 +62,7 @@ func NewEdge(c EdgeConfig) *Edge {
 			AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
 			AllowedHeaders: []string{"Authorization", "Content-Type", CSRFHeader, "X-Request-Id"},
 			ExposedHeaders: []string{
-				"X-Request-Id", "Retry-After", "RateLimit", "RateLimit-Policy", "WWW-Authenticate",
+				"X-Request-Id", "Retry-After", "RateLimit", "RateLimit-Policy", "WWW-Authenticate", CSRFHeader,
 			},
 			AllowCredentials: true,
 			MaxAge:           int(preflightLife / time.Second),

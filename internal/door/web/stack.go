@@ -2,12 +2,14 @@ package web
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"path"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -57,6 +59,8 @@ type Stack struct {
 	// Refused answers a browser that asks for a page and is refused by Limit; nil
 	// leaves it the problem document.
 	Refused func(w http.ResponseWriter, p Problem) error
+
+	plainTold atomic.Int64 // when the log was told last of a proxy that says "http", in seconds since 1970
 }
 
 // route is a Handler at its place in the mux.
@@ -116,7 +120,9 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 
 	s.Metrics.inFlight.Inc()
 	defer s.finish(x, r)
-	if s.Edge.enter(x, r) {
+	done := s.Edge.enter(x, r)
+	s.warnPlain(x)
+	if done {
 		return
 	}
 	if x.err == nil {
@@ -129,6 +135,22 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 		drain(r)
 		WriteProblem(x, r, x.err)
 	}
+}
+
+// warnPlain logs once a minute that a trusted proxy says "http" of what was to come over TLS: where
+// another proxy before it ends TLS, people are sent to the address that they came from, for ever.
+func (s *Stack) warnPlain(x *exchange) {
+	if !x.caller.plain || x.status != http.StatusPermanentRedirect && !errors.Is(x.err, errPlain) {
+		return
+	}
+	now, last := x.started.Unix(), s.plainTold.Load()
+	if now-last < 60 && now >= last || !s.plainTold.CompareAndSwap(last, now) {
+		return
+	}
+	s.Log.Warn("A trusted proxy says that a request came over plain HTTP: pages were sent to their https address, all else was "+
+		"refused. If people do use https, they go round in circles: have the proxy say "+
+		"X-Forwarded-Proto: https, as the one that ends TLS does.",
+		"proxy", x.caller.peer.String(), "setting", "TRUSTED_PROXIES")
 }
 
 // mostDrained is what nginx takes of a body, unless it is told otherwise.

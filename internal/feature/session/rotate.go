@@ -35,6 +35,9 @@ const (
 	Forged Turn = "forged"
 	// Outdated: the token is from before a restore of the database.
 	Outdated Turn = "outdated"
+	// FromCookie: the token was given to a browser as a cookie, and came in a body. Nothing
+	// was touched.
+	FromCookie Turn = "from_cookie"
 )
 
 // Presented is a refresh token that a client has sent and whose MAC is right.
@@ -48,6 +51,29 @@ func (p Presented) SessionID() string { return p.token.session.String() }
 
 // Generation is the number of the token in its session, from 1.
 func (p Presented) Generation() uint32 { return p.token.generation }
+
+// FromCookie reports whether the token was given to a browser as a cookie: see [Store.ForCookie].
+func (p Presented) FromCookie() bool { return p.token.cookie }
+
+// Key names the token itself in the memory of a replica: of two tokens, or of one that was
+// written in two ways, none has the other's.
+func (p Presented) Key() [32]byte { return [32]byte(p.token.hash()) }
+
+// ForCookie returns a refresh token of ours as it stands in a cookie. Its successor is
+// the same one, whichever of the two is used; but what was a cookie counts only as one, so
+// that whatever sees a browser's cookies can't take the session along (ASVS 10.1.1).
+func (s *Store) ForCookie(token string) string {
+	keys := *s.keys.Load()
+	t, ok := parseToken(keys, token)
+	if !ok {
+		return token
+	}
+	t.cookie = true
+	return t.encode(keys)
+}
+
+// Idle is how long a session lives unused.
+func (s *Store) Idle() time.Duration { return s.config.Idle }
 
 // Present checks a token's form, MAC and epoch, which needs no database. The
 // turn is Forged or Outdated if they are wrong, else empty.
@@ -149,6 +175,6 @@ func (r rotated) grant(session uuid.UUID) (Grant, error) {
 	}
 	return Grant{
 		Session: session.String(), Account: r.account, Roles: roles, AMR: amr, AuthAt: db.Time(r.authAt),
-		RefreshUntil: earlier(db.Time(r.idleAt), db.Time(r.maxAt)), Generation: uint32(r.gen), //nolint:gosec // counts rotations
+		RefreshUntil: earlier(db.Time(r.idleAt), db.Time(r.maxAt)), SessionUntil: db.Time(r.maxAt), Generation: uint32(r.gen), //nolint:gosec // counts rotations
 	}, nil
 }

@@ -109,6 +109,8 @@ type Grant struct {
 	// Refresh is the refresh token, RefreshUntil when it expires if unused.
 	Refresh      string
 	RefreshUntil time.Time
+	// SessionUntil is the session's absolute end.
+	SessionUntil time.Time
 	Generation   uint32
 }
 
@@ -137,7 +139,7 @@ func (s *Store) Make(b Start, now time.Time) (Grant, []any) {
 	at := db.Micros(now)
 	grant := Grant{
 		Session: sid.String(), Account: b.Account, Roles: b.Roles, AMR: b.AMR, AuthAt: now,
-		Refresh: t.encode(keys), RefreshUntil: idleAt, Generation: t.generation,
+		Refresh: t.encode(keys), RefreshUntil: idleAt, SessionUntil: maxAt, Generation: t.generation,
 	}
 	return grant, []any{sid.String(), b.Account, encodeList(b.Roles), encodeList(b.AMR), b.UserAgent, b.Address,
 		at, db.Micros(maxAt), db.Micros(idleAt), int64(t.generation), t.hash(), salt, at, at, b.Device, b.Network}

@@ -39,6 +39,9 @@ type refreshToken struct {
 	session    uuid.UUID
 	generation uint32
 	secret     [secretSize]byte
+	// cookie is for one that was given to a browser as a cookie: it has another MAC, so that what
+	// is taken out of a cookie is no refresh token for a body.
+	cookie bool
 }
 
 // strict base64 has one encoding for each value, so that a token can't be
@@ -48,8 +51,16 @@ var encoding = base64.RawURLEncoding.Strict()
 // encode writes the token with its MAC.
 func (t refreshToken) encode(k Keys) string {
 	b := t.body()
-	b = append(b, secret.MAC(k.MAC, b)...)
+	b = append(b, t.mac(k, b)...)
 	return TokenPrefix + encoding.EncodeToString(b)
+}
+
+// mac authenticates a token's body.
+func (t refreshToken) mac(k Keys, body []byte) []byte {
+	if t.cookie {
+		return secret.MAC(k.MAC, []byte("cookie"), body)
+	}
+	return secret.MAC(k.MAC, body)
 }
 
 func (t refreshToken) body() []byte {
@@ -67,10 +78,15 @@ func parseToken(k Keys, s string) (refreshToken, bool) {
 		return refreshToken{}, false
 	}
 	b, err := encoding.DecodeString(s)
-	if err != nil || !secret.Equal(b[tokenSize-macSize:], secret.MAC(k.MAC, b[:tokenSize-macSize])) {
+	if err != nil {
 		return refreshToken{}, false
 	}
-	t := refreshToken{epoch: binary.BigEndian.Uint32(b), generation: binary.BigEndian.Uint32(b[20:])}
+	body, mac := b[:tokenSize-macSize], b[tokenSize-macSize:]
+	inCookie := secret.Equal(mac, refreshToken{cookie: true}.mac(k, body))
+	if !inCookie && !secret.Equal(mac, refreshToken{}.mac(k, body)) {
+		return refreshToken{}, false
+	}
+	t := refreshToken{cookie: inCookie, epoch: binary.BigEndian.Uint32(b), generation: binary.BigEndian.Uint32(b[20:])}
 	copy(t.session[:], b[4:])
 	copy(t.secret[:], b[24:])
 	return t, true

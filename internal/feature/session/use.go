@@ -28,18 +28,29 @@ type Uses struct {
 	db *db.DB
 
 	mu   sync.Mutex
-	last map[string]time.Time
+	last map[string]use
 }
 
+// use is when a session was used, and until when it lives by that; zero for no longer than before.
+type use struct{ at, until time.Time }
+
 // NewUses returns an empty one; see [Uses.Run].
-func NewUses(d *db.DB) *Uses { return &Uses{db: d, last: map[string]time.Time{}} }
+func NewUses(d *db.DB) *Uses { return &Uses{db: d, last: map[string]use{}} }
 
 // Add notes a use of a session.
-func (u *Uses) Add(id string, at time.Time) {
+func (u *Uses) Add(id string, at time.Time) { u.Slide(id, at, time.Time{}) }
+
+// Slide notes a use by which a session goes on living until the given time, if nothing else ends it
+// before: that of a browser whose refresh token is looked at and not replaced.
+func (u *Uses) Slide(id string, at, until time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if _, known := u.last[id]; known || len(u.last) < usesMax {
-		u.last[id] = at
+	known, there := u.last[id]
+	if there || len(u.last) < usesMax {
+		if until.Before(known.until) {
+			until = known.until
+		}
+		u.last[id] = use{at, until}
 	}
 }
 
@@ -70,7 +81,7 @@ func (u *Uses) Run(ctx context.Context, complain func(error)) {
 func (u *Uses) Flush(ctx context.Context) error {
 	u.mu.Lock()
 	last := u.last
-	u.last = make(map[string]time.Time)
+	u.last = make(map[string]use)
 	u.mu.Unlock()
 	ids := make([]string, 0, len(last))
 	for id := range last {
@@ -91,8 +102,14 @@ func (u *Uses) Flush(ctx context.Context) error {
 	return nil
 }
 
-// used writes a use, unless the row tells of one less than a minute before.
-func used(tx *db.Tx, id string, at time.Time) {
-	tx.Defer(`UPDATE session SET used_at = $2 WHERE id = $1 AND ended_at IS NULL AND used_at <= $3 AND minted_at <= $3`,
-		id, db.Micros(at), db.Micros(at.Add(-writeUses)))
+// used writes a use, unless the row tells of one less than a minute before. A session that was
+// over by the time of the use lives no longer for it.
+func used(tx *db.Tx, id string, u use) {
+	var until int64
+	if !u.until.IsZero() {
+		until = db.Micros(u.until)
+	}
+	tx.Defer(`UPDATE session SET used_at = $2, idle_at = CASE WHEN idle_at < $4 AND idle_at > $2 THEN $4 ELSE idle_at END
+		WHERE id = $1 AND ended_at IS NULL AND used_at <= $3 AND minted_at <= $3`,
+		id, db.Micros(u.at), db.Micros(u.at.Add(-writeUses)), until)
 }

@@ -121,7 +121,7 @@ var Rules = []Rule{
 	{TokenReuse, "replaced refresh tokens were used: they may be stolen", hour, suspicious, func(t Thresholds) int { return t.Reuses },
 		reasons("refresh_token_reused")},
 	{TamperedTokens, "tokens were not ours, or were tampered with", quarter, suspicious, func(t Thresholds) int { return t.Tampered },
-		reasons("access_token_invalid", "refresh_token_forged", "refresh_token_refused")},
+		reasons("access_token_invalid", "refresh_token_forged", "refresh_token_refused", "refresh_token_from_cookie")},
 	{Introspection, "calls came with wrong credentials of a client", quarter, suspicious, func(t Thresholds) int { return t.Introspections },
 		reasons("client_credentials_wrong")},
 	{SessionAhead, "refresh tokens are newer than the database: it went back in time", hour, suspicious, first, reasons("refresh_token_ahead")},

@@ -90,3 +90,18 @@ func (b *Browser) Page(status int, words string, r Request) {
 		b.Fatalf("%s: %d, want %d and %q\n%s", r.Path, a.Status, status, words, a.Text)
 	}
 }
+
+// RefreshWithCookies refreshes, and checks what a browser sees of it.
+func RefreshWithCookies(h *Server, b *Browser) {
+	h.Helper()
+	before := b.Cookie("gatehouse_rt")
+	if a := b.Send(Request{Method: "POST", Path: "/v1/token/refresh"}); a.Status != 403 {
+		h.Errorf("a refresh without the token: %d", a.Status)
+	}
+	if a := b.Send(Request{Method: "POST", Path: "/v1/token/refresh", Header: b.Csrf()}); a.Status != 200 || b.Cookie("gatehouse_rt") == before || strings.Contains(a.Text, "gatehouse_rt_") {
+		h.Errorf("refresh: %d %s", a.Status, a.Text)
+	}
+	if a := b.Send(Get("/v1/me")); a.Status != 200 {
+		h.Errorf("me after the refresh: %d", a.Status)
+	}
+}

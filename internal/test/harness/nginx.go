@@ -60,7 +60,7 @@ func InFront(t *testing.T, which string, settings ...string) *Server {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ours, err := app.Nginx(settings)
+		ours, err := app.Nginx(settings, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func InFront(t *testing.T, which string, settings ...string) *Server {
 	}
 	listens := FreePort(t)
 	f := &Front{URL: "https://" + GuideHost, Secure: listens, Plain: FreePort(t), once: which == "ours", faults: t.Errorf}
-	Nginx(t, listens, strings.NewReplacer("listen 443", "listen "+listens, "listen 80", "listen "+f.Plain).Replace(block))
+	Nginx(t, listens, strings.NewReplacer("    listen [::]:443 ssl http2;\n", "", "    listen [::]:80;\n", "", "listen 443", "listen "+listens, "listen 80", "listen "+f.Plain).Replace(block))
 	f.From.Store(2)
 	f.client = &http.Client{
 		CheckRedirect: HTTPClient.CheckRedirect,

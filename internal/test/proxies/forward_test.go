@@ -23,9 +23,9 @@ func TestForwardAuthSendsPeopleToSignIn(t *testing.T) {
 		{"an application", "https", "app.example", "/a", login + "?return_to=" + url.QueryEscape("https://app.example/a")},
 		{"another host", "https", "evil.example", "/a", login},
 		{"another scheme", "http", "app.example", "/a", login},
-		{"a host in the path", "https", "login.example", "//evil.example", login},
+		{"a host in the path", "https", "login.example", "//evil.example", login + "?return_to=" + url.QueryEscape("https://login.example//evil.example")},
 		{"a host in the host", "https", "login.example@evil.example", "/", login},
-		{"a backslash", "https", "login.example", `/\evil.example`, login},
+		{"a backslash", "https", "login.example", `/\evil.example`, login + "?return_to=" + url.QueryEscape(`https://login.example/\evil.example`)},
 		{"nothing", "", "", "", login},
 	} {
 		a := h.Expect(302, "", harness.Request{Method: "GET", Path: "/v1/forward-auth?redirect=1", Header: harness.AsksFor("GET", c.proto, c.host, c.uri)})
@@ -65,7 +65,7 @@ func TestWhoIsSignedInGoesBackAtOnce(t *testing.T) {
 		t.Errorf("with a refresh token alone: %d %v", a.Status, a.Header)
 	}
 	for _, path := range []string{"/login", "/login?return_to=%2F%2Fevil.example"} {
-		if a := b.Send(harness.Get(path)); a.Status != 200 {
+		if a := b.Send(harness.Get(path)); a.Status != 303 || a.Header.Get("Location") != "/account" {
 			t.Errorf("%s: %d %v", path, a.Status, a.Header)
 		}
 	}

@@ -48,7 +48,7 @@ func TestNET2_ASessionInCookies(t *testing.T) {
 				h.Errorf("from %s: %d %s", name, a.Status, a.Text)
 			}
 		}
-		refreshWithCookies(h, b)
+		harness.RefreshWithCookies(h, b)
 		if a := b.Send(harness.Request{Method: "POST", Path: "/v1/logout"}); a.Status != 403 {
 			h.Errorf("a logout without the token: %d", a.Status)
 		}
@@ -57,20 +57,6 @@ func TestNET2_ASessionInCookies(t *testing.T) {
 		}
 		h.Expect(401, "not_signed_in", harness.Request{Method: "POST", Path: "/v1/logout"})
 	})
-}
-
-func refreshWithCookies(h *harness.Server, b *harness.Browser) {
-	h.Helper()
-	before := b.Cookie("gatehouse_rt")
-	if a := b.Send(harness.Request{Method: "POST", Path: "/v1/token/refresh"}); a.Status != 403 {
-		h.Errorf("a refresh without the token: %d", a.Status)
-	}
-	if a := b.Send(harness.Request{Method: "POST", Path: "/v1/token/refresh", Header: b.Csrf()}); a.Status != 200 || b.Cookie("gatehouse_rt") == before || strings.Contains(a.Text, "gatehouse_rt_") {
-		h.Errorf("refresh: %d %s", a.Status, a.Text)
-	}
-	if a := b.Send(harness.Get("/v1/me")); a.Status != 200 {
-		h.Errorf("me after the refresh: %d", a.Status)
-	}
 }
 
 func TestNET2_CookiesAndBearersNeverMix(t *testing.T) {
@@ -207,12 +193,21 @@ func TestTheLoginPage(t *testing.T) {
 	})
 }
 
+// staysHere reports whether a browser that is at the server finds itself there again.
+func staysHere(h *harness.Server, location string) bool {
+	path := strings.TrimPrefix(location, h.App.URL())
+	if strings.ContainsAny(path, "\t\r\n") || !strings.HasPrefix(path, "/") {
+		return false
+	}
+	return path != location || len(path) < 2 || path[1] != '/' && path[1] != '\\'
+}
+
 // TestReturnToLeadsNowhereElse tries what browsers take for another host.
 func TestReturnToLeadsNowhereElse(t *testing.T) {
 	h := harness.Open(t, dbtest.SQLite(t), "CORS_ORIGINS=https://app.example")
 	h.Register("ada@example.org")
 	for _, to := range []string{
-		"/%2f/evil.example", "/%2Fevil.example", "/%5cevil.example", "/a//evil.example", "/%0d%0aSet-Cookie:a=b", "/%00", "/a?b=%0a", "/a%zz", "/#/", "/a b",
+		"/%2f/evil.example", "/%2Fevil.example", "/%5cevil.example", "/a//evil.example", "/%0d%0aSet-Cookie:a=b", "/%00", "/a?b=%0a", "/#/", "/a b",
 		"https://app.example.evil.example/", "https://app.example@evil.example/", "https://app.example:8443/", "https://app.example//evil.example", `https://app.example\evil.example`,
 		"http://app.example/", "https://APP.example/", "https://app.example/\n", "https://app.example?/", "//app.example/", "/" + strings.Repeat("a", 3000), "data:text/html,<script>", "%68ttps://evil.example", "vbscript:x", "\x00/",
 		"//evil.example", "///evil.example", `/\evil.example`, `\\evil.example`, "https://evil.example", "http:evil.example", "https:/evil.example",
@@ -221,8 +216,8 @@ func TestReturnToLeadsNowhereElse(t *testing.T) {
 	} {
 		v := url.Values{"email": {"ada@example.org"}, "password": {harness.Passphrase}, "return_to": {to}}
 		a := h.Do(harness.Request{Method: "POST", Path: "/login", Body: v.Encode(), ContentType: "application/x-www-form-urlencoded"})
-		if a.Status == 303 && a.Header.Get("Location") != "/account" {
-			t.Errorf("return_to %q leads to %q", to, a.Header.Get("Location"))
+		if at := a.Header.Get("Location"); a.Status == 303 && !staysHere(h, at) && !strings.HasPrefix(at, "https://app.example/") {
+			t.Errorf("return_to %q leads to %q", to, at)
 		}
 	}
 	for _, to := range []string{"/a/b?c=d", h.App.URL() + "/a/b?c=d"} {
