@@ -148,7 +148,7 @@ func FuzzCaller(f *testing.F) {
 	p := testProxies(slog.New(slog.DiscardHandler), true, "10.0.0.0/8", "fd00::/8")
 	f.Fuzz(func(t *testing.T, xff, forwarded, proto, cf string) {
 		header := http.Header{"X-Forwarded-For": {xff}, "Forwarded": {forwarded}, "X-Forwarded-Proto": {proto}, "Cf-Connecting-Ip": {cf}}
-		if got := p.caller(&http.Request{RemoteAddr: "192.0.2.1:1", Header: header}); got != (caller{address: netip.MustParseAddr("192.0.2.1")}) {
+		if got := p.caller(&http.Request{RemoteAddr: "192.0.2.1:1", Header: header}); got != (caller{peer: netip.MustParseAddr("192.0.2.1"), address: netip.MustParseAddr("192.0.2.1")}) {
 			t.Fatalf("a stranger is taken for %v", got)
 		}
 		any := p.caller(&http.Request{RemoteAddr: "10.0.0.1:1", Header: header})
@@ -156,7 +156,7 @@ func FuzzCaller(f *testing.F) {
 			t.Fatalf("%q is %v", header, a)
 		}
 		for _, client := range []string{"192.0.2.7", "2001:db8::7"} {
-			want := caller{address: netip.MustParseAddr(client), secure: true, proxied: true}
+			want := caller{peer: netip.MustParseAddr("10.0.0.1"), address: netip.MustParseAddr(client), secure: true, proxied: true}
 			header := http.Header{"X-Forwarded-For": {xff + ", " + client}, "Forwarded": {forwarded}, "X-Forwarded-Proto": {proto, "https"}, "Cf-Connecting-Ip": {cf}}
 			if got := p.caller(&http.Request{RemoteAddr: "10.0.0.1:1", Header: header}); got != want {
 				t.Fatalf("%q: %v", header, got)
