@@ -50,7 +50,7 @@ func (c configCalibrate) Run(t *terminal) error {
 		lines = append(lines, []string{mark, line, m.Took.Round(time.Millisecond).String(), fmt.Sprintf("%.1f", m.PerSecond)})
 	}
 	if c.JSON {
-		return t.json(rows)
+		return jsonLines(t, rows)
 	}
 	return t.table(lines)
 }

@@ -18,11 +18,11 @@ func (configCommand) Help() string {
 }
 
 type configShow struct {
-	JSON bool `name:"json" help:"Print JSON."`
+	JSON bool `name:"json" help:"Print JSON, one setting a line."`
 }
 
 func (configShow) Help() string {
-	return `Secrets are shown as asterisks. If the settings would not start the server it says so, all at once, and exits 78.
+	return `Secrets are shown as asterisks. If the settings would not start the server those at fault are marked, all that is wrong is said below the table, and it exits 78.
 
 Example:
   gatehouse config show --env-file /etc/gatehouse/env`
@@ -31,26 +31,28 @@ Example:
 // Run prints the settings.
 func (c configShow) Run(t *terminal) error {
 	settings, _, err := t.settings()
-	if err != nil {
-		return c.refused(t, err)
+	var (
+		faults *config.Faults
+		rows   []config.Row
+	)
+	switch {
+	case err == nil:
+		t.warn(settings)
+		rows = settings.Report()
+	case errors.As(err, &faults):
+		rows = faults.Report() // the error itself follows, with all that is wrong and its mends
+	default:
+		return err
 	}
-	t.warn(settings)
-	rows := settings.Report()
 	if c.JSON {
-		return t.json(rows)
+		return errors.Join(jsonLines(t, rows), err)
 	}
 	lines := [][]string{{"SETTING", "VALUE", "FROM"}}
 	for _, r := range rows {
+		if len(r.Faults) > 0 {
+			r.Value = "! wrong: see below"
+		}
 		lines = append(lines, []string{r.Name, r.Value, r.Source})
 	}
-	return t.table(lines)
-}
-
-// refused prints the faults for programs; the error itself is for people.
-func (c configShow) refused(t *terminal, err error) error {
-	var faults *config.Faults
-	if c.JSON && errors.As(err, &faults) {
-		return errors.Join(err, t.json(faults))
-	}
-	return err
+	return errors.Join(t.table(lines), err)
 }

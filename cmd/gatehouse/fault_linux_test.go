@@ -235,7 +235,8 @@ func TestTheDiskIsFull(t *testing.T) {
 }
 
 // TestADatabaseThatCannotBeServedIsRefusedInWords starts on files that can't be
-// written, are damaged or not ours: exit 1, what to do, and no byte changed.
+// written, are damaged or not ours: what to do, no byte changed, and exit 78 where no
+// later try does better until somebody has changed the settings or the file.
 func TestADatabaseThatCannotBeServedIsRefusedInWords(t *testing.T) {
 	filled := filepath.Join(t.TempDir(), "filled.db")
 	c := serveChild(t, filled)
@@ -250,13 +251,14 @@ func TestADatabaseThatCannotBeServedIsRefusedInWords(t *testing.T) {
 	for name, refusal := range map[string]struct {
 		content      []byte
 		file, folder os.FileMode
+		code         int
 		says         []string
 	}{
-		"a read-only file":   {good, 0o400, 0o700, []string{"can't be opened for writing", "must own the file"}},
-		"a read-only folder": {good, 0o600, 0o500, []string{"can't be opened for writing", "its folder"}},
-		"neither to be read": {good, 0o000, 0o700, []string{"can't be opened for writing"}},
-		"a damaged page":     {half, 0o600, 0o700, []string{"is damaged", "was not changed", "restore a backup", ".recover"}},
-		"a letter":           {[]byte("Dear Ada, this is no database, and I should like to keep it. Yours, Charles. " + strings.Repeat("PS. ", 50)), 0o600, 0o700, []string{"is no SQLite database", "was not changed"}},
+		"a read-only file":   {good, 0o400, 0o700, exitConfig, []string{"can't be opened for writing", "must own the file"}},
+		"a read-only folder": {good, 0o600, 0o500, exitConfig, []string{"can't be opened for writing", "its folder"}},
+		"neither to be read": {good, 0o000, 0o700, exitConfig, []string{"can't be opened for writing"}},
+		"a damaged page":     {half, 0o600, 0o700, exitFailed, []string{"is damaged", "was not changed", "restore a backup", ".recover"}},
+		"a letter":           {[]byte("Dear Ada, this is no database, and I should like to keep it. Yours, Charles. " + strings.Repeat("PS. ", 50)), 0o600, 0o700, exitConfig, []string{"is no SQLite database", "was not changed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := filepath.Join(t.TempDir(), "data")
@@ -282,7 +284,7 @@ func TestADatabaseThatCannotBeServedIsRefusedInWords(t *testing.T) {
 				cmd := gatehouse(t, database, command...)
 				began := time.Now()
 				out, _ := cmd.CombinedOutput()
-				if cmd.ProcessState.ExitCode() != 1 || time.Since(began) > 10*time.Second {
+				if cmd.ProcessState.ExitCode() != refusal.code || time.Since(began) > 10*time.Second {
 					t.Errorf("%v: %v after %v\n%s", command, cmd.ProcessState, time.Since(began), out)
 				}
 				for _, words := range append(refusal.says, database) {

@@ -60,7 +60,7 @@ type keyJSON struct {
 }
 
 type keyList struct {
-	JSON bool `name:"json" help:"Print JSON."`
+	JSON bool `name:"json" help:"Print JSON, one key a line."`
 }
 
 func (keyList) Help() string {
@@ -68,7 +68,7 @@ func (keyList) Help() string {
 such. SECRETS are the fingerprints of the JWT_SECRET_KEYs that a key is sealed under: two while the secret is being changed.
 
 Example:
-  gatehouse key list --json | jq -r '.[] | select(.state == "signing") | .id'`
+  gatehouse key list --json | jq -r 'select(.state == "signing") | .id'`
 }
 
 // Run lists the keys.
@@ -87,7 +87,7 @@ func (k keyList) Run(ctx context.Context, t *terminal) error {
 			lines = append(lines, []string{one.Name, string(one.Purpose), one.Algorithm, state, day(one.CreatedAt), day(one.From), day(until), strings.Join(one.Secrets, ",")})
 		}
 		if k.JSON {
-			return t.json(list)
+			return jsonLines(t, list)
 		}
 		return t.table(lines)
 	})

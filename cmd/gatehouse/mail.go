@@ -127,6 +127,9 @@ Example:
   gatehouse mail test you@acme.com`
 }
 
+// mailTestTime is how long somebody at a terminal waits for each phase.
+const mailTestTime = time.Minute
+
 // errNoServer is for a test without a server.
 var errNoServer = errors.New("SMTP_URL is not set: there is no mail server to try")
 
@@ -136,7 +139,7 @@ func (m mailTest) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	sender, err := app.MailSender(c)
+	sender, err := app.MailSender(c, mailTestTime)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/config"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
@@ -51,8 +52,11 @@ type commands struct {
 	Alert   alertCommand   `cmd:"" help:"List, test and silence alerts."`
 	Breach  breachCommand  `cmd:"" help:"Build the filter of breached passwords, and ask it."`
 	Bench   benchCommand   `cmd:"" help:"Put a load on a server and measure its answers."`
+	Health  healthCommand  `cmd:"" help:"Ask the server that runs here whether it is healthy, for a container's probes."`
 	Nginx   nginxCommand   `cmd:"" help:"Print a server block for an nginx in front of the server."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+
+	Completion completionCommand `cmd:"" help:"Print a script that completes commands and flags in bash, zsh or fish."`
 }
 
 func main() {
@@ -127,14 +131,33 @@ func (t *terminal) report(err error) int {
 		fmt.Fprintf(t.err, "gatehouse: %v\n", err)
 		return exitFailed
 	}
-	fmt.Fprintf(t.err, "gatehouse: %v\n", f.Because(nil))
+	code := exitFailed
+	if configCodes[f.Code] {
+		code = exitConfig
+	}
+	said := f.Because(nil).Error()
+	if f.Code == "database_unavailable" {
+		// The fault's own words are for those who sign in.
+		if text, lasting := db.Explain(f.Err); text != "" {
+			said = text
+			if lasting {
+				code = exitConfig
+			}
+		}
+	}
+	fmt.Fprintf(t.err, "gatehouse: %v\n", said)
 	if f.Err != nil {
 		fmt.Fprintf(t.err, "cause: %v\n", f.Err)
 	}
-	if f.Code == "wrong_secret" || f.Code == "wrong_pepper" {
-		return exitConfig
-	}
-	return exitFailed
+	return code
+}
+
+// configCodes are the faults that a change of the settings alone mends, or one of
+// what they name: no later try will do better.
+var configCodes = map[string]bool{
+	"wrong_secret": true, "wrong_pepper": true, "database_url": true, "database_unsafe": true,
+	"secret_exposed": true, "weak_certificate": true, "encrypted_key": true,
+	"wrong_encoding": true, "database_read_only": true, "another_database": true, "not_a_database": true,
 }
 
 // usageError is a command whose words can't be taken.
@@ -149,11 +172,20 @@ func (t *terminal) settings() (*config.Config, *slog.Logger, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	t.people = t.forPeople(c.Production())
 	return c, t.log(c.LogLevel), nil
 }
 
+// log writes for people in a terminal where that is development's, else JSON.
 func (t *terminal) log(level slog.Level) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(t.err, &slog.HandlerOptions{Level: level}))
+	out := t.lines
+	if out == nil {
+		out = t.err
+	}
+	if t.people {
+		return slog.New(newPeopleLog(out, level))
+	}
+	return slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level}))
 }
 
 // warn tells what the operator should know of the settings.

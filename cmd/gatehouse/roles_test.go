@@ -86,7 +86,7 @@ func TestDB2_MigrateRoles(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &answer); code != exitDone || err != nil || !answer.Done || len(answer.Statements) != 1 || len(answer.Passwords) != 0 || strings.Contains(out+errs, fresh) {
 		t.Errorf("a new password: exit %d, %v\n%s%s", code, err, out, errs)
 	}
-	if code, _, errs := command(t, "user", "list"); code != exitFailed {
+	if code, _, errs := command(t, "user", "list"); code != exitConfig {
 		t.Errorf("the old password still works: exit %d\n%s", code, errs)
 	}
 	t.Setenv("DATABASE_URL", dbtest.As(t, admin, "gatehouse", fresh))

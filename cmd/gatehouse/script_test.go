@@ -41,6 +41,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"begin":     begin,
 	"finish":    finish,
 	"mailing":   mailing,
+	"freeport":  freePort,
 }
 
 // patience is how long a script waits for what takes milliseconds.
@@ -278,5 +279,14 @@ func occupy(ts *testscript.TestScript, neg bool, args []string) {
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	ts.Check(err)
 	ts.Defer(func() { _ = l.Close() })
+	ts.Setenv(args[0], l.Addr().String())
+}
+
+// freePort leaves the address of a port that nobody has in a variable.
+func freePort(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 1, 1, "freeport variable")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Check(l.Close())
 	ts.Setenv(args[0], l.Addr().String())
 }

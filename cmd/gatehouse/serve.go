@@ -33,9 +33,8 @@ func (serveCommand) Run(ctx context.Context, t *terminal) error {
 	collectLess()
 	lines := newLogWriter(t.err)
 	defer func() { _ = lines.Flush() }() // a log that can't be written has nowhere to say so
-	logging := *t
-	logging.err = lines
-	c, log, err := logging.settings()
+	t.lines = lines
+	c, log, err := t.settings()
 	if err != nil {
 		return err
 	}

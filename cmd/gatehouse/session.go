@@ -47,7 +47,7 @@ func newSessionsJSON(list []session.Info) []sessionJSON {
 
 type sessionList struct {
 	User string `arg:"" help:"The account's id or address."`
-	JSON bool   `name:"json" help:"Print JSON."`
+	JSON bool   `name:"json" help:"Print JSON, one session a line."`
 }
 
 func (sessionList) Help() string { return "Example:\n  gatehouse session list ada@example.org" }
@@ -60,7 +60,7 @@ func (s sessionList) Run(ctx context.Context, t *terminal) error {
 			return err
 		}
 		if s.JSON {
-			return t.json(newSessionsJSON(list))
+			return jsonLines(t, newSessionsJSON(list))
 		}
 		if len(list) == 0 {
 			fmt.Fprintf(t.err, "%s has no living sessions.\n", s.User)

@@ -17,7 +17,9 @@ type terminal struct {
 	in       *os.File
 	out, err io.Writer
 	envFile  string
-	command  string // such as gatehouse user create
+	command  string    // such as gatehouse user create
+	people   bool      // the log is for somebody who watches it: err is a terminal
+	lines    io.Writer // takes the log's lines on their way to err; nil: they go there at once
 }
 
 // isTerminal reports whether a person sits at the other end.
@@ -26,7 +28,7 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// json prints a value as indented JSON.
+// json prints one thing for programs, as indented JSON.
 func (t *terminal) json(v any) error {
 	e := json.NewEncoder(t.out)
 	e.SetIndent("", "  ")
@@ -35,6 +37,16 @@ func (t *terminal) json(v any) error {
 
 // jsonLine prints a value as JSON on one line.
 func (t *terminal) jsonLine(v any) error { return json.NewEncoder(t.out).Encode(v) }
+
+// jsonLines prints a list for programs: one object a line, however many there are.
+func jsonLines[T any](t *terminal, list []T) error {
+	for _, one := range list {
+		if err := t.jsonLine(one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // table prints lines in columns; the first line is their heads. What is empty
 // becomes a dash, so that programs that count words find every column.

@@ -20,12 +20,22 @@ func version() string {
 	return "devel"
 }
 
-type versionCommand struct{}
+type versionCommand struct {
+	JSON bool `name:"json" help:"Print JSON, one object."`
+}
 
 func (versionCommand) Help() string { return "Example:\n  gatehouse version" }
 
 // Run prints the version.
-func (versionCommand) Run(t *terminal) error {
+func (v versionCommand) Run(t *terminal) error {
+	if v.JSON {
+		return t.json(struct {
+			Version string `json:"version"`
+			Go      string `json:"go"`
+			OS      string `json:"os"`
+			Arch    string `json:"arch"`
+		}{version(), runtime.Version(), runtime.GOOS, runtime.GOARCH})
+	}
 	_, err := fmt.Fprintf(t.out, "gatehouse %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"net/http"
 	"net/http/pprof" // what it puts into the default mux, nobody serves
+	"os"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 )
 
@@ -18,12 +21,15 @@ const profileTime = 2 * time.Minute
 // adminHandler serves what machines ask about the server itself. Probes come
 // every few seconds: those that go well are logged at DEBUG.
 func (s *Server) adminHandler(registry *prometheus.Registry) http.Handler {
-	stack := &web.Stack{Log: s.log, Metrics: web.NewMetrics(prometheus.NewRegistry()), Now: s.now, Quiet: true}
+	stack := &web.Stack{Log: s.log, Metrics: web.NewMetrics(prometheus.NewRegistry()), Now: s.now, Quiet: true, Edge: s.adminEdge()}
 	if s.config.AdminPprof {
 		stack.Timeout = profileTime
 	}
 	mux := http.NewServeMux()
 	for pattern, h := range s.adminRoutes(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})) {
+		if strings.HasPrefix(pattern, "GET /debug/") {
+			h = s.forAnHour(h)
+		}
 		stack.Handle(mux, pattern, h)
 	}
 	return stack.Wrap(mux)
@@ -43,6 +49,32 @@ func (s *Server) adminRoutes(metrics http.Handler) map[string]web.Handler {
 		routes["GET /debug/pprof/trace"] = standard(http.HandlerFunc(pprof.Trace))
 	}
 	return routes
+}
+
+// adminEdge is what the admin listener knows of its names: a page of a stranger's, whose
+// name points to this machine, reads nothing here (DNS rebinding).
+func (s *Server) adminEdge() *web.Edge {
+	names := s.config.HostNames()
+	if own, err := os.Hostname(); err == nil {
+		names = append(names, own)
+	}
+	return web.NewEdge(web.EdgeConfig{Hosts: names, Loopback: true, Internal: true})
+}
+
+// profilesLast is for how long after a start production serves profiles: who forgets to
+// switch them off again leaves nothing open (ASVS V13.4.2).
+const profilesLast = time.Hour
+
+var errProfilesOver = fault.New(fault.NotFound, "profiles_over", "ADMIN_PPROF ends an hour after the start in production. Start again to take more profiles.")
+
+func (s *Server) forAnHour(h web.Handler) web.Handler {
+	until := s.now().Add(profilesLast)
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if s.config.Production() && s.now().After(until) {
+			return errProfilesOver
+		}
+		return h(w, r)
+	}
 }
 
 // standard makes a web.Handler of a handler that answers its own errors.

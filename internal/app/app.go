@@ -97,6 +97,9 @@ func (s *Server) abandon() error {
 }
 
 func (s *Server) start(ctx context.Context, o Options, list func(*Server, context.Context, *base) []opener) (err error) {
+	if err = s.judgeFiles(); err != nil {
+		return err
+	}
 	// A certificate that can't be used is refused before anything is changed.
 	if s.front.certificate, err = openCertificateFile(s.config, s.log, s.now); err != nil {
 		return err
@@ -129,7 +132,12 @@ func (s *Server) URL() string {
 }
 
 // AdminURL is where healthz, readyz and metrics are.
-func (s *Server) AdminURL() string { return "http://" + s.admin.Addr().String() }
+func (s *Server) AdminURL() string {
+	if s.config.AdminTLS() {
+		return "https://" + s.admin.Addr().String()
+	}
+	return "http://" + s.admin.Addr().String()
+}
 
 // PublicURL is the setting, with the port that was taken.
 func (s *Server) PublicURL() string { return s.config.PublicURL }

@@ -29,6 +29,7 @@ type base struct {
 	stopping <-chan struct{}
 
 	db       *db.DB
+	hazards  string // what readyz warns of in the database; set by the start
 	ring     *keyring.Ring
 	registry *prometheus.Registry
 	events   *event.Log
@@ -74,7 +75,8 @@ func (s *Server) openBase(ctx context.Context, o Options) (*base, capability, er
 			}
 			return db.Trouble(err), err
 		}}},
-		close: b.db.Close,
+		warnings: []check{warning("database", func(context.Context) string { return b.hazards })},
+		close:    b.db.Close,
 	}, nil
 }
 

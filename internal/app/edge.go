@@ -73,9 +73,17 @@ func (s *Server) listeners() []*listener {
 // serveOn serves on one of the listeners until it is closed.
 func (s *Server) serveOn(l *listener) error {
 	if l == &s.admin {
-		return l.http.Serve(l.Listener)
+		if s.config.AdminTLS() {
+			l.http.TLSConfig = web.TLS(s.front.certificate.Get)
+			return l.http.ServeTLS(l.Listener, "", "")
+		}
+		return l.http.Serve(web.Private(l.Listener, s.config.PrivateNetworks, s.log))
 	}
-	limited := web.LimitPerAddress(l.Listener, s.config.ConnectionsPerAddress, s.front.proxies)
+	inner := l.Listener
+	if l == &s.public && s.front.certificate == nil {
+		inner = web.Private(inner, s.config.PrivateNetworks, s.log)
+	}
+	limited := web.LimitPerAddress(inner, s.config.ConnectionsPerAddress, s.front.proxies)
 	if l == &s.public && s.front.certificate != nil {
 		l.http.TLSConfig = web.TLS(s.front.certificate.Get, challengeProtocols(s.config)...)
 		return l.http.ServeTLS(limited, "", "")

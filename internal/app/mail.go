@@ -22,9 +22,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
-// mailTimeout is for each step of the conversation with the mail server.
-const mailTimeout = 20 * time.Second
-
 // How long rows of the outbox are kept: those of mails that were sent, of mails
 // that were given up, and in development, where nothing is sent, of all.
 const (
@@ -48,7 +45,7 @@ func newMailing(b *base, traces *trace.Tracer) (*mailing, capability, error) {
 		return nil, capability{}, fmt.Errorf("MAIL_TEMPLATES: %w", err)
 	}
 	m.texts.Named(b.config.ServiceName)
-	sender, err := MailSender(b.config)
+	sender, err := MailSender(b.config, 0)
 	if err != nil {
 		return nil, capability{}, err
 	}
@@ -63,8 +60,9 @@ func newMailing(b *base, traces *trace.Tracer) (*mailing, capability, error) {
 	}, nil
 }
 
-// MailSender returns what hands mails to the server of SMTP_URL, or nil.
-func MailSender(c *config.Config) (*mail.Sender, error) {
+// MailSender returns what hands mails to the server of SMTP_URL, or nil. Each phase of
+// the conversation takes at most so long; zero is for what RFC 5321 asks.
+func MailSender(c *config.Config, most time.Duration) (*mail.Sender, error) {
 	if c.SMTPURL == "" {
 		return nil, nil
 	}
@@ -72,7 +70,7 @@ func MailSender(c *config.Config) (*mail.Sender, error) {
 	if err != nil {
 		return nil, fmt.Errorf("SMTP_URL: %w", err)
 	}
-	sender, err := mail.NewSender(server, c.MailFrom, mailTimeout)
+	sender, err := mail.NewSender(server, c.MailFrom, most)
 	if err != nil {
 		return nil, fmt.Errorf("SMTP_URL: %w", err)
 	}
@@ -115,6 +113,8 @@ func (m *mailing) waiting(ctx context.Context) string {
 	switch {
 	case m.delivery == nil && m.config.Production():
 		why = "SMTP_URL is not set"
+	case m.delivery != nil && m.delivery.Refused():
+		why = "the mail server refuses mails, perhaps because of who sends them: see MAIL_FROM, and the server's quotas"
 	case m.delivery != nil && m.delivery.Trouble() != nil:
 		why = "the mail server takes none"
 	default:

@@ -48,17 +48,25 @@ func Migrate(ctx context.Context, c *config.Config, log *slog.Logger) ([]string,
 func (b *base) prepareSchema(ctx context.Context) error {
 	err := b.db.Serves(ctx)
 	f := fault.As(err)
+	if err == nil {
+		return b.judgeDatabase(ctx)
+	}
 	if f == nil || b.config.Migrate != config.MigrateAuto || f.Code != "schema_behind" && f.Code != "rights_missing" {
 		return err
 	}
+	told := b.tellOfWaiting()
 	done, err := Migrate(ctx, b.config, b.log)
-	for _, name := range done {
-		b.log.Info("migrated the database", "migration", name)
+	told()
+	if len(done) > 0 {
+		b.log.Info("migrated the database", "migrations", len(done), "last", done[len(done)-1])
 	}
 	if err != nil {
 		return err
 	}
-	return b.db.Serves(ctx)
+	if err := b.db.Serves(ctx); err != nil {
+		return err
+	}
+	return b.judgeDatabase(ctx)
 }
 
 // secretFile is where the secret is kept that the first start in development

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -57,7 +58,9 @@ func openCounting(ctx context.Context, b *base) (*counting, error) {
 	}), replicas.Alive, b.log)
 	if trouble, err := shared.Begin(ctx); err != nil {
 		says := redisSays[trouble]
-		refused := fault.New(fault.Denied, "redis_refused", fmt.Sprintf("REDIS_URL: %s (%v). %s", says.wrong, err, says.mend)).Because(err)
+		// What Redis says of an unknown command quotes the whole script.
+		said, _, _ := strings.Cut(err.Error(), ", with args beginning")
+		refused := fault.New(fault.Denied, "redis_refused", fmt.Sprintf("REDIS_URL: %s (%s). %s", says.wrong, said, says.mend)).Because(errors.New(said))
 		shared.Close()
 		return nil, refused
 	}
@@ -72,6 +75,8 @@ var redisSays = map[limit.Trouble]struct{ wrong, mend string }{
 	limit.TroubleCertificate: {"Redis's certificate is not good", "Name its authority in the parameter ca, and the host by the name that the certificate has."},
 	limit.TroubleKind: {"that Redis is of another kind than the URL says", "Write cluster=true for a Cluster, master_name for Sentinels, and " +
 		"neither for one server; a database's number must be one that it has."},
+	limit.TroubleScripts: {"Redis does not know EVAL or EVALSHA, by which Gatehouse counts", "Take rename-command for them out of redis.conf, and " +
+		"bound what Gatehouse's user may do by the ACL in docs/guides/redis.md. Some services that are like Redis have no scripts: they can't be used."},
 	limit.TroubleUnreachable: {wrong: "Redis is unreachable"},
 	limit.TroubleTimeout:     {wrong: "Redis does not answer in time"},
 	limit.TroubleReadOnly:    {wrong: "that Redis is a replica, which takes no counts"},

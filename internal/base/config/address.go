@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -42,25 +43,72 @@ func exposed(addr string) bool {
 }
 
 func warnExposed(r *reading) {
-	if !r.c.Production() && exposed(r.setting.field.show(r.c)) && !ownTLS(r) {
+	if !r.c.Production() && exposed(r.setting.field.show(r.c)) && !ownTLS(r) && len(r.c.PrivateNetworks) == 0 {
 		r.warn("Other machines can reach this development server, and what they send travels in the clear. Use a loopback address, or " +
 			"ENVIRONMENT=production behind a proxy with TLS.")
 	}
 }
 
 func refuseExposed(r *reading) {
-	if !exposed(r.setting.field.show(r.c)) || ownTLS(r) {
+	if !exposed(r.setting.field.show(r.c)) || ownTLS(r) || len(r.c.PrivateNetworks) > 0 {
 		return
 	}
-	mend := "Write " + r.setting.initial + ", and put a proxy that speaks TLS (such as nginx) in front of it on the same machine"
+	mend := "Write " + r.setting.initial
 	if r.setting.name == "LISTEN_ADDR" {
-		mend += "; or give Gatehouse a certificate by TLS_CERT_FILE and TLS_KEY_FILE, or by TLS_ACME_DOMAINS"
+		mend += ", and put a proxy that speaks TLS (such as nginx) in front of it on the " +
+			"same machine; or give Gatehouse a certificate by TLS_CERT_FILE and TLS_KEY_FILE, or by TLS_ACME_DOMAINS"
+	} else {
+		mend += ", for probes of this machine (in a container: gatehouse health)"
 	}
-	r.refuse("It is not a loopback address, and speaks no TLS: what is sent would travel in the clear.", mend+".")
+	mend += "; or name the private network in which plain HTTP may travel, such as that of your containers, in PRIVATE_NETWORKS."
+	r.refuse("It is not a loopback address, and speaks no TLS: what is sent would travel in the clear.", mend)
 }
 
-// ownTLS reports whether the listener speaks TLS. The admin's never does.
-func ownTLS(r *reading) bool { return r.setting.name == "LISTEN_ADDR" && r.c.OwnTLS() }
+// ownTLS reports whether the listener speaks TLS.
+func ownTLS(r *reading) bool { return r.c.OwnTLS() }
+
+// AdminTLS reports whether the admin listener speaks TLS, with the certificate of the
+// public one: where others than this machine reach it, unless they are in
+// PRIVATE_NETWORKS.
+func (c *Config) AdminTLS() bool {
+	return c.OwnTLS() && exposed(c.AdminListenAddr) && len(c.PrivateNetworks) == 0
+}
+
+// privateRanges are the addresses that are routed nowhere: RFC 1918, RFC 4193, RFC 6598,
+// loopback and link-local ones.
+var privateRanges = []netip.Prefix{
+	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"),
+	netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"),
+	netip.MustParsePrefix("fc00::/7"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("::1/128"),
+}
+
+// readPrivateNetworks takes networks that are nobody else's.
+func readPrivateNetworks(r *reading) {
+	const mend = "Write networks with commas between them, such as 172.18.0.0/16 (docker network inspect shows it), or remove it."
+	var networks []netip.Prefix
+	for word := range strings.FieldsFuncSeq(r.value, func(c rune) bool { return c == ',' || c == ' ' }) {
+		n, ok := readNetwork(word)
+		if !ok {
+			r.refuse("It holds something that is no address and no network.", mend)
+			return
+		}
+		private := slices.ContainsFunc(privateRanges, func(p netip.Prefix) bool { return p.Overlaps(n) && p.Bits() <= n.Bits() })
+		if !private {
+			r.refuse("It holds a network that is not private: what is sent there in the clear can be read on the way.", mend)
+			return
+		}
+		networks = append(networks, n)
+	}
+	r.c.PrivateNetworks = networks
+}
+
+func showPrivateNetworks(c *Config) string {
+	var words []string
+	for _, n := range c.PrivateNetworks {
+		words = append(words, n.String())
+	}
+	return strings.Join(words, ", ")
+}
 
 // listenerURL is the default of PUBLIC_URL. It is empty if LISTEN_ADDR is at
 // fault.

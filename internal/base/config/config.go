@@ -128,6 +128,10 @@ type Config struct {
 	ListenAddr string
 	// AdminListenAddr is where healthz, readyz and metrics are served.
 	AdminListenAddr string
+	// PrivateNetworks are those in which plain HTTP may travel: with any, listeners
+	// without TLS need not be loopback, and take connections from there and from this
+	// machine alone.
+	PrivateNetworks []netip.Prefix
 	// AdminPprof serves Go's profiles on the admin listener.
 	AdminPprof bool
 	// CORSOrigins are the origins whose scripts may read answers of the API: each
@@ -328,8 +332,11 @@ func Load(from Source) (*Config, error) {
 		}
 		faults = kept
 	}
+	if f := c.judgeEnvFile(in); f != nil {
+		faults = append(faults, *f)
+	}
 	if len(faults) > 0 {
-		return nil, &Faults{List: faults, Warnings: c.Warnings}
+		return nil, &Faults{List: faults, Warnings: c.Warnings, partial: c}
 	}
 	return c, nil
 }
@@ -339,7 +346,7 @@ func (c *Config) take(s *setting, in *input) []Fault {
 	if s.field.read == nil {
 		return in.notBuilt(s)
 	}
-	r := &reading{c: c, setting: s}
+	r := &reading{c: c, setting: s, exposed: in.exposed}
 	var fault *Fault
 	if r.value, r.source, fault = in.find(s); fault != nil {
 		return []Fault{*fault}
@@ -357,11 +364,15 @@ func (c *Config) take(s *setting, in *input) []Fault {
 		// fault itself, and has been named for it.
 		r.unread = len(r.faults) > 0
 		r.faults = nil
-	} else if r.unread = !r.printable(); !r.unread {
+	} else if r.unread = !r.printable() || !r.refuseMarks(); !r.unread {
 		r.refusePlaceholders()
 		before := len(r.faults)
 		s.field.read(r)
 		r.unread = len(r.faults) > before
+		r.nameMarks(before)
+		if r.source == FromFile {
+			r.judgeSecretFile(in.secretFiles[s.name])
+		}
 		if r.placeholder {
 			// Whoever replaces it need not hear what else is wrong with it.
 			r.faults = r.faults[:before]

@@ -132,7 +132,7 @@ func TestDefaults(t *testing.T) {
 
 func TestEverySettingIsRead(t *testing.T) {
 	got := mustLoad(t,
-		"ENVIRONMENT=Production", "LOG_LEVEL=warning", "TLS_CERT_FILE=/etc/tls/cert.pem", "TLS_KEY_FILE=/etc/tls/key.pem", "TLS_REDIRECT_ADDR=:080", "CONNECTIONS_PER_ADDRESS=9", "LISTEN_ADDR=[::1]:08000", "ADMIN_LISTEN_ADDR=localhost:0", "ADMIN_PPROF=True",
+		"ENVIRONMENT=Production", "LOG_LEVEL=warning", "TLS_CERT_FILE=/etc/tls/cert.pem", "TLS_KEY_FILE=/etc/tls/key.pem", "TLS_REDIRECT_ADDR=:080", "CONNECTIONS_PER_ADDRESS=9", "PRIVATE_NETWORKS=172.18.0.9/16,fd00::/64", "LISTEN_ADDR=[::1]:08000", "ADMIN_LISTEN_ADDR=localhost:0", "ADMIN_PPROF=True",
 		"PUBLIC_URL=HTTPS://Auth.ACME.org:443/", "CORS_ORIGINS= https://App.acme.org:443 ,https://acme.org:8443",
 		"TRUSTED_PROXIES=10.0.0.5 , 192.168.7.9/24,Cloudflare,::ffff:10.0.0.5,fd00::/8", "DATABASE_URL=postgresql://gate:"+goodPassword+"@db.acme.org/gate",
 		"DATABASE_MAX_CONNS=20", "MIGRATE=OFF", "MIGRATE_DATABASE_URL=postgres://owner:"+goodPassword+"@db.acme.org/gate?sslmode=verify-full",
@@ -162,7 +162,8 @@ func TestEverySettingIsRead(t *testing.T) {
 		Environment: Production, LogLevel: slog.LevelWarn, ListenAddr: "[::1]:8000", AdminListenAddr: "localhost:0", AdminPprof: true,
 		TLSCertFile: "/etc/tls/cert.pem", TLSKeyFile: "/etc/tls/key.pem", ACMEDirectory: letsEncrypt, TLSRedirectAddr: ":80", ConnectionsPerAddress: 9,
 		PublicURL: "https://auth.acme.org", CORSOrigins: []string{"https://app.acme.org", "https://acme.org:8443"},
-		TrustedProxies: networks("10.0.0.5/32", "192.168.7.0/24", "fd00::/8"), CloudflareProxies: true,
+		PrivateNetworks: networks("172.18.0.0/16", "fd00::/64"),
+		TrustedProxies:  networks("10.0.0.5/32", "192.168.7.0/24", "fd00::/8"), CloudflareProxies: true,
 		Database:         Database{Kind: PostgreSQL, URL: "postgresql://gate:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
 		MigrateDatabase:  Database{Kind: PostgreSQL, URL: "postgres://owner:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
 		DatabaseMaxConns: 20, Migrate: MigrateOff, RevocationStale: 15 * time.Minute,
@@ -363,11 +364,11 @@ func TestReport(t *testing.T) {
 	}
 	const masked = "postgres://gate:*****@db.acme.org:5433/gate?sslpassword=*****&application_name=x&sslmode=verify-full"
 	for _, want := range []Row{
-		{"DATABASE_URL", masked, FromEnvironment},
-		{"MIGRATE_DATABASE_URL", masked, FromDefault},
-		{"JWT_SECRET_KEY", "*****", FromEnvironment},
-		{"SESSION_MAX_DAYS", "20", FromEnvironment},
-		{"LOG_LEVEL", "INFO", FromDefault},
+		{"DATABASE_URL", masked, FromEnvironment, nil},
+		{"MIGRATE_DATABASE_URL", masked, FromDefault, nil},
+		{"JWT_SECRET_KEY", "*****", FromEnvironment, nil},
+		{"SESSION_MAX_DAYS", "20", FromEnvironment, nil},
+		{"LOG_LEVEL", "INFO", FromDefault, nil},
 	} {
 		if diff := cmp.Diff(want, values[want.Name]); diff != "" {
 			t.Error(diff)

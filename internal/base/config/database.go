@@ -224,25 +224,6 @@ func (p *postgresURL) decodeHosts(plain func(string) string) string {
 	return ""
 }
 
-var sslModes = map[string]bool{"disable": true, "allow": true, "prefer": true, "require": true, "verify-ca": true, "verify-full": true}
-
-// judgeParams refuses parameters by which the URL would mean something else
-// than it says.
-func (p *postgresURL) judgeParams() (problem, mend string) {
-	for _, key := range []string{"service", "servicefile", "hostaddr"} {
-		if _, ok := p.param(key); ok {
-			return "The parameter " + key + " may send Gatehouse to another host than the URL names.", "Leave it out, and write the host into the URL."
-		}
-	}
-	if _, ok := p.param("ssl"); ok {
-		return "The parameter ssl does not say what is checked.", "Write sslmode=verify-full in its place."
-	}
-	if mode, ok := p.param("sslmode"); ok && !sslModes[mode] {
-		return "Its sslmode is not one that PostgreSQL has.", "Write sslmode=verify-full, or leave it out."
-	}
-	return "", ""
-}
-
 // remote reports whether a host may be another machine.
 func (p *postgresURL) remote() bool {
 	for _, host := range p.hosts {
@@ -322,6 +303,7 @@ func safeDatabase(r *reading) {
 	// It was read before, so there is nothing more to refuse here.
 	p, _ := parsePostgres(r)
 	mode, _ := p.param("sslmode")
+	p.judgeDurability(r)
 	if p.remote() {
 		switch mode {
 		case "disable", "allow", "prefer":

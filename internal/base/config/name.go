@@ -25,6 +25,11 @@ func (in *input) unknown() []string {
 		if known(name) || in.environ[name] == "" {
 			continue
 		}
+		if base, ok := readOnlyDirectly(name); ok {
+			warnings = append(warnings, fmt.Sprintf("%s in the environment is ignored: only a secret may stand in a file of its own. "+
+				"Write the value itself into %s.", name, base))
+			continue
+		}
 		near, distance := nearest(name)
 		meant := distance == 1 || slices.ContainsFunc(families, func(f string) bool { return strings.HasPrefix(name, f) })
 		if meant && showable(name) {
@@ -33,6 +38,11 @@ func (in *input) unknown() []string {
 	}
 	for _, name := range slices.Sorted(keys(in.envFile)) {
 		if known(name) {
+			continue
+		}
+		if base, ok := readOnlyDirectly(name); ok {
+			warnings = append(warnings, fmt.Sprintf("%s in the .env file is ignored: only a secret may stand in a file of its own. "+
+				"Write the value itself into %s.", name, base))
 			continue
 		}
 		near, distance := nearest(strings.ToUpper(name))

@@ -25,6 +25,8 @@ type Faults struct {
 	// Warnings are those that would have stood in Config.Warnings: a misspelt
 	// name is often why another is missing.
 	Warnings []string `json:"warnings,omitempty"`
+
+	partial *Config // as far as it could be read
 }
 
 // Error returns the refusal as an operator reads it on a terminal: several

@@ -18,9 +18,9 @@ var refusals = []struct {
 	files    files
 	settings string // those at fault, in order
 }{
-	{name: "ENV-1 words that are none", environ: []string{"ENVIRONMENT=prod", "LOG_LEVEL=verbose", "MIGRATE=yes", "PUBLIC_URL=https://auth.acme.org", "JWT_SECRET_KEY=" + goodKey, "EMAIL_VERIFICATION=on", "REGISTRATION=no", "ADMIN_PPROF=1", "JWT_ALGORITHM=none", "PASSWORD_HASH=md5"},
+	{name: "ENV-1 words that are none", environ: []string{"ENVIRONMENT=prod", "LOG_LEVEL=verbose", "MIGRATE=yes", "PUBLIC_URL=https://auth.acme.org", "JWT_SECRET_KEY=" + goodKey, "EMAIL_VERIFICATION=on", "REGISTRATION=no", "ADMIN_PPROF=2", "JWT_ALGORITHM=none", "PASSWORD_HASH=md5"},
 		settings: "ENVIRONMENT LOG_LEVEL ADMIN_PPROF MIGRATE JWT_ALGORITHM PASSWORD_HASH EMAIL_VERIFICATION REGISTRATION"},
-	{name: "PW-3 breaches", environ: []string{"PASSWORD_BREACH=file", "PASSWORD_BREACH_API_URL=https://u:p@x.example", "PASSWORD_BREACH_AWAY=wait", "PASSWORD_BREACH_AT_SIGN_IN=1"},
+	{name: "PW-3 breaches", environ: []string{"PASSWORD_BREACH=file", "PASSWORD_BREACH_API_URL=https://u:p@x.example", "PASSWORD_BREACH_AWAY=wait", "PASSWORD_BREACH_AT_SIGN_IN=maybe"},
 		settings: "PASSWORD_BREACH_FILE PASSWORD_BREACH_API_URL PASSWORD_BREACH_AWAY PASSWORD_BREACH_AT_SIGN_IN"},
 	{name: "PW-3 breaches in production", environ: production("PASSWORD_BREACH=api", "PASSWORD_BREACH_API_URL=http://pwned.acme.org"),
 		settings: "PASSWORD_BREACH_API_URL"},
@@ -79,7 +79,18 @@ var refusals = []struct {
 	{name: "NET-1 a certificate without its key", environ: production("LISTEN_ADDR=0.0.0.0:443", "TLS_CERT_FILE=/etc/tls/cert.pem"), settings: "TLS_KEY_FILE"},
 	{name: "NET-1 a key without its certificate", environ: []string{"TLS_KEY_FILE=/etc/tls/key.pem"}, settings: "TLS_KEY_FILE"},
 	{name: "NET-1 a listener for redirects without TLS", environ: []string{"TLS_REDIRECT_ADDR=:80"}, settings: "TLS_REDIRECT_ADDR"},
-	{name: "NET-1 TLS does not cover the admin listener", environ: production("LISTEN_ADDR=:443", "ADMIN_LISTEN_ADDR=:9000", "TLS_CERT_FILE=/c", "TLS_KEY_FILE=/k", "TLS_REDIRECT_ADDR=:443"), settings: "ADMIN_LISTEN_ADDR TLS_REDIRECT_ADDR"},
+	{name: "NET-1 a redirect on the port of TLS", environ: production("LISTEN_ADDR=:443", "ADMIN_LISTEN_ADDR=:9000", "TLS_CERT_FILE=/c", "TLS_KEY_FILE=/k", "TLS_REDIRECT_ADDR=:443"), settings: "TLS_REDIRECT_ADDR"},
+	{name: "F9 networks that are not private", environ: production("LISTEN_ADDR=0.0.0.0:8000", "PRIVATE_NETWORKS=172.18.0.0/16, 0.0.0.0/0"), settings: "PRIVATE_NETWORKS LISTEN_ADDR"},
+	{name: "F9 a private network wider than it is", environ: []string{"PRIVATE_NETWORKS=172.0.0.0/8"}, settings: "PRIVATE_NETWORKS"},
+	{name: "F9 a private network that is none", environ: []string{"PRIVATE_NETWORKS=docker"}, settings: "PRIVATE_NETWORKS"},
+	{name: "F13 secrets with their quotation marks", environ: []string{"JWT_SECRET_KEY=\"" + goodKey + "\"", "PASSWORD_PEPPER='" + goodPepper + "'", "EVENT_KEY=\"" + goodPepper + "2\""},
+		settings: "JWT_SECRET_KEY PASSWORD_PEPPER EVENT_KEY"},
+	{name: "F13 a secret's file with a byte order mark", environ: []string{"JWT_SECRET_KEY_FILE=/run/key"}, files: files{"/run/key": "\ufeff" + goodKey + "\n"}, settings: "JWT_SECRET_KEY"},
+	{name: "F13 other settings with their quotation marks", environ: []string{"LISTEN_ADDR=\"127.0.0.1:8000\"", "PUBLIC_URL='https://auth.acme.org'", "DATABASE_URL=\"sqlite:./data/gatehouse.db\"", "BCRYPT_COST=\ufeff12"},
+		settings: "LISTEN_ADDR PUBLIC_URL DATABASE_URL BCRYPT_COST"},
+	{name: "V12.3.1 traces to another machine in the clear", environ: production("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://otel.acme.org:4318/v1/traces"), settings: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"},
+	{name: "V11.2.3 a secret of words", environ: []string{"JWT_SECRET_KEY=the quick brown fox jumps over the lazy dog and runs away"}, settings: "JWT_SECRET_KEY"},
+	{name: "V11.2.3 a secret of digits", environ: []string{"JWT_SECRET_KEY=73920485716203948571620394857120"}, settings: "JWT_SECRET_KEY"},
 	{name: "NET-1 names that no authority certifies", environ: production("LISTEN_ADDR=:443", "TLS_ACME_DOMAINS=auth.acme.org,*.acme.org,192.0.2.1,localhost,AUTH.acme.org,a_b.acme.org,,[::1]"),
 		settings: strings.TrimSpace(strings.Repeat("TLS_ACME_DOMAINS ", 7))},
 	{name: "NET-1 a certificate in files and by ACME", environ: production("TLS_ACME_DOMAINS=auth.acme.org", "TLS_CERT_FILE=/c", "TLS_KEY_FILE=/k"), settings: "TLS_ACME_DOMAINS"},
@@ -110,7 +121,7 @@ var refusals = []struct {
 	{name: "mails in the clear", environ: production("SMTP_URL=smtp://10.0.0.5:25?tls=off", "MAIL_FROM=no-reply@acme.org"), settings: "SMTP_URL"},
 	{name: "a mail server and no sender", environ: production("SMTP_URL=smtps://gate:" + goodPassword + "@mail.acme.org"), settings: "MAIL_FROM"},
 
-	{name: "a key for the collector of traces, in the clear", environ: production("OTEL_EXPORTER_OTLP_ENDPOINT=http://otel.acme.org:4318", "OTEL_EXPORTER_OTLP_HEADERS=api-key=x"), settings: "OTEL_EXPORTER_OTLP_HEADERS"},
+	{name: "a key for the collector of traces, in the clear", environ: production("OTEL_EXPORTER_OTLP_ENDPOINT=http://otel.acme.org:4318", "OTEL_EXPORTER_OTLP_HEADERS=api-key=x"), settings: "OTEL_EXPORTER_OTLP_ENDPOINT OTEL_EXPORTER_OTLP_HEADERS"},
 
 	{name: "no Redis", environ: []string{"REDIS_URL=http://redis.acme.org"}, settings: "REDIS_URL"},
 	{name: "a Redis and a stray @", environ: []string{"REDIS_URL=redis://:a@b@redis.acme.org"}, settings: "REDIS_URL"},

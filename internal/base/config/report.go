@@ -1,5 +1,10 @@
 package config
 
+import (
+	"slices"
+	"strings"
+)
+
 // Row is one setting in the report.
 type Row struct {
 	Name string `json:"name"`
@@ -7,6 +12,30 @@ type Row struct {
 	Value string `json:"value"`
 	// Source is where it came from: one of the From constants.
 	Source string `json:"source"`
+	// Faults are what is wrong with it; its value is not shown then.
+	Faults []Fault `json:"faults,omitempty"`
+}
+
+// Report returns every setting as far as it could be read, with the faults where they
+// belong. What is at fault and no setting of its own (a file) stands at the end.
+func (f *Faults) Report() []Row {
+	var rows []Row
+	if f.partial != nil {
+		rows = f.partial.Report()
+	}
+	for _, one := range f.List {
+		at := slices.IndexFunc(rows, func(r Row) bool { return r.Name == one.Setting || r.Name == strings.TrimSuffix(one.Setting, "_FILE") })
+		if at < 0 {
+			rows = append(rows, Row{Name: one.Setting, Source: one.Source})
+			at = len(rows) - 1
+		}
+		rows[at].Value = ""
+		if one.Source != "" {
+			rows[at].Source = one.Source
+		}
+		rows[at].Faults = append(rows[at].Faults, one)
+	}
+	return rows
 }
 
 // Report returns every setting that this version has, in the order of the

@@ -75,6 +75,8 @@ type reading struct {
 	placeholder, unread bool
 	faults              []Fault
 	warnings            []string
+	// exposed says who else gets at a file; nil where files are not the system's.
+	exposed func(path string) (why string, changeable bool)
 }
 
 func (r *reading) refuse(problem, mend string) {
@@ -158,12 +160,20 @@ func choice[T ~string](at func(*Config) *T, planned []T, words ...T) field {
 	}
 }
 
-// yesNo is a field that holds true or false, in any case.
+// yesNo is a field that holds true or false, in any case, or what other programs
+// write for that.
 func yesNo(at func(*Config) *bool) field {
 	return field{
 		read: func(r *reading) {
-			if word, ok := choose(r, nil, []string{"true", "false"}); ok {
-				*at(r.c) = word == "true"
+			switch strings.ToLower(r.value) {
+			case "1", "yes", "on":
+				*at(r.c) = true
+			case "0", "no", "off":
+				*at(r.c) = false
+			default:
+				if word, ok := choose(r, nil, []string{"true", "false"}); ok {
+					*at(r.c) = word == "true"
+				}
 			}
 		},
 		show: func(c *Config) string { return strconv.FormatBool(*at(c)) },
@@ -206,10 +216,14 @@ var logLevels = map[string]slog.Level{
 	"DEBUG": slog.LevelDebug, "INFO": slog.LevelInfo, "WARNING": slog.LevelWarn, "ERROR": slog.LevelError,
 }
 
-// level is a field that holds the level of the log.
+// level is a field that holds the level of the log, in any case. The log itself
+// writes WARN.
 func level() field {
 	return field{
 		read: func(r *reading) {
+			if strings.EqualFold(r.value, "WARN") {
+				r.value = "WARNING"
+			}
 			if word, ok := choose(r, nil, []string{"DEBUG", "INFO", "WARNING", "ERROR"}); ok {
 				r.c.LogLevel = logLevels[word]
 			}

@@ -39,12 +39,21 @@ type input struct {
 	readFile         func(string) ([]byte, error)
 	// broken is why the .env file can't be used, if so.
 	broken *Fault
+	// envPath is the .env file, and secretFiles the files that secrets were read from,
+	// by setting.
+	envPath     string
+	secretFiles map[string]string
+	// exposed says who else gets at a file; nil if files are not the system's.
+	exposed func(path string) (why string, changeable bool)
 }
 
 func gather(from Source) *input {
-	in := &input{environ: map[string]string{}, readFile: from.ReadFile}
+	in := &input{environ: map[string]string{}, secretFiles: map[string]string{}, readFile: from.ReadFile, envPath: from.EnvFile}
+	if in.envPath == "" {
+		in.envPath = ".env"
+	}
 	if in.readFile == nil {
-		in.readFile = readFile
+		in.readFile, in.exposed = readFile, Exposed
 	}
 	for _, line := range from.Environ {
 		name, value, _ := strings.Cut(line, "=")
@@ -92,6 +101,7 @@ func (in *input) find(s *setting) (value, source string, fault *Fault) {
 			if value, fault = in.fromFile(s, path); fault != nil {
 				fault.Source = place.source
 			}
+			in.secretFiles[s.name] = path
 			return value, FromFile, fault
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"math"
 	"net/url"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -11,11 +12,12 @@ import (
 const (
 	// secretKeyLength is the guide's least length, in characters (JWT-1).
 	secretKeyLength = 32
-	// secretKeyBits is the least that guessBits must find in JWT_SECRET_KEY. The
-	// weakest honest secret, 32 random hexadecimal digits, comes out at about
-	// 110, and at 90 by bad luck; sentences and patterns of that length stay
-	// below 80.
-	secretKeyBits = 80
+	// secretKeyBits is the least that guessBits must find in JWT_SECRET_KEY: the 128
+	// bits of ASVS V11.2.3. 32 random letters and figures come out at about 145.
+	secretKeyBits = 128
+	// hexKeyBits is the same for hexadecimal digits alone, of which 32 are 128 bits and
+	// come out at about 110, and at 90 by bad luck; patterns stay below 80.
+	hexKeyBits = 80
 	// passwordLength and passwordBits are the same for the database's password
 	// (DB-3). Twelve random characters come out at 40, and at 30 by bad luck.
 	passwordLength = 12
@@ -30,7 +32,7 @@ const (
 const mendSecretKey = "Run `gatehouse secret` and put what it prints into JWT_SECRET_KEY." //nolint:gosec // words
 
 // readSecretKey takes JWT_SECRET_KEY. In every environment it must have 32
-// characters or more, no placeholder, and at least 80 bits by guessBits.
+// characters or more, no placeholder, and 128 bits by guessBits.
 func readSecretKey(r *reading) {
 	switch {
 	case r.placeholder:
@@ -39,11 +41,23 @@ func readSecretKey(r *reading) {
 		r.refuse("It begins or ends with a space, which copying is apt to lose.", mendSecretKey)
 	case utf8.RuneCountInString(r.value) < secretKeyLength:
 		r.refuse("It is shorter than 32 characters.", mendSecretKey)
-	case guessBits(r.value) < secretKeyBits:
-		r.refuse("It is long, but easy to guess: much of it is words, sequences, or the same over again.", mendSecretKey)
+	case weakKey(r.value):
+		r.refuse(problemWeakKey, mendSecretKey)
 	default:
 		r.c.JWTSecretKey = Secret(r.value)
 	}
+}
+
+const problemWeakKey = "It is long, but has less than 128 bits to guess: much of it is words, sequences, few characters, or the same over again."
+
+var hexDigits = regexp.MustCompile(`^[0-9A-Fa-f]+$`)
+
+// weakKey reports whether a secret is easier to guess than 128 random bits.
+func weakKey(value string) bool {
+	if hexDigits.MatchString(value) && strings.ContainsAny(value, "abcdefABCDEF") {
+		return guessBits(value) < hexKeyBits
+	}
+	return guessBits(value) < secretKeyBits
 }
 
 // readSecretKeyPrevious takes any secret: one that was good enough once, and is
@@ -67,8 +81,8 @@ func pepper(at func(*Config) *Secret) field {
 				r.refuse("It begins or ends with a space, which copying is apt to lose.", mend)
 			case utf8.RuneCountInString(r.value) < secretKeyLength:
 				r.refuse("It is shorter than 32 characters.", mend)
-			case guessBits(r.value) < secretKeyBits:
-				r.refuse("It is long, but easy to guess: much of it is words, sequences, or the same over again.", mend)
+			case weakKey(r.value):
+				r.refuse(problemWeakKey, mend)
 			case Secret(r.value) == r.c.JWTSecretKey:
 				r.refuse("It is the same as JWT_SECRET_KEY. Each must be replaceable without the other.", mend)
 			default:

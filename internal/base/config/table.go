@@ -22,7 +22,7 @@ var serverSettings = []setting{
 	},
 	{
 		name: "LOG_LEVEL", initial: "INFO",
-		meaning:    "The least level that is logged: `DEBUG`, `INFO`, `WARNING` or `ERROR`.",
+		meaning:    "The least level that is logged: `DEBUG`, `INFO`, `WARNING` (or `WARN`) or `ERROR`, in any case.",
 		production: "`DEBUG` is warned about",
 		field:      level(),
 		safe: func(r *reading) {
@@ -56,16 +56,25 @@ var serverSettings = []setting{
 		check:   checkDirectory,
 	},
 	{
+		name: "PRIVATE_NETWORKS", unset: "none",
+		meaning: "Private networks in which plain HTTP may travel, such as that of your containers: `172.18.0.0/16`, " +
+			"with commas between them. With it LISTEN_ADDR and ADMIN_LISTEN_ADDR need neither be loopback nor speak TLS; " +
+			"connections to a listener without TLS from anywhere else, but this machine, are closed.",
+		production: "it is a promise that nobody else listens on these networks",
+		field:      field{read: readPrivateNetworks, show: showPrivateNetworks},
+	},
+	{
 		name: "LISTEN_ADDR", initial: "127.0.0.1:8000",
 		meaning:    "Where the API and the pages are served: address and port. Port 0 lets the system choose.",
-		production: "an address that is not loopback is refused, unless TLS_CERT_FILE or TLS_ACME_DOMAINS is set",
+		production: "an address that is not loopback is refused, unless TLS_CERT_FILE, TLS_ACME_DOMAINS or PRIVATE_NETWORKS is set",
 		field:      listener(func(c *Config) *string { return &c.ListenAddr }),
 		check:      warnExposed, safe: refuseExposed,
 	},
 	{
 		name: "ADMIN_LISTEN_ADDR", initial: "127.0.0.1:9000",
-		meaning:    "Where `/healthz`, `/readyz` and `/metrics` are served: see [operations.md](operations.md). Not for the public.",
-		production: "an address that is not loopback is refused",
+		meaning: "Where `/healthz`, `/readyz` and `/metrics` are served: see [operations.md](operations.md). Not for the public. " +
+			"Beyond loopback it speaks TLS with the certificate of LISTEN_ADDR, unless PRIVATE_NETWORKS is set.",
+		production: "an address that is not loopback is refused, unless TLS_CERT_FILE, TLS_ACME_DOMAINS or PRIVATE_NETWORKS is set",
 		field:      listener(func(c *Config) *string { return &c.AdminListenAddr }),
 		check: func(r *reading) {
 			if r.c.AdminListenAddr == r.c.ListenAddr && !strings.HasSuffix(r.c.ListenAddr, ":0") {
@@ -95,11 +104,11 @@ var serverSettings = []setting{
 	{
 		name: "ADMIN_PPROF", initial: "false",
 		meaning:    "`true` serves Go's profiles under `/debug/pprof/` on the admin listener.",
-		production: "`true` is warned about: a memory profile holds what the server is working on",
+		production: "`true` is warned about, and ends an hour after the start: a memory profile holds what the server is working on",
 		field:      yesNo(func(c *Config) *bool { return &c.AdminPprof }),
 		safe: func(r *reading) {
 			if r.c.AdminPprof {
-				r.warn("Whoever reaches ADMIN_LISTEN_ADDR can read from profiles what the server does, and slow it down. Switch it off again when you have what you need.")
+				r.warn("Whoever reaches ADMIN_LISTEN_ADDR can read from profiles what the server does, and slow it down. They end an hour after the start.")
 			}
 		},
 	},

@@ -28,6 +28,7 @@ func checkKeyFile(r *reading) {
 	case r.c.TLSCertFile == "" && r.c.TLSKeyFile != "":
 		r.refuse("It is set, and TLS_CERT_FILE is not.", "Write the path of the certificate and its chain, in PEM, into TLS_CERT_FILE; or remove TLS_KEY_FILE.")
 	}
+	r.judgeSecretFile(r.c.TLSKeyFile)
 }
 
 // redirectListener is the field of a listener that there need not be.

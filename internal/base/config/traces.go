@@ -123,6 +123,17 @@ func safeHeaders(r *reading) {
 	}
 }
 
+// safeCollector keeps traces, which name accounts' requests and their times, from going
+// to another machine in the clear (ASVS V12.3.1).
+func safeCollector(at func(*Config) string) func(*reading) {
+	return func(r *reading) {
+		u, err := url.Parse(at(r.c))
+		if err == nil && u.Scheme == "http" && !loopback(u.Hostname()) && !r.c.Traces.Disabled {
+			r.refuse("Traces would go to another machine unencrypted.", "Write https://, or the address of a collector on this machine, which passes them on.")
+		}
+	}
+}
+
 // traceSettings are the rows of the table.
 var traceSettings = []setting{
 	{
@@ -134,12 +145,16 @@ var traceSettings = []setting{
 		name: "OTEL_EXPORTER_OTLP_ENDPOINT", unset: "none: no traces are taken",
 		meaning: "The OpenTelemetry collector: `https://HOST:4318`. Traces go to `/v1/traces` there, in protobuf. `?ca=PATH` names an authority of your " +
 			"own. See [guides/tracing.md](guides/tracing.md).",
-		field: collector(func(c *Config) *string { return &c.Traces.Endpoint }),
+		production: "`http://` to another machine is refused",
+		field:      collector(func(c *Config) *string { return &c.Traces.Endpoint }),
+		safe:       safeCollector(func(c *Config) string { return c.Traces.Endpoint }),
 	},
 	{
 		name: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", unset: "none",
-		meaning: "The same with its path, for traces alone.",
-		field:   collector(func(c *Config) *string { return &c.Traces.TracesEndpoint }),
+		meaning:    "The same with its path, for traces alone.",
+		production: "`http://` to another machine is refused",
+		field:      collector(func(c *Config) *string { return &c.Traces.TracesEndpoint }),
+		safe:       safeCollector(func(c *Config) string { return c.Traces.TracesEndpoint }),
 	},
 	{
 		name: "OTEL_EXPORTER_OTLP_HEADERS", cover: covered, unset: "none",

@@ -37,8 +37,14 @@ func TestTraceSettingsRefused(t *testing.T) {
 	if _, err := load(production(unsafe...)...); err == nil || !strings.Contains(err.Error(), "OTEL_EXPORTER_OTLP_HEADERS") {
 		t.Errorf("a key goes over the network in the clear: %v", err)
 	}
-	if _, err := load(production(unsafe[0])...); err != nil {
-		t.Errorf("without a key: %v", err)
+	// V12.3.1: without a key as well, since traces say who was doing what, and when.
+	if _, err := load(production(unsafe[0])...); err == nil || !strings.Contains(err.Error(), "OTEL_EXPORTER_OTLP_ENDPOINT") {
+		t.Errorf("traces go over the network in the clear: %v", err)
+	}
+	for _, safe := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318", "OTEL_EXPORTER_OTLP_ENDPOINT=https://otel.acme.org:4318"} {
+		if _, err := load(production(safe)...); err != nil {
+			t.Errorf("%s: %v", safe, err)
+		}
 	}
 }
 

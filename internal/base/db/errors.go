@@ -126,7 +126,8 @@ func isLite(err error, codes ...int) bool {
 
 // Trouble returns in one word what ails a database that gave this error, for
 // readyz: unreachable, read_only, full, disk_failing, locked, damaged,
-// no_connection, timeout or pooler; failing is all else.
+// no_connection, timeout, pooler, credentials, no_database, parameter or tls;
+// failing is all else.
 func Trouble(err error) string {
 	var (
 		pg      *pgconn.PgError
@@ -154,10 +155,17 @@ func Trouble(err error) string {
 			return "no_connection"
 		case "26000", "42P05":
 			return "pooler"
+		case "3D000":
+			return "no_database"
+		}
+		if word := refusal(pg, err); word != "" {
+			return word
 		}
 		if strings.HasPrefix(pg.Code, "57") || strings.HasPrefix(pg.Code, "08") || errors.As(err, &connect) {
 			return "unreachable"
 		}
+	case isTLSFailure(err):
+		return "tls"
 	case errors.As(err, &connect):
 		// Not one of the pool's connections came free; or there was none to be had.
 		if connect.busy {
@@ -170,6 +178,23 @@ func Trouble(err error) string {
 		return "unreachable"
 	}
 	return "failing"
+}
+
+// refusal is Trouble for what PostgreSQL, or a pooler, says while it turns a new
+// connection away: classes 28 (authorization) and 08P01, 22023, 42704 for a
+// parameter.
+func refusal(pg *pgconn.PgError, err error) string {
+	var dial *pgconn.ConnectError
+	if !errors.As(err, &dial) {
+		return ""
+	}
+	switch {
+	case strings.HasPrefix(pg.Code, "28"):
+		return "credentials"
+	case pg.Code == "22023", pg.Code == "42704", pg.Code == "08P01" && strings.Contains(pg.Message, "parameter"):
+		return "parameter"
+	}
+	return ""
 }
 
 // isBroken knows the texts of a connection that ended in the middle, which pgx

@@ -79,9 +79,16 @@ func grantedTables() []string {
 }
 
 // Serves tells whether this database can be served from: its schema is the one
-// that this binary knows, and the role has the rights it needs. If not, the
-// fault is schema_behind, schema_newer or rights_missing, and says what to do.
+// that this binary knows, the role has the rights it needs, and PostgreSQL keeps
+// what is written as it is. If not, the fault is schema_behind, schema_newer,
+// rights_missing, wrong_encoding, database_standby or database_read_only, and says
+// what to do.
 func (d *DB) Serves(ctx context.Context) error {
+	if p, ok := d.engine.(*postgres); ok {
+		if err := p.inspect(ctx); err != nil {
+			return classify(err)
+		}
+	}
 	s, err := d.Schema(ctx)
 	if err != nil {
 		return rightsMissing(err)

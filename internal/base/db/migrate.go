@@ -40,10 +40,11 @@ type migrator struct {
 	provider *goose.Provider
 	exists   string // a query: is there a version table?
 	lock     func() (unlock func(), err error)
-	// permit refuses a role that may not migrate, grant gives those that serve
-	// their rights.
-	permit func(context.Context, Schema) error
-	grant  func(context.Context) error
+	// inspect refuses a database that must not be changed, permit a role that may
+	// not migrate; grant gives those that serve their rights.
+	inspect func(context.Context, Schema) error
+	permit  func(context.Context, Schema) error
+	grant   func(context.Context) error
 }
 
 func newMigrator(d *sql.DB, dialect Dialect, name database.Dialect, opts ...goose.ProviderOption) (*migrator, error) {
@@ -58,9 +59,10 @@ func newMigrator(d *sql.DB, dialect Dialect, name database.Dialect, opts ...goos
 	}
 	return &migrator{
 		db: d, provider: p,
-		lock:   func() (func(), error) { return func() {}, nil },
-		permit: func(context.Context, Schema) error { return nil },
-		grant:  func(context.Context) error { return nil },
+		lock:    func() (func(), error) { return func() {}, nil },
+		inspect: func(context.Context, Schema) error { return nil },
+		permit:  func(context.Context, Schema) error { return nil },
+		grant:   func(context.Context) error { return nil },
 	}, nil
 }
 
@@ -93,7 +95,7 @@ func (p *postgres) migrator(context.Context) (*migrator, error) {
 		return nil, err
 	}
 	m.exists = `SELECT COUNT(*) FROM (SELECT to_regclass('schema_version') AS found) AS t WHERE found IS NOT NULL`
-	m.permit, m.grant = p.mayNotMigrate, p.grantServing
+	m.inspect, m.permit, m.grant = p.inspectFor, p.mayNotMigrate, p.grantServing
 	return m, nil
 }
 
@@ -127,7 +129,9 @@ func (d *DB) Schema(ctx context.Context) (Schema, error) {
 // names of the migrations it applied. Each is one transaction. Of several
 // processes that start at once one migrates and the others wait for it. A
 // schema newer than the binary is refused, and so is a role that may not change
-// it (may_not_migrate).
+// it (may_not_migrate). On PostgreSQL another application's tables are refused as
+// they are on SQLite, and so is a database that can't hold ours (another_database,
+// wrong_encoding, database_standby, database_read_only): before anything is written.
 func (d *DB) Migrate(ctx context.Context) ([]string, error) {
 	m, err := d.engine.migrator(ctx)
 	if err != nil {
@@ -140,6 +144,9 @@ func (d *DB) Migrate(ctx context.Context) ([]string, error) {
 	}
 	if s.Current > s.Target {
 		return nil, s.refuseNewer()
+	}
+	if err := m.inspect(ctx, s); err != nil {
+		return nil, classify(err)
 	}
 	if s.Current == s.Target {
 		return nil, m.granted(ctx)

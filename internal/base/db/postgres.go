@@ -3,12 +3,14 @@ package db
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 )
 
 // postgres is the engine for PostgreSQL. A transaction's BEGIN travels with its
@@ -25,8 +27,7 @@ type postgres struct {
 func openPostgres(ctx context.Context, url string, maxConns int) (*postgres, error) {
 	c, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		// The parser's own text is kept from the caller: it may quote the URL.
-		return nil, fmt.Errorf("the database URL can't be understood: see the settings DATABASE_URL and MIGRATE_DATABASE_URL")
+		return nil, badURL(err)
 	}
 	c.MaxConns = int32(min(maxConns, 1000)) //nolint:gosec // bounded
 	c.MaxConnIdleTime = 5 * time.Minute
@@ -35,6 +36,8 @@ func openPostgres(ctx context.Context, url string, maxConns int) (*postgres, err
 	if c.ConnConfig.RuntimeParams["application_name"] == "" {
 		c.ConnConfig.RuntimeParams["application_name"] = "gatehouse"
 	}
+	// What a database, a role or PGCLIENTENCODING says must not change what is stored.
+	c.ConnConfig.RuntimeParams["client_encoding"] = "UTF8"
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
 		return nil, unavailable(err)
@@ -45,6 +48,19 @@ func openPostgres(ctx context.Context, url string, maxConns int) (*postgres, err
 	p.writes.atOnce, p.writes.run = 2, func(group []*member) { p.runShared(group, true, p.write) }
 	p.reads.atOnce, p.reads.run = 1, func(group []*member) { p.runShared(group, false, p.read) }
 	return p, nil
+}
+
+// badURL is the fault of a URL that the driver does not take, after the settings
+// did. Its own text is kept from the caller, since it may quote the URL; a file's
+// name is not secret.
+func badURL(err error) error {
+	text := "The database URL can't be understood: see the settings DATABASE_URL and MIGRATE_DATABASE_URL."
+	var file *fs.PathError
+	if errors.As(err, &file) {
+		text = "A file that the database URL names (sslrootcert, sslcert, sslkey or passfile) can't be read. The user who runs gatehouse must be able to."
+		return fault.New(fault.Invalid, "database_url", text).Because(file)
+	}
+	return fault.New(fault.Invalid, "database_url", text)
 }
 
 func (p *postgres) read(ctx context.Context, fn func(*Tx) error) error {

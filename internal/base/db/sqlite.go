@@ -59,6 +59,9 @@ func openSQLite(ctx context.Context, path string, readers int, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
+	if err := keepPrivate(path); err != nil {
+		return nil, err
+	}
 	w, err := openWriter(ctx, path)
 	if err != nil {
 		return nil, openError(path, err)
@@ -82,8 +85,8 @@ func openSQLite(ctx context.Context, path string, readers int, log *slog.Logger)
 	return e, nil
 }
 
-// makePrivate makes the file if need be, and keeps it from others, so that SQLite finds it with mode 0600 and gives
-// its log and index the same.
+// makePrivate makes the file if need be, with mode 0600. One that is there stays as it is
+// until it is known to be ours.
 func makePrivate(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("the folder of the SQLite database can't be made: %w", err)
@@ -92,14 +95,29 @@ func makePrivate(path string) error {
 	if err != nil {
 		return openError(path, err)
 	}
-	// A copy or a restore may have left it readable by others. Where it is somebody
-	// else's file, its mode is their matter.
-	if info, err := f.Stat(); err == nil && info.Mode().Perm()&0o077 != 0 {
-		if err := f.Chmod(0o600); err != nil && !errors.Is(err, fs.ErrPermission) {
-			return errors.Join(err, f.Close())
-		}
-	}
 	return f.Close()
+}
+
+// keepPrivate takes from others the rights to a file that was inspected, so that SQLite
+// gives its log and index the same mode: a copy or a restore may have left it readable.
+// Where it is somebody else's file, its mode is their matter; so is that of an empty one
+// that a link leads to, of which nobody knows whose it is.
+func keepPrivate(path string) error {
+	link, err := os.Lstat(path)
+	if err != nil {
+		return openError(path, err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return openError(path, err)
+	}
+	if info.Mode().Perm()&0o077 == 0 || !info.Mode().IsRegular() || info.Size() == 0 && link.Mode()&fs.ModeSymlink != 0 {
+		return nil
+	}
+	if err := os.Chmod(path, 0o600); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return openError(path, err)
+	}
+	return nil
 }
 
 // read runs its statements under no context of the caller's: database/sql and

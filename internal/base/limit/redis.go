@@ -170,12 +170,13 @@ const (
 	TroubleKind        Trouble = "kind"
 	TroubleReadOnly    Trouble = "read_only"
 	TroubleFull        Trouble = "full"
+	TroubleScripts     Trouble = "scripts"
 	TroubleFailing     Trouble = "failing"
 )
 
 // Lasting reports whether it is the settings that are wrong, and not the Redis.
 func (t Trouble) Lasting() bool {
-	return t == TroubleLogin || t == TroubleRights || t == TroubleCertificate || t == TroubleKind
+	return t == TroubleScripts || t == TroubleLogin || t == TroubleRights || t == TroubleCertificate || t == TroubleKind
 }
 
 // troubles are the beginnings of what Redis answers.
@@ -194,6 +195,9 @@ var troubles = []struct {
 // TroubleOf says what an error of a Redis means.
 func TroubleOf(err error) Trouble {
 	text := err.Error()
+	if strings.Contains(text, "unknown command") && strings.Contains(strings.ToUpper(text), "EVAL") {
+		return TroubleScripts
+	}
 	for _, t := range troubles {
 		// What a Sentinel answers stands behind what the client has to say.
 		if strings.HasPrefix(text, t.prefix) || strings.Contains(text, ": "+t.prefix) {

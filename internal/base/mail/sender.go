@@ -1,13 +1,6 @@
 package mail
 
 import (
-	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
-	"fmt"
-	"net"
-	"os"
 	"strings"
 	"time"
 	"unicode"
@@ -15,31 +8,6 @@ import (
 	gomail "github.com/wneessen/go-mail"
 	"github.com/wneessen/go-mail/smtp"
 )
-
-// Sender opens connections to the server.
-type Sender struct {
-	server  Server
-	from    From
-	timeout time.Duration
-	tls     *tls.Config
-}
-
-// NewSender returns a sender. The timeout is for each step of the conversation:
-// to connect, to say hello, to hand one mail over.
-func NewSender(s Server, from From, timeout time.Duration) (*Sender, error) {
-	out := &Sender{server: s, from: from, timeout: timeout, tls: &tls.Config{ServerName: s.Host, MinVersion: tls.VersionTLS12}}
-	if s.CA != "" {
-		pem, err := os.ReadFile(s.CA)
-		if err != nil {
-			return nil, fmt.Errorf("the authority can't be read: %w", err)
-		}
-		out.tls.RootCAs = x509.NewCertPool()
-		if !out.tls.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("the authority's file holds no certificate")
-		}
-	}
-	return out, nil
-}
 
 // Message is one mail.
 type Message struct {
@@ -53,79 +21,6 @@ type Message struct {
 	Date       time.Time
 	// Language is the texts' (BCP 47).
 	Language string
-}
-
-// Failure is why a mail was not taken.
-type Failure struct {
-	// Away is set if the server is not to be had at all, or refuses us and not this
-	// mail: the others need not be tried. Never is set if it will not take this mail
-	// at any later time either.
-	Away, Never bool
-	text        string
-}
-
-func (f *Failure) Error() string { return f.text }
-
-func away(err error) *Failure { return &Failure{Away: true, text: plain(err.Error())} }
-
-// Conn is a connection over which mails are handed over, one after another.
-type Conn struct {
-	s      *Sender
-	client *gomail.Client
-	smtp   *smtp.Client
-	stop   func() bool
-	broken bool
-	answer string
-}
-
-// Open connects, with TLS and the password as far as they are set. The error is a
-// [*Failure]. When the context ends, so does the connection.
-func (s *Sender) Open(ctx context.Context) (*Conn, error) {
-	var raw net.Conn
-	stop := func() bool { return true }
-	policy := gomail.NoTLS
-	if s.server.StartTLS {
-		policy = gomail.TLSMandatory
-	}
-	options := []gomail.Option{
-		gomail.WithPort(s.server.Port), gomail.WithTimeout(s.timeout), gomail.WithHELO(s.from.Domain()),
-		gomail.WithTLSConfig(s.tls), gomail.WithTLSPolicy(policy), gomail.WithoutNoop(), gomail.WithoutRset(),
-		gomail.WithDialContextFunc(func(dial context.Context, network, _ string) (_ net.Conn, err error) {
-			if raw, err = s.dial(dial, network); err == nil {
-				stop = context.AfterFunc(ctx, func() { _ = raw.Close() }) // the library reads on until its timeout
-			}
-			return raw, err
-		}),
-	}
-	if s.server.User != "" {
-		plain, login := gomail.SMTPAuthPlain, gomail.SMTPAuthLogin
-		if !s.server.Implicit && !s.server.StartTLS {
-			plain, login = gomail.SMTPAuthPlainNoEnc, gomail.SMTPAuthLoginNoEnc
-		}
-		options = append(options, gomail.WithUsername(s.server.User), gomail.WithPassword(s.server.Password),
-			gomail.WithOpportunisticSMTPAuth(gomail.SMTPAuthSCRAMSHA256, plain, login))
-	}
-	client, err := gomail.NewClient(s.server.Host, options...)
-	if err != nil {
-		return nil, away(err)
-	}
-	c, err := client.DialToSMTPClientWithContext(ctx)
-	if err != nil {
-		stop()
-		if raw != nil {
-			_ = raw.Close() // the library leaves it open
-		}
-		return nil, away(err)
-	}
-	return &Conn{s: s, client: client, smtp: c, stop: stop}, nil
-}
-
-func (s *Sender) dial(ctx context.Context, network string) (net.Conn, error) {
-	d := net.Dialer{}
-	if s.server.Implicit {
-		return (&tls.Dialer{NetDialer: &d, Config: s.tls}).DialContext(ctx, network, s.server.address())
-	}
-	return d.DialContext(ctx, network, s.server.address())
 }
 
 // Close says goodbye.
@@ -144,8 +39,7 @@ func (c *Conn) Broken() bool { return c.broken }
 func (c *Conn) Answer() string { return c.answer }
 
 // Send hands a mail over. Without an error the server has answered for it. The
-// error is a [*Failure]; after one the mail may have been taken all the same, if
-// the answer was lost.
+// error is a [*Failure].
 func (c *Conn) Send(m Message) error {
 	to, wide, err := split(m.To)
 	if err != nil {
@@ -159,38 +53,62 @@ func (c *Conn) Send(m Message) error {
 	if err != nil {
 		return &Failure{Never: true, text: plain(err.Error())}
 	}
-	err = c.client.SendWithSMTPClient(c.smtp, msg)
+	at, err := c.hand(msg)
 	if err == nil {
-		c.answer = plain(msg.ServerResponse())
 		return nil
 	}
-	return c.judge(err, to)
+	return c.judge(at, err, to)
 }
 
-// judge tells what a failure means for the mail and for the connection.
-func (c *Conn) judge(err error, to string) *Failure {
-	f := &Failure{text: plain(strings.ReplaceAll(strings.Split(err.Error(), ", affected ")[0], to, "the address"))}
-	var e *gomail.SendError
-	if !errors.As(err, &e) {
-		f.Away, c.broken = true, true
-		return f
+// step is how far a mail has come (RFC 5321 section 3.3).
+type step int
+
+const (
+	atMail step = iota
+	atRcpt
+	atData
+	inContent
+	atEnd // the dot was sent: the server has all of it
+)
+
+// hand says the commands of one mail, each phase within its time.
+func (c *Conn) hand(msg *gomail.Msg) (step, error) {
+	from, err := msg.GetSender(false)
+	if err != nil {
+		return atMail, err
 	}
-	switch code := e.ErrorCode(); {
-	case code == 421:
-		f.Away, c.broken = true, true
-	case code >= 400 && e.Reason == gomail.ErrSMTPMailFrom:
-		f.Away = true // it refuses the sender: us
-	case code >= 500:
-		f.Never = true
-	case code == 0 && (e.Reason == gomail.ErrConnCheck || e.Reason == gomail.ErrSMTPMailFrom):
-		f.Away, c.broken = true, true
-	case code == 0:
-		c.broken = true // in the middle of it: this mail may be the cause
+	list, err := msg.GetRecipients()
+	if err != nil {
+		return atMail, err
 	}
-	if !c.broken && c.smtp.Reset() != nil {
-		c.broken = true
+	if err := c.smtp.UpdateDeadline(c.s.within(commandTime)); err != nil {
+		return atMail, err
 	}
-	return f
+	if err := c.smtp.Mail(from); err != nil {
+		return atMail, err
+	}
+	for _, to := range list {
+		if err := c.smtp.Rcpt(to); err != nil {
+			return atRcpt, err
+		}
+	}
+	w, err := c.smtp.Data()
+	if err != nil {
+		return atData, err
+	}
+	if _, err := msg.WriteTo(w); err != nil {
+		return inContent, err
+	}
+	if err := c.smtp.UpdateDeadline(c.s.within(endTime)); err != nil {
+		return inContent, err
+	}
+	if err := w.Close(); err != nil {
+		return atEnd, err
+	}
+	if d, ok := w.(*smtp.DataCloser); ok {
+		c.answer = plain(d.ServerResponse())
+	}
+	return atEnd, nil
 }
 
 // compose makes the mail. All that comes from people was cleaned by their own

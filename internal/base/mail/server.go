@@ -4,6 +4,7 @@ package mail
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/mail"
 	"net/netip"
@@ -23,15 +24,19 @@ type Server struct {
 	// Implicit is TLS from the first byte (smtps); StartTLS is required before
 	// anything is said. With neither everything travels in the clear.
 	Implicit, StartTLS bool
+	// Auth is the mechanism by which the password is said, such as PLAIN; empty for the
+	// best that the server offers.
+	Auth string
 	// CA is the file of an authority of one's own; empty for the system's.
 	CA string
 }
 
 // Parse reads smtp://USER:PASSWORD@HOST:PORT or smtps://…. Behind smtp, STARTTLS is
 // required for any host but this machine, unless ?tls=off. ?ca=PATH names an
-// authority of one's own, and asks for TLS. An error repeats nothing of the URL.
+// authority of one's own, and asks for TLS; ?auth=plain, login or scram-sha-256 is how
+// the password is said. An error repeats nothing of the URL.
 func Parse(s string) (Server, error) {
-	u, err := url.Parse(s)
+	u, err := parseURL(s)
 	if err != nil || u.Host == "" || u.Hostname() == "" || strings.ContainsAny(u.Hostname(), "% \t@") {
 		return Server{}, errors.New("it is not a URL that can be read")
 	}
@@ -63,18 +68,41 @@ func Parse(s string) (Server, error) {
 	return out, err
 }
 
+// parseURL is url.Parse that takes in a user and password what can mean nothing else
+// there, and what RFC 3986 wants encoded all the same: ^ { | } " < > \ ` and letters
+// outside ASCII.
+func parseURL(s string) (*url.URL, error) {
+	if scheme, rest, ok := strings.Cut(s, "://"); ok {
+		if at := strings.LastIndexByte(rest, '@'); at > 0 && !strings.ContainsAny(rest[:at], "/?#") {
+			var b strings.Builder
+			for _, c := range []byte(rest[:at]) {
+				if c > '~' || strings.IndexByte("^{|}\"<>\\`", c) >= 0 {
+					fmt.Fprintf(&b, "%%%02X", c)
+				} else {
+					b.WriteByte(c)
+				}
+			}
+			s = scheme + "://" + b.String() + rest[at:]
+		}
+	}
+	return url.Parse(s)
+}
+
 func (s *Server) options(query string) error {
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return errors.New("its parameters can't be read")
 	}
 	for name, list := range values {
-		if len(list) != 1 || list[0] == "" || !slices.Contains([]string{"ca", "tls"}, name) {
-			return errors.New("it has a parameter that is neither ca=PATH nor tls=off")
+		if len(list) != 1 || list[0] == "" || !slices.Contains([]string{"ca", "tls", "auth"}, name) {
+			return errors.New("it has a parameter that is neither ca=PATH nor tls=off nor auth=plain")
 		}
 	}
 	if s.CA = values.Get("ca"); s.CA != "" && !s.Implicit {
 		s.StartTLS = true
+	}
+	if s.Auth = strings.ToUpper(values.Get("auth")); s.Auth != "" && (!slices.Contains(mechanisms, s.Auth) || s.User == "") {
+		return errors.New("auth is plain, login or scram-sha-256, and only where there is a user with a password")
 	}
 	if t := values.Get("tls"); t != "" {
 		if t != "off" || s.Implicit || s.CA != "" {
@@ -99,7 +127,7 @@ func (s Server) Clear() bool { return s.Remote() && !s.Implicit && !s.StartTLS }
 
 // Masked returns the URL as it may be shown: without its password.
 func Masked(s string) string {
-	u, err := url.Parse(s)
+	u, err := parseURL(s)
 	if err != nil {
 		return ""
 	}

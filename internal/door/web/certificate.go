@@ -2,12 +2,19 @@ package web
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/rsa"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 )
 
 // Certificate is that of a listener, read again when its files change.
@@ -34,6 +41,7 @@ func OpenCertificate(certFile, keyFile, host string, now func() time.Time, log *
 	if err := c.fits(pair, now()); err != nil {
 		log.Warn("The certificate in TLS_CERT_FILE is wrong for PUBLIC_URL; browsers will refuse it. Replace the file, and it is read at once.", "error", err.Error())
 	}
+	c.warnWeak(pair)
 	c.current.Store(pair)
 	return c, nil
 }
@@ -56,9 +64,62 @@ func (c *Certificate) Trouble() string { return *c.trouble.Load() }
 func (c *Certificate) read() (*tls.Certificate, error) {
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
+		if encryptedKey(c.keyFile) {
+			return nil, errEncryptedKey
+		}
 		return nil, fmt.Errorf("TLS_CERT_FILE, TLS_KEY_FILE: %w", err)
 	}
+	if bits, weak := keyBits(pair.Leaf); weak {
+		return nil, fault.New(fault.Invalid, "weak_certificate", fmt.Sprintf(
+			"TLS_CERT_FILE: the certificate's key has %d bits, which can be broken. "+
+				"Make a key of P-256, or of RSA with 3072 bits, and get a certificate for that.", bits))
+	}
 	return &pair, nil
+}
+
+var errEncryptedKey = fault.New(fault.Invalid, "encrypted_key",
+	"TLS_KEY_FILE: the key is encrypted with a passphrase, which nobody could type at each start. "+
+		"Write it without: openssl pkey -in KEY -out NEW, and keep that file to the user who runs gatehouse (mode 600).")
+
+// encryptedKey reports whether the file holds a private key in one of the two encrypted
+// forms of PEM (RFC 5958, RFC 1421).
+func encryptedKey(path string) bool {
+	b, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return false
+	}
+	for {
+		var block *pem.Block
+		if block, b = pem.Decode(b); block == nil {
+			return false
+		}
+		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+			return true
+		}
+	}
+}
+
+// keyBits returns the size of a certificate's key, and whether it is under the 112 bits
+// of security that are the least today (NIST SP 800-57 part 1, table 2).
+func keyBits(leaf *x509.Certificate) (bits int, weak bool) {
+	switch k := leaf.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return k.N.BitLen(), k.N.BitLen() < 2048
+	case *ecdsa.PublicKey:
+		return k.Curve.Params().BitSize, k.Curve.Params().BitSize < 256
+	}
+	return 0, false
+}
+
+// warnWeak warns of an RSA key with less than the 128 bits of security that ASVS V11.2.3
+// asks for.
+func (c *Certificate) warnWeak(pair *tls.Certificate) {
+	if _, ok := pair.Leaf.PublicKey.(*rsa.PublicKey); !ok {
+		return
+	}
+	if bits, _ := keyBits(pair.Leaf); bits < 3072 {
+		c.log.Warn("TLS_CERT_FILE: the certificate's RSA key has less than 3072 bits. The next one should be of P-256, or of RSA with 3072.", "bits", bits)
+	}
 }
 
 // fits tells what browsers would have against the certificate, but for who
@@ -98,6 +159,7 @@ func (c *Certificate) Reload(now time.Time) (changed bool, err error) {
 		return false, err
 	}
 	c.stamp = stamp
+	c.warnWeak(pair)
 	c.current.Store(pair)
 	return true, nil
 }

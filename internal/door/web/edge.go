@@ -29,6 +29,8 @@ type EdgeConfig struct {
 	// the names of this machine.
 	Hosts    []string
 	Loopback bool
+	// Internal adds addresses and names that are in no public DNS.
+	Internal bool
 	// Plain is for the listener beside TLS, where all is plain HTTP.
 	Plain bool
 }
@@ -46,6 +48,7 @@ func NewEdge(c EdgeConfig) *Edge {
 		hsts:  https && host != "localhost" && !strings.HasSuffix(host, ".localhost"),
 		hosts: newHosts(c.Hosts, c.Loopback), plain: c.Plain,
 	}
+	e.hosts.internal = c.Internal
 	if https {
 		e.public = c.PublicURL
 	}

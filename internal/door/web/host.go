@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
@@ -13,6 +14,7 @@ import (
 type hosts struct {
 	names    map[string]bool // none for any
 	loopback bool
+	internal bool // also addresses, and names that nobody can register
 }
 
 func newHosts(names []string, loopback bool) hosts {
@@ -33,11 +35,27 @@ func (h hosts) have(host string) bool {
 	if h.names[name] {
 		return true
 	}
+	if h.internal && internalName(name) {
+		return true
+	}
 	if !h.loopback {
 		return false
 	}
 	a, err := netip.ParseAddr(name)
 	return err == nil && a.IsLoopback() || name == "localhost" || strings.HasSuffix(name, ".localhost")
+}
+
+// internalSuffixes are of names that are nobody's in the public DNS (RFC 6762, RFC 8375,
+// ICANN's .internal, and what Kubernetes and routers use).
+var internalSuffixes = []string{".localhost", ".local", ".internal", ".home.arpa", ".svc", ".lan", ".test"}
+
+// internalName reports whether a Host can't be a stranger's, whose name points here (DNS
+// rebinding): an address, a name without a dot, or one of the internal ones.
+func internalName(name string) bool {
+	if _, err := netip.ParseAddr(name); err == nil || name != "" && !strings.Contains(name, ".") {
+		return true
+	}
+	return slices.ContainsFunc(internalSuffixes, func(s string) bool { return strings.HasSuffix(name, s) })
 }
 
 // withoutPort returns a host in lower case, without its port and without the

@@ -157,7 +157,8 @@ func (v *verifier) present(r row) {
 		v.report.Erased++
 		v.erasedBy(r)
 	default:
-		v.find(r.n, r.id, "removed", "the personal part of the event %s was removed without being erased by the rules", r.id)
+		v.find(r.n, r.id, "removed",
+			"the personal part of the event %s was removed without being erased by the rules", r.id)
 		return
 	}
 	if h := tlog.RecordHash(encode(rec)); h != tlog.Hash(r.leaf) {

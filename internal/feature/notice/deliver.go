@@ -3,6 +3,7 @@ package notice
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -22,8 +23,18 @@ const (
 	MostTries  = 20
 	firstPause = 15 * time.Second
 	mostPause  = time.Hour
-	// lease is how long a replica that took mails has for them before others may;
-	// it stops in time to give the rest back.
+	// lostPause is how long a mail waits whose answer was lost, and lostTries for how
+	// many tries that counts: the server has it, as likely as not, so that it is sent
+	// again MostLost times at most.
+	lostPause = 30 * time.Minute
+	MostLost  = 3
+	lostTries = MostTries / (MostLost + 1)
+	// doubtTries bounds the pause of a mail that is refused as long as it is not clear
+	// whether the server means us: four minutes, so that it goes out soon after the mend.
+	doubtTries = 5
+	// lease is how long a replica that took mails has for them before others may. It
+	// begins none when leaseWork is over, and holds on to the one that is being sent for
+	// as long as that takes, which may be a quarter of an hour.
 	lease     = 3 * time.Minute
 	leaseWork = 2 * time.Minute
 	batch     = 20
@@ -41,15 +52,18 @@ type Delivery struct {
 	Log    *slog.Logger
 	Now    func() time.Time
 	Traces *trace.Tracer // nil for none
-	// Look is how often to look for due mails, and Pause the first pause after a
-	// server that is away; zero for the usual.
-	Look, Pause time.Duration
+	// Look is how often to look for due mails, Pause the first pause after a server
+	// that is away, and Renew how often the lease of a mail is renewed that takes long;
+	// zero for the usual.
+	Look, Pause, Renew time.Duration
 
 	sent, failed, dead atomic.Int64
 
 	mu       sync.Mutex
 	unmarked map[string]time.Time // sent, and the row does not say so yet
 	trouble  error                // why the server takes nothing now
+	opening  time.Time            // since when a connection is being opened; zero for none
+	doubt    doubt
 }
 
 // Run delivers until the context ends. A mail that is being handed over then is
@@ -106,7 +120,34 @@ func (d *Delivery) note(err error) {
 func (d *Delivery) Trouble() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.trouble
+	switch {
+	case d.trouble != nil:
+		return d.trouble
+	case d.doubt.refusal != nil:
+		return d.doubt.refusal
+	case !d.opening.IsZero() && time.Since(d.opening) > silence:
+		return errSilent
+	}
+	return nil
+}
+
+// silence is how long a server may take to open a connection before Trouble says so;
+// it has minutes by RFC 5321.
+const silence = 20 * time.Second
+
+var errSilent = errors.New("the mail server does not greet")
+
+// open opens a connection, which may take minutes.
+func (d *Delivery) open(ctx context.Context) (*mail.Conn, error) {
+	d.mu.Lock()
+	d.opening = time.Now()
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		d.opening = time.Time{}
+		d.mu.Unlock()
+	}()
+	return d.Sender.Open(ctx)
 }
 
 // Counts returns how many mails this replica has sent, how many tries failed, and
@@ -134,9 +175,7 @@ func (d *Delivery) Round(ctx context.Context) (int, error) {
 	if err != nil || len(list) == 0 {
 		return 0, err
 	}
-	work, cancel := context.WithTimeout(ctx, leaseWork)
-	defer cancel()
-	left, err := d.sendAll(work, list)
+	left, err := d.sendAll(ctx, d.undoubtedFirst(list))
 	if len(left) > 0 {
 		back, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
@@ -219,8 +258,9 @@ func (d *Delivery) sendAll(ctx context.Context, list []due) (left []due, err err
 			conn.Close()
 		}
 	}()
+	began := time.Now()
 	for i, m := range list {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || time.Since(began) > leaseWork {
 			return list[i:], nil
 		}
 		if conn != nil && conn.Broken() {
@@ -228,7 +268,7 @@ func (d *Delivery) sendAll(ctx context.Context, list []due) (left []due, err err
 			conn = nil
 		}
 		if conn == nil {
-			if conn, err = d.Sender.Open(ctx); err != nil {
+			if conn, err = d.open(ctx); err != nil {
 				return list[i:], err
 			}
 		}
@@ -249,40 +289,69 @@ func (d *Delivery) send(ctx context.Context, conn *mail.Conn, m due) error {
 	if d.isUnmarked(m.id) {
 		return nil // the row's next look says so
 	}
+	// To open a connection may have taken longer than the lease.
+	if m.lease-db.Micros(d.Now()) < (lease - leaseWork).Microseconds() {
+		if held, err := d.renew(ctx, &m); err != nil || !held {
+			return err
+		}
+	}
 	ctx, step := d.Traces.Work(ctx, "mail.deliver")
 	text, kind, err := d.compose(m)
 	step.Set("mail.kind", string(kind))
 	step.SetInt("tries", m.tries)
 	defer func() { step.End(err) }()
 	if err == nil {
+		release := d.hold(ctx, &m)
 		err = conn.Send(text)
+		release()
 	} else {
 		err = unreadable{err}
 	}
 	var f *mail.Failure
 	var broken unreadable
+	if errors.As(err, &f) && f.Lost {
+		m.tries += lostTries - 1
+		err = fmt.Errorf("the answer was lost, and the mail server may have taken it: %w", err)
+	}
 	switch {
 	case err == nil:
 		d.sent.Add(1)
-		d.mu.Lock()
-		if d.unmarked == nil {
-			d.unmarked = map[string]time.Time{}
-		}
-		d.unmarked[m.id] = d.Now()
-		d.mu.Unlock()
+		d.taken(m.id)
 		// The smaller the time between the server's word and this, the fewer mails
 		// come twice after a crash.
 		return d.mark(context.WithoutCancel(ctx))
 	case errors.As(err, &f) && f.Away:
 		d.failed.Add(1)
 		return err
-	case errors.As(err, &broken), errors.As(err, &f) && f.Never, m.tries >= MostTries:
+	case errors.As(err, &f) && f.Doubted && !d.ownFault(m.id):
+		d.failed.Add(1)
+		return d.refused(context.WithoutCancel(ctx), m, f)
+	case errors.As(err, &broken), errors.As(err, &f) && (f.Never || f.Doubted), m.tries >= MostTries:
 		d.failed.Add(1)
 		d.dead.Add(1)
+		d.Log.Warn("A mail was given up: see gatehouse mail list --dead.", "mail", m.id, "kind", string(kind), "tries", m.tries, "error", err.Error())
 		return d.giveUp(context.WithoutCancel(ctx), m, err.Error())
 	}
 	d.failed.Add(1)
-	return d.later(context.WithoutCancel(ctx), m, err.Error())
+	pause := pauseAfter(m.tries)
+	if f != nil && f.Lost {
+		pause = lostPause
+	}
+	return d.putOff(context.WithoutCancel(ctx), m, pause, err.Error())
+}
+
+// taken notes that the mail server took a mail, which is not yet marked as sent.
+func (d *Delivery) taken(id string) {
+	d.mu.Lock()
+	if d.unmarked == nil {
+		d.unmarked = map[string]time.Time{}
+	}
+	d.unmarked[id] = d.Now()
+	again := d.doubt.taken()
+	d.mu.Unlock()
+	if again {
+		d.Log.Info("The mail server takes mails again.")
+	}
 }
 
 // unreadable is a row that no mail can be made of.
@@ -343,10 +412,10 @@ func pauseAfter(tries int) time.Duration {
 	return min(mostPause, firstPause<<(tries-1))
 }
 
-// later puts the next try off.
-func (d *Delivery) later(ctx context.Context, m due, why string) error {
+// putOff puts the next try off.
+func (d *Delivery) putOff(ctx context.Context, m due, pause time.Duration, why string) error {
 	return d.DB.Write(ctx, func(tx *db.Tx) error {
-		tx.Defer(`UPDATE outbox SET due_at = $3, error = $4 WHERE id = $1 AND due_at = $2`, m.id, m.lease, db.Micros(d.Now().Add(pauseAfter(m.tries))), why)
+		tx.Defer(`UPDATE outbox SET due_at = $3, error = $4, tries = $5 WHERE id = $1 AND due_at = $2`, m.id, m.lease, db.Micros(d.Now().Add(pause)), why, m.tries)
 		return nil
 	})
 }

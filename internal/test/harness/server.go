@@ -228,6 +228,22 @@ func RefusedStart(t *testing.T, settings ...string) *fault.Error {
 	return f
 }
 
+// ProductionSettings loads settings for production, with nothing of a file's.
+func ProductionSettings(t *testing.T, more ...string) *config.Config {
+	t.Helper()
+	c, err := config.Load(config.Source{
+		Environ: append([]string{
+			"ENVIRONMENT=production", "PUBLIC_URL=https://auth.acme.org", "JWT_SECRET_KEY=" + SecretKey, "EVENT_KEY=" + EventKey,
+			"LISTEN_ADDR=127.0.0.1:0", "ADMIN_LISTEN_ADDR=127.0.0.1:0",
+		}, more...),
+		ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // EveryValue reads every column of every table, as text and as bytes.
 func (h *Server) EveryValue() map[string]bool {
 	h.Helper()

@@ -19,7 +19,7 @@ func TestNET1_ACME(t *testing.T) {
 	t.Parallel()
 	secure, plain := acmetest.Port(t), acmetest.Port(t)
 	authority := acmetest.Start(t, plain, secure)
-	dbURL := dbtest.Serving(t).Serving
+	dbURL := dbtest.NewServer(t, "fsync=on").Serving().Serving
 	replica := func(settings ...string) *harness.Server {
 		return harness.Open(t, dbURL, append([]string{
 			"ENVIRONMENT=production", "PUBLIC_URL=https://" + tlsName, "BCRYPT_COST=12",

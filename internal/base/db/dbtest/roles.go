@@ -40,12 +40,22 @@ func Serving(t testing.TB) Installation {
 	t.Helper()
 	production.Do(func() {
 		production.name = postgres18.create(t, "template0")
-		i := install(t, production.name)
+		i := install(t, postgres18.database(t, production.name), sharedRoles())
 		migrate(t, i.Owner)
 	})
 	name := postgres18.create(t, production.name)
 	postgres18.drop(t, name)
-	return install(t, name)
+	return install(t, postgres18.database(t, name), sharedRoles())
+}
+
+// Serving makes a new installation on this server that is migrated and empty: one that
+// production takes, if the server has the option "fsync=on", which the shared ones lack.
+func (s *Server) Serving() Installation {
+	s.t.Helper()
+	s.Exec(`CREATE DATABASE gatehouse ENCODING 'UTF8' TEMPLATE template0`)
+	i := install(s.t, s.URL("gatehouse"), RoleNames())
+	migrate(s.t, i.Owner)
+	return i
 }
 
 // EmptyServing returns a new installation without a schema.
@@ -53,7 +63,7 @@ func EmptyServing(t testing.TB) Installation {
 	t.Helper()
 	name := postgres18.create(t, "template0")
 	postgres18.drop(t, name)
-	return install(t, name)
+	return install(t, postgres18.database(t, name), sharedRoles())
 }
 
 // Empty18 returns the superuser's URL of a new database on PostgreSQL 18, without
@@ -108,10 +118,10 @@ var production struct {
 var sharedRoles = sync.OnceValue(RoleNames)
 
 // install makes the roles. What a database grants is not copied with it.
-func install(t testing.TB, name string) Installation {
+func install(t testing.TB, admin string, roles db.Roles) Installation {
 	t.Helper()
 	ctx := context.Background()
-	i := Installation{Admin: postgres18.database(t, name), Roles: sharedRoles()}
+	i := Installation{Admin: admin, Roles: roles}
 	i.Owner = As(t, i.Admin, i.Roles.Owner, i.Roles.OwnerPassword)
 	i.Serving = As(t, i.Admin, i.Roles.Serving, i.Roles.ServingPassword)
 	d, err := db.Open(ctx, db.Config{URL: i.Admin, MaxConns: 1})
