@@ -144,7 +144,6 @@ func (s *Server) ask(ctx context.Context, r *http.Request, c check) string {
 
 // newAdmin serves what machines ask about the server, until the requests of the public
 // listener and what runs in the background have ended.
-func (s *Server) newAdmin(b *base) (capability, error) {
-	s.admin.http = web.NewServer("", s.adminHandler(b.registry), s.log)
+func (s *Server) newAdmin() (capability, error) {
 	return capability{name: "admin listener", close: func() error { return notClosed(s.admin.http.Close()) }}, nil
 }

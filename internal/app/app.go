@@ -32,6 +32,7 @@ type Server struct {
 	public   listener
 	admin    listener
 	redirect *listener // plain HTTP beside TLS, if there is any
+	early    *early
 	front    front
 
 	capabilities []capability  // those that opened
@@ -90,8 +91,11 @@ func (s *Server) listen(ctx context.Context, c *config.Config) error {
 // abandon undoes a start that failed.
 func (s *Server) abandon() error {
 	var err error
+	if s.admin.http != nil {
+		err = notClosed(s.admin.http.Close())
+	}
 	for _, l := range s.listeners() {
-		err = errors.Join(err, l.Close())
+		err = errors.Join(err, notClosed(l.Close()))
 	}
 	return errors.Join(err, s.closeCapabilities())
 }
@@ -104,6 +108,7 @@ func (s *Server) start(ctx context.Context, o Options, list func(*Server, contex
 	if s.front.certificate, err = openCertificateFile(s.config, s.log, s.now); err != nil {
 		return err
 	}
+	s.serveEarly()
 	b, database, err := s.openBase(ctx, o)
 	if err != nil {
 		return err
@@ -119,7 +124,7 @@ func (s *Server) start(ctx context.Context, o Options, list func(*Server, contex
 	if s.redirect != nil {
 		s.redirect.http = web.NewServer("", s.redirectHandler(), s.log)
 	}
-	s.serve()
+	s.serve(b)
 	return nil
 }
 

@@ -74,7 +74,9 @@ func (s *Server) listeners() []*listener {
 func (s *Server) serveOn(l *listener) error {
 	if l == &s.admin {
 		if s.config.AdminTLS() {
-			l.http.TLSConfig = web.TLS(s.front.certificate.Get)
+			if l.http.TLSConfig == nil {
+				l.http.TLSConfig = web.TLS(s.front.certificate.Get)
+			}
 			return l.http.ServeTLS(l.Listener, "", "")
 		}
 		return l.http.Serve(web.Private(l.Listener, s.config.PrivateNetworks, s.log))

@@ -44,7 +44,7 @@ func (s *Server) list(ctx context.Context, b *base) []opener {
 	return []opener{
 		func() (c capability, err error) { known, c, err = newBreaches(b); return c, err },
 		func() (capability, error) { return newSealing(b) },
-		func() (capability, error) { return s.newAdmin(b) },
+		func() (capability, error) { return s.newAdmin() },
 		func() (c capability, err error) { counting, c, err = newCounting(ctx, b); return c, err },
 		func() (c capability, err error) { f.traces, c, err = newTracing(ctx, b); return c, err },
 		func() (c capability, err error) { mail, c, err = newMailing(b, f.traces); return c, err },

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 // server stops.
 const drainTime = 20 * time.Second
 
-func (s *Server) serve() {
+func (s *Server) serve(b *base) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.background = cancel
 	for _, c := range s.capabilities {
@@ -22,9 +23,11 @@ func (s *Server) serve() {
 			s.running.Go(func() { loop(ctx) })
 		}
 	}
-	s.broken = make(chan error, len(s.listeners()))
+	s.early.over(s.adminHandler(b.registry))
 	for _, l := range s.listeners() {
-		go func() { s.broken <- s.serveOn(l) }()
+		if l != &s.admin || !s.early.serves {
+			go func() { s.broken <- s.serveOn(l) }()
+		}
 	}
 }
 
@@ -58,7 +61,7 @@ func (s *Server) Stop() error {
 }
 
 func notClosed(err error) error {
-	if errors.Is(err, http.ErrServerClosed) {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return err

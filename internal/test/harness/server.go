@@ -232,10 +232,10 @@ func RefusedStart(t *testing.T, settings ...string) *fault.Error {
 func ProductionSettings(t *testing.T, more ...string) *config.Config {
 	t.Helper()
 	c, err := config.Load(config.Source{
-		Environ: append([]string{
-			"ENVIRONMENT=production", "PUBLIC_URL=https://auth.acme.org", "JWT_SECRET_KEY=" + SecretKey, "EVENT_KEY=" + EventKey,
+		Environ: append(more, // the first of a name counts
+			"ENVIRONMENT=production", "PUBLIC_URL=https://auth.acme.org", "JWT_SECRET_KEY="+SecretKey, "EVENT_KEY="+EventKey,
 			"LISTEN_ADDR=127.0.0.1:0", "ADMIN_LISTEN_ADDR=127.0.0.1:0",
-		}, more...),
+		),
 		ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
 	})
 	if err != nil {

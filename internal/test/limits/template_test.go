@@ -34,7 +34,7 @@ func TestENV1_TheGuidesTemplateStarts(t *testing.T) {
 	}
 	env := strings.NewReplacer(
 		"CHANGE_THIS_TO_A_SECURE_RANDOM_STRING_AT_LEAST_32_CHARS", harness.SecretKey,
-		"postgresql://db_user:STRONG_PASSWORD@db_host:5432/production_db", dbtest.Empty18(t),
+		"postgresql://db_user:STRONG_PASSWORD@db_host:5432/production_db", dbtest.NewServer(t, "fsync=on").Serving().Serving,
 		"redis://redis_host:6379/0", redisURL.String(), "yourdomain.com", "gatehouse.test",
 	).Replace(string(template))
 	t.Chdir(t.TempDir()) // where it keeps what the template does not give it

@@ -1,6 +1,7 @@
 package outages_test
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -12,21 +13,22 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/app"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/acme/acmetest"
 	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
-// N4: a start that waits for another's migration says so, and serves when that is over.
+// N4: a start that waits for another's migration says so, is alive and not ready, and serves when that is over.
 func TestCaseN4_AStartThatWaitsSaysSo(t *testing.T) {
 	dbURL := dbtest.EmptySQLite(t)
 	unlock, err := lockedfile.MutexAt(strings.TrimPrefix(dbURL, "sqlite:") + "-migrate").Lock()
 	if err != nil {
 		t.Fatal(err)
 	}
-	admin := ""
+	admin := fmt.Sprint("127.0.0.1:", acmetest.Port(t))
 	log := &harness.LogBuffer{}
 	started := make(chan *app.Server, 1)
 	go func() {
-		s, err := app.Start(t.Context(), harness.ProductionSettings(t, "DATABASE_URL="+dbURL), app.Options{Log: slog.New(slog.NewTextHandler(log, nil)), Version: "test"})
+		s, err := app.Start(t.Context(), harness.ProductionSettings(t, "DATABASE_URL="+dbURL, "ADMIN_LISTEN_ADDR="+admin), app.Options{Log: slog.New(slog.NewTextHandler(log, nil)), Version: "test"})
 		if err != nil {
 			t.Error(err)
 		}
@@ -50,12 +52,20 @@ func TestCaseN4_AStartThatWaitsSaysSo(t *testing.T) {
 		}
 	}
 	wait("the log", func() bool { return strings.Contains(log.String(), "is being migrated") })
+	if status, text := ask("/healthz"); status != 200 {
+		t.Errorf("healthz meanwhile: %d %s", status, text)
+	}
+	if status, text := ask("/readyz"); status != 503 || !strings.Contains(text, `"server":"starting"`) {
+		t.Errorf("readyz meanwhile: %d %s", status, text)
+	}
+	if status, text := ask("/metrics"); status != 404 {
+		t.Errorf("metrics meanwhile: %d %s", status, text)
+	}
 	unlock()
 	s := <-started
 	if s == nil {
 		return
 	}
-	admin = strings.TrimPrefix(s.AdminURL(), "http://")
 	if status, text := ask("/readyz"); status != 200 {
 		t.Errorf("afterwards: %d %s", status, text)
 	}
