@@ -173,7 +173,7 @@ func (k desk) checkGrant(t *rapid.T, m *model, first, got session.Grant, turn se
 		t.Fatalf("after %s the refresh token is good until %v, want %v", turn, got.RefreshUntil, until)
 	}
 	want := session.Grant{Session: first.Session, Account: k.account, Roles: []string{"editor"}, AMR: []string{"pwd"}, AuthAt: start,
-		Refresh: got.Refresh, RefreshUntil: got.RefreshUntil, Generation: got.Generation}
+		Refresh: got.Refresh, RefreshUntil: got.RefreshUntil, SessionUntil: m.maxAt, Generation: got.Generation}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Fatalf("the grant after %s:\n%s", turn, diff)
 	}
