@@ -36,6 +36,12 @@ check: lint ## what must pass before a commit: form, linters, modules, tests und
 	go mod tidy -diff
 	CGO_ENABLED=1 scripts/servers go test -race -timeout 60m $(TESTFLAGS) $(PKG)
 
+.PHONY: docs
+docs: ## write anew the documents that are made from the code (metrics, events, settings, checks, guides, privacy, ASVS)
+	go test ./internal/base/config ./internal/feature/event ./internal -run 'TestDocs|TestRefusals|TestLOG1_TheCatalogueIsDocumented|TestASVS_ThePageIsTheTable|ThePageIsTheInventory' -count 1 -args -update
+	scripts/servers go test ./internal/test/admin ./internal/test/doctor -run 'TestTheMetricsAreDocumented|TestChecksAreDocumented|TestComplianceIsDocumented' -count 1 -args -update
+	scripts/servers go test ./internal/test/proxies -run TestCaseF1_Guides -count 1 -args -update-guides
+
 .PHONY: lint
 lint: vet $(TOOLS)/golangci-lint ## gofmt, go vet, golangci-lint
 	$(TOOLS)/golangci-lint run
@@ -60,10 +66,28 @@ soak: ## the long proofs: the tests with GATEHOUSE_SOAK=1, for up to 3 hours
 	GATEHOUSE_SOAK=1 scripts/servers go test -count=1 -timeout 3h $(TESTFLAGS) $(PKG)
 
 .PHONY: scan
-scan: $(TOOLS)/govulncheck $(TOOLS)/golangci-lint $(TOOLS)/gitleaks ## look for vulnerabilities, unsafe code, and secrets in the history
-	scripts/govulncheck $(TOOLS)/govulncheck
+scan: vulnerabilities secrets $(TOOLS)/golangci-lint ## look for vulnerabilities, unsafe code, and secrets in the history
 	$(TOOLS)/golangci-lint run --enable-only gosec,staticcheck
-	$(TOOLS)/gitleaks git --no-banner --no-color --redact --verbose --log-opts=--all .
+
+.PHONY: vulnerabilities
+vulnerabilities: $(TOOLS)/govulncheck # known ones, in what the code calls; CI runs it
+	scripts/govulncheck $(TOOLS)/govulncheck
+
+.PHONY: secrets
+secrets: $(TOOLS)/gitleaks # in the history; CI runs it
+	scripts/secrets $(TOOLS)/gitleaks
+
+.PHONY: sbom
+sbom: build ## write bin/gatehouse.cdx.json: what the binary is made of (CycloneDX)
+	go -C tools/sbom run . $(CURDIR)/bin/gatehouse >bin/gatehouse.cdx.json
+
+VERSION ?= $(shell git describe --tags --match 'v*' --exact-match 2>/dev/null || echo v0.0.0-dev)
+
+.PHONY: release
+release: ## write dist/: binaries, archives, packages, the container and their checksums, of VERSION=v1.2.3, signed with RELEASE_KEY_FILE
+	@test -z "$$(git status --porcelain)" || { echo 'there are changes that are not committed: a release is of a commit'; exit 1; }
+	go -C tools/release run . -root $(CURDIR) -out $(CURDIR)/dist -version $(VERSION) -commit $$(git rev-parse HEAD) \
+	  -time $$(git log -1 --format=%ct) -key '$(RELEASE_KEY_FILE)' -key-password '$(RELEASE_KEY_PASSWORD_FILE)'
 
 .PHONY: notices
 notices: ## write bin/LICENCES: the licences of everything linked into the binary

@@ -46,7 +46,7 @@ func TestTheGeneratorsSessionsAreReal(t *testing.T) {
 				}
 			}
 			if rate, err := (&grown{accounts: 50, db: d}).lookUps(ctx, 20*time.Millisecond); err != nil || rate == 0 {
-				t.Errorf("%v look-ups a second, error %v", rate, err)
+				t.Errorf("%v lookups a second, error %v", rate, err)
 			}
 		})
 	}

@@ -69,7 +69,7 @@ func writeCorpus(path string) error {
 	return errors.Join(corpus.Corpus{N: hashes, Seed: 1}.Write(f), f.Close())
 }
 
-// scan reads the corpus and decodes its hashes, as whoever wants them must.
+// scan reads the corpus and decodes its hashes, as any user of them must.
 func scan(path string) error {
 	f, err := os.Open(path) //nolint:gosec // in the run's folder
 	if err != nil {
@@ -117,7 +117,7 @@ func (r *run) askFilter(ctx context.Context, f *breach.Filter) (Measure, float64
 		}
 	}
 	m, err := r.duel(ctx, Measure{
-		Name: "breach", What: "look-ups in the filter : a binary search among the hashes themselves, in memory", Unit: "million a second", AtLeast: 1,
+		Name: "breach", What: "lookups in the filter : a binary search among the hashes themselves, in memory", Unit: "million a second", AtLeast: 1,
 	}, asks(f.Contains), asks(func(h breach.Hash) bool {
 		_, found := slices.BinarySearchFunc(have, h, func(a, b breach.Hash) int { return slices.Compare(a[:], b[:]) })
 		return found

@@ -140,7 +140,7 @@ func (l *eventLog) write(ctx context.Context, events bool) (rate, p99 float64, e
 	return float64(n.Load()) / time.Since(began).Seconds(), float64(taken[len(taken)*99/100].Microseconds()) / 1000, nil
 }
 
-// sealing seals each second, as a server does, until it is told to stop.
+// sealing seals every second, as a server does, until it is stopped.
 func (l *eventLog) sealing(ctx context.Context) (stop func() error) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)

@@ -104,7 +104,7 @@ func (g *generator) postgres(ctx context.Context, dbURL string) error {
 		return err
 	}
 	defer c.Close(context.WithoutCancel(ctx))
-	// What is made here points at what is made here: no look-up for each row.
+	// What is made here points at what is made here: no lookup for each row.
 	if _, err := c.Exec(ctx, `SET session_replication_role = replica`); err != nil {
 		return err
 	}

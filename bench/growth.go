@@ -31,7 +31,7 @@ const (
 type grown struct {
 	served
 	accounts int
-	db       *db.DB // beside it, for the look-up
+	db       *db.DB // in the same process, for the lookup
 }
 
 // growth compares the cost of the calls on databases of different sizes.
@@ -72,7 +72,7 @@ func (r *run) growthOn(ctx context.Context, dialect string) (out []Measure, err 
 		{"GET /v1/me, 8 clients", "a second", func(ctx context.Context, g *grown) (float64, error) {
 			return r.perSecond(g.process, bench.Load{Scenario: bench.Me, Clients: 8, Sessions: g.take(r.perTurn(g, meSessions))})(ctx)
 		}},
-		{"sign-in's look-up", "a second", func(ctx context.Context, g *grown) (float64, error) { return g.lookUps(ctx, r.turn/4) }},
+		{"sign-in's lookup", "a second", func(ctx context.Context, g *grown) (float64, error) { return g.lookUps(ctx, r.turn/4) }},
 	} {
 		for _, large := range all[1:] {
 			m, err := r.duel(ctx, Measure{
@@ -161,7 +161,7 @@ func (g *grown) warm(ctx context.Context) error {
 func sessionOf(token string) (string, error) {
 	b, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, session.TokenPrefix))
 	if err != nil || len(b) < 20 {
-		return "", errors.New("the generator made a refresh token that is none")
+		return "", errors.New("the generator made an invalid refresh token")
 	}
 	id, err := uuid.FromBytes(b[4:20])
 	return id.String(), err

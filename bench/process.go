@@ -104,7 +104,7 @@ func (p *process) stop() {
 }
 
 // command runs one of the binary's to its end, and returns the most memory that it
-// had, in MB. The kernel is asked while it runs: what it tells at the end (ru_maxrss)
+// had, in MB. The kernel is asked while it runs: what it reports at the end (ru_maxrss)
 // begins with what this process had when it started the other.
 func (r *run) command(ctx context.Context, env []string, args ...string) (float64, error) {
 	c := exec.CommandContext(ctx, r.binary, args...) //nolint:gosec // the binary that we built
@@ -160,7 +160,7 @@ func memoryOf(pid int, name string) (float64, error) {
 			return kb * 1024 / 1e6, err
 		}
 	}
-	return 0, fmt.Errorf("the kernel tells no %s", name)
+	return 0, fmt.Errorf("the kernel does not report %s", name)
 }
 
 func ready(ctx context.Context, address string) bool {

@@ -73,15 +73,15 @@ func TestASVS_V8_1_2_EveryFieldHasItsRule(t *testing.T) {
 
 // The lives of sessions, in the guide, are the defaults of the settings.
 func TestASVS_V7_1_1_V8_1_3_V8_1_4_SessionsAreDescribed(t *testing.T) {
-	guide, settings := section(t, "docs/guides/sessions.md", "Lives"), readFile(t, "docs/configuration.md")
+	guide, settings := section(t, "docs/guides/sessions.md", "Lifetimes"), readFile(t, "docs/configuration.md")
 	for _, name := range []string{"ACCESS_TOKEN_EXPIRE_MINUTES", "REFRESH_TOKEN_EXPIRE_DAYS", "SESSION_MAX_DAYS", "SESSIONS_PER_ACCOUNT"} {
 		initial := regexp.MustCompile("\\| `" + name + "` \\| `(\\d+)`").FindStringSubmatch(settings)
-		told := regexp.MustCompile("`" + name + "` \\| (\\d+)").FindStringSubmatch(guide)
-		if initial == nil || told == nil || initial[1] != told[1] {
-			t.Errorf("%s: sessions.md says %v, the settings %v", name, told, initial)
+		documented := regexp.MustCompile("`" + name + "` \\| (\\d+)").FindStringSubmatch(guide)
+		if initial == nil || documented == nil || initial[1] != documented[1] {
+			t.Errorf("%s: sessions.md says %v, the settings %v", name, documented, initial)
 		}
 	}
-	signals := section(t, "docs/guides/sessions.md", "What is looked at, and what it changes")
+	signals := section(t, "docs/guides/sessions.md", "Signals, and what they change")
 	for line := range strings.Lines(signals) {
 		if cells := strings.Split(line, "|"); strings.HasPrefix(line, "| ") && len(cells) != 7 {
 			t.Errorf("a signal needs its source, where it is kept, its threshold and what happens: %s", line)
@@ -94,14 +94,14 @@ func TestASVS_V7_1_1_V8_1_3_V8_1_4_SessionsAreDescribed(t *testing.T) {
 	}
 }
 
-// Every destination that a setting names is in the table of what is dialled, and every
-// package that can dial is known to it.
+// Every destination that a setting names is in the table of outbound connections, and every
+// package that can dial is listed here.
 func TestASVS_V13_1_1_WhatIsDialledIsWritten(t *testing.T) {
-	text := section(t, "docs/operations.md", "What is dialled")
+	text := section(t, "docs/operations.md", "Outbound connections")
 	destination := regexp.MustCompile("(?m)^\\| `([A-Z_]*(?:_URL|_ENDPOINT|_DIRECTORY)|EVENT_FORWARD|EVENT_ANCHOR)` \\|")
 	for _, m := range destination.FindAllStringSubmatch(readFile(t, "docs/configuration.md"), -1) {
 		if name := m[1]; !slices.Contains([]string{"PUBLIC_URL", "HOME_URL"}, name) && !strings.Contains(text, "`"+name+"`") {
-			t.Errorf("operations.md does not say when %s is dialled", name)
+			t.Errorf("operations.md does not say when %s is connected to", name)
 		}
 	}
 	dial := regexp.MustCompile(`^(net|tls)\.Dialer$|^http\.Transport$|^redis\.(NewClient|Options)$|^pgxpool\.New|^pgx\.Connect|^smtp\.NewClient|^acme\.Client$`)
@@ -113,7 +113,8 @@ func TestASVS_V13_1_1_WhatIsDialledIsWritten(t *testing.T) {
 			}
 		})
 	}
-	known := []string{"internal/app", "internal/base/config", "internal/base/db", "internal/base/limit", "internal/base/mail", "internal/base/outbound", "internal/feature/acme", "verify"}
+	known := []string{"internal/app", "internal/base/config", "internal/base/db", "internal/base/limit", "internal/base/mail", "internal/base/outbound",
+		"internal/feature/acme", "verify"}
 	for _, pkg := range slices.Sorted(maps.Keys(found)) {
 		if !slices.Contains(known, pkg) {
 			t.Errorf("%s can dial: say in operations.md what, when and how, and name it here", pkg)
@@ -124,7 +125,8 @@ func TestASVS_V13_1_1_WhatIsDialledIsWritten(t *testing.T) {
 func TestASVS_V13_1_2_V15_1_3_V16_1_1_OperationsAreDescribed(t *testing.T) {
 	for heading, words := range map[string][]string{
 		"Logs: what, where, who reads, how long": {"standard error", "event_personal", "EVENT_FORWARD", "EVENT_ANCHOR", "Prometheus", "OTLP"},
-		"What is heavy, and what holds it":       {"BCRYPT_COST", "DATABASE_MAX_CONNS", "Redis", "mail server", "events verify", "64 KiB", "CONNECTIONS_PER_ADDRESS"},
+		"Expensive operations, and what limits them": {"BCRYPT_COST", "DATABASE_MAX_CONNS", "Redis", "mail server",
+			"events verify", "64 KiB", "CONNECTIONS_PER_ADDRESS"},
 	} {
 		text := section(t, "docs/operations.md", heading)
 		for _, w := range words {
@@ -149,7 +151,7 @@ func TestASVS_V15_1_1_V15_1_4_V15_1_5_RisksAreNamed(t *testing.T) {
 			t.Errorf("dependencies.md does not name %s", module)
 		}
 	}
-	deadlines := section(t, "SECURITY.md", "Vulnerable parts")
+	deadlines := section(t, "SECURITY.md", "Vulnerable dependencies")
 	for _, severity := range []string{"critical", "high", "others"} {
 		if !regexp.MustCompile(severity + `[^|]*\| \d+ days \| \d+ days \|`).MatchString(deadlines) {
 			t.Errorf("SECURITY.md gives no deadline for what is %s", severity)
@@ -158,7 +160,7 @@ func TestASVS_V15_1_1_V15_1_4_V15_1_5_RisksAreNamed(t *testing.T) {
 }
 
 func TestASVS_V3_1_1_V3_7_5_V12_1_4_V12_1_5_BrowsersAndCertificatesAreDescribed(t *testing.T) {
-	text := section(t, "docs/headers.md", "What browsers must know")
+	text := section(t, "docs/headers.md", "What browsers must support")
 	for _, feature := range []string{"HTTPS", "cookies", "SameSite", "Sec-Fetch-Site", "Content-Security-Policy", "JavaScript"} {
 		if !strings.Contains(text, feature) {
 			t.Errorf("headers.md does not say what happens without %s", feature)
@@ -167,7 +169,7 @@ func TestASVS_V3_1_1_V3_7_5_V12_1_4_V12_1_5_BrowsersAndCertificatesAreDescribed(
 	text = section(t, "docs/guides/tls.md", "Revocation, and names in the clear")
 	for _, word := range []string{"OCSP", "Encrypted Client Hello"} {
 		if !strings.Contains(text, word) {
-			t.Errorf("tls.md does not speak of %s", word)
+			t.Errorf("tls.md does not mention %s", word)
 		}
 	}
 }

@@ -17,7 +17,7 @@ func TestNoticeNamesWhatIsLinked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := map[string]bool{"github.com/gatehouse-auth/gatehouse": true}
+	listed := map[string]bool{"github.com/gatehouse-auth/gatehouse": true}
 	for _, path := range strings.Fields(string(out)) {
 		name := path
 		if host, _, ok := strings.Cut(path, "/"); ok && host == "go.opentelemetry.io" {
@@ -26,9 +26,9 @@ func TestNoticeNamesWhatIsLinked(t *testing.T) {
 		if short, ok := strings.CutPrefix(path, "golang.org/x/"); ok {
 			name = short
 		}
-		if !told[path] && !strings.Contains(string(notice), name) {
+		if !listed[path] && !strings.Contains(string(notice), name) {
 			t.Errorf("NOTICE does not name %s", path)
 		}
-		told[path] = true
+		listed[path] = true
 	}
 }

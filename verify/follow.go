@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// follower follows what Gatehouse tells of revocations.
+// follower follows Gatehouse's feed of revocations.
 type follower struct {
 	verifier   *Verifier
 	id, secret string
@@ -43,7 +43,7 @@ const (
 	// is as old as Gatehouse's own knowledge, a quarter of a second at most, so what is
 	// known here is some half a second old at most while all is well.
 	waitFor = 250 * time.Millisecond
-	// waitFresh is how long a token waits when it can't be told whether it has been
+	// waitFresh is how long a token waits when it can't be determined whether it has been
 	// revoked: at the start, when this process was suspended, when an address no longer answers.
 	waitFresh = time.Second
 	// mostSessions is from how many on all is asked for again: Gatehouse itself
@@ -141,7 +141,7 @@ func (f *follower) run(ctx context.Context) {
 		}
 		if err != nil {
 			if f.failed == 0 {
-				f.verifier.log.Warn("what has been revoked can't be read", "issuer", f.verifier.issuer, "error", err)
+				f.verifier.log.Warn("the feed of revocations can't be read", "issuer", f.verifier.issuer, "error", err)
 			}
 			f.failed++
 			f.place++
@@ -157,7 +157,7 @@ func (f *follower) run(ctx context.Context) {
 			continue
 		}
 		if f.failed > 0 {
-			f.verifier.log.Info("what has been revoked is known again", "issuer", f.verifier.issuer)
+			f.verifier.log.Info("the feed of revocations is read again", "issuer", f.verifier.issuer)
 		}
 		pause, f.failed = firstPause, 0
 		if now := f.verifier.now(); now.Sub(tidied) > forgetEvery || now.Before(tidied) {
@@ -167,7 +167,7 @@ func (f *follower) run(ctx context.Context) {
 	}
 }
 
-// ask asks once, and takes in what is told.
+// ask asks once, and applies the response.
 func (f *follower) ask(ctx context.Context, at time.Time) error {
 	last := f.is.Load().at
 	if at.Round(0).Before(last.Round(0)) || f.known.Load().live.Load() > mostSessions {
@@ -246,7 +246,7 @@ func (f *follower) get(ctx context.Context, giveUp func()) (*feedAnswer, error) 
 		return nil, fmt.Errorf("the answer of %s: %w", place, err)
 	}
 	if out.Cursor == "" || out.FreshAfter == nil || f.cursor == "" && !out.Reset {
-		return nil, errors.New("the answer of " + place + " is none of the feed's")
+		return nil, errors.New("the response of " + place + " is not the feed's")
 	}
 	return &out, nil
 }

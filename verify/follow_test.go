@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -42,6 +43,11 @@ func TestJWT5_EveryKindOfRevocation(t *testing.T) {
 			map[string]any{"sub": "ada", "roles": []string{"editor", "admin"}}, map[string]any{"sub": "ada", "roles": []string{"editor"}}},
 		"all roles": {map[string]any{"kind": "roles", "account": "ada", "roles": []string{}, "roles_n": 2},
 			map[string]any{"sub": "ada"}, map[string]any{"sub": "ada", "roles": []string{}}},
+		// A token that has no roles is not one that says nothing of them, as an application's that may not know them.
+		"the first role": {map[string]any{"kind": "roles", "account": "ada", "roles": []string{"editor"}, "roles_n": 2},
+			map[string]any{"sub": "ada", "roles": []string{}}, map[string]any{"sub": "ada", "roles": nil}},
+		"the first role, after null": {map[string]any{"kind": "roles", "account": "ada", "roles": []string{"editor"}, "roles_n": 2},
+			map[string]any{"sub": "ada", "roles": json.RawMessage("null")}, map[string]any{"sub": "ada", "roles": []string{"editor"}}},
 		"before": {map[string]any{"kind": "before", "before": now * 1e6},
 			map[string]any{"auth_time": now - 1}, map[string]any{"auth_time": now}},
 		"sessions_before": {map[string]any{"kind": "sessions_before", "slice": 0xcd, "issued_at": now - 5},
@@ -99,7 +105,7 @@ func TestJWT5_AnUnknownKindEndsAll(t *testing.T) {
 	becomes(t, v, token, nil)
 	i.revoke(map[string]any{"kind": "device", "id": "x"})
 	becomes(t, v, token, verify.ErrRevoked)
-	// Until it is told that this is over.
+	// Until it learns that this is over.
 	i.mu.Lock()
 	i.feed, i.reset = nil, true
 	i.mu.Unlock()

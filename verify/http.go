@@ -67,7 +67,7 @@ func bearer(headers []string) (string, error) {
 
 // Refuse answers a request whose token can't be taken, as RFC 6750 section 3 has
 // it: 401 for none and for one that is not good, 400 for a request that can't be
-// read, 503 when it can't be told. The client is not told what is wrong with a
+// read, 503 when it can't be determined. The client does not learn what is wrong with a
 // token: the bearer of a good one never sees it.
 func Refuse(w http.ResponseWriter, err error) {
 	h := w.Header()

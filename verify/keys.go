@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	keepKeys   = 5 * time.Minute // after which they are asked for again, beside the requests
+	keepKeys   = 5 * time.Minute // after which they are fetched again, in the background
 	askKeys    = time.Second     // at most so often, whatever tokens name
 	waitKeys   = 3 * time.Second // how long a token waits for its key
 	waitingMax = 256             // how many tokens wait

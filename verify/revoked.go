@@ -51,7 +51,7 @@ func keyOf(id string) (k sessionKey) {
 	return sessionKey(sum[:16])
 }
 
-// revocation is one thing of the feed: what it means stands in openapi.yaml.
+// revocation is one thing of the feed: what it means is in openapi.yaml.
 type revocation struct {
 	Kind     string    `json:"kind"`
 	ID       string    `json:"id"`
@@ -73,7 +73,7 @@ func newRevoked() *revoked {
 }
 
 // add takes a revocation in. To add it twice, or an older one after it, changes
-// nothing. What is not known here ends every token: whoever is too old to
+// nothing. What is not known here ends every token: a client too old to
 // understand it must not let one pass.
 func (r *revoked) add(x revocation) {
 	until := x.Until.Add(remember).Unix() + 1
@@ -126,7 +126,7 @@ func (r *revoked) dead(c *claims) bool {
 		return true
 	}
 	is, changed := r.roles[c.subject]
-	return changed && !slices.Equal(is.roles, c.roles)
+	return changed && c.roles != nil && !slices.Equal(is.roles, c.roles)
 }
 
 func (r *revoked) ended(c *claims) bool {

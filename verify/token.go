@@ -23,6 +23,7 @@ const typ = "at+jwt"
 // claims is a token's content, as it is compared.
 type claims struct {
 	issuer, audience, subject, session, id string
+	acr, client, scope                     string
 	roles, amr                             []string
 	expires, issuedAt, notBefore, authTime int64
 	kid                                    string
@@ -33,7 +34,8 @@ type claims struct {
 // kept for the next time.
 func (c *claims) token() *Token {
 	return &Token{
-		Subject: c.subject, Session: c.session, Roles: slices.Clone(c.roles), ID: c.id, AMR: slices.Clone(c.amr), KeyID: c.kid,
+		Subject: c.subject, Session: c.session, Roles: slices.Clone(c.roles), ID: c.id, AMR: slices.Clone(c.amr), ACR: c.acr, KeyID: c.kid,
+		Client: c.client, Scope: c.scope,
 		AuthTime: time.Unix(c.authTime, 0), IssuedAt: time.Unix(c.issuedAt, 0), Expires: time.Unix(c.expires, 0),
 	}
 }
@@ -47,13 +49,13 @@ type signed struct {
 }
 
 // parse takes a token apart. Its header must have the three members of ours and
-// no other: what could tell us how to check it (jwk, jku, x5u, crit) is refused
+// no other: what could say how to check it (jwk, jku, x5u, crit) is refused
 // unread.
 func parse(token string) (*signed, error) {
 	last := strings.LastIndexByte(token, '.')
 	part := strings.Split(token, ".")
 	if len(part) != 3 || strings.ContainsAny(token, "\r\n") { // which base64 skips
-		return nil, invalid("it is no JWT")
+		return nil, invalid("it is not a JWT")
 	}
 	var raw [3][]byte
 	for i, text := range part {
@@ -82,7 +84,7 @@ func parse(token string) (*signed, error) {
 func (s *signed) open(k *key) (*claims, error) {
 	if s.alg != k.alg {
 		// One key, one algorithm (RFC 8725 section 3.1).
-		return nil, invalid("its header names another algorithm than its key's")
+		return nil, invalid("its header names an algorithm that is not its key's")
 	}
 	if !k.good(s.over, s.signature) {
 		return nil, invalid("its signature is not good")
@@ -94,13 +96,24 @@ func (s *signed) open(k *key) (*claims, error) {
 	c := &claims{kid: s.kid}
 	if err := errors.Join(
 		m.text("iss", &c.issuer), m.text("aud", &c.audience), m.text("sub", &c.subject), m.text("sid", &c.session), m.text("jti", &c.id),
-		m.list("roles", &c.roles), m.list("amr", &c.amr),
+		m.list("amr", &c.amr),
 		m.number("exp", &c.expires), m.number("iat", &c.issuedAt), m.number("auth_time", &c.authTime),
 	); err != nil {
 		return nil, fmt.Errorf("%w: its claims: %w", ErrInvalid, err)
 	}
-	if _, there := m["nbf"]; there {
-		if err := m.number("nbf", &c.notBefore); err != nil {
+	c.acr = OneFactor // tokens of versions before it have none
+	for name, read := range map[string]func(string) error{
+		"acr":       func(name string) error { return m.text(name, &c.acr) },
+		"client_id": func(name string) error { return m.text(name, &c.client) },
+		"scope":     func(name string) error { return m.text(name, &c.scope) },
+		"nbf":       func(name string) error { return m.number(name, &c.notBefore) },
+		// An application that may not know the roles gets a token without: those are none, and concern no change of roles.
+		"roles": func(name string) error { return m.list(name, &c.roles) },
+	} {
+		if _, there := m[name]; !there {
+			continue
+		}
+		if err := read(name); err != nil {
 			return nil, fmt.Errorf("%w: its claims: %w", ErrInvalid, err)
 		}
 	}
@@ -122,7 +135,7 @@ func object(b []byte) (members, error) {
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return nil, errors.New("it is no JSON object")
+		return nil, errors.New("it is not a JSON object")
 	}
 	m := members{}
 	for d.More() {
@@ -132,7 +145,7 @@ func object(b []byte) (members, error) {
 		}
 		name, _ := t.(string)
 		if _, twice := m[name]; twice {
-			return nil, errors.New("it says something twice")
+			return nil, errors.New("it has a duplicate field")
 		}
 		var value json.RawMessage
 		if err := d.Decode(&value); err != nil {
@@ -144,14 +157,16 @@ func object(b []byte) (members, error) {
 		return nil, err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("there is something behind it")
+		return nil, errors.New("something follows it")
 	}
 	return m, nil
 }
 
 func (m members) text(name string, into *string) error { return m.read(name, '"', into) }
 
+// list reads a list, which is not nil then: what is nil is not there.
 func (m members) list(name string, into *[]string) error {
+	*into = []string{}
 	var some []*string
 	if string(m[name]) == "null" { // Go's empty list
 		return nil

@@ -1,31 +1,31 @@
-// Package verify checks the access tokens of Gatehouse inside an application, in
-// its own memory: no call is made for a token.
+// Package verify checks Gatehouse's access tokens inside an application, in
+// its own memory: checking a token makes no request.
 //
 //	v, err := verify.New("https://auth.example.org")
 //	...
-//	http.Handle("/", v.Middleware(handler)) // the handler asks verify.TokenFrom(r.Context())
+//	http.Handle("/", v.Middleware(handler)) // the handler calls verify.TokenFrom(r.Context())
 //
 // The algorithm, the type, the issuer and the audience are pinned, and nothing
-// in a token says how to check it. The keys are found by the issuer's metadata
-// (RFC 8414), are kept, and stay good while Gatehouse is down. With the
+// in a token says how to check it. The keys are found through the issuer's metadata
+// (RFC 8414), are cached, and stay valid while Gatehouse is down. With the
 // credentials of a registered application ([WithClient]) a Verifier also follows
-// what has been revoked, so that a token whose session has ended is refused within
+// the feed of revocations, so that a token whose session has ended is refused within
 // a second.
 //
-// It needs the standard library alone.
+// It depends only on the standard library.
 //
 // # How it works
 //
-// The same rules once more, on the standard library alone, since it is for others to
-// import: keys by RFC 8414, kept while Gatehouse is down; an unknown key brings a
-// call a second at most, and the token waits for it. It follows /v1/revocations in
-// calls of 250 ms. How fresh it is goes by when the last good call was sent, not by
-// when its answer came (that may have lain in a socket while the process was
-// suspended), and by how much later than the call, or earlier, the replica itself
-// last knew (fresh_after_ms): so no two clocks need to agree. Beyond 900 ms a token
-// waits for the next answer, then it is 503. The time is taken before the look into
-// memory and its age after it, since a process may be suspended between any two
-// lines; replicas do the same (freshness.go).
+// These are the server's own rules, implemented again on the standard library alone,
+// since others import it: keys by RFC 8414, cached while Gatehouse is down; an unknown
+// key causes one request a second at most, and the token waits for it. It follows
+// /v1/revocations in requests of 250 ms. Its freshness goes by when the last successful
+// request was sent, not by when its response came (that may have lain in a socket while
+// the process was suspended), and by how much later than the request, or earlier, the
+// replica itself was last up to date (fresh_after_ms): so no two clocks need to agree.
+// Beyond 900 ms a token waits for the next response, then the result is 503. The time is
+// taken before the lookup in memory and its age after it, since a process may be
+// suspended between any two lines; replicas do the same (freshness.go).
 package verify
 
 import (
@@ -50,22 +50,26 @@ var (
 	ErrExpired = fmt.Errorf("%w: it has expired", ErrInvalid)
 	// ErrRevoked is an ErrInvalid for a token that was taken back.
 	ErrRevoked = fmt.Errorf("%w: it has been revoked", ErrInvalid)
-	// ErrUnavailable is for a moment in which nobody can tell whether a token is
+	// ErrUnavailable is for when it can't be determined whether a token is
 	// good: 503. It is no reason to sign anybody out.
-	ErrUnavailable = errors.New("it can't be told whether the access token is good")
+	ErrUnavailable = errors.New("it can't be determined whether the access token is good")
 )
 
 // Token is what an access token says.
 type Token struct {
 	Subject  string    // the account's id
 	Session  string    // the session's
-	Roles    []string  // of the account
+	Roles    []string  // of the account; none where the application may not know them
 	ID       string    // the token's own
 	AMR      []string  // how the account signed in (RFC 8176)
+	ACR      string    // how strongly: 1fa, 2fa or phr
 	AuthTime time.Time // when it did
 	IssuedAt time.Time
 	Expires  time.Time
 	KeyID    string // of the key that signed it
+	// Client is the application that the token was issued to, and Scope what it may do with it, words between spaces; a
+	// session's own tokens have no scope.
+	Client, Scope string
 }
 
 // HasRole reports whether the account has a role.
@@ -123,7 +127,7 @@ func WithAddress(urls ...string) Option { return func(o *options) { o.places = u
 // WithHTTPClient sets what Gatehouse is asked with.
 func WithHTTPClient(c *http.Client) Option { return func(o *options) { o.client = c } }
 
-// WithLogger sets where to tell of trouble: without it, [slog.Default].
+// WithLogger sets where problems are logged: without it, [slog.Default].
 func WithLogger(l *slog.Logger) Option { return func(o *options) { o.log = l } }
 
 const (

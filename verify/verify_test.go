@@ -30,7 +30,8 @@ func TestTheTokenSaysWhoItIs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.Subject != "0190a6e2-7b1c-7def-8a4b-0123456789ab" || !got.HasRole("editor") || got.HasRole("admin") || got.Expires.Before(time.Now()) || got.KeyID != i.keys[0].KeyID {
+		if got.Subject != "0190a6e2-7b1c-7def-8a4b-0123456789ab" || !got.HasRole("editor") || got.HasRole("admin") || got.Expires.Before(time.Now()) ||
+			got.KeyID != i.keys[0].KeyID {
 			t.Errorf("%+v", got)
 		}
 		got.Roles[0] = "admin" // the application's copy

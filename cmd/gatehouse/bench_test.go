@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
 	"github.com/gatehouse-auth/gatehouse/internal/app"
 	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 	"github.com/gatehouse-auth/gatehouse/internal/bench"
@@ -34,7 +35,7 @@ func TestBenchDoesNotAimAtOtherMachinesUnasked(t *testing.T) {
 		"https://login.example.net", "http://192.0.2.1:8000", "http://0.0.0.0:8000", "http://127.0.0.1.example.net", "http://localhost.example.net",
 	} {
 		code, _, errs := benchmark(t, "me", "--url", target)
-		if code != exitUsage || !strings.Contains(errs, "--yes") {
+		if code != terminal.ExitUsage || !strings.Contains(errs, "--yes") {
 			t.Errorf("%s: exit %d, %s", target, code, errs)
 		}
 	}
@@ -42,7 +43,7 @@ func TestBenchDoesNotAimAtOtherMachinesUnasked(t *testing.T) {
 		{"me", "--url", "127.0.0.1:8000"}, {"me", "--url", "http://127.0.0.1:8000/v1"}, {"me", "--clients", "0"}, {"me", "--rate", "-1"},
 		{"me", "--duration", "0s"}, {"nothing"},
 	} {
-		if code, _, errs := benchmark(t, wrong...); code != exitUsage {
+		if code, _, errs := benchmark(t, wrong...); code != terminal.ExitUsage {
 			t.Errorf("%v: exit %d, %s", wrong, code, errs)
 		}
 	}
@@ -73,7 +74,7 @@ func TestBenchMeasuresAServer(t *testing.T) {
 	for scenario, streams := range map[string]int{"refresh": 1, "me": 1, "login": 1, "mix": 3} {
 		code, out, errs := benchmark(t, append([]string{scenario, "--json"}, short...)...)
 		var report bench.Report
-		if err := json.Unmarshal([]byte(out), &report); err != nil || code != exitDone || len(report.Streams) != streams {
+		if err := json.Unmarshal([]byte(out), &report); err != nil || code != terminal.ExitDone || len(report.Streams) != streams {
 			t.Fatalf("%s: exit %d, %v\n%s%s", scenario, code, err, out, errs)
 		}
 		for _, stream := range report.Streams {
@@ -82,7 +83,8 @@ func TestBenchMeasuresAServer(t *testing.T) {
 			}
 		}
 	}
-	if code, out, _ := benchmark(t, append([]string{"me", "--rate", "50"}, short...)...); code != exitDone || !strings.Contains(out, "open, 50/s") || !strings.Contains(out, "200:") {
+	code, out, _ := benchmark(t, append([]string{"me", "--rate", "50"}, short...)...)
+	if code != terminal.ExitDone || !strings.Contains(out, "open, 50/s") || !strings.Contains(out, "200:") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
 }

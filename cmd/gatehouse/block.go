@@ -12,20 +12,23 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
 	"github.com/gatehouse-auth/gatehouse/internal/app"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/block"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 )
 
 type blockCommand struct {
-	Add    blockAdd    `cmd:"" help:"Refuse all requests of a network."`
-	Remove blockRemove `cmd:"" help:"Take a network's requests again."`
+	Add    blockAdd    `cmd:"" help:"Refuse all requests from a network."`
+	Remove blockRemove `cmd:"" help:"Unblock a network."`
 	List   blockList   `cmd:"" help:"List the blocked networks, the newest first."`
 }
 
 func (blockCommand) Help() string {
-	return `Whatever a blocked network asks is answered 403 before anything is done for it, by every replica within a second. docs/guides/blocks.md says more.
+	return `Every request from a blocked network is answered 403 before any work is done for it, by every replica within a second.
+See docs/guides/blocks.md.
 
 Example:
   gatehouse block add 203.0.113.0/24 --reason "guesses passwords" --for 7d`
@@ -41,82 +44,90 @@ type blockJSON struct {
 }
 
 func newBlockJSON(b block.Block) blockJSON {
-	return blockJSON{ID: b.ID, Network: b.Network.String(), Reason: b.Reason, AddedAt: b.AddedAt, ExpiresAt: jsonTime(b.ExpiresAt)}
+	return blockJSON{ID: b.ID, Network: b.Network.String(), Reason: b.Reason, AddedAt: b.AddedAt, ExpiresAt: terminal.JSONTime(b.ExpiresAt)}
 }
 
 // blocks runs a command that works on blocks.
-func (t *terminal) blocks(ctx context.Context, do func(*flow.Blocks) error) error {
-	c, _, err := t.settings()
+func blocks(ctx context.Context, t *terminal.Terminal, do func(*operate.Blocks) error) error {
+	c, _, err := t.Settings()
 	if err != nil {
 		return err
 	}
-	return t.operator(ctx, func(o *flow.Operator) error { return do(app.OperatorBlocks(c, o)) })
+	return t.Operator(ctx, func(o *operate.Operator) error { return do(app.OperatorBlocks(c, o)) })
 }
+
+// longestBlock is the longest time that can be stated for a block.
+const longestBlock = 10 * 366 * 24 * time.Hour
 
 type blockAdd struct {
 	Network string `arg:"" optional:"" help:"An address, or a network in CIDR form. An IPv6 address stands for its /64."`
-	File    string `placeholder:"PATH" help:"Block all networks of this file, one a line; what follows a # is a remark. - is standard input."`
-	Reason  string `help:"Why, for whoever finds it later."`
-	For     string `placeholder:"TIME" help:"How long: 90m, 24h or 7d. Without it, until it is removed."`
-	Yes     bool   `help:"Do it even if it would refuse your own address, a trusted proxy, or a great part of the internet."`
+	File    string `placeholder:"PATH" help:"Block all networks in this file, one per line, with comments after a #. - is standard input."`
+	Reason  string `help:"Why it is blocked, for those who find it later."`
+	For     string `placeholder:"TIME" help:"How long: 90m, 24h or 7d. Without it, until you remove it."`
+	Yes     bool   `help:"Block it even if that includes your own address, a trusted proxy, or a large part of the internet."`
 	JSON    bool   `name:"json" help:"Print JSON."`
 }
 
 func (blockAdd) Help() string {
-	return `To block a network again gives it the new reason and end.
+	return `Blocking a network again replaces its reason and its end.
 
 Examples:
   gatehouse block add 203.0.113.7 --for 24h
   gatehouse block add 2001:db8::/48 --reason "spam"
-  gatehouse block add --file drop.txt --reason "a list of 2026-11-24"`
+  gatehouse block add --file drop.txt --reason "blocklist of 2026-11-24"`
 }
 
 // Run blocks the network, or those of the file.
-func (b blockAdd) Run(ctx context.Context, t *terminal) error {
+func (b blockAdd) Run(ctx context.Context, t *terminal.Terminal) error {
 	if (b.Network == "") == (b.File == "") {
-		return usageError("name a network, or a --file of them.")
+		return terminal.UsageError("Name a network, or a --file of them.")
 	}
-	until, err := lasting(b.For, now())
-	if err != nil {
-		return err
+	var until time.Time
+	if b.For != "" {
+		lasts, ok := terminal.Duration(b.For, longestBlock)
+		if !ok || lasts == 0 {
+			return terminal.UsageError("--for must be a duration of at most ten years, such as 90m, 24h or 7d.")
+		}
+		until = time.Now().Add(lasts)
 	}
+	var err error
 	networks := []string{b.Network}
 	if b.File != "" {
-		if networks, err = t.networks(b.File); err != nil {
+		if networks, err = networksIn(t, b.File); err != nil {
 			return err
 		}
 	}
-	list := make([]flow.NewBlock, 0, len(networks))
+	list := make([]operate.NewBlock, 0, len(networks))
 	for _, n := range networks {
-		list = append(list, flow.NewBlock{Network: n, Reason: b.Reason, ExpiresAt: until, Confirmed: b.Yes})
+		list = append(list, operate.NewBlock{Network: n, Reason: b.Reason, ExpiresAt: until, Confirmed: b.Yes})
 	}
-	return t.blocks(ctx, func(f *flow.Blocks) error {
+	return blocks(ctx, t, func(f *operate.Blocks) error {
 		err := b.add(ctx, t, f, list)
-		if errors.Is(err, flow.ErrConfirm) {
-			_, err = fmt.Fprintf(t.out, "%s Say --yes to do it.\n", fault.As(err).Message)
+		if errors.Is(err, operate.ErrConfirm) {
+			_, err = fmt.Fprintf(t.Out, "%s Add --yes to do it.\n", fault.As(err).Message)
 		}
 		return err
 	})
 }
 
-func (b blockAdd) add(ctx context.Context, t *terminal, f *flow.Blocks, list []flow.NewBlock) error {
+func (b blockAdd) add(ctx context.Context, t *terminal.Terminal, f *operate.Blocks, list []operate.NewBlock) error {
 	if b.File != "" {
-		done, err := f.AddAll(ctx, list, ownAddresses(), t.origin())
+		done, err := f.AddAll(ctx, list, ownAddresses(), t.Origin())
 		if err == nil || done > 0 {
-			fmt.Fprintf(t.err, "Blocked %s.\n", count(done, "network"))
+			fmt.Fprintf(t.Err, "Blocked %s.\n", terminal.Count(done, "network"))
 		}
 		return err
 	}
-	made, added, err := f.Add(ctx, list[0], ownAddresses(), flow.Identity{}, t.origin())
+	made, added, err := f.Add(ctx, list[0], ownAddresses(), flow.Identity{}, t.Origin())
 	switch {
 	case err != nil:
 		return err
 	case b.JSON:
-		return t.json(newBlockJSON(made))
+		return t.JSON(newBlockJSON(made))
 	case !added:
-		_, err = fmt.Fprintf(t.out, "%s was blocked already, and is now %s.\n", made.Network, ends(made))
+		_, err = fmt.Fprintf(t.Out, "%s was already blocked, and now is blocked %s.\n", made.Network, ends(made))
 	default:
-		_, err = fmt.Fprintf(t.out, "%s is blocked %s.\n", made.Network, ends(made))
+		_, err = fmt.Fprintf(t.Out, "%s is blocked %s.\n", made.Network, ends(made))
 	}
 	return err
 }
@@ -125,12 +136,12 @@ func ends(b block.Block) string {
 	if b.ExpiresAt.IsZero() {
 		return "until it is removed"
 	}
-	return "until " + day(b.ExpiresAt)
+	return "until " + terminal.Time(b.ExpiresAt)
 }
 
-// networks reads a file of networks.
-func (t *terminal) networks(path string) (list []string, err error) {
-	in := io.Reader(t.in)
+// networksIn reads a file of networks.
+func networksIn(t *terminal.Terminal, path string) (list []string, err error) {
+	in := io.Reader(t.In)
 	if path != "-" {
 		f, err := os.Open(path) //nolint:gosec // the operator's own
 		if err != nil {
@@ -181,36 +192,36 @@ type blockRemove struct {
 func (blockRemove) Help() string { return "Example:\n  gatehouse block remove 203.0.113.0/24" }
 
 // Run ends the block.
-func (b blockRemove) Run(ctx context.Context, t *terminal) error {
-	return t.blocks(ctx, func(f *flow.Blocks) error {
-		is, err := f.Remove(ctx, b.Network, flow.Identity{}, t.origin())
+func (b blockRemove) Run(ctx context.Context, t *terminal.Terminal) error {
+	return blocks(ctx, t, func(f *operate.Blocks) error {
+		is, err := f.Remove(ctx, b.Network, flow.Identity{}, t.Origin())
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(t.out, "%s is not blocked any more.\n", is.Network)
+		_, err = fmt.Fprintf(t.Out, "%s is no longer blocked.\n", is.Network)
 		return err
 	})
 }
 
 type blockList struct {
-	Limit int  `default:"100" help:"At most so many; 0 for all. (${default})"`
-	JSON  bool `name:"json" help:"Print JSON, a block a line."`
+	Limit int  `default:"100" help:"Show at most this many; 0 shows all (${default})."`
+	JSON  bool `name:"json" help:"Print JSON, one block per line."`
 }
 
 func (blockList) Help() string { return "Example:\n  gatehouse block list" }
 
 // Run lists the blocks.
-func (l blockList) Run(ctx context.Context, t *terminal) error {
+func (l blockList) Run(ctx context.Context, t *terminal.Terminal) error {
 	if l.Limit < 0 {
-		return usageError("--limit is 0 or more.")
+		return terminal.UsageError("--limit must be 0 or more.")
 	}
-	return t.blocks(ctx, func(f *flow.Blocks) error {
+	return blocks(ctx, t, func(f *operate.Blocks) error {
 		const page = 500
-		lines, cursor, told := [][]string{{"ID", "NETWORK", "ADDED", "UNTIL", "REASON"}}, "", 0
+		lines, cursor, shown := [][]string{{"ID", "NETWORK", "ADDED", "UNTIL", "REASON"}}, "", 0
 		for more := true; more; {
 			size := page
 			if l.Limit > 0 {
-				size = min(page, l.Limit-told)
+				size = min(page, l.Limit-shown)
 			}
 			list, left, err := f.List(ctx, cursor, size)
 			if err != nil {
@@ -219,37 +230,24 @@ func (l blockList) Run(ctx context.Context, t *terminal) error {
 			for _, b := range list {
 				cursor = b.ID
 				if l.JSON {
-					err = errors.Join(err, t.jsonLine(newBlockJSON(b)))
+					err = errors.Join(err, t.JSONLine(newBlockJSON(b)))
 				} else {
-					lines = append(lines, []string{b.ID, b.Network.String(), day(b.AddedAt), day(b.ExpiresAt), b.Reason})
+					lines = append(lines, []string{b.ID, b.Network.String(), terminal.Time(b.AddedAt), terminal.Time(b.ExpiresAt), b.Reason})
 				}
 			}
-			told += len(list)
+			shown += len(list)
 			if err != nil {
 				return err
 			}
-			more = left && told != l.Limit
+			more = left && shown != l.Limit
 		}
 		switch {
 		case l.JSON:
 			return nil
-		case told == 0:
-			fmt.Fprintln(t.err, "Nothing is blocked.")
+		case shown == 0:
+			fmt.Fprintln(t.Err, "No network is blocked.")
 			return nil
 		}
-		return t.table(lines)
+		return t.Table(lines)
 	})
-}
-
-// lasting returns when a time is over that begins now: 90m, 24h, 7d; the zero time
-// for none.
-func lasting(s string, at time.Time) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	ago, err := moment(s, at)
-	if err != nil || strings.Contains(s, "-") || !ago.Before(at) || at.Sub(ago) > 10*366*24*time.Hour {
-		return time.Time{}, usageError("--for is how long, ten years at most: 90m, 24h or 7d.")
-	}
-	return at.Add(at.Sub(ago)), nil
 }

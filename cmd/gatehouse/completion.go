@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
 )
 
 type completionCommand struct {
@@ -20,7 +22,7 @@ func (completionCommand) Help() string {
 }
 
 // Run prints the script, which knows all commands and flags and starts nothing.
-func (c completionCommand) Run(t *terminal, k *kong.Kong) error {
+func (c completionCommand) Run(t *terminal.Terminal, k *kong.Kong) error {
 	var b strings.Builder
 	switch c.Shell {
 	case "bash":
@@ -33,7 +35,7 @@ func (c completionCommand) Run(t *terminal, k *kong.Kong) error {
 	case "fish":
 		fishCompletion(&b, k.Model.Node)
 	}
-	_, err := fmt.Fprint(t.out, b.String())
+	_, err := fmt.Fprint(t.Out, b.String())
 	return err
 }
 

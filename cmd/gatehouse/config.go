@@ -3,12 +3,13 @@ package main
 import (
 	"errors"
 
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
 	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 )
 
 type configCommand struct {
-	Show      configShow      `cmd:"" default:"withargs" help:"Show the settings in force and where each came from."`
-	Calibrate configCalibrate `cmd:"" help:"Measure how long hashing a password takes here, and print the settings that fit."`
+	Show      configShow      `cmd:"" default:"withargs" help:"Show the effective settings and where each one comes from."`
+	Calibrate configCalibrate `cmd:"" help:"Measure how long hashing a password takes on this machine, and suggest settings."`
 }
 
 func (configCommand) Help() string {
@@ -18,26 +19,27 @@ func (configCommand) Help() string {
 }
 
 type configShow struct {
-	JSON bool `name:"json" help:"Print JSON, one setting a line."`
+	JSON bool `name:"json" help:"Print JSON, one setting per line."`
 }
 
 func (configShow) Help() string {
-	return `Secrets are shown as asterisks. If the settings would not start the server those at fault are marked, all that is wrong is said below the table, and it exits 78.
+	return `Secrets are shown as asterisks. If the server would not start with these settings, the faulty ones are marked, every problem is listed
+below the table, and the exit code is 78.
 
 Example:
   gatehouse config show --env-file /etc/gatehouse/env`
 }
 
 // Run prints the settings.
-func (c configShow) Run(t *terminal) error {
-	settings, _, err := t.settings()
+func (c configShow) Run(t *terminal.Terminal) error {
+	settings, _, err := t.Settings()
 	var (
 		faults *config.Faults
 		rows   []config.Row
 	)
 	switch {
 	case err == nil:
-		t.warn(settings)
+		t.Warn(settings)
 		rows = settings.Report()
 	case errors.As(err, &faults):
 		rows = faults.Report() // the error itself follows, with all that is wrong and its mends
@@ -45,14 +47,14 @@ func (c configShow) Run(t *terminal) error {
 		return err
 	}
 	if c.JSON {
-		return errors.Join(jsonLines(t, rows), err)
+		return errors.Join(terminal.JSONLines(t, rows), err)
 	}
 	lines := [][]string{{"SETTING", "VALUE", "FROM"}}
 	for _, r := range rows {
 		if len(r.Faults) > 0 {
-			r.Value = "! wrong: see below"
+			r.Value = "! invalid: see below"
 		}
 		lines = append(lines, []string{r.Name, r.Value, r.Source})
 	}
-	return errors.Join(t.table(lines), err)
+	return errors.Join(t.Table(lines), err)
 }

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
 )
 
 // asGatehouse makes the test's own program a gatehouse, for child processes.
@@ -211,7 +213,7 @@ func TestTheDiskIsFull(t *testing.T) {
 		t.Errorf("readyz on a full disk: %d %v", status, ready)
 	}
 	c.limitFiles(^uint64(0))
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		status, _, ready := c.call("GET", c.admin+"/readyz", "", "")
 		if status == 200 {
 			break
@@ -248,17 +250,18 @@ func TestADatabaseThatCannotBeServedIsRefusedInWords(t *testing.T) {
 	}
 	half := append([]byte{}, good...)
 	copy(half[len(half)/2/4096*4096:], bytes.Repeat([]byte{0xde, 0xad}, 4096))
+	text := []byte("Dear Ada, this is not a database, and I would like to keep it. Yours, Charles. " + strings.Repeat("PS. ", 50))
 	for name, refusal := range map[string]struct {
 		content      []byte
 		file, folder os.FileMode
 		code         int
 		says         []string
 	}{
-		"a read-only file":   {good, 0o400, 0o700, exitConfig, []string{"can't be opened for writing", "must own the file"}},
-		"a read-only folder": {good, 0o600, 0o500, exitConfig, []string{"can't be opened for writing", "its folder"}},
-		"neither to be read": {good, 0o000, 0o700, exitConfig, []string{"can't be opened for writing"}},
-		"a damaged page":     {half, 0o600, 0o700, exitFailed, []string{"is damaged", "was not changed", "restore a backup", ".recover"}},
-		"a letter":           {[]byte("Dear Ada, this is no database, and I should like to keep it. Yours, Charles. " + strings.Repeat("PS. ", 50)), 0o600, 0o700, exitConfig, []string{"is no SQLite database", "was not changed"}},
+		"a read-only file":   {good, 0o400, 0o700, terminal.ExitConfig, []string{"can't be opened for writing", "must own the file"}},
+		"a read-only folder": {good, 0o600, 0o500, terminal.ExitConfig, []string{"can't be opened for writing", "its folder"}},
+		"neither to be read": {good, 0o000, 0o700, terminal.ExitConfig, []string{"can't be opened for writing"}},
+		"a damaged page":     {half, 0o600, 0o700, terminal.ExitFailed, []string{"is damaged", "was not changed", "restore a backup", ".recover"}},
+		"a text":             {text, 0o600, 0o700, terminal.ExitConfig, []string{"is not a SQLite database", "was not changed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			folder := filepath.Join(t.TempDir(), "data")

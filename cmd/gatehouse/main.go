@@ -1,5 +1,6 @@
-// Gatehouse is an authentication server. This is its command line: one file a
-// command, each of which says in --help what it does, with an example.
+// Gatehouse is an authentication server. This is its command line: one file per
+// command, and a folder for each noun that has more than two. Every command says in
+// --help what it does, with an example.
 package main
 
 import (
@@ -7,56 +8,54 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
-	"os/user"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
 	"github.com/alecthomas/kong"
 
-	"github.com/gatehouse-auth/gatehouse/internal/base/config"
-	"github.com/gatehouse-auth/gatehouse/internal/base/db"
-	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
-	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
-)
-
-// The exit codes.
-const (
-	exitDone   = 0
-	exitFailed = 1  // it did not work, or found something
-	exitUsage  = 2  // the words of the command are wrong
-	exitConfig = 78 // the settings are unsafe or broken (EX_CONFIG of sysexits.h)
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/backup"
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/events"
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/incident"
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/retention"
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/session"
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/user"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/importing"
 )
 
 // commands is the whole command line.
 type commands struct {
 	EnvFile string `name:"env-file" placeholder:"PATH" help:"Read settings from this file instead of .env in the working directory."`
 
-	Serve   serveCommand   `cmd:"" help:"Run the server."`
-	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date."`
-	Secret  secretCommand  `cmd:"" help:"Print a fresh secret, for JWT_SECRET_KEY."`
-	Config  configCommand  `cmd:"" help:"Show the settings in force and where each came from."`
-	User    userCommand    `cmd:"" help:"Create, list, show, disable, enable and verify accounts, and give them roles."`
-	Session sessionCommand `cmd:"" help:"List and end sessions."`
-	Key     keyCommand     `cmd:"" help:"List, rotate and revoke the keys of the installation."`
-	Client  clientCommand  `cmd:"" help:"Register applications, list them, rotate their secrets and delete them."`
-	Events  eventsCommand  `cmd:"" help:"List, follow, verify and export the log of security events."`
-	Block   blockCommand   `cmd:"" help:"Refuse the requests of networks, list them, and end that."`
-	Mail    mailCommand    `cmd:"" help:"List the mails that wait or were given up, send them again, and try the mail server."`
-	Alert   alertCommand   `cmd:"" help:"List, test and silence alerts."`
-	Breach  breachCommand  `cmd:"" help:"Build the filter of breached passwords, and ask it."`
-	Bench   benchCommand   `cmd:"" help:"Put a load on a server and measure its answers."`
-	Health  healthCommand  `cmd:"" help:"Ask the server that runs here whether it is healthy, for a container's probes."`
-	Nginx   nginxCommand   `cmd:"" help:"Print a server block for an nginx in front of the server."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve    serveCommand    `cmd:"" help:"Run the server."`
+	Migrate  migrateCommand  `cmd:"" help:"Bring the database schema up to date."`
+	Secret   secretCommand   `cmd:"" help:"Print a fresh secret for JWT_SECRET_KEY."`
+	Config   configCommand   `cmd:"" help:"Show the effective settings and where each one comes from."`
+	User     user.Command    `cmd:"" help:"Create, list, show, disable, enable and verify accounts, and manage their roles."`
+	Session  session.Command `cmd:"" help:"List and end sessions."`
+	Key      keyCommand      `cmd:"" help:"List, rotate and revoke the installation's keys."`
+	Client   clientCommand   `cmd:"" help:"Register, list and delete applications, and rotate their secrets."`
+	Events   events.Command  `cmd:"" help:"List, follow, verify and export the security event log."`
+	Block    blockCommand    `cmd:"" help:"Block networks, list the blocked ones, and unblock them."`
+	Document documentCommand `cmd:"" help:"List documents that people agree to, and print their versions."`
+	Backup   backup.Command  `cmd:"" help:"Make encrypted backups, and verify, prove and restore them."`
 
-	Completion completionCommand `cmd:"" help:"Print a script that completes commands and flags in bash, zsh or fish."`
+	Incident  incident.Command  `cmd:"" help:"Respond to an incident: open, contain, scope, freeze, notify, report."`
+	Retention retention.Command `cmd:"" help:"Delete what is kept long enough, and pause that."`
+	Mail      mailCommand       `cmd:"" help:"List queued and failed mails, retry them, and test the mail server."`
+	Alert     alertCommand      `cmd:"" help:"List, test and silence alerts."`
+	Breach    breachCommand     `cmd:"" help:"Build a filter of breached passwords, and check passwords against it."`
+	Bench     benchCommand      `cmd:"" help:"Load-test a server and measure its responses."`
+	Doctor    doctorCommand     `cmd:"" help:"Check the deployment: settings, database, keys, jobs, administrators."`
+	Health    healthCommand     `cmd:"" help:"Check the health of the server running on this machine, for container probes."`
+	Nginx     nginxCommand      `cmd:"" help:"Print an nginx server block to put in front of Gatehouse."`
+	Version   versionCommand    `cmd:"" help:"Print the version."`
+
+	Completion completionCommand `cmd:"" help:"Print a completion script for bash, zsh or fish."`
+	Man        manCommand        `cmd:"" help:"Print a manual page."`
 }
 
 func main() {
@@ -78,16 +77,31 @@ func run(args []string, in *os.File, out, errs io.Writer) int {
 	}
 	if err != nil {
 		fmt.Fprintf(errs, "gatehouse: %v\nSee: %s --help\n", err, commandOf(err))
-		return exitUsage
+		return terminal.ExitUsage
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
-	// Who presses ^C again does not want to wait for what is being finished. A
-	// second SIGTERM means nothing: some supervisors send two.
-	context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
-	t := &terminal{in: in, out: out, err: errs, envFile: c.EnvFile, command: parsed.Selected().FullPath()}
+	t := &terminal.Terminal{In: in, Out: out, Err: errs, EnvFile: c.EnvFile, Command: parsed.Selected().FullPath(), Version: version()}
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	return t.report(parsed.Run(t))
+	return t.Report(parsed.Run(t))
+}
+
+// untilSignal returns a context that ends with the first SIGTERM or ^C. Who presses ^C
+// again does not want to wait for what is being finished: from before the context ends it
+// ends the process. A second SIGTERM means nothing: some supervisors send two.
+func untilSignal() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+			signal.Reset(os.Interrupt)
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); cancel() }
 }
 
 func newParser(c *commands, options ...kong.Option) *kong.Kong {
@@ -95,6 +109,7 @@ func newParser(c *commands, options ...kong.Option) *kong.Kong {
 		kong.Name("gatehouse"),
 		kong.Description("An authentication server that is safe by default.\n\nStart with: gatehouse serve"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"import_systems": strings.Join(importing.Systems(), ",")},
 	)...)
 }
 
@@ -105,118 +120,4 @@ func commandOf(err error) string {
 		return wrong.Context.Selected().FullPath()
 	}
 	return "gatehouse"
-}
-
-// report prints an error, with how to mend it, and returns the exit code.
-func (t *terminal) report(err error) int {
-	var (
-		faults *config.Faults
-		wrong  usageError
-	)
-	switch {
-	case err == nil:
-		return exitDone
-	case errors.As(err, &faults):
-		fmt.Fprintf(t.err, "%v\n", faults)
-		return exitConfig
-	case errors.As(err, &wrong):
-		fmt.Fprintf(t.err, "gatehouse: %v\nSee: %s --help\n", err, t.command)
-		return exitUsage
-	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(t.err, "gatehouse: interrupted")
-		return exitFailed
-	}
-	f := fault.As(err)
-	if f == nil {
-		fmt.Fprintf(t.err, "gatehouse: %v\n", err)
-		return exitFailed
-	}
-	code := exitFailed
-	if configCodes[f.Code] {
-		code = exitConfig
-	}
-	said := f.Because(nil).Error()
-	if f.Code == "database_unavailable" {
-		// The fault's own words are for those who sign in.
-		if text, lasting := db.Explain(f.Err); text != "" {
-			said = text
-			if lasting {
-				code = exitConfig
-			}
-		}
-	}
-	fmt.Fprintf(t.err, "gatehouse: %v\n", said)
-	if f.Err != nil {
-		fmt.Fprintf(t.err, "cause: %v\n", f.Err)
-	}
-	return code
-}
-
-// configCodes are the faults that a change of the settings alone mends, or one of
-// what they name: no later try will do better.
-var configCodes = map[string]bool{
-	"wrong_secret": true, "wrong_pepper": true, "database_url": true, "database_unsafe": true,
-	"secret_exposed": true, "weak_certificate": true, "encrypted_key": true,
-	"wrong_encoding": true, "database_read_only": true, "another_database": true, "not_a_database": true,
-}
-
-// usageError is a command whose words can't be taken.
-type usageError string
-
-func (e usageError) Error() string { return string(e) }
-
-// settings reads the settings. The log it returns is for the lines that belong
-// to the server's log.
-func (t *terminal) settings() (*config.Config, *slog.Logger, error) {
-	c, err := config.Load(config.Source{Environ: os.Environ(), EnvFile: t.envFile})
-	if err != nil {
-		return nil, nil, err
-	}
-	t.people = t.forPeople(c.Production())
-	return c, t.log(c.LogLevel), nil
-}
-
-// log writes for people in a terminal where that is development's, else JSON.
-func (t *terminal) log(level slog.Level) *slog.Logger {
-	out := t.lines
-	if out == nil {
-		out = t.err
-	}
-	if t.people {
-		return slog.New(newPeopleLog(out, level))
-	}
-	return slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level}))
-}
-
-// warn tells what the operator should know of the settings.
-func (t *terminal) warn(c *config.Config) {
-	for _, w := range c.Warnings {
-		fmt.Fprintf(t.err, "warning: %s\n", w)
-	}
-}
-
-// origin is where the events of a command come from.
-func (t *terminal) origin() event.Origin {
-	return event.Origin{RequestID: secret.Random{}.ID(now()), UserAgent: t.command, Actor: operatorName()}
-}
-
-// operatorName says who runs the command and where, such as "ada@db1", or "root@db1
-// (sudo by ada)". It is what the system says, which root can make it say.
-func operatorName() string {
-	name := "uid " + strconv.Itoa(os.Getuid())
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	if host, err := os.Hostname(); err == nil {
-		name += "@" + host
-	}
-	if by := os.Getenv("SUDO_USER"); by != "" {
-		name += " (sudo by " + by + ")"
-	}
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, name[:min(len(name), 200)])
 }

@@ -32,7 +32,8 @@ func TestSQLite(t *testing.T) {
 // TestPostgres runs those again that are about what the database keeps.
 func TestPostgres(t *testing.T) {
 	for kind, database := range map[string]func(testing.TB) string{
-		"migrate": dbtest.EmptyPostgres, "user": dbtest.Postgres, "session": dbtest.Postgres,
+		"migrate": dbtest.EmptyPostgres, "user": dbtest.Postgres, "session": dbtest.Postgres, "incident": dbtest.Postgres, "restore": dbtest.EmptyPostgres,
+		"backup_move": dbtest.EmptyPostgres,
 	} {
 		for _, file := range scripts("testdata/" + kind + "*.txtar") {
 			testscript.Run(t, params(file, database(t)))

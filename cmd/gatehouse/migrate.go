@@ -5,25 +5,26 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
 	"github.com/gatehouse-auth/gatehouse/internal/app"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 )
 
 type migrateCommand struct {
-	Status bool `help:"Only tell which version the schema has; exit 1 if it is behind."`
+	Status bool `help:"Only show the schema's version; exit with 1 if it is behind."`
 	JSON   bool `name:"json" help:"Print JSON."`
 
-	Roles      bool `help:"Instead, make the two roles that PostgreSQL should have: one owns the schema and migrates, one serves."`
+	Roles      bool `help:"Instead, create the two roles that PostgreSQL should have: one owns the schema and migrates, one serves."`
 	rolesFlags `embed:""`
 }
 
 func (migrateCommand) Help() string {
-	return `Each migration is one transaction: it is made wholly or not at all. Several at once wait for one another.
-It uses MIGRATE_DATABASE_URL if that is set, else DATABASE_URL.
+	return `Each migration is one transaction: it is applied completely or not at all. Several migrations started at once wait for one another.
+It uses MIGRATE_DATABASE_URL if that is set, and DATABASE_URL otherwise.
 
-With --roles that URL is an administrator's for once: a superuser's, or one of a role that owns the database and may make
-roles. What is as it should be is left alone, so it may be said again. Migrations give the serving role its rights on what
-they make. See docs/guides/postgresql.md.
+With --roles, that URL must be an administrator's: a superuser, or a role that owns the database and may create roles. Whatever is
+already right is left alone, so you can run it again. Migrations grant the serving role its rights on what they create. See
+docs/guides/postgresql.md.
 
 Examples:
   gatehouse migrate --status
@@ -31,16 +32,16 @@ Examples:
   DATABASE_URL='postgres://postgres@/gatehouse?host=/run/postgresql' gatehouse migrate --roles --yes`
 }
 
-// Run migrates, or tells how the schema stands.
-func (m migrateCommand) Run(ctx context.Context, t *terminal) error {
+// Run migrates, or shows the version of the schema.
+func (m migrateCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	if err := m.check(); err != nil {
 		return err
 	}
-	c, log, err := t.settings()
+	c, log, err := t.Settings()
 	if err != nil {
 		return err
 	}
-	t.warn(c)
+	t.Warn(c)
 	if m.Roles {
 		return m.makeRoles(ctx, t, c, log, m.JSON)
 	}
@@ -59,15 +60,15 @@ func (m migrateCommand) Run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	if m.JSON {
-		err = t.json(struct {
+		err = t.JSON(struct {
 			db.Schema
 			Applied []string `json:"applied"`
 		}{s, append([]string{}, applied...)})
 	} else {
 		for _, name := range applied {
-			fmt.Fprintf(t.out, "applied %s\n", name)
+			fmt.Fprintf(t.Out, "applied %s\n", name)
 		}
-		fmt.Fprintf(t.out, "The schema is at version %d of %d.\n", s.Current, s.Target)
+		fmt.Fprintf(t.Out, "The schema is at version %d of %d.\n", s.Current, s.Target)
 	}
 	return errors.Join(err, s.Require())
 }
@@ -76,9 +77,9 @@ func (m migrateCommand) Run(ctx context.Context, t *terminal) error {
 func (m migrateCommand) check() error {
 	switch {
 	case m.Roles && m.Status:
-		return usageError("--roles and --status are two different things. Say one of them.")
+		return terminal.UsageError("--roles and --status are two different things. Use one of them.")
 	case !m.Roles && (m.Yes || m.OwnerPasswordFile != "" || m.ServingPasswordFile != ""):
-		return usageError("--yes and the passwords' files belong to --roles.")
+		return terminal.UsageError("--yes and the password files belong to --roles.")
 	}
 	return nil
 }

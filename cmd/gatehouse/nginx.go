@@ -3,24 +3,26 @@ package main
 import (
 	"fmt"
 
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
 	"github.com/gatehouse-auth/gatehouse/internal/app"
 )
 
 type nginxCommand struct {
-	Guard string `placeholder:"ADDRESS" help:"Print also what guards an application at this address, such as 127.0.0.1:8080: it then has every path but Gatehouse's own."`
+	Guard string `placeholder:"ADDRESS" help:"Also protect an application at this address, such as 127.0.0.1:8080. It gets every path Gatehouse does not use."`
 }
 
 func (nginxCommand) Help() string {
-	return `It prints a server block for the settings in force: TLS 1.2 and 1.3, limits, and the headers that tell Gatehouse who is calling. Put the paths of your certificate in.
-With --guard it has an application on the same host, whose every request Gatehouse is asked about.
+	return `It prints a server block for the effective settings: TLS 1.2 and 1.3, limits, and the headers that say who is calling. Fill in
+the paths of your certificate. With --guard, the block also serves an application on the same host, and asks Gatehouse about every
+request to it.
 
 Example:
   gatehouse nginx --env-file /etc/gatehouse/env > /etc/nginx/conf.d/gatehouse.conf`
 }
 
 // Run prints it.
-func (c nginxCommand) Run(t *terminal) error {
-	settings, _, err := t.settings()
+func (c nginxCommand) Run(t *terminal.Terminal) error {
+	settings, _, err := t.Settings()
 	if err != nil {
 		return err
 	}
@@ -28,6 +30,6 @@ func (c nginxCommand) Run(t *terminal) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprint(t.out, text)
+	_, err = fmt.Fprint(t.Out, text)
 	return err
 }

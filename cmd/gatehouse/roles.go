@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
 	"github.com/gatehouse-auth/gatehouse/internal/app"
 	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
@@ -18,9 +19,9 @@ import (
 type rolesFlags struct {
 	OwnerRole           string `placeholder:"NAME" default:"gatehouse_owner" help:"With --roles: the role that owns the schema (${default})."`
 	ServingRole         string `placeholder:"NAME" default:"gatehouse" help:"With --roles: the role that serves (${default})."`
-	OwnerPasswordFile   string `placeholder:"PATH" help:"With --roles: the owner's password is in this file. Without it a new role's is made and printed once, and that of one which is there stays."`
-	ServingPasswordFile string `placeholder:"PATH" help:"With --roles: the same for the role that serves."`
-	Yes                 bool   `help:"With --roles: do it. Without this it only says what it would do."`
+	OwnerPasswordFile   string `placeholder:"PATH" help:"With --roles: read the owner's password from this file. Without it, a new role gets one, printed once."`
+	ServingPasswordFile string `placeholder:"PATH" help:"With --roles: the same for the serving role."`
+	Yes                 bool   `help:"With --roles: do it. Without it, the command only says what it would do."`
 }
 
 // madePassword is the size of a password that is made, in random bytes.
@@ -35,7 +36,7 @@ type rolesJSON struct {
 }
 
 // makeRoles makes the roles, or says what it would do.
-func (f rolesFlags) makeRoles(ctx context.Context, t *terminal, c *config.Config, log *slog.Logger, asJSON bool) error {
+func (f rolesFlags) makeRoles(ctx context.Context, t *terminal.Terminal, c *config.Config, log *slog.Logger, asJSON bool) error {
 	roles := db.Roles{Owner: f.OwnerRole, Serving: f.ServingRole}
 	var err error
 	if roles.OwnerPassword, err = rolePassword(f.OwnerPasswordFile, "--owner-password-file", f.OwnerRole); err != nil {
@@ -58,7 +59,7 @@ func (f rolesFlags) makeRoles(ctx context.Context, t *terminal, c *config.Config
 		return err
 	}
 	if asJSON {
-		return t.json(out)
+		return t.JSON(out)
 	}
 	return f.print(t, out)
 }
@@ -82,56 +83,56 @@ func rolePassword(file, flag, role string) (string, error) {
 	if file == "" {
 		return "", nil
 	}
-	password, err := passwordIn(file, flag)
+	password, err := terminal.PasswordIn(file, flag)
 	if err != nil {
 		return "", err
 	}
 	if strings.ContainsFunc(password, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", usageError(flag + ": The password must be of letters, digits and signs of ASCII, without spaces.")
+		return "", terminal.UsageError(flag + ": The password must consist of ASCII letters, digits and signs, without spaces.")
 	}
 	if problem := config.WeakDatabasePassword(password, role, ""); problem != "" {
-		return "", usageError(flag + ": The password " + problem + ". `gatehouse secret` prints a good one.")
+		return "", terminal.UsageError(flag + ": The password " + problem + ". `gatehouse secret` prints a good one.")
 	}
 	return password, nil
 }
 
 // print says what is to be done, or was.
-func (f rolesFlags) print(t *terminal, r rolesJSON) error {
+func (f rolesFlags) print(t *terminal.Terminal, r rolesJSON) error {
 	switch {
 	case len(r.Statements) == 0:
-		fmt.Fprintf(t.out, "The roles of the database %s are as they should be.\n", r.Database)
+		fmt.Fprintf(t.Out, "The roles of the database %s are already as they should be.\n", r.Database)
 	case r.Done:
-		fmt.Fprintf(t.out, "In the database %s this was done:\n\n", r.Database)
+		fmt.Fprintf(t.Out, "Changed in the database %s:\n\n", r.Database)
 	default:
-		fmt.Fprintf(t.out, "In the database %s this would be done:\n\n", r.Database)
+		fmt.Fprintf(t.Out, "This would change the database %s:\n\n", r.Database)
 	}
 	for _, s := range r.Statements {
-		fmt.Fprintf(t.out, "  %s\n", s)
+		fmt.Fprintf(t.Out, "  %s\n", s)
 	}
 	if len(r.Notes) > 0 {
-		fmt.Fprintf(t.out, "\nEverybody, and so %s, may also:\n\n", f.ServingRole)
+		fmt.Fprintf(t.Out, "\nLike every role, %s may also:\n\n", f.ServingRole)
 		for _, n := range r.Notes {
-			fmt.Fprintf(t.out, "  %s\n", n)
+			fmt.Fprintf(t.Out, "  %s\n", n)
 		}
-		fmt.Fprintf(t.out, "\nIf that is too much, take it from PUBLIC, or let %s into %s alone in pg_hba.conf.\n", f.ServingRole, r.Database)
+		fmt.Fprintf(t.Out, "\nIf that is too much, revoke it from PUBLIC, or allow %s to connect only to %s in pg_hba.conf.\n", f.ServingRole, r.Database)
 	}
 	if !r.Done && len(r.Statements) > 0 {
-		fmt.Fprintln(t.out, "\nNothing was changed. Say --yes to do it.")
+		fmt.Fprintln(t.Out, "\nNothing was changed. Add --yes to do it.")
 	}
 	if len(r.Passwords) > 0 {
-		fmt.Fprint(t.out, "\nThe passwords, which are shown this once; they need no encoding in a URL:\n\n")
+		fmt.Fprint(t.Out, "\nThe passwords, shown only this once. They need no encoding in a URL:\n\n")
 		lines := [][]string{}
 		for _, role := range []string{f.OwnerRole, f.ServingRole} {
 			if p, ok := r.Passwords[role]; ok {
 				lines = append(lines, []string{"  " + role, p})
 			}
 		}
-		if err := t.table(lines); err != nil {
+		if err := t.Table(lines); err != nil {
 			return err
 		}
 	}
 	if r.Done {
-		fmt.Fprintf(t.out, "\nNow put %s into DATABASE_URL and %s into MIGRATE_DATABASE_URL, and run: gatehouse migrate\n", f.ServingRole, f.OwnerRole)
+		fmt.Fprintf(t.Out, "\nNow put %s into DATABASE_URL and %s into MIGRATE_DATABASE_URL, and run: gatehouse migrate\n", f.ServingRole, f.OwnerRole)
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 )
 
-// scriptCommands are what the scripts have beside testscript's own commands.
+// scriptCommands are the scripts' commands in addition to testscript's own.
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"exits":     exits,
 	"serving":   serving,
@@ -105,7 +105,7 @@ func setupToken(welcome string) string {
 	return ""
 }
 
-// terminate tells what runs in the background to stop; testscript's kill has no
+// terminate asks what runs in the background to stop; testscript's kill has no
 // SIGTERM.
 func terminate(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 0, 0, "terminate")
@@ -127,10 +127,10 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // soon makes a request until its answer has the status, for what another process
-// has done, of which the server learns within a second.
+// has done, of which the server learns within a second. It asks seldom, as limits want.
 func soon(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 3, 4, "soon status method url [body]")
-	for start := time.Now(); time.Since(start) < patience; time.Sleep(10 * time.Millisecond) {
+	for start := time.Now(); time.Since(start) < patience; time.Sleep(200 * time.Millisecond) {
 		if status, _ := ask(ts, args[1:]); status == args[0] {
 			return
 		}
@@ -228,7 +228,7 @@ func mode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// database opens the script's database beside the command line.
+// database opens the script's database, as the command line does.
 func database(ts *testscript.TestScript) *db.DB {
 	at := ts.Getenv("DATABASE_URL")
 	if at == "" {
@@ -246,20 +246,26 @@ func accounts(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	d := database(ts)
 	start := time.Now()
-	err = d.Write(context.Background(), func(tx *db.Tx) error {
-		for i := range n {
-			at := start.Add(time.Duration(i) * time.Millisecond)
-			address, err := account.ParseAddress("email", strconv.Itoa(i)+"@example.org")
-			if err != nil {
-				return err
-			}
-			if _, _, err := account.Create(tx, account.New{ID: secret.Random{}.ID(at), Address: address}, at); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	const each = 100 // in a transaction, which has 10 s
+	for from := 0; from < n && err == nil; from += each {
+		err = d.Write(context.Background(), func(tx *db.Tx) error { return makeAccounts(tx, start, from, min(from+each, n)) })
+	}
 	ts.Check(errors.Join(err, d.Close()))
+}
+
+// makeAccounts makes those of the numbers, a millisecond apart.
+func makeAccounts(tx *db.Tx, start time.Time, from, until int) error {
+	for i := from; i < until; i++ {
+		at := start.Add(time.Duration(i) * time.Millisecond)
+		address, err := account.ParseAddress("email", strconv.Itoa(i)+"@example.org")
+		if err != nil {
+			return err
+		}
+		if _, _, err := account.Create(tx, account.New{ID: secret.Random{}.ID(at), Address: address}, at); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sql runs one statement.

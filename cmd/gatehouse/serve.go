@@ -6,21 +6,19 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
-	"time"
 
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
 	"github.com/gatehouse-auth/gatehouse/internal/app"
 	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 )
 
-var now = time.Now
-
 type serveCommand struct{}
 
 func (serveCommand) Help() string {
-	return `Without any setting it serves for development: SQLite in ./data, on 127.0.0.1:8000.
+	return `Without any settings it runs for development: SQLite in ./data, on 127.0.0.1:8000.
 Settings come from the environment and from .env; see docs/configuration.md.
 
-It stops at SIGTERM or ^C, and finishes what it has accepted first. A second ^C stops it at once.
+On SIGTERM or ^C it finishes the requests it has accepted and stops. A second ^C stops it at once.
 
 Example:
   (umask 077; gatehouse secret > jwt_secret)
@@ -28,13 +26,11 @@ Example:
     JWT_SECRET_KEY_FILE=jwt_secret gatehouse serve`
 }
 
-// Run serves until it is told to stop.
-func (serveCommand) Run(ctx context.Context, t *terminal) error {
+// Run serves until it is asked to stop.
+func (serveCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	collectLess()
-	lines := newLogWriter(t.err)
-	defer func() { _ = lines.Flush() }() // a log that can't be written has nowhere to say so
-	t.lines = lines
-	c, log, err := t.settings()
+	defer t.BufferLog()()
+	c, log, err := t.Settings()
 	if err != nil {
 		return err
 	}
@@ -49,9 +45,9 @@ func (serveCommand) Run(ctx context.Context, t *terminal) error {
 	}
 	link, err := s.SetupLink(ctx)
 	if err != nil {
-		log.Warn("The set-up link could not be made; restart to get one.", "error", err.Error())
+		log.Warn("The setup link could not be created. Restart the server to get one.", "error", err.Error())
 	}
-	t.welcome(c, s, link)
+	welcome(t, c, s, link)
 	log.Info("serving", "version", version(), "url", s.URL(), "admin_url", s.AdminURL(), "environment", string(c.Environment))
 	err = s.Run(ctx)
 	log.Info("stopped", slog.Bool("clean", err == nil))
@@ -69,17 +65,17 @@ func collectLess() {
 }
 
 // welcome prints where to look next.
-func (t *terminal) welcome(c *config.Config, s *app.Server, link string) {
-	fmt.Fprintf(t.out, "\n  Gatehouse %s is serving %s (%s)\n\n", version(), s.PublicURL(), c.Environment)
-	fmt.Fprintf(t.out, "  API     %s/openapi.json\n", s.URL())
-	fmt.Fprintf(t.out, "  Health  %s/readyz\n", s.AdminURL())
+func welcome(t *terminal.Terminal, c *config.Config, s *app.Server, link string) {
+	fmt.Fprintf(t.Out, "\n  Gatehouse %s is serving %s (%s)\n\n", version(), s.PublicURL(), c.Environment)
+	fmt.Fprintf(t.Out, "  API     %s/openapi.json\n", s.URL())
+	fmt.Fprintf(t.Out, "  Health  %s/readyz\n", s.AdminURL())
 	for _, row := range c.Report() {
 		if row.Name == "DATABASE_URL" {
-			fmt.Fprintf(t.out, "  Data    %s\n", row.Value)
+			fmt.Fprintf(t.Out, "  Data    %s\n", row.Value)
 		}
 	}
 	if link != "" {
-		fmt.Fprintf(t.out, "\n  There is no administrator yet. This link makes the first one, once, within 24 hours:\n\n  %s\n", link)
+		fmt.Fprintf(t.Out, "\n  There is no administrator yet. Create the first one with this link. It works once, within 24 hours:\n\n  %s\n", link)
 	}
-	fmt.Fprintln(t.out)
+	fmt.Fprintln(t.Out)
 }

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
 )
 
-// release is set by the linker when a release is built.
-var release string
+// release and commit are set by the linker when a release is built.
+var release, commit string
 
 // version is the release, or what the Go toolchain knows of this build.
 func version() string {
@@ -27,15 +29,20 @@ type versionCommand struct {
 func (versionCommand) Help() string { return "Example:\n  gatehouse version" }
 
 // Run prints the version.
-func (v versionCommand) Run(t *terminal) error {
+func (v versionCommand) Run(t *terminal.Terminal) error {
 	if v.JSON {
-		return t.json(struct {
+		return t.JSON(struct {
 			Version string `json:"version"`
+			Commit  string `json:"commit,omitempty"`
 			Go      string `json:"go"`
 			OS      string `json:"os"`
 			Arch    string `json:"arch"`
-		}{version(), runtime.Version(), runtime.GOOS, runtime.GOARCH})
+		}{version(), commit, runtime.Version(), runtime.GOOS, runtime.GOARCH})
 	}
-	_, err := fmt.Fprintf(t.out, "gatehouse %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	of := runtime.Version()
+	if commit != "" {
+		of = "commit " + commit[:min(12, len(commit))] + ", " + of
+	}
+	_, err := fmt.Fprintf(t.Out, "gatehouse %s (%s, %s/%s)\n", version(), of, runtime.GOOS, runtime.GOARCH)
 	return err
 }

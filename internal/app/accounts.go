@@ -11,31 +11,41 @@ import (
 
 // newAccounts registers accounts, verifies and changes their addresses, and sets
 // their passwords anew.
-func newAccounts(b *base, who api.Caller, l *flow.EmailLinks, known password.Breaches) (capability, error) {
+func newAccounts(
+	b *base, e *entrance, who api.Caller, l *flow.EmailLinks, known password.Breaches, factors *flow.Factors, consents *flow.Consents,
+	own *personal, apps *provider,
+) (capability, error) {
 	c := b.config
 	register := &flow.Register{
-		Core: b.core(), Accounts: newAccountMaker(b, l.Hasher, l.Policy), Notices: l.Guard.Notices, EmailLinks: l, Limits: l.Limits,
+		Core: b.core(), Accounts: newAccountMaker(b, l), Notices: l.Guard.Notices, EmailLinks: l, Limits: l.Limits, Consents: consents,
 		Open: c.Registration == config.RegistrationOpen, RequireVerified: requireVerified(c),
+		Passwordless: c.Passwordless,
 	}
 	notMe := &flow.NotMe{EmailLinks: l}
-	verify, passwords, addresses := &flow.Verify{EmailLinks: l}, &flow.Passwords{EmailLinks: l}, &flow.Addresses{EmailLinks: l}
+	verify := &flow.Verify{EmailLinks: l, Factors: factors.Store, Passwordless: c.Passwordless}
+	passwords, addresses := &flow.Passwords{EmailLinks: l}, &flow.Addresses{EmailLinks: l}
 	accounts := api.Accounts{Caller: who, Register: register, Profile: &flow.Profile{Core: b.core()}}
-	secrets := api.Passwords{Caller: who, Passwords: passwords, Strength: &flow.Strength{Policy: strengthPolicy(c, known), Count: b.count}}
+	secrets := api.Passwords{Caller: who, Passwords: passwords, Factors: factors, Strength: &flow.Strength{Policy: strengthPolicy(c, known), Count: b.count}}
 	emails := api.Addresses{Caller: who, Verify: verify, Addresses: addresses, NotMe: notMe}
-	pages := page.Links{
-		Visitor: visitor(who), Register: register, Verify: verify, Passwords: passwords, Addresses: addresses,
-		NotMe: notMe, MinLength: l.Policy.MinLength,
+	pages := page.Links{Visitor: e.Visitor, Register: register, Verify: verify, Passwords: passwords, Addresses: addresses, NotMe: notMe, Factors: factors,
+		Consents: consents}
+	mine := page.Account{Entrance: e.Entrance, SignOut: e.out, Profile: e.profile}
+	mine.Sections = []page.Section{mine.ProfileSection(addresses, factors), mine.SigningInSection(passwords, factors), mine.FactorsSection(factors)}
+	if factors.Keys != nil {
+		mine.Sections = append(mine.Sections, mine.PasskeysSection(factors))
 	}
-	return capability{name: "accounts", routes: []web.Routes{accounts.Routes(), secrets.Routes(), emails.Routes(), pages.Routes()}}, nil
+	mine.Sections = append(mine.Sections, mine.DevicesSection(), mine.ApplicationsSection(apps.mine), mine.ConsentsSection(consents), mine.ActivitySection(),
+		mine.OwnDataSection(factors, own.exports, own.exporter, own.erasures))
+	return capability{name: "accounts", routes: []web.Routes{accounts.Routes(), secrets.Routes(), emails.Routes(), pages.Routes(), mine.Routes()}}, nil
 }
 
-func newAccountMaker(b *base, h *password.Hasher, policy password.Policy) *flow.NewAccounts {
-	return &flow.NewAccounts{Hasher: h, Policy: policy, Random: b.random, SingleLabels: !b.config.Production(), Now: b.now}
+func newAccountMaker(b *base, l *flow.EmailLinks) *flow.NewAccounts {
+	return &flow.NewAccounts{Hasher: l.Hasher, Policy: l.Policy, Random: b.random, New: l.New, Now: b.now}
 }
 
 // newSetup makes the first administrator.
-func newSetup(b *base, who api.Caller, l *flow.EmailLinks) (*flow.Setup, capability, error) {
-	setup := &flow.Setup{Core: b.core(), Accounts: newAccountMaker(b, l.Hasher, l.Policy), Random: b.random}
-	pages := page.Setup{Forms: page.Forms{Cookies: who.Cookies}, Setup: setup}
+func newSetup(b *base, p *page.Pages, who api.Caller, l *flow.EmailLinks, e *ending) (*flow.Setup, capability, error) {
+	setup := &flow.Setup{Core: b.core(), Accounts: newAccountMaker(b, l), Random: b.random, Demand: e.second.Demand, Factors: e.store}
+	pages := page.Setup{Forms: forms(p, who), Setup: setup}
 	return setup, capability{name: "set-up", routes: []web.Routes{pages.Routes()}}, nil
 }

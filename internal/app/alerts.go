@@ -18,9 +18,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/ops/alert"
 )
 
-// alertKeep is how long an alert stays that is over.
-const alertKeep = 90 * 24 * time.Hour
-
 // sealingLate is how late the sealing of the event log may be.
 const sealingLate = time.Minute
 
@@ -78,7 +75,8 @@ func newAlerts(b *base, outbox *notice.Outbox) (*alert.Admin, capability, error)
 	}
 	a := b.config.Alerts
 	w := &alert.Watcher{
-		DB: b.db, Events: b.events, Sealing: b.sealingTrouble, Mail: b.config.SMTPURL != "", Log: b.log, Now: b.now,
+		DB: b.db, Events: b.events, Sealing: b.sealingTrouble, Backups: backupTrouble(b.config), Retention: retentionTrouble,
+		Mail: b.config.SMTPURL != "", Log: b.log, Now: b.now,
 		Thresholds: alert.Thresholds{
 			FailedLogins: a.FailedLogins, UnusualLogins: a.UnusualLogins, Sprayed: a.Sprayed, Stuffed: a.Stuffed, Registrations: a.Registrations,
 			Reuses: a.Reuses, Tampered: a.Tampered, Introspections: a.Introspections, DatabaseErrors: a.DatabaseErrors, RateLimits: a.RateLimits,
@@ -94,9 +92,6 @@ func newAlerts(b *base, outbox *notice.Outbox) (*alert.Admin, capability, error)
 		jobs: []job.Job{
 			{Name: "watch-events", Every: 5 * time.Second, Lease: time.Minute, Run: w.Step},
 			{Name: "tell-alerts", Every: 5 * time.Second, Lease: 5 * time.Minute, Run: d.Step},
-			inBatches(b.db, "forget-alerts", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
-				return alert.Forget(tx, b.now().Add(-alertKeep), limit)
-			}),
 		},
 		metrics: []prometheus.Collector{alertMetrics{b.db}},
 		close:   func() error { done(); return nil },

@@ -22,6 +22,9 @@ type Options struct {
 	Version string
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
+	// LookWithin is the longest that a background job waits before it looks whether it is
+	// due; 15 s if 0. It is for tests whose clock leaps.
+	LookWithin time.Duration
 }
 
 // Server is a running server: what listens, and the capabilities behind it.
@@ -120,7 +123,7 @@ func (s *Server) start(ctx context.Context, o Options, list func(*Server, contex
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	s.public.http = web.NewServer("", s.publicHandler(b), s.log)
+	s.public.http = s.publicServer(b)
 	if s.redirect != nil {
 		s.redirect.http = web.NewServer("", s.redirectHandler(), s.log)
 	}

@@ -5,6 +5,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/application"
 )
 
 // newApplications serves registered applications, proxies that ask before they let a
@@ -14,13 +15,13 @@ func newApplications(b *base, t *tokens, who api.Caller) (*flow.AuthenticateClie
 	clients := &flow.AuthenticateClient{Core: b.core(), Clients: client.NewRegistry(b.db, c.RevocationStale, b.now), Revocations: t.revoked}
 	about := api.Tokens{
 		Applications: api.Applications{Clients: clients}, Issuer: c.JWTIssuer, ClientID: c.JWTClientID,
-		Introspect:  &flow.Introspect{Core: b.core(), Authenticate: who.Authenticate, Sessions: t.sessions},
-		RevokeToken: &flow.RevokeToken{Core: b.core(), Authenticate: who.Authenticate, Sessions: t.sessions},
-		Follow:      &flow.Follow{Revocations: t.revoked, Stopping: b.stopping, Count: b.count},
+		Introspection: &application.Introspect{Core: b.core(), Authenticate: who.Authenticate, Sessions: t.sessions},
+		RevokeToken:   &application.RevokeToken{Core: b.core(), Authenticate: who.Authenticate, Sessions: t.sessions},
+		Follow:        &flow.Follow{Revocations: t.revoked, Stopping: b.stopping, Count: b.count},
 	}
 	forward := api.ForwardAuth{
-		Caller: who, PublicURL: c.PublicURL, ForwardAuth: &flow.ForwardAuth{Core: b.core(), Authenticate: who.Authenticate},
+		Caller: who, PublicURL: c.PublicURL, ForwardAuth: &application.ForwardAuth{Core: b.core(), Authenticate: who.Authenticate},
 	}
-	discovery := api.Discovery{Issuer: c.JWTIssuer, PublicURL: c.PublicURL, Tokens: t.issuer, Now: b.now}
+	discovery := api.Discovery{Tokens: t.issuer, Now: b.now}
 	return clients, capability{name: "applications", routes: []web.Routes{about.Routes(), forward.Routes(), discovery.Routes()}}, nil
 }

@@ -11,10 +11,12 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/lockdown"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
@@ -36,11 +38,12 @@ type base struct {
 	tally    *event.Tally
 	count    flow.Count
 	jobs     *job.Runner
+	lockdown *lockdown.State
 }
 
 // core is what all flows share.
 func (b *base) core() flow.Core {
-	return flow.Core{DB: b.db, Events: b.events, Tally: b.tally, Count: b.count, Now: b.now}
+	return flow.Core{DB: b.db, Events: b.events, Tally: b.tally, Count: b.count, Now: b.now, Lockdown: b.lockdown}
 }
 
 // openBase opens the database, brings its schema up to date if it may, and opens the
@@ -62,7 +65,11 @@ func (s *Server) openBase(ctx context.Context, o Options) (*base, capability, er
 	b.events = event.NewLog(b.log, b.random, b.now, committed)
 	b.tally = event.NewTally(b.db, b.events)
 	b.count = ended
+	b.lockdown = lockdown.NewState(b.now)
 	b.jobs = job.NewRunner(b.db, b.random.ID(b.now()), b.now, b.log)
+	if o.LookWithin > 0 {
+		b.jobs.LookWithin(o.LookWithin)
+	}
 	return b, capability{
 		name: "database",
 		metrics: append(b.databaseMetrics(), events, flows, b.buildInfo(), jobMetrics{b.jobs, b.now},
@@ -76,6 +83,7 @@ func (s *Server) openBase(ctx context.Context, o Options) (*base, capability, er
 			return db.Trouble(err), err
 		}}},
 		warnings: []check{warning("database", func(context.Context) string { return b.hazards })},
+		poll:     func(tx *db.Tx) error { return errors.Join(b.lockdown.Poll(tx), b.db.Watch(tx)) },
 		close:    b.db.Close,
 	}, nil
 }
@@ -90,4 +98,14 @@ func (b *base) databaseMetrics() []prometheus.Collector {
 		counter("gatehouse_db_wait_seconds_total", "Time that requests waited for a database connection, in seconds.",
 			func() float64 { return b.db.Stats().Waited.Seconds() }),
 	}
+}
+
+// failed logs that work in the background was not done. A database that is away is an outage, which is over by itself, and
+// the requests that it fails are counted: a warning.
+func (b *base) failed(ctx context.Context, text string, err error) {
+	level := slog.LevelError
+	if fault.KindOf(err) == fault.Unavailable {
+		level = slog.LevelWarn
+	}
+	b.log.Log(ctx, level, text, "error", err.Error())
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 )
 
 // blocks keeps networks out. All listeners that strangers reach share it; to ask it
@@ -21,14 +22,14 @@ type blocks struct {
 	*base
 	list    *block.List
 	refused prometheus.Counter
-	flow    *flow.Blocks
+	flow    *operate.Blocks
 }
 
 func newBlocks(b *base, proxies *web.Proxies) (*blocks, capability, error) {
 	k := &blocks{base: b, list: block.NewList(b.db, b.now), refused: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "gatehouse_blocked_requests_total", Help: "Requests refused because their network is blocked.",
 	})}
-	k.flow = &flow.Blocks{Core: b.core(), Proxy: proxies.Overlaps}
+	k.flow = &operate.Blocks{Core: b.core(), Proxy: proxies.Overlaps}
 	return k, capability{
 		name: "blocked networks",
 		// Blocks whose time is over end, and what is left of them is deleted.
@@ -62,7 +63,7 @@ func (k *blocks) follow(ctx context.Context) {
 }
 
 // OperatorBlocks returns what a command blocks networks with.
-func OperatorBlocks(c *config.Config, o *flow.Operator) *flow.Blocks {
+func OperatorBlocks(c *config.Config, o *operate.Operator) *operate.Blocks {
 	proxies := web.NewProxies(c.TrustedProxies, c.CloudflareProxies, nil)
-	return &flow.Blocks{Core: flow.Core{DB: o.DB, Events: o.Events, Now: o.Now}, Proxy: proxies.Overlaps}
+	return &operate.Blocks{Core: flow.Core{DB: o.DB, Events: o.Events, Now: o.Now}, Proxy: proxies.Overlaps}
 }

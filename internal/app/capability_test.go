@@ -139,7 +139,7 @@ func TestCapabilityIsWired(t *testing.T) {
 		t.Errorf("while it is not well readyz answers %d %s", status, text)
 	}
 	for _, what := range []string{"job", "loop", "poll"} {
-		for end := time.Now().Add(10 * time.Second); !j.has(what); time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); !j.has(what); time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("its %s never ran: %v", what, j.list)
 			}

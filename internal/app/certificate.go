@@ -137,6 +137,11 @@ func certificateTrouble(c certificate, now time.Time) string {
 	if why := c.Trouble(); why != "" {
 		says = append(says, fmt.Sprintf("no other can be had (%s)", why))
 	}
+	if file, ok := c.(*web.Certificate); ok {
+		if why := file.Untrusted(); why != "" {
+			says = append(says, why)
+		}
+	}
 	return strings.Join(says, "; ")
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/gatehouse-auth/gatehouse/internal/door/page"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 )
 
@@ -16,8 +15,8 @@ import (
 // listener beside it that has no TLS.
 func (s *Server) edge(plain bool) *web.Edge {
 	return web.NewEdge(web.EdgeConfig{
-		PublicURL: s.config.PublicURL, Origins: s.config.CORSOrigins,
-		Hosts: s.config.HostNames(), Loopback: !s.config.Production(), Plain: plain,
+		PublicURL: s.config.PublicURL, Origins: s.config.CORSOrigins, ClientOrigin: s.front.clientOrigin,
+		Hosts: s.config.HostNames(), Loopback: !s.config.Production(), Plain: plain, Related: s.config.PasskeyRPID,
 	})
 }
 
@@ -35,13 +34,20 @@ func (s *Server) listenRedirect(ctx context.Context) error {
 	return nil
 }
 
-// publicHandler serves the routes of all capabilities.
-func (s *Server) publicHandler(b *base) http.Handler {
+// publicServer serves the routes of all capabilities.
+func (s *Server) publicServer(b *base) *http.Server {
+	metrics := web.NewMetrics(b.registry)
+	server := web.NewServer("", s.publicHandler(b, metrics), s.log)
+	web.CountUnread(server, metrics, s.log, s.now)
+	return server
+}
+
+func (s *Server) publicHandler(b *base, metrics *web.Metrics) http.Handler {
 	f := s.front
 	stack := &web.Stack{
 		Blocked: f.blocks.blocked, Failed: countDatabaseErrors(b.tally), Rejected: countRejected(b.tally),
-		Log: s.log, Metrics: web.NewMetrics(b.registry), Now: s.now, Traces: f.traces,
-		Edge: s.edge(false), Proxies: f.proxies, Limit: f.callers.limit, Refused: page.Refused,
+		Log: s.log, Metrics: metrics, Now: s.now, Traces: f.traces,
+		Edge: s.edge(false), Proxies: f.proxies, Limit: f.callers.limit, Refused: s.front.pages.Refused,
 	}
 	mux := http.NewServeMux()
 	for _, c := range s.capabilities {
@@ -56,7 +62,7 @@ func (s *Server) publicHandler(b *base) http.Handler {
 func (s *Server) redirectHandler() http.Handler {
 	stack := &web.Stack{
 		Blocked: s.front.blocks.blocked, Log: s.log, Metrics: web.NewMetrics(prometheus.NewRegistry()), Now: s.now,
-		Edge: s.edge(true), Proxies: s.front.proxies, Refused: page.Refused,
+		Edge: s.edge(true), Proxies: s.front.proxies, Refused: s.front.pages.Refused,
 	}
 	return challenges(s.front.authority, stack.Wrap(http.NewServeMux()))
 }

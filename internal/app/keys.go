@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 )
 
 // openRing opens the keys. The life of access tokens is zero for a command, which
@@ -50,10 +51,10 @@ func (b *base) openKeys(ctx context.Context) (*keyring.Ring, error) {
 	return ring, nil
 }
 
-// signingKeys are the keys for access tokens as the issuer wants them.
-func signingKeys(ring *keyring.Ring) []token.Key {
+// signingKeys are the keys for access tokens, or for ID tokens, as the issuer wants them.
+func signingKeys(ring *keyring.Ring, p keyring.Purpose) []token.Key {
 	var out []token.Key
-	all := ring.Keys(keyring.AccessSign)
+	all := ring.Keys(p)
 	for _, k := range all {
 		if k.RevokedAt.IsZero() {
 			to, until := keyring.Replaced(all, k)
@@ -64,17 +65,25 @@ func signingKeys(ring *keyring.Ring) []token.Key {
 }
 
 func refreshKeys(ring *keyring.Ring) session.Keys {
-	return session.Keys{MAC: ring.Key(keyring.RefreshMAC), Derive: ring.Key(keyring.RefreshDerive)}
+	keys := session.Keys{MAC: ring.Key(keyring.RefreshMAC), Derive: ring.Key(keyring.RefreshDerive)}
+	// Those from before a restore, unless they may be in the wrong hands.
+	all := ring.Keys(keyring.RefreshMAC)
+	for _, k := range all[:len(all)-1] {
+		if k.RevokedAt.IsZero() {
+			keys.Former = append(keys.Former, k.Material)
+		}
+	}
+	return keys
 }
 
 // followed are the purposes whose keys are taken up while the server runs.
-var followed = []keyring.Purpose{keyring.AccessSign, keyring.RefreshMAC, keyring.RefreshDerive, keyring.CSRF, keyring.ACME}
+var followed = []keyring.Purpose{keyring.AccessSign, keyring.RefreshMAC, keyring.RefreshDerive, keyring.CSRF, keyring.ACME, keyring.Request, keyring.IDSign}
 
 // followRing has those who use keys use the new ones when the ring changes.
 func (t *tokens) followRing() {
 	ring := t.ring
 	atStart := map[keyring.Purpose]string{}
-	for _, p := range flow.Leaked() {
+	for _, p := range operate.Leaked() {
 		if !slices.Contains(followed, p) {
 			atStart[p] = string(ring.Key(p))
 		}
@@ -85,11 +94,12 @@ func (t *tokens) followRing() {
 				t.log.Warn("A key was replaced that is taken up at a start: restart this replica.", "purpose", string(p))
 			}
 		}
-		if err := t.issuer.Use(signingKeys(ring)); err != nil {
+		if err := t.issuer.Use(signingKeys(ring, keyring.AccessSign), signingKeys(ring, keyring.IDSign)...); err != nil {
 			t.log.Error("The keys for access tokens have changed and can't be used; this replica goes on with those that it has.", "error", err.Error())
 			return
 		}
 		t.sessions.Use(refreshKeys(ring))
+		t.grants.Use(refreshKeys(ring))
 		t.log.Info("the keys have changed")
 	}, func(err error) {
 		t.log.Error("The keys have changed and can't be opened; this replica goes on with those that it has, and refuses tokens made with others. See "+
@@ -114,7 +124,7 @@ func (t *tokens) adoptKeys(ctx context.Context) error {
 }
 
 // OperatorKeys opens the keys for one command of the operator's: see [Operator].
-func OperatorKeys(ctx context.Context, c *config.Config, log, events *slog.Logger) (*flow.Keys, func() error, error) {
+func OperatorKeys(ctx context.Context, c *config.Config, log, events *slog.Logger) (*operate.Keys, func() error, error) {
 	d, err := OpenDatabase(ctx, c, log)
 	if err != nil {
 		return nil, nil, err
@@ -126,7 +136,7 @@ func OperatorKeys(ctx context.Context, c *config.Config, log, events *slog.Logge
 	return k, d.Close, nil
 }
 
-func operatorKeys(ctx context.Context, c *config.Config, d *db.DB, log, events *slog.Logger) (*flow.Keys, error) {
+func operatorKeys(ctx context.Context, c *config.Config, d *db.DB, log, events *slog.Logger) (*operate.Keys, error) {
 	if err := prepareOperator(ctx, c, d, log, secret.Random{}); err != nil {
 		return nil, err
 	}
@@ -134,7 +144,7 @@ func operatorKeys(ctx context.Context, c *config.Config, d *db.DB, log, events *
 	if err != nil {
 		return nil, err
 	}
-	return &flow.Keys{
+	return &operate.Keys{
 		Core: flow.Core{DB: d, Events: event.NewLog(events, secret.Random{}, time.Now, nil), Now: time.Now},
 		Ring: ring, Revoked: token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
 	}, nil

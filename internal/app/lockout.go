@@ -18,7 +18,7 @@ import (
 
 // newGuard makes what stands before every look at a password, and the way back in for
 // a browser whose owner could read the mail about a lockout.
-func newGuard(b *base, who api.Caller, tell *flow.Notices) (*flow.Guard, capability, error) {
+func newGuard(b *base, p *page.Pages, who api.Caller, tell *flow.Notices) (*flow.Guard, capability, error) {
 	g := &flow.Guard{
 		Core: b.core(), Lockout: newLockout(b.config, b.ring),
 		Spray: &lockout.Spray{}, Notices: tell, Pseudonym: b.ring.Key(keyring.Pseudonym),
@@ -26,7 +26,7 @@ func newGuard(b *base, who api.Caller, tell *flow.Notices) (*flow.Guard, capabil
 	g.UnlockLink = func(tx *db.Tx, accountID, addressKey string, now time.Time) (string, time.Duration) {
 		return b.config.PublicURL + "/unlock#" + g.Lockout.AddLink(tx, accountID, addressKey, now), lockout.LinkLife
 	}
-	unlock := page.Unlock{Forms: page.Forms{Cookies: who.Cookies}, Unlock: &flow.Unlock{Core: b.core(), Lockout: g.Lockout}}
+	unlock := page.Unlock{Forms: forms(p, who), Unlock: &flow.Unlock{Core: b.core(), Lockout: g.Lockout}}
 	return g, capability{name: "lockout", routes: []web.Routes{unlock.Routes()}, jobs: []job.Job{forgetGuesses(b), forgetDevices(b)}}, nil
 }
 
@@ -46,20 +46,10 @@ func operatorLockout(ctx context.Context, c *config.Config, d *db.DB) (*lockout.
 // forgetGuesses deletes the counts of addresses at which nobody has tried for
 // long.
 func forgetGuesses(b *base) job.Job {
-	return inBatches(b.db, "forget-guesses", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
-		return lockout.Forget(tx, b.now().Add(-lockout.Keep), limit)
-	})
+	return sweeping(b.db, "forget-guesses", time.Hour, func() time.Time { return b.now().Add(-lockout.Keep) }, lockout.Forget)
 }
 
-// forgetDevices deletes browsers that were not used for long, and links to make
-// others known that have expired.
+// forgetDevices deletes browsers that were not used for long.
 func forgetDevices(b *base) job.Job {
-	return inBatches(b.db, "forget-devices", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
-		links, err := lockout.ForgetLinks(tx, b.now().Add(-lockout.LinkLife), limit)
-		if err != nil {
-			return 0, err
-		}
-		devices, err := lockout.ForgetUnused(tx, b.now().Add(-lockout.DeviceLife), limit)
-		return max(links, devices), err
-	})
+	return sweeping(b.db, "forget-devices", time.Hour, func() time.Time { return b.now().Add(-lockout.DeviceLife) }, lockout.ForgetUnused)
 }

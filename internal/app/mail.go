@@ -15,20 +15,18 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/trace"
 	"github.com/gatehouse-auth/gatehouse/internal/door/api"
 	"github.com/gatehouse-auth/gatehouse/internal/door/page"
+	"github.com/gatehouse-auth/gatehouse/internal/door/ui"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 )
 
-// How long rows of the outbox are kept: those of mails that were sent, of mails
-// that were given up, and in development, where nothing is sent, of all.
-const (
-	keepSent = 7 * 24 * time.Hour
-	keepDead = 30 * 24 * time.Hour
-	keepSeen = 24 * time.Hour
-)
+// keepSeen is how long mails are kept in development, where nothing is sent. Retention deletes the
+// others'.
+const keepSeen = 24 * time.Hour
 
 // mailing is what a server does about mails.
 type mailing struct {
@@ -45,6 +43,13 @@ func newMailing(b *base, traces *trace.Tracer) (*mailing, capability, error) {
 		return nil, capability{}, fmt.Errorf("MAIL_TEMPLATES: %w", err)
 	}
 	m.texts.Named(b.config.ServiceName)
+	if b.config.BrandColor != "" {
+		p, err := ui.PaletteOf(b.config.BrandColor)
+		if err != nil {
+			return nil, capability{}, fmt.Errorf("BRAND_COLOR: %w", err)
+		}
+		m.texts.Colored(p.Brand, p.On)
+	}
 	sender, err := MailSender(b.config, 0)
 	if err != nil {
 		return nil, capability{}, err
@@ -54,8 +59,12 @@ func newMailing(b *base, traces *trace.Tracer) (*mailing, capability, error) {
 	} else if b.config.Production() {
 		b.log.Warn("SMTP_URL is not set: mails wait in the outbox until it is.")
 	}
+	var jobs []job.Job
+	if m.shown() {
+		jobs = append(jobs, m.forget())
+	}
 	return m, capability{
-		name: "mail", jobs: []job.Job{m.forget()}, loops: []func(context.Context){m.run},
+		name: "mail", jobs: jobs, loops: []func(context.Context){m.run, m.learn},
 		metrics: []prometheus.Collector{mailMetrics{m, b.now}}, warnings: []check{warning("mail", m.waiting)},
 	}, nil
 }
@@ -84,26 +93,34 @@ func (m *mailing) run(ctx context.Context) {
 	}
 }
 
+// learn asks the mail server once what it takes, so that the first to register an address
+// that it does not take is told. A server that is away tells with the first mail.
+func (m *mailing) learn(ctx context.Context) {
+	if m.delivery == nil {
+		return
+	}
+	if conn, err := m.delivery.Sender.Open(ctx); err == nil {
+		conn.Close()
+	}
+}
+
 // shown reports whether mails are read at /dev/mail rather than sent.
 func (m *mailing) shown() bool { return m.delivery == nil && !m.config.Production() }
 
 // newMailPage shows the mails that are sent nowhere.
-func newMailPage(b *base, who api.Caller, m *mailing) (capability, error) {
+func newMailPage(b *base, pages *page.Pages, who api.Caller, m *mailing) (capability, error) {
 	add := capability{name: "mail page"}
 	if m.shown() {
-		p := page.Mails{Forms: page.Forms{Cookies: who.Cookies}, Mails: &flow.Mails{DB: b.db, Outbox: m.outbox, Texts: m.texts}}
+		p := page.Mails{Forms: forms(pages, who), Mails: &operate.Mails{DB: b.db, Outbox: m.outbox, Texts: m.texts}}
 		add.routes = []web.Routes{p.Routes()}
 	}
 	return add, nil
 }
 
-// forget deletes mails that are kept for long enough.
+// forget deletes mails that were to be seen, in development.
 func (m *mailing) forget() job.Job {
 	return inBatches(m.db, "forget-mails", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
-		if m.shown() {
-			return notice.ForgetAll(tx, m.now().Add(-keepSeen), limit)
-		}
-		return notice.Forget(tx, m.now().Add(-keepSent), m.now().Add(-keepDead), limit)
+		return notice.ForgetAll(tx, m.now().Add(-keepSeen), limit)
 	})
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 )
 
 // OpenDatabase opens the database that serves.
@@ -105,11 +106,21 @@ func keptSecret(c *config.Config, name string) (string, error) {
 	return made, errors.Join(err, f.Sync(), f.Close())
 }
 
+// readKept returns the secret that is kept beside the data under this name, empty if there is
+// none: it makes none.
+func readKept(c *config.Config, name string) (string, error) {
+	b, err := os.ReadFile(filepath.Join(c.DataDir(), name)) //nolint:gosec // beside the data
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return strings.TrimSpace(string(b)), err
+}
+
 // Operator opens the database for one command of the operator's. The schema
 // must be up to date already, save that SQLite's may be made: the first command
 // may come before the first start. Its events are written to events as well.
 // Close what it returns.
-func Operator(ctx context.Context, c *config.Config, log, events *slog.Logger) (*flow.Operator, func() error, error) {
+func Operator(ctx context.Context, c *config.Config, log, events *slog.Logger) (*operate.Operator, func() error, error) {
 	d, err := OpenDatabase(ctx, c, log)
 	if err != nil {
 		return nil, nil, err
@@ -123,13 +134,18 @@ func Operator(ctx context.Context, c *config.Config, log, events *slog.Logger) (
 		return nil, nil, errors.Join(err, d.Close())
 	}
 	hasher := newHasher(c)
-	o := &flow.Operator{
-		Core:       flow.Core{DB: d, Events: event.NewLog(events, random, time.Now, nil), Now: time.Now},
-		Accounts:   &flow.NewAccounts{Hasher: hasher, Policy: passwordPolicy(c, breaches), Random: random, Now: time.Now},
-		Revoked:    token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
-		Notices:    func(ctx context.Context) (*flow.Notices, error) { return operatorNotices(ctx, c, d) },
-		EmailLinks: func(ctx context.Context) (*flow.EmailLinks, error) { return operatorEmailLinks(ctx, c, d) },
-		Lockout:    func(ctx context.Context) (*lockout.Store, error) { return operatorLockout(ctx, c, d) },
+	o := &operate.Operator{
+		Core:            flow.Core{DB: d, Events: event.NewLog(events, random, time.Now, nil), Now: time.Now},
+		Accounts:        &flow.NewAccounts{Hasher: hasher, Policy: passwordPolicy(c, breaches), Random: random, Now: time.Now},
+		Revoked:         token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
+		Notices:         func(ctx context.Context) (*flow.Notices, error) { return operatorNotices(ctx, c, d) },
+		EmailLinks:      func(ctx context.Context) (*flow.EmailLinks, error) { return operatorEmailLinks(ctx, c, d) },
+		Production:      c.Production(),
+		FactorResetWait: c.FactorResetWait,
+		ErasureGrace:    c.ErasureGrace,
+		Seal:            func(ctx context.Context) error { return operatorSeal(ctx, c, d) },
+		Lockout:         func(ctx context.Context) (*lockout.Store, error) { return operatorLockout(ctx, c, d) },
+		SignsID:         func(ctx context.Context) error { return operatorSignsID(ctx, c, d) },
 	}
 	return o, func() error { hasher.Close(); return errors.Join(closeBreaches(), d.Close()) }, nil
 }

@@ -6,25 +6,22 @@ import (
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/door/api"
+	"github.com/gatehouse-auth/gatehouse/internal/door/console"
+	"github.com/gatehouse-auth/gatehouse/internal/door/oauth"
 	"github.com/gatehouse-auth/gatehouse/internal/door/page"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 )
 
-// announced are the pages that stand in the contract with those who guard an application, and
-// are not there yet: their paths are Gatehouse's already, or a guide would have to be read anew when
-// they come.
-var announced = []string{"/admin", "/privacy", "/terms"}
-
 // kept are folders that are Gatehouse's with all that is in them.
-var kept = []string{"/v1/", "/assets/", "/.well-known/"}
+var kept = []string{"/v1/", "/admin/", "/assets/", "/oauth2/", "/.well-known/"}
 
 // publicRoutes are those of the doors outside the folders that are kept. A test holds
 // them against what the capabilities of a running server have.
 func publicRoutes() []web.Routes {
 	return []web.Routes{
-		(&page.SignIn{}).Routes(), (&page.Links{}).Routes(), (&page.Setup{}).Routes(), (&page.Unlock{}).Routes(), page.Assets(),
-		(&page.Root{}).Routes(),
-		(&api.Discovery{}).Routes(),
+		(&page.SignIn{}).Routes(), (&page.Links{}).Routes(), (&page.Setup{}).Routes(), (&page.Unlock{}).Routes(), page.Assets(nil),
+		(&page.Root{}).Routes(), (&page.Enrol{}).Routes(), (&page.Account{}).Routes(), (&page.Documents{}).Routes(), (&console.Console{}).Routes(),
+		(&api.Discovery{}).Routes(), (&oauth.Provider{}).Routes(), (&page.Authorize{}).Routes(),
 	}
 }
 
@@ -32,7 +29,7 @@ func publicRoutes() []web.Routes {
 // folders, which end with a slash. An application behind the same host has every other path, among them
 // the root, which is Gatehouse's only where it has a host to itself, and what development alone has.
 func OwnPaths() []string {
-	own := slices.Concat(announced, kept)
+	own := slices.Clone(kept)
 	for _, routes := range publicRoutes() {
 		for pattern := range routes {
 			_, path, _ := strings.Cut(pattern, " ")
@@ -68,4 +65,18 @@ func OwnPathsExpression() string {
 // although Gatehouse serves it where it has a host to itself, or in development.
 func applications(path string) bool {
 	return path == "/{$}" || path == "/favicon.ico" || path == "/robots.txt" || strings.HasPrefix(path, "/dev/")
+}
+
+// Routes returns the patterns of all that is served on the public listener, sorted:
+// docs/authorization.md has a line for each.
+func (s *Server) Routes() (patterns []string) {
+	for _, c := range s.capabilities {
+		for _, r := range c.routes {
+			for pattern := range r {
+				patterns = append(patterns, pattern)
+			}
+		}
+	}
+	slices.Sort(patterns)
+	return patterns
 }

@@ -65,6 +65,18 @@ func newSealing(b *base) (capability, error) {
 	}, nil
 }
 
+// operatorSeal seals the log from an operator's command, as far as events are committed: a
+// server that runs may do so at the same time. Without the key it is sealed and not signed; the
+// next checkpoint of a server holds it.
+func operatorSeal(ctx context.Context, c *config.Config, d *db.DB) error {
+	key, err := EventKey(c)
+	if err != nil {
+		key = ""
+	}
+	_, err = event.NewSealer(d, key, time.Now).Seal(ctx)
+	return err
+}
+
 // open opens what the log is sent to.
 func (g *sealing) open() (err error) {
 	if a := g.config.EventAnchor.Reveal(); a != "" {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/retention"
 )
 
 // drainTime is how long requests that were accepted may take to finish when the
@@ -67,20 +68,21 @@ func notClosed(err error) error {
 	return err
 }
 
-// inBatches is a job that deletes a batch in each transaction until there is
-// less than one left, so that nobody waits long for it.
+// inBatches is a job that deals with a batch in each transaction until one is not full, with
+// rests between, so that nobody waits long for it. It is for tables that never have much of what is due:
+// each batch begins at the front. Others are swept.
 func inBatches(d *db.DB, name string, every time.Duration, remove func(tx *db.Tx, limit int) (int64, error)) job.Job {
-	const batch = 500
 	return job.Job{Name: name, Every: every, Lease: 10 * time.Minute, Run: func(ctx context.Context) error {
-		for {
-			var n int64
-			err := d.Write(ctx, func(tx *db.Tx) (err error) {
-				n, err = remove(tx, batch)
-				return err
-			})
-			if err != nil || n < batch {
-				return err
-			}
-		}
+		return retention.NewPacer(d).Run(ctx, func(tx *db.Tx, limit int) (more bool, err error) {
+			n, err := remove(tx, limit)
+			return n >= int64(limit), err
+		})
+	}}
+}
+
+// sweeping is a job that deletes what was over before a time, which before says at its start.
+func sweeping(d *db.DB, name string, every time.Duration, before func() time.Time, sweep retention.Sweep) job.Job {
+	return job.Job{Name: name, Every: every, Lease: 10 * time.Minute, Run: func(ctx context.Context) error {
+		return retention.NewPacer(d).Sweep(ctx, before(), sweep)
 	}}
 }

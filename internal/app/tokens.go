@@ -7,11 +7,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/door/api"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
-	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 )
 
 // tokens are the sessions, what they issue, what ends that early, and the keys of all.
@@ -19,9 +21,10 @@ type tokens struct {
 	*base
 	issuer   *token.Issuer
 	sessions *session.Store
+	grants   *grant.Store
 	uses     *session.Uses
 	revoked  *token.Revocations
-	keys     *flow.Keys
+	keys     *operate.Keys
 }
 
 // newTokens issues and revokes tokens. poll is what else every poll of the revocations
@@ -29,7 +32,7 @@ type tokens struct {
 func newTokens(b *base, poll func(tx *db.Tx) error) (*tokens, api.Caller, capability, error) {
 	c := b.config
 	says := token.Config{Issuer: c.JWTIssuer, Audience: c.JWTAudience, ClientID: c.JWTClientID, Life: c.AccessTokenLife}
-	issuer, err := token.NewIssuer(says, signingKeys(b.ring), b.random)
+	issuer, err := token.NewIssuer(says, signingKeys(b.ring, keyring.AccessSign), b.random, signingKeys(b.ring, keyring.IDSign)...)
 	if err != nil {
 		return nil, api.Caller{}, capability{}, err
 	}
@@ -39,13 +42,16 @@ func newTokens(b *base, poll func(tx *db.Tx) error) (*tokens, api.Caller, capabi
 			Idle: c.RefreshTokenLife, Max: c.SessionMaxLife, Grace: c.RefreshReuseGrace, Retry: c.RefreshRetry, PerAccount: c.SessionsPerAccount,
 		}, refreshKeys(b.ring), b.ring.Epoch, b.random),
 	}
-	t.keys = &flow.Keys{Core: b.core(), Ring: b.ring, Revoked: t.revoked, Period: c.JWTKeyRotation}
+	t.grants = grant.NewStore(grant.Config{
+		Idle: c.RefreshTokenLife, OfflineIdle: c.OfflineIdle, OfflineMax: c.OfflineMax, Grace: c.RefreshReuseGrace, Retry: c.RefreshRetry,
+	}, refreshKeys(b.ring), func() []byte { return b.ring.Key(keyring.Request) }, b.ring.Epoch, b.random)
+	t.keys = &operate.Keys{Core: b.core(), Ring: b.ring, Revoked: t.revoked, Period: c.JWTKeyRotation}
 	t.followRing()
 	t.revoked.OnPoll(poll)
 	return t, newCaller(b, t), capability{
 		name: "tokens",
 		jobs: []job.Job{
-			forgetSessions(b), forgetRevocations(b),
+			forgetRevocations(b),
 			{Name: "rotate-keys", Every: time.Hour, Lease: 5 * time.Minute, Run: t.keys.Due}, // replaces the key for access tokens when it is due
 		},
 		loops: []func(context.Context){t.writeUses, t.followRevocations}, metrics: t.metrics(),
@@ -102,19 +108,7 @@ func (t *tokens) metrics() []prometheus.Collector {
 	}
 }
 
-// sessionKeep is how long an ended session is kept (RET-4).
-const sessionKeep = 30 * 24 * time.Hour
-
-// forgetSessions deletes sessions that ended long ago.
-func forgetSessions(b *base) job.Job {
-	return inBatches(b.db, "forget-sessions", time.Hour, func(tx *db.Tx, limit int) (int64, error) {
-		return session.Forget(tx, b.now().Add(-sessionKeep), limit)
-	})
-}
-
 // forgetRevocations deletes those that no living token can meet.
 func forgetRevocations(b *base) job.Job {
-	return inBatches(b.db, "forget-revocations", 10*time.Minute, func(tx *db.Tx, limit int) (int64, error) {
-		return token.Forget(tx, b.now(), limit)
-	})
+	return sweeping(b.db, "forget-revocations", 10*time.Minute, func() time.Time { return b.now().Add(-token.KeepRows) }, token.Forget)
 }

@@ -8,34 +8,41 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/lockdown"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 )
 
 // Addresses gives accounts another address: asked for by who is signed in and
-// knows the password, confirmed at the new address, told to the old one with a way
+// knows the password, confirmed at the new address, with a notification to the old one that has a way
 // back.
 type Addresses struct{ *EmailLinks }
 
 // Change asks at the new address whether it is to be the account's. If it is
-// another account's already its owner is told instead, and the answer is the same.
-func (f *Addresses) Change(ctx context.Context, who Identity, email, current string, b *Browser, from event.Origin) error {
-	ctx, run := f.Count.begin(ctx, "change_email")
-	return run.end(f.change(ctx, who, email, current, b, from))
+// another account's already its owner is notified instead, and the answer is the same.
+//
+// The request is what the code in that mail is good with, and is always there.
+func (f *Addresses) Change(ctx context.Context, who Identity, email, current string, b *Browser, from event.Origin) (request string, err error) {
+	ctx, run := f.Count.Begin(ctx, "change_email")
+	request = f.Tickets.NewRequest()
+	return request, run.End(f.change(ctx, who, email, current, request, b, from))
 }
 
-func (f *Addresses) change(ctx context.Context, who Identity, email, current string, b *Browser, from event.Origin) (err error) {
+func (f *Addresses) change(ctx context.Context, who Identity, email, current, request string, b *Browser, from event.Origin) (err error) {
 	if email == "" {
-		return required("email")
+		return Required("email")
 	}
-	if current == "" {
-		return required("current_password")
+	if err := f.Lockdown.Pass(lockdown.Changes); err != nil {
+		return err
 	}
-	a, err := account.ParseNewAddress("email", email, f.SingleLabels)
+	a, err := f.New.parse("email", email)
 	if err != nil {
 		return err
 	}
 	h, err := f.ownAccount(ctx, who)
+	if err == nil {
+		err = f.asksCurrent(who, h, current)
+	}
 	if err != nil {
 		return err
 	}
@@ -44,17 +51,18 @@ func (f *Addresses) change(ctx context.Context, who Identity, email, current str
 		return err
 	}
 	defer func() { done(err) }()
-	try, err := f.checkPassword(ctx, h, h.Hash, current, b, ErrWrongPassword, from)
+	s, err := f.checkCurrent(ctx, h, current, b, from)
 	if err != nil {
 		return err
 	}
+	defer s.end()
 	defer takeMinimumTime(ctx, time.Now())
 	return f.DB.Write(ctx, func(tx *db.Tx) error {
 		now := f.Now()
-		f.Guard.succeeded(tx, try)
+		f.showed(tx, s, h.ID, who.Session, from)
 		f.Guard.Events.Append(tx, event.Event{
 			Kind: event.EmailChange, Outcome: event.Success, Account: h.ID, Session: who.Session, Origin: from,
-			Detail: event.Detail{Reason: "asked", Address: addressHash(f.Guard.Pseudonym, a.Key), AMR: []string{"pwd"}},
+			Detail: event.Detail{Reason: "asked", Address: addressHash(f.Guard.Pseudonym, a.Key), AMR: s.proof(who)},
 		})
 		if taken, err := f.notifyTaken(tx, a, h.ID, now, from); err != nil || taken {
 			return err
@@ -62,8 +70,8 @@ func (f *Addresses) change(ctx context.Context, who Identity, email, current str
 		if ok, err := f.Limits.affords(tx, shareUnasked, a.Key, from, now); err != nil || !ok {
 			return err
 		}
-		return f.Guard.Notices.Send(tx, f.mail(tx, notice.ConfirmAddress, "/verify", h,
-			ticket.Ticket{Purpose: ticket.Change, Address: a.Typed, AddressKey: a.Key}, now), from)
+		return f.Guard.Notices.Send(tx, f.Mail(tx, notice.ConfirmAddress, "/verify", h,
+			ticket.Ticket{Purpose: ticket.Change, Address: a.Typed, AddressKey: a.Key, Request: request}, now), from)
 	})
 }
 
@@ -93,6 +101,9 @@ func (l *EmailLinks) notifyTaken(tx *db.Tx, a account.Address, but string, now t
 // changeAddress gives the account the address that a ticket was sent to, and tells the old
 // one.
 func (l *EmailLinks) changeAddress(tx *db.Tx, t ticket.Ticket, from event.Origin) error {
+	if err := l.Lockdown.Pass(lockdown.Changes); err != nil {
+		return err
+	}
 	now := l.Now()
 	_, ok, err := account.HoldPassword(tx, t.Account, t.PasswordN, false)
 	if err == nil && !ok {
@@ -128,18 +139,22 @@ func (l *EmailLinks) changeAddress(tx *db.Tx, t ticket.Ticket, from event.Origin
 	if h.Key == t.AddressKey {
 		return nil // the same mailbox, written otherwise: it has just confirmed that itself
 	}
-	if err := heldByUndo(tx, t.AddressKey, now); err != nil {
+	if err := HeldByUndo(tx, t.AddressKey, now); err != nil {
 		return err
 	}
-	return l.Guard.Notices.Send(tx, l.wayBack(tx, h, ticket.Ticket{
+	m, err := l.wayBack(tx, h, ticket.Ticket{
 		Purpose: ticket.Undo, Account: h.ID, Address: h.Email, AddressKey: h.Key, PasswordN: h.PasswordN, Seq: n, Holds: h.Verified,
-	}, t.Address, now), from)
+	}, t.Address, now)
+	if err != nil {
+		return err
+	}
+	return l.Guard.Notices.Send(tx, m, from)
 }
 
 // taken makes the fault of a link from the error of an address that another
 // account got in the same moment, or that an undo leads to.
 func taken(err error) error {
-	if db.IsTaken(err) || errors.Is(err, errHeld) {
+	if db.IsTaken(err) || errors.Is(err, ErrHeld) {
 		return ticket.ErrLink.Because(err)
 	}
 	return err

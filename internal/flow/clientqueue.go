@@ -14,7 +14,7 @@ import (
 // clientQueues lets a few tries of one client at one address be under way at once; the
 // others wait for theirs. Each try is counted before its password is looked at,
 // so without this a program that signs in ten times at once, with the right
-// password, would be told to wait for half a minute. It is for those who are
+// password, would have to wait for half a minute. It is for those who are
 // right: nobody gets another try by it.
 type clientQueues struct {
 	mu      sync.Mutex
@@ -32,14 +32,15 @@ type clientQueue struct {
 // from one network.
 const queueWait = 8 * time.Second
 
-// inTurn has passwords hashed in the turn of the network that a request came from.
+// inTurn has passwords hashed in the turn of the site that a request came from: nobody
+// gets more turns by more networks.
 func inTurn(ctx context.Context, from event.Origin) context.Context {
-	return password.WithClient(ctx, event.Network(from.Address).String())
+	return password.WithClient(ctx, event.Site(from.Address).String())
 }
 
 // errQueueTimeout is for one that has waited too long.
 func errQueueTimeout() error {
-	busy := fault.New(fault.Unavailable, "busy", "Too many sign-ins for this address are under way at this moment. Please try again in a few seconds.")
+	busy := fault.New(fault.Unavailable, "busy", "Too many sign-ins for this address are in progress. Please try again in a few seconds.")
 	busy.RetryAfter = queueWait
 	return busy
 }

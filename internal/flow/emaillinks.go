@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,8 +34,7 @@ type EmailLinks struct {
 	Hasher  *password.Hasher
 	Policy  password.Policy
 	Revoked *token.Revocations
-	// SingleLabels is whether a new address may have a domain without a dot.
-	SingleLabels bool
+	New     NewAddresses
 	// Base is PUBLIC_URL: what every link begins with, whatever a request says of its
 	// host.
 	Base string
@@ -44,17 +44,30 @@ type EmailLinks struct {
 	undos clientQueues
 }
 
-// LinkOrCode is what somebody brings from a mail: a link's token, or the code, and the
-// address that it was sent to.
-type LinkOrCode struct{ Token, Email, Code string }
+// LinkOrCode is what somebody brings from a mail: a link's token, or the code, the
+// address that it was sent to, and what shows that they asked for it.
+type LinkOrCode struct {
+	Token, Email, Code string
+	// Requests are those that they made, the newest first: of more than
+	// [ticket.RequestsMost] the others don't count.
+	Requests []string
+}
+
+// RequestLife is for how long a browser keeps what shows that it asked for a code:
+// longer than codes are good, so that it learns of one that no longer is.
+const RequestLife = 3 * ticket.CodeLife
+
+// ErrNotAsked is for a code that comes from where no mail was asked for.
+var ErrNotAsked = fault.Field("request", "request_required", "A code works only where its mail was asked for: in the same browser, or with the request "+
+	"that the answer had. Open the link in the mail instead, or ask for a new mail here.")
 
 // link is where a ticket's mail leads.
 func (l *EmailLinks) link(page, token string) string {
 	return strings.TrimSuffix(l.Base, "/") + page + "#" + token
 }
 
-// mail issues a ticket and returns the mail that carries it.
-func (l *EmailLinks) mail(tx *db.Tx, kind notice.Kind, page string, h account.Holder, t ticket.Ticket, now time.Time) notice.Mail {
+// Mail issues a ticket and returns the mail that carries it.
+func (l *EmailLinks) Mail(tx *db.Tx, kind notice.Kind, page string, h account.Holder, t ticket.Ticket, now time.Time) notice.Mail {
 	t.Account, t.PasswordN = h.ID, h.PasswordN
 	s := l.Tickets.Issue(tx, t, now)
 	return notice.Mail{
@@ -66,7 +79,7 @@ func (l *EmailLinks) mail(tx *db.Tx, kind notice.Kind, page string, h account.Ho
 // ErrDoneAlready is for a link or a code that was used, and is shown once more: by a
 // second press of the button, or a page that was loaded again. Doors answer it as a
 // success, which it was.
-var ErrDoneAlready = fault.New(fault.Conflict, "done_already", "This was done already by the same mail. There is nothing left to do.")
+var ErrDoneAlready = fault.New(fault.Conflict, "done_already", "This was already done with the same mail. There is nothing left to do.")
 
 // pressedTwice makes an ErrDoneAlready from the error of a ticket that was used.
 func pressedTwice(err error) error {
@@ -85,11 +98,13 @@ func (l *EmailLinks) find(ctx context.Context, in LinkOrCode, kind event.Kind, f
 	}
 	switch {
 	case in.Code == "" && in.Email == "":
-		return t, required("token")
+		return t, Required("token")
 	case in.Email == "":
-		return t, required("email")
+		return t, Required("email")
 	case in.Code == "":
-		return t, required("code")
+		return t, Required("code")
+	case !slices.ContainsFunc(in.Requests, func(r string) bool { return r != "" }):
+		return t, ErrNotAsked
 	}
 	address, err := account.ParseAddress("email", in.Email)
 	if err != nil {
@@ -98,7 +113,7 @@ func (l *EmailLinks) find(ctx context.Context, in LinkOrCode, kind event.Kind, f
 	defer takeMinimumTime(ctx, time.Now())
 	var refused *fault.Error
 	err = l.DB.Write(ctx, func(tx *db.Tx) error {
-		t, refused, err = l.Tickets.Try(tx, address.Key, ticket.ParseCode(in.Code), l.Now(), p, or)
+		t, refused, err = l.Tickets.Try(tx, address.Key, ticket.ParseCode(in.Code), in.Requests, l.Now(), p, or)
 		if err == nil && refused != nil && !errors.Is(refused, ticket.ErrUsed) {
 			l.Guard.Events.Append(tx, event.Event{
 				Kind: kind, Outcome: event.Failure, Origin: from,
@@ -165,42 +180,56 @@ func (l *EmailLinks) holder(ctx context.Context, id string) (h account.Holder, e
 }
 
 // checkPassword takes a try at the account's password, compares, and records a wrong one.
-// The caller ends a right one with Guard.succeeded, in its transaction.
+// The caller ends a right one with reauthenticated, in its transaction, and then calls end,
+// which lets the next try of this client begin: until then this one counts as a guess, and
+// of many right ones at once some would have to wait for minutes.
 func (l *EmailLinks) checkPassword(ctx context.Context, h account.Holder, hash, pass string, b *Browser, wrong *fault.Error,
-	from event.Origin) (lockout.Try, error) {
+	from event.Origin) (try lockout.Try, end func(), err error) {
 	return l.checkAnyPassword(ctx, h, []string{hash}, pass, b, wrong, from)
+}
+
+// reauthenticated ends a try that was right, and records that whoever it was has shown the
+// password once more (ASVS 16.3.1).
+func (l *EmailLinks) reauthenticated(tx *db.Tx, try lockout.Try, id, session string, from event.Origin) {
+	l.Guard.succeeded(tx, try)
+	l.Guard.Events.Append(tx, event.Event{
+		Kind: event.Reauthenticated, Outcome: event.Success, Account: id, Session: session, Origin: from, Detail: event.Detail{AMR: []string{"pwd"}},
+	})
 }
 
 // checkAnyPassword is checkPassword for one of several stored hashes.
 func (l *EmailLinks) checkAnyPassword(ctx context.Context, h account.Holder, hashes []string, pass string, b *Browser, wrong *fault.Error,
-	from event.Origin) (lockout.Try, error) {
+	from event.Origin) (try lockout.Try, end func(), err error) {
 	address := account.Address{Typed: h.Email, Key: h.Key}
 	if err := l.Hasher.Room(); err != nil {
-		return lockout.Try{}, err // before the try is counted
+		return try, nil, err // before the try is counted
 	}
 	client := l.Guard.clientOf(address, b, from)
-	end, err := l.Guard.queues.enter(ctx, client, l.Guard.Lockout.AtOnce())
+	leave, err := l.Guard.queues.enter(ctx, client, l.Guard.Lockout.AtOnce())
 	if err != nil {
-		return lockout.Try{}, err
+		return try, nil, err
 	}
-	defer end()
-	try, err := l.Guard.take(ctx, client, from)
-	if err != nil {
-		return try, err
+	defer func() {
+		if end == nil {
+			leave()
+		}
+	}()
+	if try, err = l.Guard.take(ctx, client, from); err != nil {
+		return try, nil, err
 	}
 	match, err := l.matchesAny(inTurn(ctx, from), h.ID, hashes, pass)
 	if err != nil {
 		l.Guard.giveBack(ctx, try)
-		return try, err
+		return try, nil, err
 	}
 	if match {
-		return try, nil
+		return try, leave, nil
 	}
 	err = l.DB.Write(ctx, func(tx *db.Tx) error { return l.Guard.failed(tx, try, h.ID, address, "wrong_password", from) })
-	if err != nil {
-		return try, err
+	if err == nil {
+		err = wrong.Because(Reason("wrong_password"))
 	}
-	return try, wrong.Because(reason("wrong_password"))
+	return try, nil, err
 }
 
 // matchesAny reports whether the password is that of one of the stored hashes. One
@@ -221,22 +250,16 @@ func (l *EmailLinks) matchesAny(ctx context.Context, id string, hashes []string,
 	return false, unreadable
 }
 
-// endSessions ends the account's sessions, save one, with the events that tell of
+// endSessions ends the account's sessions, save one, with the events that record
 // it.
 func (l *EmailLinks) endSessions(tx *db.Tx, id, keep, why string, from event.Origin) error {
-	ended, err := session.EndAll(tx, id, keep, session.WhyRevoked, l.Now())
-	for _, s := range ended {
-		l.Revoked.EndSession(tx, s)
-		l.Guard.Events.Append(tx, event.Event{
-			Kind: event.SessionRevoked, Outcome: event.Success, Account: id, Session: s, Origin: from, Detail: event.Detail{Reason: why},
-		})
-	}
+	_, err := l.EndAll(tx, l.Revoked, id, keep, session.WhyRevoked, event.Detail{Reason: why}, from)
 	return err
 }
 
-// forgetDevices makes every browser a stranger to the account, and the links void
+// ForgetDevices makes every browser a stranger to the account, and the links void
 // that make one known.
-func forgetDevices(tx *db.Tx, id string) error {
+func ForgetDevices(tx *db.Tx, id string) error {
 	if _, err := lockout.ForgetDevices(tx, id); err != nil {
 		return err
 	}

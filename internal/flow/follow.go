@@ -23,5 +23,5 @@ func (f *Follow) Do(ctx context.Context, cursor string, wait time.Duration) (tok
 		f.Count.add("follow", "everything")
 		return told, nil
 	}
-	return told, f.Count.end("follow", err)
+	return told, f.Count.End("follow", err)
 }

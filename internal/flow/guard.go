@@ -31,7 +31,7 @@ type Guard struct {
 
 // clientOf names who tries.
 func (g *Guard) clientOf(address account.Address, b *Browser, from event.Origin) lockout.Client {
-	return lockout.Client{AddressKey: address.Key, Network: event.Network(from.Address), Device: b.devices()[g.Lockout.CookieName(address.Key)]}
+	return lockout.Client{AddressKey: address.Key, Network: event.Site(from.Address), Device: b.devices()[g.Lockout.CookieName(address.Key)]}
 }
 
 // take counts a try, before anything is done with the password, or returns the
@@ -61,15 +61,19 @@ func (g *Guard) giveBack(ctx context.Context, try lockout.Try) {
 }
 
 // failed records a try that was wrong, in the transaction, with what it led to.
-// accountID is empty if there is no such account; then nobody is told, after the
+// accountID is empty if there is no such account; then nobody is notified, after the
 // same work.
-func (g *Guard) failed(tx *db.Tx, try lockout.Try, accountID string, address account.Address, why reason, from event.Origin) error {
+func (g *Guard) failed(tx *db.Tx, try lockout.Try, accountID string, address account.Address, why Reason, from event.Origin) error {
 	hash := addressHash(g.Pseudonym, address.Key)
 	g.Events.Append(tx, event.Event{
 		Kind: event.FailedLogin, Outcome: event.Failure, Account: accountID, Origin: from,
 		Detail: event.Detail{Reason: string(why), Address: hash},
 	})
-	if try.First || try.Last {
+	locks, err := g.Lockout.Locks(tx, try, g.Now())
+	if err != nil {
+		return err
+	}
+	if try.First || locks {
 		locked := event.Event{
 			Kind: event.AccountLockout, Outcome: event.Success, Account: accountID, Origin: from,
 			Detail: event.Detail{Reason: "network_delayed", Address: hash},
@@ -77,7 +81,7 @@ func (g *Guard) failed(tx *db.Tx, try lockout.Try, accountID string, address acc
 		if try.Device != "" {
 			locked.Detail.Reason = "device_delayed"
 		}
-		if try.Last {
+		if locks {
 			locked.Detail.Reason = "account_locked"
 		}
 		g.Events.Append(tx, locked)
@@ -87,7 +91,7 @@ func (g *Guard) failed(tx *db.Tx, try lockout.Try, accountID string, address acc
 			g.Tally.AddCount(event.SuspiciousActivity, "guessing_across_accounts", event.Origin{}, int64(n))
 		}
 	})
-	if !try.Last {
+	if !locks {
 		return nil
 	}
 	return g.notifyLockedOut(tx, accountID, address.Key, from)
@@ -128,6 +132,10 @@ type Browser struct {
 	// Registered is what the browser keeps that registered an account. It is read
 	// where an address is verified, and set by a registration.
 	Registered string
+	// Session is the refresh token that it has of a session before, which a sign-in takes the place of. Replaced says that the sign-in
+	// has ended that session, as the same person's: see [SignOut.Before].
+	Session  string
+	Replaced bool
 }
 
 // DeviceCookie makes a browser a known device.

@@ -76,21 +76,19 @@ func (l *Limits) EmailChange() limit.Rule {
 // mail counts a request for a mail, whether or not one is sent: else whoever asks
 // would learn by the limit whether the address has an account.
 func (l *Limits) mail(ctx context.Context, from event.Origin) error {
-	_, err := l.take(ctx, from, l.byNetwork(l.ResetNetwork(), from))
+	_, err := l.take(ctx, from, l.byNetwork(l.ResetNetwork(), from)...)
 	return err
 }
 
 // addressChange counts an account's request for another address, unless it fails.
 func (l *Limits) addressChange(ctx context.Context, account string, from event.Origin) (done func(error), err error) {
-	claims := []limit.Claim{l.claim(l.EmailChange(), "account", account), l.byNetwork(l.ResetNetwork(), from)}
+	claims := append([]limit.Claim{l.claim(l.EmailChange(), "account", account)}, l.byNetwork(l.ResetNetwork(), from)...)
 	if _, err := l.take(ctx, from, claims...); err != nil {
 		return nil, err
 	}
 	return func(err error) {
-		for _, c := range claims {
-			if err != nil {
-				l.giveBack(ctx, c)
-			}
+		if err != nil {
+			l.giveBack(ctx, claims...)
 		}
 	}, nil
 }

@@ -20,13 +20,14 @@ type Notices struct {
 }
 
 // Send queues the mail, with when and from where, and with "this wasn't me"
-// where its kind has that and the flow has made none itself.
+// where its kind has that and the flow has made none itself. That of a change of address goes to the address before, and
+// would only send the new one a mail: that flow makes its own, or none.
 func (n *Notices) Send(tx *db.Tx, m notice.Mail, from event.Origin) error {
 	if m.At.IsZero() {
 		m.At = n.Now()
 	}
 	m.Address, m.UserAgent = from.Address, from.UserAgent
-	if m.NotMe == "" && m.Account != "" && n.NotMe != nil && m.Kind.Takes(notice.NotMe) {
+	if m.NotMe == "" && m.Account != "" && m.Kind != notice.AddressChanged && n.NotMe != nil && m.Kind.Takes(notice.NotMe) {
 		link, err := n.NotMe(tx, m.Account, m.At)
 		if err != nil {
 			return err
@@ -36,9 +37,9 @@ func (n *Notices) Send(tx *db.Tx, m notice.Mail, from event.Origin) error {
 	return n.Outbox.Queue(tx, m)
 }
 
-// byOperator queues a mail about what those who run the server did to an account.
+// ByOperator queues a mail about what those who run the server did to an account.
 // Where they sit is not its owner's business.
-func (n *Notices) byOperator(tx *db.Tx, kind notice.Kind, a account.Account) error {
+func (n *Notices) ByOperator(tx *db.Tx, kind notice.Kind, a account.Account) error {
 	m := notice.Mail{Kind: kind, Account: a.ID, To: a.Email, Name: a.Name, Locale: a.Locale, ByOperator: true}
 	if kind.Takes(notice.Roles) {
 		m.Roles = a.Roles

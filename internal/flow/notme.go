@@ -7,10 +7,11 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 )
 
-// NotMe is "this wasn't me", in the mails that tell of something. It only takes
+// NotMe is "this wasn't me", in notifications. It only takes
 // away: all sessions end, links are void, no browser is known, and nobody signs in
 // before the password was reset. It works once, and not after the password was
 // changed since the mail: an old mail in a stolen mailbox does nothing. The undos of
@@ -29,13 +30,13 @@ func (f *NotMe) Link(tx *db.Tx, accountID string, now time.Time) (string, error)
 
 // Do does it.
 func (f *NotMe) Do(ctx context.Context, token string, from event.Origin) error {
-	ctx, run := f.Count.begin(ctx, "not_me")
-	return run.end(pressedTwice(f.do(ctx, token, from)))
+	ctx, run := f.Count.Begin(ctx, "not_me")
+	return run.End(pressedTwice(f.do(ctx, token, from)))
 }
 
 func (f *NotMe) do(ctx context.Context, token string, from event.Origin) error {
 	if token == "" {
-		return required("token")
+		return Required("token")
 	}
 	t, err := f.find(ctx, LinkOrCode{Token: token}, event.SuspiciousActivity, from, ticket.NotMe, ticket.NotMe)
 	if err != nil {
@@ -48,6 +49,13 @@ func (f *NotMe) do(ctx context.Context, token string, from event.Origin) error {
 			err = ticket.Gone(tx, t)
 		}
 		if err != nil {
+			return err
+		}
+		// Whoever it was may have asked for either.
+		if err := f.Guard.keep(tx, t.Account, "not_me", from); err != nil {
+			return err
+		}
+		if _, err := factor.StopReset(tx, t.Account); err != nil {
 			return err
 		}
 		if err := f.revokeAccess(tx, t, "not_me", now, from); err != nil {
@@ -69,7 +77,7 @@ func (l *EmailLinks) revokeAccess(tx *db.Tx, t ticket.Ticket, why string, now ti
 	if err := l.endSessions(tx, t.Account, "", why, from); err != nil {
 		return err
 	}
-	if err := forgetDevices(tx, t.Account); err != nil {
+	if err := ForgetDevices(tx, t.Account); err != nil {
 		return err
 	}
 	return ticket.Void(tx, t.Account)

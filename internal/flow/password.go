@@ -8,8 +8,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/consent"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
-	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 )
@@ -21,14 +21,16 @@ type Passwords struct{ *EmailLinks }
 // ErrPasswordUnchanged is for a new password that is the old one.
 var ErrPasswordUnchanged = fault.Field("new_password", "password_unchanged", "This is the password that the account has already. Please choose another.")
 
-// errChangedMeanwhile is for who is asked for a password that was just replaced.
-var errChangedMeanwhile = fault.New(fault.Conflict, "changed_meanwhile", "The account has changed meanwhile. Please try again.")
+// ErrChangedMeanwhile is for who is asked for a password that was just replaced.
+var ErrChangedMeanwhile = fault.New(fault.Conflict, "changed_meanwhile", "The account has been changed in the meantime. Please try again.")
 
 // Forgot sends the way to a new password, if there is an account with the address,
-// and tells nobody whether there is.
-func (f *Passwords) Forgot(ctx context.Context, email string, from event.Origin) error {
-	ctx, run := f.Count.begin(ctx, "forgot_password")
-	return run.end(f.forAddress(ctx, email, from, func(tx *db.Tx, h account.Holder, a account.Address, now time.Time) error {
+// and tells nobody whether there is: the request that its code is good with is always
+// there.
+func (f *Passwords) Forgot(ctx context.Context, email string, from event.Origin) (request string, err error) {
+	ctx, run := f.Count.Begin(ctx, "forgot_password")
+	request = f.Tickets.NewRequest()
+	return request, run.End(f.forAddress(ctx, email, from, func(tx *db.Tx, h account.Holder, a account.Address, now time.Time) error {
 		e := event.Event{
 			Kind: event.PasswordReset, Outcome: event.Success, Account: h.ID, Origin: from,
 			Detail: event.Detail{Address: addressHash(f.Guard.Pseudonym, a.Key)},
@@ -62,33 +64,35 @@ func (f *Passwords) Forgot(ctx context.Context, email string, from event.Origin)
 		if e.Outcome == event.Failure {
 			return nil
 		}
-		return f.Guard.Notices.Send(tx, f.resetMail(tx, h, now), from)
+		return f.Guard.Notices.Send(tx, f.resetMail(tx, h, request, now), from)
 	}))
 }
 
 // resetMail is the mail with the way to a new password.
-func (l *EmailLinks) resetMail(tx *db.Tx, h account.Holder, now time.Time) notice.Mail {
-	return l.mail(tx, notice.ResetPassword, "/reset", h, ticket.Ticket{Purpose: ticket.Reset, Address: h.Email, AddressKey: h.Key}, now)
+func (l *EmailLinks) resetMail(tx *db.Tx, h account.Holder, request string, now time.Time) notice.Mail {
+	return l.Mail(tx, notice.ResetPassword, "/reset", h, ticket.Ticket{
+		Purpose: ticket.Reset, Address: h.Email, AddressKey: h.Key, Request: request,
+	}, now)
 }
 
 // Reset sets a new password for whoever shows what was mailed. All sessions end,
 // and no browser is known any more; it signs nobody in. Whoever could read the mail
 // has shown that the address is theirs.
 func (f *Passwords) Reset(ctx context.Context, in LinkOrCode, pass string, from event.Origin) error {
-	ctx, run := f.Count.begin(ctx, "reset_password")
-	return run.end(pressedTwice(f.reset(ctx, in, pass, from)))
+	ctx, run := f.Count.Begin(ctx, "reset_password")
+	return run.End(pressedTwice(f.reset(ctx, in, pass, from)))
 }
 
 func (f *Passwords) reset(ctx context.Context, in LinkOrCode, pass string, from event.Origin) error {
 	if pass == "" {
-		return required("new_password")
+		return Required("new_password")
 	}
 	if in.Token == "" { // before a try at the code is counted
 		if _, err := f.Policy.Check(ctx, "new_password", pass, in.Email); err != nil {
 			return err
 		}
 	}
-	t, err := f.find(ctx, in, event.PasswordReset, from, ticket.Reset, ticket.Reset)
+	t, err := f.find(ctx, in, event.PasswordReset, from, ticket.Reset, ticket.Invite)
 	if errors.Is(err, ticket.ErrUsed) {
 		return f.sameReset(ctx, t, pass, err, from)
 	}
@@ -107,7 +111,7 @@ func (f *Passwords) reset(ctx context.Context, in LinkOrCode, pass string, from 
 	}
 	var forgiven int
 	err = f.DB.Write(ctx, func(tx *db.Tx) (err error) {
-		if forgiven, err = f.Guard.Lockout.Tried(tx, h.Key, event.Network(from.Address)); err != nil {
+		if forgiven, err = f.Guard.Lockout.Tried(tx, h.Key, event.Site(from.Address)); err != nil {
 			return err
 		}
 		return f.setByMail(tx, t, h, hash, from)
@@ -145,11 +149,17 @@ func (f *Passwords) setByMail(tx *db.Tx, t ticket.Ticket, h account.Holder, hash
 	if err != nil {
 		return err
 	}
-	if err := forgetDevices(tx, h.ID); err != nil {
+	if err := f.Guard.keep(tx, h.ID, "reset", from); err != nil {
 		return err
 	}
-	if !h.Verified {
-		h.Name, h.Locale = "", "" // somebody else chose them
+	if err := ForgetDevices(tx, h.ID); err != nil {
+		return err
+	}
+	if !h.Verified { // somebody else may have chosen them, and agreed to documents
+		h.Name, h.Locale = "", ""
+		if _, err := consent.Erase(tx, h.ID); err != nil {
+			return err
+		}
 	}
 	return f.passwordReplaced(tx, h, "", "reset", now, from)
 }
@@ -178,12 +188,13 @@ func (f *Passwords) sameReset(ctx context.Context, t ticket.Ticket, pass string,
 	if t.AddressKey != h.Key {
 		return ticket.ErrLink
 	}
-	try, err := f.checkPassword(ctx, h, h.Hash, pass, nil, ticket.ErrLink, from)
+	try, end, err := f.checkPassword(ctx, h, h.Hash, pass, nil, ticket.ErrLink, from)
 	if err != nil {
 		return err
 	}
+	defer end()
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
-		f.Guard.succeeded(tx, try)
+		f.reauthenticated(tx, try, h.ID, "", from)
 		return nil
 	})
 	if err == nil {
@@ -209,7 +220,7 @@ func (f *Passwords) newHash(ctx context.Context, h account.Holder, pass string) 
 }
 
 // passwordReplaced does what follows on every new password: the other sessions end, links
-// are void, guesses at the old one don't count, and the owner is told.
+// are void, guesses at the old one don't count, and the owner is notified.
 func (f *Passwords) passwordReplaced(tx *db.Tx, h account.Holder, keep, why string, now time.Time, from event.Origin) error {
 	if err := f.endSessions(tx, h.ID, keep, "password_change", from); err != nil {
 		return err
@@ -235,37 +246,38 @@ func (f *Passwords) passwordReplaced(tx *db.Tx, h account.Holder, keep, why stri
 // Change replaces the password of whoever is signed in and knows it. The other
 // sessions end.
 func (f *Passwords) Change(ctx context.Context, who Identity, current, pass string, b *Browser, from event.Origin) error {
-	ctx, run := f.Count.begin(ctx, "change_password")
-	return run.end(f.change(ctx, who, current, pass, b, from))
+	ctx, run := f.Count.Begin(ctx, "change_password")
+	return run.End(f.change(ctx, who, current, pass, b, from))
 }
 
 func (f *Passwords) change(ctx context.Context, who Identity, current, pass string, b *Browser, from event.Origin) error {
-	if current == "" {
-		return required("current_password")
-	}
 	if pass == "" {
-		return required("new_password")
+		return Required("new_password")
 	}
 	h, err := f.ownAccount(ctx, who)
 	if err != nil {
+		return err
+	}
+	if err := f.asksCurrent(who, h, current); err != nil {
 		return err
 	}
 	// A password that would be refused anyway costs no try.
 	if _, err := f.Policy.Check(ctx, "new_password", pass, h.Email, h.Name); err != nil {
 		return err
 	}
-	try, err := f.checkPassword(ctx, h, h.Hash, current, b, ErrWrongPassword, from)
+	s, err := f.checkCurrent(ctx, h, current, b, from)
 	if err != nil {
 		return err
 	}
-	if err = f.replace(ctx, who, h, pass, try, from); err != nil {
-		f.Guard.giveBack(ctx, try) // it was right
+	defer s.end()
+	if err = f.replace(ctx, who, h, pass, s, from); err != nil && !s.none {
+		f.Guard.giveBack(ctx, s.try) // it was right
 	}
 	return err
 }
 
-// replace sets the new password of whoever has shown the current one.
-func (f *Passwords) replace(ctx context.Context, who Identity, h account.Holder, pass string, try lockout.Try, from event.Origin) error {
+// replace sets the new password of whoever has shown the current one, or has none.
+func (f *Passwords) replace(ctx context.Context, who Identity, h account.Holder, pass string, s shown, from event.Origin) error {
 	hash, err := f.newHash(ctx, h, pass)
 	if err != nil {
 		return err
@@ -279,14 +291,27 @@ func (f *Passwords) replace(ctx context.Context, who Identity, h account.Holder,
 			}
 		}
 		if err == nil && !ok {
-			err = errChangedMeanwhile
+			err = ErrChangedMeanwhile
 		}
 		if err != nil {
 			return err
 		}
-		f.Guard.succeeded(tx, try)
-		return f.passwordReplaced(tx, h, who.Session, "changed", now, from)
+		f.showed(tx, s, h.ID, who.Session, from)
+		why := "changed"
+		if s.none {
+			why = "added"
+		}
+		return f.passwordReplaced(tx, h, who.Session, why, now, from)
 	})
+}
+
+// freshIfFactors refuses a session that does not do for a change of the password or the address. Where
+// there is no second factor, the current password in the call is as good as a fresh sign-in.
+func (l *EmailLinks) freshIfFactors(who Identity, h account.Holder) error {
+	if h.Factors == 0 {
+		return nil
+	}
+	return isFresh(who, h.Factors, l.Now())
 }
 
 // ownAccount returns the account of whoever is signed in.

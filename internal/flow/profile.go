@@ -17,9 +17,9 @@ type Profile struct {
 
 // Me returns the account.
 func (f *Profile) Me(ctx context.Context, who Identity) (account.Account, error) {
-	ctx, run := f.Count.begin(ctx, "profile")
+	ctx, run := f.Count.Begin(ctx, "profile")
 	a, err := f.me(ctx, who)
-	return a, run.end(err)
+	return a, run.End(err)
 }
 
 func (f *Profile) me(ctx context.Context, who Identity) (a account.Account, err error) {
@@ -35,9 +35,9 @@ type Change struct{ Name, Locale *string }
 
 // Change changes the account and returns it.
 func (f *Profile) Change(ctx context.Context, who Identity, c Change, from event.Origin) (account.Account, error) {
-	ctx, run := f.Count.begin(ctx, "profile")
+	ctx, run := f.Count.Begin(ctx, "profile")
 	a, err := f.change(ctx, who, c, from)
-	return a, run.end(err)
+	return a, run.End(err)
 }
 
 func (f *Profile) change(ctx context.Context, who Identity, c Change, from event.Origin) (a account.Account, err error) {
@@ -75,23 +75,23 @@ func (f *Profile) change(ctx context.Context, who Identity, c Change, from event
 
 // Sessions returns the account's living sessions, the latest used first.
 func (f *Profile) Sessions(ctx context.Context, who Identity) (list []session.Info, err error) {
-	ctx, run := f.Count.begin(ctx, "profile")
+	ctx, run := f.Count.Begin(ctx, "profile")
 	err = f.DB.Read(ctx, func(tx *db.Tx) error {
 		list, err = session.List(tx, who.Account, f.Now())
 		return err
 	})
-	return list, run.end(err)
+	return list, run.End(err)
 }
 
 // History returns up to limit of the account's events, newest first, from those
 // before the event with the given id on, and whether there are more.
 func (f *Profile) History(ctx context.Context, who Identity, before string, limit int) (list []event.Entry, more bool, err error) {
-	ctx, run := f.Count.begin(ctx, "profile")
+	ctx, run := f.Count.Begin(ctx, "profile")
 	err = f.DB.Read(ctx, func(tx *db.Tx) error {
 		list, err = f.Events.OfPerson(tx, who.Account, before, limit+1)
 		return err
 	})
-	_ = run.end(err)
+	_ = run.End(err)
 	if len(list) > limit {
 		return list[:limit], true, err
 	}

@@ -24,6 +24,8 @@ type Refresh struct {
 	Revoked  *token.Revocations
 	Notices  *Notices
 	Log      *slog.Logger
+	Uses     *session.Uses
+	Demand   Demand
 }
 
 // Do refreshes. Every refresh token that does not work is ErrInvalidRefresh, and so is one that
@@ -43,18 +45,18 @@ func (f *Refresh) Cookie(ctx context.Context, refreshToken string, from event.Or
 }
 
 func (f *Refresh) refresh(ctx context.Context, refreshToken string, cookie bool, from event.Origin) (Tokens, error) {
-	ctx, run := f.Count.begin(ctx, "refresh")
+	ctx, run := f.Count.Begin(ctx, "refresh")
 	t, turn, err := f.do(ctx, refreshToken, cookie, from)
 	if err != nil {
-		return Tokens{}, run.end(err)
+		return Tokens{}, run.End(err)
 	}
-	run.as(string(turn))
+	run.As(string(turn))
 	return t, nil
 }
 
 func (f *Refresh) do(ctx context.Context, refreshToken string, cookie bool, from event.Origin) (Tokens, session.Turn, error) {
 	if refreshToken == "" {
-		return Tokens{}, "", required("refresh_token")
+		return Tokens{}, "", Required("refresh_token")
 	}
 	now := f.Now()
 	presented, turn := f.Sessions.Present(refreshToken)
@@ -63,10 +65,10 @@ func (f *Refresh) do(ctx context.Context, refreshToken string, cookie bool, from
 	}
 	if turn != "" {
 		f.Tally.Add(event.SuspiciousActivity, "refresh_token_"+string(turn), from)
-		return Tokens{}, turn, ErrInvalidRefresh.Because(reason(turn))
+		return Tokens{}, turn, ErrInvalidRefresh.Because(Reason(turn))
 	}
 	var grant session.Grant
-	over := false // whether a session that is refused was ended before
+	var demanded, over bool // over is whether a session that is refused was ended before
 	err := f.DB.WriteShared(ctx, presented.SessionID(), func(tx *db.Tx) (err error) {
 		grant, turn, err = f.Sessions.Rotate(tx, presented, now)
 		if err != nil {
@@ -75,20 +77,26 @@ func (f *Refresh) do(ctx context.Context, refreshToken string, cookie bool, from
 		if turn, err = f.cut(tx, grant, turn, now); err != nil {
 			return err
 		}
-		f.record(tx, grant, turn, presented, from)
-		switch turn {
-		case session.Reused:
-			return f.notifyReuse(tx, grant.Account, now, from)
-		case session.Refused:
-			over, err = session.HasEnded(tx, presented.SessionID())
+		if demanded, err = f.demand(tx, grant, turn, now, from); err != nil || demanded {
+			return err
 		}
-		return err
+		if turn == session.Refused {
+			over, err = session.HasEnded(tx, presented.SessionID())
+			return err
+		}
+		return f.record(tx, grant, turn, presented, now, from)
 	})
 	if err != nil {
 		return Tokens{}, "", err
 	}
+	if demanded {
+		return Tokens{}, turn, errFactorDemanded
+	}
 	switch turn {
 	case session.Rotated, session.Raced, session.Retried:
+		if at := AddressOf(from); at != "" && at != grant.LastAddress {
+			f.Uses.Add(grant.Session, at, now)
+		}
 		t, err := issue(f.Tokens, grant, now)
 		return t, turn, err
 	case session.Ahead:
@@ -101,7 +109,29 @@ func (f *Refresh) do(ctx context.Context, refreshToken string, cookie bool, from
 		}
 		f.Tally.Add(event.SuspiciousActivity, "refresh_token_refused", from)
 	}
-	return Tokens{}, turn, ErrInvalidRefresh.Because(reason(turn))
+	return Tokens{}, turn, ErrInvalidRefresh.Because(Reason(turn))
+}
+
+// demand ends a session that its roles no longer allow: the rule is new, or the role. That is no
+// alarm.
+func (f *Refresh) demand(tx *db.Tx, g session.Grant, turn session.Turn, now time.Time, from event.Origin) (bool, error) {
+	if !slices.Contains([]session.Turn{session.Rotated, session.Raced, session.Retried}, turn) {
+		return false, nil
+	}
+	if refused, err := f.Demand.Refuses(tx, g.Account, g.Roles, g.AMR, now); err != nil || !refused {
+		return false, err
+	}
+	if _, err := session.End(tx, g.Session, "", session.WhyRevoked, now); err != nil {
+		return false, err
+	}
+	if err := EndSession(tx, f.Revoked, g.Session, now); err != nil {
+		return false, err
+	}
+	f.Events.Append(tx, event.Event{
+		Kind: event.SessionRevoked, Outcome: event.Success, Account: g.Account, Session: g.Session, Origin: from,
+		Detail: event.Detail{Reason: "second_factor_required"},
+	})
+	return true, nil
 }
 
 // cut ends a session that began before a cut-off: its access tokens are dead
@@ -114,20 +144,20 @@ func (f *Refresh) cut(tx *db.Tx, g session.Grant, turn session.Turn, now time.Ti
 	return session.Refused, err
 }
 
-// notifyReuse queues the mail that tells the owner of a reuse.
-func (f *Refresh) notifyReuse(tx *db.Tx, id string, now time.Time, from event.Origin) error {
+// NotifyReuse queues the mail that tells the owner that a refresh token was used by two.
+func NotifyReuse(tx *db.Tx, n *Notices, id string, now time.Time, from event.Origin) error {
 	a, err := account.ByID(tx, id)
 	if err != nil {
 		return err
 	}
-	return f.Notices.Send(tx, notice.Mail{
+	return n.Send(tx, notice.Mail{
 		Kind: notice.TokenReused, Account: a.ID, To: a.Email, Name: a.Name, Locale: a.Locale, At: now,
 	}, from)
 }
 
-// record appends the events of a turn, and ends the access tokens of a session
-// that it has ended.
-func (f *Refresh) record(tx *db.Tx, g session.Grant, turn session.Turn, p session.Presented, from event.Origin) {
+// record appends the events of a turn, and ends the access tokens and the grants of a session
+// that it has ended, of which its owner is told if somebody else may have had a token.
+func (f *Refresh) record(tx *db.Tx, g session.Grant, turn session.Turn, p session.Presented, now time.Time, from event.Origin) error {
 	e := event.Event{Account: g.Account, Session: g.Session, Origin: from, Detail: event.Detail{Generation: p.Generation()}}
 	switch turn {
 	case session.Rotated, session.Raced, session.Retried:
@@ -138,9 +168,13 @@ func (f *Refresh) record(tx *db.Tx, g session.Grant, turn session.Turn, p sessio
 		f.Events.Append(tx, e)
 	case session.Reused, session.Ahead:
 		e.Kind, e.Outcome, e.Detail.Reason = event.SuspiciousActivity, event.Failure, "refresh_token_"+string(turn)
-		f.Revoked.EndSession(tx, g.Session)
 		f.Events.Append(tx, e)
 		e.Kind, e.Outcome = event.SessionRevoked, event.Success
 		f.Events.Append(tx, e)
+		if err := EndSession(tx, f.Revoked, g.Session, now); err != nil || turn == session.Ahead {
+			return err
+		}
+		return NotifyReuse(tx, f.Notices, g.Account, now, from)
 	}
+	return nil
 }

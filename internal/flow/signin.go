@@ -12,12 +12,14 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/password"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/lockdown"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
-	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 )
 
-// SignIn trades an e-mail address and a password for a session.
+// SignIn trades an e-mail address and a password for a session, or for a [Waiting] where the account
+// has a second factor.
 //
 // An unknown address, a wrong password, and an address that has yet to be
 // verified are one answer, and cost the same work: one read, one hash, one
@@ -26,12 +28,12 @@ import (
 // is counted before the password is looked at: see package lockout.
 type SignIn struct {
 	Core
-	Hasher   *password.Hasher
-	Sessions *session.Store
-	Tokens   *token.Issuer
-	Revoked  *token.Revocations
-	Guard    *Guard
-	Limits   *Limits
+	Hasher *password.Hasher
+	Guard  *Guard
+	Limits *Limits
+	// End is how it ends where no second factor waits, Second what does where one is.
+	End    *SignInEnd
+	Second *SecondStep
 	// Breaches knows passwords that are refused although they are right, since they
 	// have been in a breach; nil refuses none.
 	Breaches password.Breaches
@@ -44,6 +46,8 @@ type SignIn struct {
 // Credentials is what somebody signs in with.
 type Credentials struct {
 	Email, Password string
+	// Passwordless is for who registers, and is to have a passkey and no password.
+	Passwordless bool
 	// Browser is where they sit, if that keeps cookies of ours; nil otherwise.
 	Browser *Browser
 	// Cookies is whether the tokens go into the browser's cookies.
@@ -52,41 +56,47 @@ type Credentials struct {
 	// Accepted is the same as browsers ask for it by themselves (Accept-Language); of that what can't be
 	// read counts for nothing.
 	Locale, Accepted string
+	// Agreed is what whoever registers agrees to.
+	Agreed Agreed
+	// Asked is what the application asks for that leads here: whoever has no factor is led to adding one
+	// where it is two.
+	Asked Asked
 }
 
-// ErrAccountDisabled is told only to whoever knows the password.
-var ErrAccountDisabled = fault.New(fault.Denied, "account_disabled", "This account is disabled. Please ask those who run this service.")
+// ErrAccountDisabled is only for somebody who knows the password.
+var ErrAccountDisabled = fault.New(fault.Denied, "account_disabled", "This account is disabled. Please contact the operator of this service.")
 
-// ErrPasswordBreached is told only to whoever knows the password.
+// ErrPasswordBreached is only for somebody who knows the password.
 var ErrPasswordBreached = fault.New(fault.Denied, "password_breached",
 	"This is the right password, but it has become known: it is common, or has been in a breach of another service, so others can try it. Please set a "+
-		"new one by \"Forgot password\" before you sign in.")
+		"new one with \"Forgot password\" before you sign in.")
 
-// ErrPasswordExpired is told only to whoever knows the password.
+// ErrPasswordExpired is only for somebody who knows the password.
 var ErrPasswordExpired = fault.New(fault.Denied, "password_expired",
-	"This password is too old: this service asks for a new one from time to time. Please set one by \"Forgot password\" before you sign in.")
+	"This password is too old: this service requires a new one from time to time. Please set one with \"Forgot password\" before you sign in.")
 
-// ErrResetRequired is told only to whoever knows the password.
+// ErrResetRequired is only for somebody who knows the password.
 var ErrResetRequired = fault.New(fault.Denied, "password_reset_required",
-	"The owner of this account has told that somebody else was there, so a new password must be set by \"Forgot password\" before anybody signs in.")
+	"A new password must be set with \"Forgot password\" before anybody can sign in to this account: its owner has reported that somebody else had "+
+		"access to it, or the operator of this service has chosen the first one.")
 
 // Do signs in. The faults are ErrInvalidCredentials, ErrAccountDisabled, invalid
 // input, and those of a server that has too much to do.
 func (f *SignIn) Do(ctx context.Context, in Credentials, from event.Origin) (Tokens, error) {
-	ctx, run := f.Count.begin(ctx, "sign_in")
+	ctx, run := f.Count.Begin(ctx, "sign_in")
 	t, err := f.do(ctx, in, from)
 	if err == nil && in.Cookies {
-		t.Refresh = f.Sessions.ForCookie(t.Refresh)
+		t.Refresh = f.End.Sessions.ForCookie(t.Refresh)
 	}
-	return t, run.end(err)
+	return t, run.End(err)
 }
 
 func (f *SignIn) do(ctx context.Context, in Credentials, from event.Origin) (t Tokens, err error) {
 	if in.Email == "" {
-		return Tokens{}, required("email")
+		return Tokens{}, Required("email")
 	}
 	if in.Password == "" {
-		return Tokens{}, required("password")
+		return Tokens{}, Required("password")
 	}
 	address, err := account.ParseAddress("email", in.Email)
 	if err != nil {
@@ -174,10 +184,11 @@ func (f *SignIn) signIn(
 		if why := f.unusable(ctx, who, in.Password, now); why != nil {
 			return Tokens{}, f.requireNewPassword(ctx, try, who.ID, address, why, from)
 		}
-		grant, device, err := f.begin(ctx, try, who, f.upgrade(ctx, who.ID, match, in.Password), in.Browser.keeps(try.Device), from, now)
+		rehash := account.Rehash{Old: who.Hash, New: f.upgrade(ctx, who.ID, match, in.Password)}
+		done, err := f.finish(ctx, try, who, rehash, in, from, now)
 		if err == nil {
-			in.Browser.know(f.Guard.Lockout.CookieName(address.Key), device)
-			return issue(f.Tokens, grant, now)
+			in.Browser.know(f.Guard.Lockout.CookieName(address.Key), done.device)
+			return f.End.tokens(done, now)
 		}
 		if !errors.Is(err, account.ErrNotFound) {
 			return Tokens{}, err
@@ -221,7 +232,7 @@ func (f *SignIn) compare(ctx context.Context, who account.Credentials, pass stri
 }
 
 // refusal is the fault for the client and the reason for the event, or nil.
-func (f *SignIn) refusal(who account.Credentials, match password.Result) (why *fault.Error, because reason) {
+func (f *SignIn) refusal(who account.Credentials, match password.Result) (why *fault.Error, because Reason) {
 	switch {
 	case who.ID == "":
 		return ErrInvalidCredentials, "unknown_account"
@@ -239,6 +250,9 @@ func (f *SignIn) refusal(who account.Credentials, match password.Result) (why *f
 // found out now whether it has become known it counts as not: nobody is locked
 // out by another server's outage.
 func (f *SignIn) unusable(ctx context.Context, who account.Credentials, pass string, now time.Time) *fault.Error {
+	if f.shut(who.Roles) != nil {
+		return lockdown.ErrShut
+	}
 	if who.MustReset {
 		return ErrResetRequired
 	}
@@ -272,7 +286,7 @@ func (f *SignIn) requireNewPassword(ctx context.Context, try lockout.Try, accoun
 }
 
 // fail records the failure and returns the fault.
-func (f *SignIn) fail(ctx context.Context, try lockout.Try, accountID string, a account.Address, why *fault.Error, because reason, from event.Origin) error {
+func (f *SignIn) fail(ctx context.Context, try lockout.Try, accountID string, a account.Address, why *fault.Error, because Reason, from event.Origin) error {
 	err := f.DB.Write(ctx, func(tx *db.Tx) error { return f.Guard.failed(tx, try, accountID, a, because, from) })
 	if err != nil {
 		return unrecorded{err}
@@ -286,42 +300,22 @@ type unrecorded struct{ error }
 
 func (e unrecorded) Unwrap() error { return e.error }
 
-// begin makes the session, and makes the browser known if there is one.
-func (f *SignIn) begin(
-	ctx context.Context, try lockout.Try, who account.Credentials, upgraded string, browser bool, from event.Origin, now time.Time,
-) (grant session.Grant, device string, err error) {
+// finish ends the sign-in: in a session, or as a pending one that waits for a second factor,
+// which is then the error.
+func (f *SignIn) finish(
+	ctx context.Context, try lockout.Try, who account.Credentials, rehash account.Rehash, in Credentials, from event.Origin, now time.Time,
+) (done ended, err error) {
+	switch {
+	case who.Factors > 0:
+		return done, f.Second.ask(ctx, who, factor.Step, try, rehash, from)
+	case f.Second.Demand.of(who.Roles), in.Asked.ACR == token.TwoFactors:
+		return done, f.Second.ask(ctx, who, factor.Enrol, try, rehash, from)
+	}
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
-		roles, err := account.SignedIn(tx, who.ID, who.Hash, upgraded, now)
-		if err != nil {
-			return err
-		}
-		ended, err := f.Sessions.EndOldest(tx, who.ID, now)
-		if err != nil {
-			return err
-		}
-		for _, id := range ended {
-			f.Revoked.EndSession(tx, id)
-			f.Events.Append(tx, event.Event{
-				Kind: event.SessionRevoked, Outcome: event.Success, Account: who.ID, Session: id, Origin: from,
-				Detail: event.Detail{Reason: session.WhyTooMany},
-			})
-		}
-		start := startOf(who.ID, roles, []string{"pwd"}, from)
-		if try.Device == "" {
-			if err := f.notifyNewSignIn(tx, who, start, now, from); err != nil {
-				return err
-			}
-		}
-		grant = f.Sessions.Begin(tx, start, now)
-		f.Guard.succeeded(tx, try)
-		if browser {
-			device = f.Guard.Lockout.Remember(tx, try, who.ID, now)
-		}
-		f.Events.Append(tx, event.Event{
-			Kind: event.Login, Outcome: event.Success, Account: who.ID, Session: grant.Session, Origin: from,
-			Detail: event.Detail{Roles: grant.Roles, AMR: grant.AMR},
-		})
-		return nil
+		done, err = f.End.End(tx, Arrival{
+			Who: who, AMR: []string{amrPassword}, Rehash: rehash, Try: try, Browser: in.Browser, From: from,
+		}, now)
+		return err
 	})
-	return grant, device, err
+	return done, err
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
@@ -25,7 +26,7 @@ type SignOut struct {
 // ended already: whoever asks twice has what they wanted. A token that has expired
 // will do: it was made by us for this session, and to end a session is the safe side.
 func (f *SignOut) ByAccess(ctx context.Context, access string, from event.Origin) error {
-	c, err := verify(ctx, f.Tokens, f.Revoked, access, f.Now)
+	c, err := VerifyAccess(ctx, f.Tokens, f.Revoked, access, f.Now)
 	if errors.Is(err, token.ErrExpired) {
 		c, err = f.Tokens.Expired(access, f.Now())
 	}
@@ -33,7 +34,7 @@ func (f *SignOut) ByAccess(ctx context.Context, access string, from event.Origin
 		if !errors.Is(err, token.ErrExpired) && !errors.Is(err, token.ErrUnknown) {
 			f.Tally.Add(event.SuspiciousActivity, "access_token_invalid", from)
 		}
-		return f.Count.end("sign_out", err)
+		return f.Count.End("sign_out", err)
 	}
 	return f.out(ctx, c.Session, from)
 }
@@ -55,19 +56,29 @@ func (f *SignOut) ByRefresh(ctx context.Context, refreshToken string, from event
 	p, turn := f.Sessions.Present(refreshToken)
 	if turn != "" {
 		f.Tally.Add(event.SuspiciousActivity, "refresh_token_"+string(turn), from)
-		return f.Count.end("sign_out", ErrInvalidRefresh.Because(reason(turn)))
+		return f.Count.End("sign_out", ErrInvalidRefresh.Because(Reason(turn)))
 	}
 	return f.out(ctx, p.SessionID(), from)
 }
 
+// Before ends the session that a browser had before a sign-in, unless the sign-in has taken its place: nobody could use it any more, except
+// who has stolen it.
+func (f *SignOut) Before(ctx context.Context, browser *Browser, from event.Origin) {
+	if browser.Session != "" && !browser.Replaced {
+		_ = f.ByRefresh(ctx, browser.Session, from) // it may be no session's at all
+	}
+}
+
 func (f *SignOut) out(ctx context.Context, id string, from event.Origin) error {
-	ctx, run := f.Count.begin(ctx, "sign_out")
+	ctx, run := f.Count.Begin(ctx, "sign_out")
 	err := f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		account, err := session.End(tx, id, "", session.WhyLogout, f.Now())
 		if err != nil {
 			return err
 		}
-		f.Revoked.EndSession(tx, id)
+		if err := EndSession(tx, f.Revoked, id, f.Now()); err != nil {
+			return err
+		}
 		f.Events.Append(tx, event.Event{Kind: event.Logout, Outcome: event.Success, Account: account, Session: id, Origin: from})
 		return nil
 	})
@@ -75,7 +86,7 @@ func (f *SignOut) out(ctx context.Context, id string, from event.Origin) error {
 		f.Revoked.Ended(id)
 		err = nil
 	}
-	return run.end(err)
+	return run.End(err)
 }
 
 // All ends every session of the account, or all but the caller's own, and makes
@@ -85,7 +96,7 @@ func (f *SignOut) All(ctx context.Context, who Identity, keepCurrent bool, from 
 	if keepCurrent {
 		keep = who.Session
 	}
-	ctx, run := f.Count.begin(ctx, "sign_out")
+	ctx, run := f.Count.Begin(ctx, "sign_out")
 	err := f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		ended, err := session.EndAll(tx, who.Account, keep, session.WhyLogout, f.Now())
 		if err != nil {
@@ -98,24 +109,26 @@ func (f *SignOut) All(ctx context.Context, who Identity, keepCurrent bool, from 
 			f.Revoked.EndSession(tx, id)
 			f.Events.Append(tx, f.ended(who, id, "logout_all", from))
 		}
-		return nil
+		return endGrants(tx, f.Revoked, who.Account, keep, grant.WhySession, f.Now())
 	})
-	return run.end(err)
+	return run.End(err)
 }
 
 // One ends one session of the account. It returns session.ErrNotFound if that
 // is not alive, or another account's.
 func (f *SignOut) One(ctx context.Context, who Identity, id string, from event.Origin) error {
-	ctx, run := f.Count.begin(ctx, "sign_out")
+	ctx, run := f.Count.Begin(ctx, "sign_out")
 	err := f.DB.Write(context.WithoutCancel(ctx), func(tx *db.Tx) error {
 		if _, err := session.End(tx, id, who.Account, session.WhyLogout, f.Now()); err != nil {
 			return err
 		}
-		f.Revoked.EndSession(tx, id)
+		if err := EndSession(tx, f.Revoked, id, f.Now()); err != nil {
+			return err
+		}
 		f.Events.Append(tx, f.ended(who, id, "owner", from))
 		return nil
 	})
-	return run.end(err)
+	return run.End(err)
 }
 
 // ended is a logout for the caller's own session, and a revocation for others.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/password"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 )
 
 // Strength tells a person who is choosing a password what to do better. It keeps
@@ -13,11 +14,15 @@ type Strength struct {
 	Count  Count
 }
 
-// Do judges a password. about are the person's address and name, as far as they
-// have typed them.
-func (f *Strength) Do(ctx context.Context, pass string, about ...string) (password.Strength, error) {
+// Do judges a password. The email and the name are the person's, as far as they have typed
+// them; what is too long to become one is refused.
+func (f *Strength) Do(ctx context.Context, pass, email, name string) (password.Strength, error) {
+	err := account.CheckTyped(email, name)
 	if pass == "" {
-		return password.Strength{}, f.Count.end("strength", required("password"))
+		err = Required("password")
 	}
-	return f.Policy.Strength(ctx, pass, about...), f.Count.end("strength", nil)
+	if err != nil {
+		return password.Strength{}, f.Count.End("strength", err)
+	}
+	return f.Policy.Strength(ctx, pass, email, name), f.Count.End("strength", nil)
 }

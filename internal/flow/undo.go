@@ -17,23 +17,26 @@ import (
 // Undo takes a change of address back, and every later one, for who shows the link
 // that the old address got and knows a password that the account had within seven
 // days. That password may have been what somebody else got hold of, so all sessions
-// end, and a new one must be set by the mail that the old address gets. Nothing that
-// was mailed to the addresses in between works any more.
-func (f *Addresses) Undo(ctx context.Context, token, pass string, b *Browser, from event.Origin) error {
-	ctx, run := f.Count.begin(ctx, "undo_email")
-	return run.end(pressedTwice(f.undo(ctx, token, pass, b, from)))
+// end, second factors that were added since the change are removed, and a new
+// password must be set by the mail that the old address gets. Nothing that was mailed
+// to the addresses in between works any more. The request is what the code in that
+// mail is good with.
+func (f *Addresses) Undo(ctx context.Context, token, pass string, b *Browser, from event.Origin) (request string, err error) {
+	ctx, run := f.Count.Begin(ctx, "undo_email")
+	request = f.Tickets.NewRequest()
+	return request, run.End(pressedTwice(f.undo(ctx, token, pass, request, b, from)))
 }
 
 // errWrongOldPassword is for an undo.
 var errWrongOldPassword = fault.New(fault.Denied, "wrong_password",
-	"This is not a password that the account had within the last seven days, or one that a reset has set aside since.")
+	"This is not a password that the account had within the last seven days, or a password reset has ruled it out since.")
 
-func (f *Addresses) undo(ctx context.Context, token, pass string, b *Browser, from event.Origin) error {
+func (f *Addresses) undo(ctx context.Context, token, pass, request string, b *Browser, from event.Origin) error {
 	if token == "" {
-		return required("token")
+		return Required("token")
 	}
 	if pass == "" {
-		return required("password")
+		return Required("password")
 	}
 	// One press after the other, so that the second finds the link used, and costs no
 	// try at the password.
@@ -57,13 +60,14 @@ func (f *Addresses) undo(ctx context.Context, token, pass string, b *Browser, fr
 	// Guesses count by themselves: strangers who guess at the address, and lock it for
 	// sign-ins, don't lock out who has the link.
 	h.Email, h.Key = t.Address, "undo "+t.Account
-	try, err := f.checkAnyPassword(ctx, h, hashes, pass, b, errWrongOldPassword, from)
+	try, end, err := f.checkAnyPassword(ctx, h, hashes, pass, b, errWrongOldPassword, from)
 	if err != nil {
 		return err
 	}
+	defer end()
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
-		f.Guard.succeeded(tx, try)
-		return f.restore(tx, t, from)
+		f.reauthenticated(tx, try, t.Account, "", from)
+		return f.restore(tx, t, request, from)
 	})
 	if err != nil {
 		f.Guard.giveBack(ctx, try) // it was right
@@ -86,7 +90,7 @@ func (f *Addresses) openers(ctx context.Context, t ticket.Ticket) (hashes []stri
 // restore gives the account its old address back. It asks nothing of the password
 // that stands now: whoever holds the account meanwhile may replace it at any moment,
 // and the undo wins.
-func (f *Addresses) restore(tx *db.Tx, t ticket.Ticket, from event.Origin) error {
+func (f *Addresses) restore(tx *db.Tx, t ticket.Ticket, request string, from event.Origin) error {
 	now := f.Now()
 	h, err := account.Recover(tx, t.Account, now)
 	if errors.Is(err, account.ErrNotFound) {
@@ -102,12 +106,21 @@ func (f *Addresses) restore(tx *db.Tx, t ticket.Ticket, from event.Origin) error
 	if err := f.displaceClaim(tx, t.AddressKey, h.ID, now, from); err != nil {
 		return err
 	}
+	kept, err := account.ClearErase(tx, h.ID)
+	if err != nil {
+		return err
+	}
 	_, ok, err := account.SetAddress(tx, h.ID, h.PasswordN, t.Address, t.AddressKey, now)
 	if err == nil && !ok {
 		err = ticket.ErrLink
 	}
 	if err != nil {
 		return err
+	}
+	if h.Factors > 0 { // a reset waits for no other
+		if err := f.removeFactorsSince(tx, h.ID, t.Made(), from); err != nil {
+			return err
+		}
 	}
 	for _, address := range append(undone, h.Email) {
 		if address == t.Address {
@@ -120,15 +133,20 @@ func (f *Addresses) restore(tx *db.Tx, t ticket.Ticket, from event.Origin) error
 	if err := f.endSessions(tx, h.ID, "", "email_undone", from); err != nil {
 		return err
 	}
-	if err := forgetDevices(tx, h.ID); err != nil {
+	if err := ForgetDevices(tx, h.ID); err != nil {
 		return err
+	}
+	if kept { // told at the address that is back
+		if err := f.Guard.kept(tx, h.ID, event.Detail{Reason: "undone"}, from); err != nil {
+			return err
+		}
 	}
 	f.Guard.Events.Append(tx, event.Event{
 		Kind: event.EmailChange, Outcome: event.Success, Account: h.ID, Origin: from,
 		Detail: event.Detail{Reason: "undone", Address: addressHash(f.Guard.Pseudonym, t.AddressKey), AMR: []string{"pwd"}},
 	})
 	h.Email, h.Key = t.Address, t.AddressKey
-	return f.Guard.Notices.Send(tx, f.resetMail(tx, h, now), from)
+	return f.Guard.Notices.Send(tx, f.resetMail(tx, h, request, now), from)
 }
 
 // displaceClaim ends the account that has an address and never was verified, since
@@ -144,7 +162,7 @@ func (l *EmailLinks) displaceClaim(tx *db.Tx, key, by string, now time.Time, fro
 	if err := l.endSessions(tx, id, "", "account_displaced", from); err != nil {
 		return err
 	}
-	if err := forgetDevices(tx, id); err != nil {
+	if err := ForgetDevices(tx, id); err != nil {
 		return err
 	}
 	l.Guard.Events.Append(tx, event.Event{
@@ -154,16 +172,16 @@ func (l *EmailLinks) displaceClaim(tx *db.Tx, key, by string, now time.Time, fro
 	return nil
 }
 
-// errHeld is for an address that an undo turns out to lead to, after it was taken.
-var errHeld = errors.New("an undo leads to this address")
+// ErrHeld is for an address that an undo turns out to lead to, after it was taken.
+var ErrHeld = errors.New("an undo leads to this address")
 
-// heldByUndo returns errHeld for an address that was taken in this transaction,
+// HeldByUndo returns ErrHeld for an address that was taken in this transaction,
 // and that a living undo leads to. Asked after it was taken, it sees an undo that
 // was made in the same moment as well.
-func heldByUndo(tx *db.Tx, key string, now time.Time) error {
+func HeldByUndo(tx *db.Tx, key string, now time.Time) error {
 	_, held, err := ticket.UndoTo(tx, key, now)
 	if err == nil && held {
-		err = errHeld
+		err = ErrHeld
 	}
 	return err
 }
@@ -188,22 +206,31 @@ func (l *EmailLinks) sendWayBack(tx *db.Tx, a account.Address, share string, now
 	if ok, err := l.Limits.affords(tx, share, a.Key, from, now); err != nil || !ok {
 		return h.ID, true, err
 	}
-	return h.ID, true, l.Guard.Notices.Send(tx, l.wayBack(tx, h, t, h.Email, now), from)
+	m, err := l.wayBack(tx, h, t, h.Email, now)
+	if err != nil {
+		return h.ID, true, err
+	}
+	return h.ID, true, l.Guard.Notices.Send(tx, m, from)
 }
 
 // wayBack is the mail to the address that an undo leads to, with its link. "This
 // wasn't me" leads there as well: to demand a reset would only send the new address
-// a mail.
-func (l *EmailLinks) wayBack(tx *db.Tx, h account.Holder, t ticket.Ticket, newAddress string, now time.Time) notice.Mail {
+// a mail. Where the account had no password in that time nothing opens an undo: the mail has no link, and
+// the address is held all the same.
+func (l *EmailLinks) wayBack(tx *db.Tx, h account.Holder, t ticket.Ticket, newAddress string, now time.Time) (notice.Mail, error) {
 	life := t.Purpose.Life()
 	if !t.Until.IsZero() {
 		life = wholeDays(t.Until.Sub(now))
 	}
 	undo := l.link("/undo", l.Tickets.Issue(tx, t, now).Token)
-	return notice.Mail{
-		Kind: notice.AddressChanged, Account: h.ID, To: t.Address, Name: h.Name, Locale: h.Locale, At: now,
-		Undo: undo, UndoLife: life, NotMe: undo, NewAddress: newAddress,
+	m := notice.Mail{
+		Kind: notice.AddressChanged, Account: h.ID, To: t.Address, Name: h.Name, Locale: h.Locale, At: now, NewAddress: newAddress,
 	}
+	opens, err := opensUndo(tx, h, now)
+	if opens {
+		m.Undo, m.UndoLife, m.NotMe = undo, life, undo
+	}
+	return m, err
 }
 
 // wholeDays rounds a time that is left down, to say it: to days, or hours, or minutes.

@@ -19,9 +19,9 @@ type Unlock struct {
 // Do uses the link's token and returns the device's cookie, or lockout.ErrLink.
 func (f *Unlock) Do(ctx context.Context, token string, from event.Origin) (c DeviceCookie, err error) {
 	if token == "" {
-		return c, f.Count.end("unlock", required("token"))
+		return c, f.Count.End("unlock", Required("token"))
 	}
-	ctx, run := f.Count.begin(ctx, "unlock")
+	ctx, run := f.Count.Begin(ctx, "unlock")
 	now := f.Now()
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		account, name, value, err := f.Lockout.UseLink(tx, token, now)
@@ -32,5 +32,5 @@ func (f *Unlock) Do(ctx context.Context, token string, from event.Origin) (c Dev
 		f.Events.Append(tx, event.Event{Kind: event.DeviceKnown, Outcome: event.Success, Account: account, Origin: from, Detail: event.Detail{By: "unlock_link"}})
 		return nil
 	})
-	return c, run.end(err)
+	return c, run.End(err)
 }

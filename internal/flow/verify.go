@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
@@ -22,7 +23,14 @@ import (
 // have registered another's address, and wait for its owner to press the button. So
 // it takes one click only in the browser that registered, or that is signed in to
 // the account; elsewhere the password is asked for as well.
-type Verify struct{ *EmailLinks }
+//
+// An account that was registered without a password has none to ask for: whoever has the mail goes on to its first passkey.
+type Verify struct {
+	*EmailLinks
+	// Factors makes sign-ins that wait for a passkey; Passwordless is whether people may register so (PASSWORDLESS).
+	Factors      *factor.Store
+	Passwordless bool
+}
 
 // ErrPasswordRequired is for a link, or a code, that is good.
 var ErrPasswordRequired = fault.New(fault.Denied, "password_required",
@@ -33,46 +41,59 @@ var ErrPasswordRequired = fault.New(fault.Denied, "password_required",
 var ErrWrongPassword = fault.New(fault.Denied, "wrong_password", "This is not the account's current password.")
 
 // Do verifies. who is signed in, if somebody is.
-func (f *Verify) Do(ctx context.Context, in LinkOrCode, pass string, who Identity, b *Browser, from event.Origin) error {
-	ctx, run := f.Count.begin(ctx, "verify_email")
-	return run.end(pressedTwice(f.do(ctx, in, pass, who, b, from)))
+func (f *Verify) Do(ctx context.Context, in LinkOrCode, pass string, who Identity, b *Browser, from event.Origin) (Begun, error) {
+	ctx, run := f.Count.Begin(ctx, "verify_email")
+	begun, err := f.do(ctx, in, pass, who, b, from)
+	return begun, run.End(pressedTwice(err))
 }
 
-func (f *Verify) do(ctx context.Context, in LinkOrCode, pass string, who Identity, b *Browser, from event.Origin) error {
+func (f *Verify) do(ctx context.Context, in LinkOrCode, pass string, who Identity, b *Browser, from event.Origin) (begun Begun, err error) {
 	t, err := f.find(ctx, in, event.EmailVerification, from, ticket.Verify, ticket.Change)
 	if err != nil {
-		return err
+		return begun, err
 	}
 	h, err := f.holder(ctx, t.Account)
 	if err != nil {
-		return err
+		return begun, err
 	}
 	var try lockout.Try
 	proved := who.Account == t.Account
 	if t.Purpose == ticket.Verify && b != nil && secret.Equal([]byte(b.Registered), []byte(registered(f.Key(), t.Account))) {
 		proved = true
 	}
+	if !proved && h.Hash == "" {
+		if t.Purpose == ticket.Change {
+			return begun, errSignInHere
+		}
+		proved = true // there is no password that somebody else could have chosen
+	}
 	if !proved {
 		if pass == "" {
-			return ErrPasswordRequired
+			return begun, ErrPasswordRequired
 		}
-		if try, err = f.checkPassword(ctx, h, h.Hash, pass, b, ErrWrongPassword, from); err != nil {
-			return err
+		var end func()
+		if try, end, err = f.checkPassword(ctx, h, h.Hash, pass, b, ErrWrongPassword, from); err != nil {
+			return begun, err
 		}
+		defer end()
 	}
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		if !proved {
-			f.Guard.succeeded(tx, try)
+			f.reauthenticated(tx, try, h.ID, who.Session, from)
 		}
 		if t.Purpose == ticket.Change {
 			return f.changeAddress(tx, t, from)
 		}
-		return f.confirm(tx, t, from)
+		err := f.confirm(tx, t, from)
+		if err == nil {
+			begun, err = f.beginPasskey(tx, t, f.Now(), from)
+		}
+		return err
 	})
 	if err != nil && !proved {
 		f.Guard.giveBack(ctx, try) // it was right
 	}
-	return taken(err)
+	return begun, taken(err)
 }
 
 func (f *Verify) confirm(tx *db.Tx, t ticket.Ticket, from event.Origin) error {
@@ -92,10 +113,11 @@ func (f *Verify) confirm(tx *db.Tx, t ticket.Ticket, from event.Origin) error {
 }
 
 // Resend sends another mail for verifying an address. It tells nobody whether there
-// is anything to verify.
-func (f *Verify) Resend(ctx context.Context, email string, from event.Origin) error {
-	ctx, run := f.Count.begin(ctx, "resend_verification")
-	return run.end(f.forAddress(ctx, email, from, func(tx *db.Tx, h account.Holder, a account.Address, now time.Time) error {
+// is anything to verify: the request that its code is good with is always there.
+func (f *Verify) Resend(ctx context.Context, email string, from event.Origin) (request string, err error) {
+	ctx, run := f.Count.Begin(ctx, "resend_verification")
+	request = f.Tickets.NewRequest()
+	return request, run.End(f.forAddress(ctx, email, from, func(tx *db.Tx, h account.Holder, a account.Address, now time.Time) error {
 		e := event.Event{
 			Kind: event.EmailVerification, Outcome: event.Failure, Account: h.ID, Origin: from,
 			Detail: event.Detail{Reason: "nothing_to_verify", Address: addressHash(f.Guard.Pseudonym, a.Key)},
@@ -115,13 +137,16 @@ func (f *Verify) Resend(ctx context.Context, email string, from event.Origin) er
 		}
 		e.Outcome, e.Detail.Reason = event.Success, "mail_sent"
 		f.Guard.Events.Append(tx, e)
-		return f.Guard.Notices.Send(tx, f.verifyMail(tx, h, now), from)
+		return f.Guard.Notices.Send(tx, f.VerifyMail(tx, h, request, now), from)
 	}))
 }
 
-// verifyMail is the mail to somebody who has just registered, or asks again.
-func (l *EmailLinks) verifyMail(tx *db.Tx, h account.Holder, now time.Time) notice.Mail {
-	return l.mail(tx, notice.VerifyAddress, "/verify", h, ticket.Ticket{Purpose: ticket.Verify, Address: h.Email, AddressKey: h.Key}, now)
+// VerifyMail is the mail to somebody who has just registered, or asks again; without a
+// request it has a link alone.
+func (l *EmailLinks) VerifyMail(tx *db.Tx, h account.Holder, request string, now time.Time) notice.Mail {
+	return l.Mail(tx, notice.VerifyAddress, "/verify", h, ticket.Ticket{
+		Purpose: ticket.Verify, Address: h.Email, AddressKey: h.Key, Request: request,
+	}, now)
 }
 
 // forAddress does something for the account with the address; without one, h has
@@ -129,7 +154,7 @@ func (l *EmailLinks) verifyMail(tx *db.Tx, h account.Holder, now time.Time) noti
 func (l *EmailLinks) forAddress(ctx context.Context, email string, from event.Origin, do func(tx *db.Tx, h account.Holder, a account.Address,
 	now time.Time) error) error {
 	if email == "" {
-		return required("email")
+		return Required("email")
 	}
 	a, err := account.ParseAddress("email", email)
 	if err != nil {

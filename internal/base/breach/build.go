@@ -63,7 +63,7 @@ func newBuilder(out io.Writer, bits int) (*Builder, error) {
 }
 
 // ErrUnsorted is for hashes that don't come in order.
-var ErrUnsorted = errors.New("the hashes are not in order: sort them first, with `LC_ALL=C sort`, or take the download that is ordered by hash")
+var ErrUnsorted = errors.New("the hashes are not in order: sort them first, with `LC_ALL=C sort`, or use the download that is ordered by hash")
 
 // Add adds a hash. It must not be smaller than the one before; the same one
 // again is left out.

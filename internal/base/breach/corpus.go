@@ -45,7 +45,7 @@ func read(in io.Reader, prefix string, from uint32, add func(Hash) error) error 
 	return s.Err()
 }
 
-var errLine = errors.New("this is no line of the corpus: a SHA-1 hash in hexadecimal digits, a colon, a number")
+var errLine = errors.New("this is not a line of the corpus: a SHA-1 hash in hexadecimal digits, a colon, a number")
 
 // parseLine reads a line; seen is false for one that holds nothing.
 func parseLine(line []byte, prefix string) (h Hash, seen bool, err error) {
@@ -115,7 +115,7 @@ func eachOf(name string, from uint32, add func(Hash) error) error {
 		}
 	}
 	if len(names) == 0 {
-		return errors.New("there are no files of ranges in this folder, such as 00000.txt")
+		return errors.New("there are no range files in this folder, such as 00000.txt")
 	}
 	slices.SortFunc(names, func(a, b string) int { return strings.Compare(strings.ToUpper(a), strings.ToUpper(b)) })
 	for _, f := range names {
@@ -127,7 +127,7 @@ func eachOf(name string, from uint32, add func(Hash) error) error {
 }
 
 // eachIn reads one file. One that is named like a range may have whole hashes
-// all the same: its first line tells.
+// all the same: its first line shows.
 func eachIn(name string, from uint32, add func(Hash) error) error {
 	f, err := os.Open(name) //nolint:gosec // the operator names it
 	if err != nil {

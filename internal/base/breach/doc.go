@@ -1,20 +1,20 @@
-// Package breach tells whether a password is one that attackers try first: one
-// of the most common, which the binary brings along, or one that has stood in a
-// breach, by a filter file made of the whole Have I Been Pwned corpus or by
-// that service's range API.
+// Package breach reports whether a password is one that attackers try first: one
+// of the most common, which are built into the binary, or one that was in a
+// breach, according to a filter file built from the whole Have I Been Pwned corpus or
+// to that service's range API.
 //
 // A filter is a set of SHA-1 hashes in about two bytes each: whatever is in the
-// set is found; something else is found by mistake once in 256, 65,536 or 2^32
-// times, as it was built. The corpus is one of SHA-1 hashes, so SHA-1 names its
-// entries here; nothing is kept or protected by it.
+// set is found; false positives are one in 256, 65,536 or 2^32, depending on how it
+// was built. The corpus consists of SHA-1 hashes, so SHA-1 identifies its
+// entries here; it does not store or protect anything.
 //
 // # How it works
 //
-// A filter is binary fuse filters of a million hashes each, in the order of the
-// hashes, each with a checksum: it is built in the memory of one, an interrupted
-// build goes on behind the last whole one, and a look-up touches three places of a
-// mapped file. The list in the binary is such a file. A file that is cut off while
-// it is mapped is an error and no crash (guarded).
+// A filter is a sequence of binary fuse filters of a million hashes each, in the order
+// of the hashes, each with a checksum: building it takes the memory of one, an
+// interrupted build continues after the last complete one, and a lookup touches three
+// places of a mapped file. The list in the binary is such a file. A file that is
+// truncated while it is mapped causes an error and not a crash (guarded).
 package breach
 
 import (

@@ -13,14 +13,14 @@ import (
 // Plan is a filter file to be built.
 type Plan struct {
 	Corpus Corpus
-	// Path is where the file is put, once it is whole; until then it is beside
+	// Path is where the file is put once it is complete; until then it is next to
 	// it, as PATH.part, with which an interrupted build goes on.
 	Path string
 	// Bits is the size of a fingerprint: 8, 16 or 32.
 	Bits int
 	// Fresh begins from the start even if there is a PATH.part.
 	Fresh bool
-	// Progress is told now and then how many hashes there are, and which share of
+	// Progress is called now and then with how many hashes there are, and which share of
 	// the ranges is done, from 0 to 1. It may be nil.
 	Progress func(entries uint64, done float64)
 

@@ -23,7 +23,7 @@ import (
 // A shard holds the hashes of the ranges from first to last. Its crc (CRC-32C)
 // is over its header up to there, and its fingerprints; the trailer's is over
 // the crcs of all shards. So a file can be written from front to back, and one
-// whose writing was interrupted tells which shards are whole.
+// whose writing was interrupted shows which shards are complete.
 const (
 	magic       = "gatehouse breach"
 	version     = 1
@@ -81,7 +81,7 @@ func Parse(data []byte) (*Filter, error) {
 		rest = rest[shardHeader+len(body):]
 	}
 	if len(rest) != trailerSize || string(rest[:4]) != "done" {
-		return nil, damaged("its end is missing, or something stands behind it")
+		return nil, damaged("its end is missing, or something follows it")
 	}
 	if binary.LittleEndian.Uint32(rest[4:]) != uint32(len(f.shards)) || //nolint:gosec // at most 2^20
 		binary.LittleEndian.Uint64(rest[8:]) != f.entries ||
@@ -202,12 +202,12 @@ func (f *Filter) Entries() uint64 { return f.entries }
 // Shards is how many parts it has.
 func (f *Filter) Shards() int { return len(f.shards) }
 
-// Bits is the size of a fingerprint: one look-up in 2^Bits finds what is not
+// Bits is the size of a fingerprint: one lookup in 2^Bits finds what is not
 // there.
 func (f *Filter) Bits() int { return f.bits }
 
 // Size is the size of the file in bytes.
 func (f *Filter) Size() int { return f.size }
 
-// Close gives the memory back. Nobody may use the filter any more.
+// Close frees the memory. The filter must not be used afterwards.
 func (f *Filter) Close() error { return f.close() }

@@ -177,7 +177,7 @@ func TestDamageIsFound(t *testing.T) {
 	refused("a shard twice", append(bytes.Clone(data[:headerSize+whole]), data[headerSize:]...))
 }
 
-// Whatever is in a file, reading it never panics, and neither do look-ups in
+// Whatever is in a file, reading it never panics, and neither do lookups in
 // what it accepts.
 func FuzzParse(f *testing.F) {
 	f.Add(built(f, hashes(4, 40), 8, 10))

@@ -31,7 +31,7 @@ func (List) Breached(_ context.Context, password string) (bool, error) { return 
 type File struct {
 	path string
 	now  func() time.Time
-	// trouble is told of a new file that can't be used; the one before is kept.
+	// trouble is called with a new file that can't be used; the one before is kept.
 	trouble func(error)
 
 	mu     sync.RWMutex // held while the filter is in use: it can't be unmapped then
@@ -46,7 +46,7 @@ type File struct {
 // lookEvery is how often a file is looked at for a replacement.
 const lookEvery = 5 * time.Second
 
-// OpenFile opens the file, which must be whole. trouble is told of one that
+// OpenFile opens the file, which must be whole. trouble is called with one that
 // replaces it and is not.
 func OpenFile(path string, now func() time.Time, trouble func(error)) (*File, error) {
 	f := &File{path: path, now: now, trouble: trouble, looked: now()}
@@ -135,7 +135,7 @@ func unavailable(err error) error {
 }
 
 // API knows the list in the binary, and asks a server that speaks the range
-// protocol of Pwned Passwords: it is told the first five of the 40 digits of a
+// protocol of Pwned Passwords: it gets the first five of the 40 digits of a
 // password's hash, which some thousand known passwords share.
 type API struct {
 	// Fetch returns the range with a prefix of five hexadecimal digits.
@@ -144,7 +144,7 @@ type API struct {
 	// if they are not common.
 	Refuse bool
 	Now    func() time.Time
-	// Away is told when the server is away, once in awayFor; it may be nil.
+	// Away is called when the server is away, once in awayFor; it may be nil.
 	Away func(error)
 
 	mu     sync.Mutex

@@ -66,19 +66,19 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 // A file is read again when it is replaced, while it is in use; a damaged one is
-// told and not taken.
+// reported and not used.
 func TestPW3_AFileThatIsReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "filter")
 	buildFile(t, path, known)
 	var (
-		clock tick
-		told  atomic.Int64
+		clock    tick
+		reported atomic.Int64
 	)
 	f, err := OpenFile(path, clock.now, func(err error) {
 		if !errors.Is(err, ErrDamaged) {
 			t.Error(err)
 		}
-		told.Add(1)
+		reported.Add(1)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func TestPW3_AFileThatIsReplaced(t *testing.T) {
 	if err := os.Rename(path+".new", path); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the damage is not told", func() bool { clock.pass(lookEvery); has(t, f, known); return told.Load() == 1 })
+	eventually(t, "the damage is not reported", func() bool { clock.pass(lookEvery); has(t, f, known); return reported.Load() == 1 })
 	for range 10 {
 		clock.pass(lookEvery)
 		if !has(t, f, "another that leaked") {
@@ -132,8 +132,8 @@ func TestPW3_AFileThatIsReplaced(t *testing.T) {
 	eventually(t, "the third file is not taken", func() bool { clock.pass(lookEvery); return has(t, f, "a third one that leaked") })
 	close(stop)
 	users.Wait()
-	if told.Load() != 1 {
-		t.Errorf("told %d times", told.Load())
+	if reported.Load() != 1 {
+		t.Errorf("reported %d times", reported.Load())
 	}
 }
 
@@ -224,14 +224,15 @@ func newServer(t *testing.T, passwords ...string) *server {
 
 func (s *server) api(t *testing.T, refuse bool, clock *tick) *API {
 	t.Helper()
-	site, err := outbound.NewSite(outbound.Config{URL: s.URL, Timeout: 500 * time.Millisecond, MostBytes: 1 << 20, Header: map[string]string{"Add-Padding": "true"}})
+	site, err := outbound.NewSite(outbound.Config{URL: s.URL, Timeout: 500 * time.Millisecond, MostBytes: 1 << 20,
+		Header: map[string]string{"Add-Padding": "true"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &API{Refuse: refuse, Now: clock.now, Fetch: func(ctx context.Context, prefix string) ([]byte, error) { return site.Get(ctx, "range", prefix) }}
 }
 
-// PW-3: the server is told five digits of a hash, its padding counts for
+// PW-3: the server learns five digits of a hash, its padding counts for
 // nothing, and it is asked once a day for a range.
 func TestPW3_API(t *testing.T) {
 	s := newServer(t, known, "one more that leaked")
@@ -265,8 +266,8 @@ func TestPW3_TheAPIIsAway(t *testing.T) {
 		s := newServer(t, known)
 		var clock tick
 		a := s.api(t, refuse, &clock)
-		told := 0
-		a.Away = func(error) { told++ }
+		reported := 0
+		a.Away = func(error) { reported++ }
 		away := func(what string) {
 			t.Helper()
 			for i := range 5 {
@@ -279,8 +280,8 @@ func TestPW3_TheAPIIsAway(t *testing.T) {
 		}
 		s.fail.Store(true)
 		away("an error")
-		if len(s.asked) != 1 || told != 1 {
-			t.Errorf("asked %d times, told %d", len(s.asked), told)
+		if len(s.asked) != 1 || reported != 1 {
+			t.Errorf("asked %d times, reported %d", len(s.asked), reported)
 		}
 		if !has(t, a, "password123") {
 			t.Error("the common ones are known without it")

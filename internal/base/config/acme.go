@@ -19,7 +19,7 @@ const mostDomains = 100
 // readDomains takes a list of names, separated by commas. As of origins, each
 // fault names its item by its place.
 func readDomains(r *reading) {
-	const mend = "Write names in the DNS, such as login.example.com, with commas between them."
+	const mend = "Write DNS names, such as login.example.com, separated by commas."
 	items := strings.Split(r.value, ",")
 	if len(items) > mostDomains {
 		r.refuse(fmt.Sprintf("It has over %d names.", mostDomains), mend)
@@ -35,13 +35,13 @@ func readDomains(r *reading) {
 		_, ip := netip.ParseAddr(name)
 		switch {
 		case strings.HasPrefix(name, "*."):
-			r.refuse(which+" is a wildcard, for which authorities ask for a record in the DNS, and Gatehouse writes none.", "Name each host in full.")
+			r.refuse(which+" is a wildcard, for which authorities require a DNS record, and Gatehouse creates none.", "Name each host in full.")
 		case ip == nil:
 			r.refuse(which+" is an IP address.", mend)
 		case !hostname.MatchString(name) || len(name) > 253 || !strings.Contains(name, "."):
-			r.refuse(which+" is not a name that an authority certifies.", mend)
+			r.refuse(which+" is not a name that an authority issues certificates for.", mend)
 		case slices.Contains(domains, name):
-			r.refuse(which+" stands there twice.", "Take one of the two away.")
+			r.refuse(which+" is there twice.", "Remove one of the two.")
 		default:
 			domains = append(domains, name)
 		}
@@ -62,7 +62,7 @@ func readDirectory(r *reading) {
 		return
 	}
 	if _, err := outbound.ParseHTTPS(r.value); err != nil {
-		r.refuse("It is no directory to order from: "+err.Error()+".", "Write the https URL that the authority names, and perhaps ?ca=PATH.")
+		r.refuse("It is not an ACME directory: "+err.Error()+".", "Write the https URL that the authority documents, and optionally ?ca=PATH.")
 		return
 	}
 	r.c.ACMEDirectory = r.value
@@ -70,7 +70,7 @@ func readDirectory(r *reading) {
 
 func checkDirectory(r *reading) {
 	if r.c.ACMEDirectory != letsEncrypt && r.c.ACMEDirectory != "" && len(r.c.ACMEDomains) == 0 {
-		r.refuse("It is set, and TLS_ACME_DOMAINS is not: there is nothing to order.", "Write the names into TLS_ACME_DOMAINS, or remove it.")
+		r.refuse("It is set, and TLS_ACME_DOMAINS is not: there is nothing to order.", "Write the names in TLS_ACME_DOMAINS, or remove it.")
 	}
 }
 
@@ -80,7 +80,7 @@ func checkCertified(r *reading) {
 		return
 	}
 	if u, err := url.Parse(r.c.PublicURL); err != nil || !slices.Contains(r.c.ACMEDomains, u.Hostname()) {
-		r.refuse("Its host is none of TLS_ACME_DOMAINS, so the certificate would not be for it.", "Write an https URL with a host that stands in "+
+		r.refuse("Its host is none of TLS_ACME_DOMAINS, so the certificate would not be for it.", "Write an https URL with a host that is in "+
 			"TLS_ACME_DOMAINS, or name its host there too.")
 	}
 }

@@ -44,7 +44,7 @@ func exposed(addr string) bool {
 
 func warnExposed(r *reading) {
 	if !r.c.Production() && exposed(r.setting.field.show(r.c)) && !ownTLS(r) && len(r.c.PrivateNetworks) == 0 {
-		r.warn("Other machines can reach this development server, and what they send travels in the clear. Use a loopback address, or " +
+		r.warn("Other machines can reach this development server, and what they send is unencrypted. Use a loopback address, or " +
 			"ENVIRONMENT=production behind a proxy with TLS.")
 	}
 }
@@ -55,13 +55,13 @@ func refuseExposed(r *reading) {
 	}
 	mend := "Write " + r.setting.initial
 	if r.setting.name == "LISTEN_ADDR" {
-		mend += ", and put a proxy that speaks TLS (such as nginx) in front of it on the " +
+		mend += ", and put a proxy with TLS (such as nginx) in front of it on the " +
 			"same machine; or give Gatehouse a certificate by TLS_CERT_FILE and TLS_KEY_FILE, or by TLS_ACME_DOMAINS"
 	} else {
-		mend += ", for probes of this machine (in a container: gatehouse health)"
+		mend += ", for probes from this machine (in a container: gatehouse health)"
 	}
-	mend += "; or name the private network in which plain HTTP may travel, such as that of your containers, in PRIVATE_NETWORKS."
-	r.refuse("It is not a loopback address, and speaks no TLS: what is sent would travel in the clear.", mend)
+	mend += "; or name the private network on which plain HTTP is allowed, such as that of your containers, in PRIVATE_NETWORKS."
+	r.refuse("It is not a loopback address, and there is no TLS: what is sent would be unencrypted.", mend)
 }
 
 // ownTLS reports whether the listener speaks TLS.
@@ -82,19 +82,19 @@ var privateRanges = []netip.Prefix{
 	netip.MustParsePrefix("fc00::/7"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("::1/128"),
 }
 
-// readPrivateNetworks takes networks that are nobody else's.
+// readPrivateNetworks accepts only private networks.
 func readPrivateNetworks(r *reading) {
-	const mend = "Write networks with commas between them, such as 172.18.0.0/16 (docker network inspect shows it), or remove it."
+	const mend = "Write networks separated by commas, such as 172.18.0.0/16 (docker network inspect shows it), or remove it."
 	var networks []netip.Prefix
 	for word := range strings.FieldsFuncSeq(r.value, func(c rune) bool { return c == ',' || c == ' ' }) {
 		n, ok := readNetwork(word)
 		if !ok {
-			r.refuse("It holds something that is no address and no network.", mend)
+			r.refuse("It contains something that is neither an address nor a network.", mend)
 			return
 		}
 		private := slices.ContainsFunc(privateRanges, func(p netip.Prefix) bool { return p.Overlaps(n) && p.Bits() <= n.Bits() })
 		if !private {
-			r.refuse("It holds a network that is not private: what is sent there in the clear can be read on the way.", mend)
+			r.refuse("It contains a network that is not private: what is sent there unencrypted can be read on the way.", mend)
 			return
 		}
 		networks = append(networks, n)
@@ -118,7 +118,7 @@ func listenerURL(c *Config) string {
 		return ""
 	}
 	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-		// Every address of the machine: this one works for whoever sits at it.
+		// Every address of the machine: this one works on the machine itself.
 		host = "localhost"
 	} else {
 		// The zone of an IPv6 address means nothing in a URL.
@@ -157,6 +157,6 @@ func safePublicURL(r *reading) {
 	case r.source == FromDefault:
 		r.refuse("It is required in production.", mend)
 	case !strings.HasPrefix(r.c.PublicURL, "https://"):
-		r.refuse("It is not https: passwords and tokens would travel in the clear.", mend)
+		r.refuse("It is not https: passwords and tokens would be sent unencrypted.", mend)
 	}
 }

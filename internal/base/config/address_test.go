@@ -42,7 +42,8 @@ func TestNET1_OwnTLS(t *testing.T) {
 	if c := mustLoad(t, tls...); c.PublicURL != "https://localhost" || len(c.Warnings) > 0 {
 		t.Errorf("development: %+v", c)
 	}
-	if got := mustLoad(t, "LISTEN_ADDR=10.0.0.1:8000", "PUBLIC_URL=https://Auth.acme.org:8443").HostNames(); !slices.Equal(got, []string{"auth.acme.org:8443", "10.0.0.1"}) {
+	if got := mustLoad(t, "LISTEN_ADDR=10.0.0.1:8000", "PUBLIC_URL=https://Auth.acme.org:8443").HostNames(); !slices.Equal(got,
+		[]string{"auth.acme.org:8443", "10.0.0.1"}) {
 		t.Errorf("development: %q", got)
 	}
 	if got := mustLoad(t, "LISTEN_ADDR=0.0.0.0:1").HostNames(); !slices.Equal(got, []string{"localhost:1"}) {
@@ -71,7 +72,8 @@ func TestNET1_Listeners(t *testing.T) {
 				t.Errorf("%s=%s: %q", name, outside, c.Warnings)
 			}
 		}
-		for _, bad := range []string{"7000", "127.0.0.1", "::1:7000", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:-1", "127.0.0.1:+1", "127.0.0.1:65536", "127.1:80", "localhost.:80", "LOCALHOST.evil:80", "http://127.0.0.1:8000", "127.0.0.1:80:80", "unix:/run/x"} {
+		for _, bad := range []string{"7000", "127.0.0.1", "::1:7000", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:-1", "127.0.0.1:+1", "127.0.0.1:65536", "127.1:80",
+			"localhost.:80", "LOCALHOST.evil:80", "http://127.0.0.1:8000", "127.0.0.1:80:80", "unix:/run/x"} {
 			if _, err := load(name + "=" + bad); err == nil {
 				t.Errorf("%s=%s is accepted", name, bad)
 			}

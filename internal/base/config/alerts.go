@@ -23,7 +23,7 @@ const thresholdMost = 4000
 
 func threshold(name, initial, meaning string, at func(*Alerts) *int) setting {
 	return setting{
-		name: name, initial: initial, meaning: "An alert from here on: " + meaning + "; 0 is never.",
+		name: name, initial: initial, meaning: "The threshold for an alert: " + meaning + "; 0 is never.",
 		field: number(0, thresholdMost, "", func(c *Config) *int { return at(&c.Alerts) }),
 	}
 }
@@ -37,7 +37,7 @@ func webhook(at func(*Config) *Secret) field {
 			}
 			u, err := outbound.Parse(r.value)
 			if err != nil || !strings.HasPrefix(u.Scheme, "http") || u.User != nil || u.Fragment != "" {
-				r.refuse("It is no https URL of a host and a path, without a name in it.", "Write https://HOST/PATH.")
+				r.refuse("It is not an https URL of a host and a path, without a user name.", "Write https://HOST/PATH.")
 				return
 			}
 			*at(r.c) = Secret(r.value)
@@ -50,7 +50,7 @@ func webhookSecret(at func(*Config) *Secret) field {
 	return field{
 		read: func(r *reading) {
 			if _, err := outbound.ParseWebhookSecret(r.value); err != nil {
-				r.refuse("It is not whsec_ and 24 to 64 bytes in base64.", "Make one with: echo whsec_$(openssl rand -base64 32)")
+				r.refuse("It is not whsec_ and 24 to 64 bytes in base64.", "Generate one with: echo whsec_$(openssl rand -base64 32)")
 				return
 			}
 			*at(r.c) = Secret(r.value)
@@ -63,12 +63,12 @@ func webhookSecret(at func(*Config) *Secret) field {
 const mailToMost = 10
 
 func readMailTo(r *reading) {
-	const mend = "Write addresses with commas between them, such as ops@acme.com, oncall@acme.com."
+	const mend = "Write addresses separated by commas, such as ops@acme.com, oncall@acme.com."
 	var list []string
 	for word := range strings.SplitSeq(r.value, ",") {
 		a, err := mail.ParseFrom(strings.TrimSpace(word))
 		if err != nil || a.Name != "" {
-			r.refuse("It holds something that is no address.", mend)
+			r.refuse("It contains something that is not an address.", mend)
 			return
 		}
 		if !slices.Contains(list, a.Address) {
@@ -76,7 +76,7 @@ func readMailTo(r *reading) {
 		}
 	}
 	if len(list) > mailToMost {
-		r.refuse("It holds more than 10 addresses.", "Name a mailing list instead.")
+		r.refuse("It has more than 10 addresses.", "Name a mailing list instead.")
 		return
 	}
 	r.c.Alerts.MailTo = list
@@ -91,7 +91,7 @@ func checkMailTo(r *reading) {
 func checkWebhook(r *reading) {
 	switch a := r.c.Alerts; {
 	case a.WebhookURL != "" && a.WebhookSecret == "":
-		r.refuse("It is not set, and ALERT_WEBHOOK_URL is: nobody could tell an alert from a stranger's words.", "Make one with: echo whsec_$(openssl rand "+
+		r.refuse("It is not set, and ALERT_WEBHOOK_URL is: nobody could tell an alert from a forged one.", "Generate one with: echo whsec_$(openssl rand "+
 			"-base64 32)")
 	case a.WebhookURL == "" && a.WebhookSecret != "":
 		r.warn("It is not used, since ALERT_WEBHOOK_URL is not set.")
@@ -102,12 +102,12 @@ func checkWebhook(r *reading) {
 var alertSettings = []setting{
 	{
 		name: "ALERT_WEBHOOK_URL", cover: covered, unset: "none",
-		meaning: "Where alerts are posted, signed as Standard Webhooks are: `https://HOST/PATH`. See [guides/alerts.md](guides/alerts.md).",
+		meaning: "Where alerts are posted, signed as Standard Webhooks: `https://HOST/PATH`. See [guides/alerts.md](guides/alerts.md).",
 		field:   webhook(func(c *Config) *Secret { return &c.Alerts.WebhookURL }),
 	},
 	{
 		name: "ALERT_WEBHOOK_SECRET", cover: covered, unset: "none",
-		meaning: "What signs them: `whsec_` and 24 to 64 random bytes in base64, as in `echo whsec_$(openssl rand -base64 32)`.",
+		meaning: "The secret that signs them: `whsec_` and 24 to 64 random bytes in base64, as in `echo whsec_$(openssl rand -base64 32)`.",
 		field:   webhookSecret(func(c *Config) *Secret { return &c.Alerts.WebhookSecret }),
 		check:   checkWebhook,
 	},
@@ -125,25 +125,26 @@ var alertSettings = []setting{
 	threshold("ALERT_RATE_LIMITS", "500", "how many requests that met a limit within 15 minutes", func(a *Alerts) *int { return &a.RateLimits }),
 	{
 		name: "ALERT_MAIL_TO", unset: "none",
-		meaning: "Who is mailed about alerts: addresses with commas between them, 10 at most. See [guides/alerts.md](guides/alerts.md).",
+		meaning: "Who is mailed about alerts: addresses, comma-separated, 10 at most. See [guides/alerts.md](guides/alerts.md).",
 		field:   field{read: readMailTo, show: func(c *Config) string { return strings.Join(c.Alerts.MailTo, ", ") }},
 		check:   checkMailTo,
 	},
 	{
-		name: "EVENT_KEY", cover: covered, unset: "made at the first start, and kept beside the database",
-		meaning: "What signs the checkpoints of the event log: 32 random characters or more, the same on every replica. `gatehouse secret` prints one. See " +
+		name: "EVENT_KEY", cover: covered, unset: "generated at the first start, and stored next to the database",
+		meaning: "The secret that signs the checkpoints of the event log: 32 random characters or more, the same on every replica. " +
+			"`gatehouse secret` prints one. See " +
 			"[guides/events.md](guides/events.md).",
 		field: pepper(func(c *Config) *Secret { return &c.EventKey }),
 	},
 	{
 		name: "EVENT_ANCHOR", cover: covered, unset: "none",
-		meaning: "Where each checkpoint of the event log is sent, so that nobody can rewrite the log unseen: `file:PATH`, `https://…`, or " +
+		meaning: "Where each checkpoint of the event log is sent, so that nobody can rewrite the log unnoticed: `file:PATH`, `https://…`, or " +
 			"`syslog+tls://HOST:PORT`; `?ca=PATH` names an authority of your own.",
 		field: place(func(c *Config) *Secret { return &c.EventAnchor }),
 	},
 	{
 		name: "EVENT_FORWARD", cover: covered, unset: "none",
-		meaning: "Where each event is sent, at least once, as a line of JSON: as EVENT_ANCHOR.",
+		meaning: "Where each event is sent, at least once, as a line of JSON, in the form of EVENT_ANCHOR.",
 		field:   place(func(c *Config) *Secret { return &c.EventForward }),
 	},
 }

@@ -1,17 +1,17 @@
-// Package config holds the settings of a Gatehouse.
+// Package config holds the settings of a Gatehouse installation.
 //
 // One table (table.go) has a row for each setting: its name, default and
-// meaning, how it is read into a typed field, and what production asks of it.
+// meaning, how it is read into a typed field, and what production requires of it.
 // Everything else follows from the rows: loading, the masked report, the page
-// docs/configuration.md, and the refusal to start on a setting that is wrong
+// docs/configuration.md, and the refusal to start with a setting that is wrong
 // or unsafe.
 //
-// What is promised: a Config that Load returns is safe for the environment it
-// names; a refusal lists every fault at once, each with its mend; and no fault,
-// warning or report repeats what an operator wrote, unless it is a number or a
+// It guarantees that a Config that Load returns is safe for the environment it
+// names; that a refusal lists every fault at once, each with its fix; and that no
+// fault, warning or report repeats what an operator wrote, unless it is a number or a
 // word that Gatehouse itself knows, or a value that the report shows because it
-// is no secret. A password pasted into the wrong setting does not reach a log
-// by way of a fault.
+// is not secret. A password pasted into the wrong setting does not reach a log
+// through a fault.
 package config
 
 import (
@@ -56,17 +56,18 @@ const (
 // Registration says who may open an account.
 type Registration string
 
-// With RegistrationOpen anyone may; with RegistrationClosed only an
-// administrator opens accounts.
+// With RegistrationOpen anyone may; with RegistrationInvite whoever an administrator
+// has invited; with RegistrationClosed only the command line opens accounts.
 const (
 	RegistrationOpen   Registration = "open"
+	RegistrationInvite Registration = "invite"
 	RegistrationClosed Registration = "closed"
 )
 
 // Breach says which passwords are refused as known to attackers.
 type Breach string
 
-// The list in the program, a filter file beside it, a server beside it, or
+// The list in the binary, with it a filter file, with it a server, or
 // nothing at all.
 const (
 	BreachEmbedded Breach = "embedded"
@@ -106,6 +107,11 @@ const mostLimit = 1_000_000
 // Config is the settings, read and checked. Each field is named after its
 // setting.
 type Config struct {
+	// Backups says where backups lie and how they are made.
+	Backups Backups
+	// Retention says for how long what is over is kept.
+	Retention Retention
+
 	// Environment is development unless set.
 	Environment Environment
 	// LogLevel is the least level that is logged: debug, info, warn or error.
@@ -118,7 +124,7 @@ type Config struct {
 	// case, none for no such; ACMEDirectory is the authority's.
 	ACMEDomains   []string
 	ACMEDirectory string
-	// TLSRedirectAddr is where plain HTTP is answered beside TLS; empty for nowhere.
+	// TLSRedirectAddr is where plain HTTP is answered in addition to TLS; empty for nowhere.
 	TLSRedirectAddr string
 	// ConnectionsPerAddress is how many one address may hold; 0 for any number.
 	ConnectionsPerAddress int
@@ -141,6 +147,8 @@ type Config struct {
 	// in lower case, with no slash at its end.
 	PublicURL string
 
+	// AdminNetworks are where administration is done from; none is anywhere.
+	AdminNetworks []netip.Prefix
 	// TrustedProxies are the networks of the proxies whose word about who is
 	// calling is believed; CloudflareProxies adds Cloudflare's.
 	TrustedProxies    []netip.Prefix
@@ -187,6 +195,8 @@ type Config struct {
 	// SessionMaxLife is how long a session lives at most, used or not: 1 to
 	// 365 days, and never less than RefreshTokenLife.
 	SessionMaxLife time.Duration
+	// OfflineIdle is how long an application may lie unused that outlives its session, and OfflineMax how long it lives at most.
+	OfflineIdle, OfflineMax time.Duration
 	// SessionsPerAccount is how many sessions an account may have: 1 to 1000.
 	SessionsPerAccount int
 	// RefreshReuseGrace is how long the token before the current one still
@@ -249,7 +259,7 @@ type Config struct {
 
 	// Traces says where traces go, and which are taken.
 	Traces Traces
-	// Alerts says what is watched for in the event log, and who is told.
+	// Alerts says what is watched for in the event log, and who is notified.
 	Alerts Alerts
 
 	// EmailVerification is required in production.
@@ -257,9 +267,40 @@ type Config struct {
 	// Registration says who may open an account.
 	Registration Registration
 
+	// SecondFactor are the roles that must have a second factor; "*" is everybody, none nobody: see SecondFactorRoles.
+	// TOTPIssuer is what apps call the service that show codes.
+	// FactorGrace is for how long adding one can be put off.
+	// FactorResetWait is how long an operator's reset of factors waits.
+	// PasskeyRPID is the host that passkeys are made for; empty if there is none that can be. PasskeyOrigins are
+	// origins beside PublicURL that may use them.
+	Passkeys       Passkeys
+	PasskeyRPID    string
+	PasskeyOrigins []string
+	// Passwordless is whether an account may have no password.
+	Passwordless bool
+
+	SecondFactor    []string
+	FactorGrace     time.Duration
+	TOTPIssuer      string
+	FactorResetWait time.Duration
+
+	// ErasureGrace is how long an account stays that is to be deleted.
+	ErasureGrace time.Duration
+
 	// ServiceName is what people know the service as. HomeURL is where its root
-	// leads. SecurityContact is whom to tell of a security problem: URLs, none for nobody.
-	ServiceName     string
+	// leads. SecurityContact is whom to contact about a security problem: URLs, none for nobody.
+	// BrandColor is #rrggbb, or empty; BrandLogo, PageTemplates, PrivacyFile and TermsFile are paths, or empty.
+	ServiceName   string
+	BrandColor    string
+	BrandLogo     string
+	PageTemplates string
+	PrivacyFile   string
+	TermsFile     string
+	// DocumentFiles are the files of further documents by name; DocumentsRequired are the names of those that everybody
+	// must agree to: see Documents.
+	DocumentFiles     map[string]string
+	DocumentsRequired []string
+
 	HomeURL         string
 	SecurityContact []string
 
@@ -374,7 +415,7 @@ func (c *Config) take(s *setting, in *input) []Fault {
 			r.judgeSecretFile(in.secretFiles[s.name])
 		}
 		if r.placeholder {
-			// Whoever replaces it need not hear what else is wrong with it.
+			// It has to be replaced, whatever else is wrong with it.
 			r.faults = r.faults[:before]
 		}
 	}

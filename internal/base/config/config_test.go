@@ -95,22 +95,29 @@ const goodWebhookSecret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 
 func TestDefaults(t *testing.T) {
 	want := &Config{
+		Backups:     Backups{Every: 24 * time.Hour, Keep: Keep{7, 4, 3}, Most: time.Hour},
+		Retention:   Retention{Profile: ProfileNone, Tokens: 7 * day, Logs: 90 * day, Inactive: 730 * day, Sessions: 30 * day},
 		Environment: Development, LogLevel: slog.LevelInfo,
 		ListenAddr: "127.0.0.1:8000", AdminListenAddr: "127.0.0.1:9000", PublicURL: "http://127.0.0.1:8000",
 		Database:        Database{SQLite, "./data/gatehouse.db", "sqlite:./data/gatehouse.db"},
 		MigrateDatabase: Database{SQLite, "./data/gatehouse.db", "sqlite:./data/gatehouse.db"},
 
 		DatabaseMaxConns: 8, Migrate: MigrateAuto,
-		JWTAlgorithm: "ES256", JWTKeyRotation: 90 * day, ACMEDirectory: letsEncrypt, JWTIssuer: "http://127.0.0.1:8000", JWTAudience: "http://127.0.0.1:8000", JWTClientID: "http://127.0.0.1:8000",
+		JWTAlgorithm: "ES256", JWTKeyRotation: 90 * day, ACMEDirectory: letsEncrypt, JWTIssuer: "http://127.0.0.1:8000", JWTAudience: "http://127.0.0.1:8000",
+		JWTClientID:     "http://127.0.0.1:8000",
 		AccessTokenLife: 15 * time.Minute, RefreshTokenLife: 7 * 24 * time.Hour, SessionMaxLife: 30 * 24 * time.Hour,
+		OfflineIdle: 30 * day, OfflineMax: 180 * day,
 		RefreshReuseGrace: 10 * time.Second, RefreshRetry: 24 * time.Hour,
 		SessionsPerAccount: 50, CookieHTTPOnly: true, CookieSameSite: SameSiteStrict,
 		LoginLimit: Limit{5, 15 * time.Minute}, RegistrationLimit: Limit{5, time.Hour}, ResetLimit: Limit{3, time.Hour}, APILimit: Limit{600, time.Minute},
 		LockoutAfter: 5, LockoutDelay: 30 * time.Second,
 		PasswordBreach: BreachEmbedded, PasswordBreachAPIURL: "https://api.pwnedpasswords.com", PasswordBreachAway: BreachAwayAllow, PasswordBreachAtSignIn: true,
 		PasswordMinLength: 15, PasswordHash: "bcrypt", BcryptCost: 12, Argon2MemoryMiB: 19, Argon2Passes: 2,
-		EmailVerification: VerificationOptional, Registration: RegistrationOpen, ServiceName: "127.0.0.1", MailFrom: mail.From{Address: "no-reply@localhost"},
-		Traces: Traces{Timeout: 10 * time.Second, Service: "gatehouse", Sampler: "parentbased_always_on", Ratio: 1},
+		EmailVerification: VerificationOptional, Registration: RegistrationOpen, ServiceName: "127.0.0.1", TOTPIssuer: "127.0.0.1", FactorResetWait: day,
+		ErasureGrace: 14 * day,
+		Passkeys:     PasskeysOn, PasskeyRPID: "localhost",
+		MailFrom: mail.From{Address: "no-reply@localhost"},
+		Traces:   Traces{Timeout: 10 * time.Second, Service: "gatehouse", Sampler: "parentbased_always_on", Ratio: 1},
 		Alerts: Alerts{
 			FailedLogins: 200, UnusualLogins: 40, Sprayed: 20, Stuffed: 100, Registrations: 50, Reuses: 3,
 			Tampered: 100, Introspections: 20, DatabaseErrors: 10, RateLimits: 500,
@@ -132,58 +139,91 @@ func TestDefaults(t *testing.T) {
 
 func TestEverySettingIsRead(t *testing.T) {
 	got := mustLoad(t,
-		"ENVIRONMENT=Production", "LOG_LEVEL=warning", "TLS_CERT_FILE=/etc/tls/cert.pem", "TLS_KEY_FILE=/etc/tls/key.pem", "TLS_REDIRECT_ADDR=:080", "CONNECTIONS_PER_ADDRESS=9", "PRIVATE_NETWORKS=172.18.0.9/16,fd00::/64", "LISTEN_ADDR=[::1]:08000", "ADMIN_LISTEN_ADDR=localhost:0", "ADMIN_PPROF=True",
+		"ENVIRONMENT=Production", "LOG_LEVEL=warning", "TLS_CERT_FILE=/etc/tls/cert.pem", "TLS_KEY_FILE=/etc/tls/key.pem", "TLS_REDIRECT_ADDR=:080",
+		"CONNECTIONS_PER_ADDRESS=9", "PRIVATE_NETWORKS=172.18.0.9/16,fd00::/64", "LISTEN_ADDR=[::1]:08000", "ADMIN_LISTEN_ADDR=localhost:0", "ADMIN_PPROF=True",
 		"PUBLIC_URL=HTTPS://Auth.ACME.org:443/", "CORS_ORIGINS= https://App.acme.org:443 ,https://acme.org:8443",
 		"TRUSTED_PROXIES=10.0.0.5 , 192.168.7.9/24,Cloudflare,::ffff:10.0.0.5,fd00::/8", "DATABASE_URL=postgresql://gate:"+goodPassword+"@db.acme.org/gate",
 		"DATABASE_MAX_CONNS=20", "MIGRATE=OFF", "MIGRATE_DATABASE_URL=postgres://owner:"+goodPassword+"@db.acme.org/gate?sslmode=verify-full",
-		"REVOCATION_STALE_SECONDS=900",
+		"REVOCATION_STALE_SECONDS=900", "ADMIN_NETWORKS=10.8.0.0/16 2001:db8::1",
 		"REDIS_URL=rediss://gate:p%40ss@[fd00::7]:26380/3?master_name=mymaster&addr=s2&addr=10.0.0.9:7&sentinel_username=s&sentinel_password=p%2Fw&ca=/etc/ca.pem&cert=/etc/c.pem&key=/etc/k.pem",
-		"JWT_SECRET_KEY="+goodKey, "JWT_SECRET_KEY_PREVIOUS=the one before", "JWT_ALGORITHM=eddsa", "JWT_KEY_ROTATION_DAYS=365", "JWT_ISSUER=https://iss.acme.org", "JWT_AUDIENCE=urn:acme:api", "JWT_CLIENT_ID=acme-web",
-		"ACCESS_TOKEN_EXPIRE_MINUTES=30", "REFRESH_TOKEN_EXPIRE_DAYS=90", "SESSION_MAX_DAYS=90",
+		"JWT_SECRET_KEY="+goodKey, "JWT_SECRET_KEY_PREVIOUS=the one before", "JWT_ALGORITHM=eddsa", "JWT_KEY_ROTATION_DAYS=365", "JWT_ISSUER=https://iss.acme.org",
+		"JWT_AUDIENCE=urn:acme:api", "JWT_CLIENT_ID=acme-web",
+		"ACCESS_TOKEN_EXPIRE_MINUTES=30", "REFRESH_TOKEN_EXPIRE_DAYS=90", "SESSION_MAX_DAYS=90", "OFFLINE_IDLE_DAYS=20", "OFFLINE_MAX_DAYS=100",
 		"REFRESH_REUSE_GRACE_SECONDS=0", "REFRESH_RETRY_HOURS=72",
-		"SESSIONS_PER_ACCOUNT=1000", "SESSION_COOKIE_SECURE=true", "SESSION_COOKIE_HTTPONLY=TRUE", "SESSION_COOKIE_SAMESITE=Lax", "PASSWORD_MIN_LENGTH=8", "PASSWORD_HASH=Argon2id",
-		"PASSWORD_EXPIRE_DAYS=3650", "PASSWORD_REQUIRE_UPPERCASE=true", "PASSWORD_REQUIRE_LOWERCASE=true", "PASSWORD_REQUIRE_DIGIT=true", "PASSWORD_REQUIRE_SYMBOL=true", "PASSWORD_CONTEXT_WORDS=acme, rocket skates",
-		"PASSWORD_BREACH=File", "PASSWORD_BREACH_FILE=/var/lib/pwned", "PASSWORD_BREACH_API_URL=https://pwned.acme.org/v3/", "PASSWORD_BREACH_AWAY=REFUSE", "PASSWORD_BREACH_AT_SIGN_IN=false",
+		"SESSIONS_PER_ACCOUNT=1000", "SESSION_COOKIE_SECURE=true", "SESSION_COOKIE_HTTPONLY=TRUE", "SESSION_COOKIE_SAMESITE=Lax", "PASSWORD_MIN_LENGTH=8",
+		"PASSWORD_HASH=Argon2id",
+		"PASSWORD_EXPIRE_DAYS=3650", "PASSWORD_REQUIRE_UPPERCASE=true", "PASSWORD_REQUIRE_LOWERCASE=true", "PASSWORD_REQUIRE_DIGIT=true",
+		"PASSWORD_REQUIRE_SYMBOL=true", "PASSWORD_CONTEXT_WORDS=acme, rocket skates",
+		"PASSWORD_BREACH=File", "PASSWORD_BREACH_FILE=/var/lib/pwned", "PASSWORD_BREACH_API_URL=https://pwned.acme.org/v3/", "PASSWORD_BREACH_AWAY=REFUSE",
+		"PASSWORD_BREACH_AT_SIGN_IN=false",
 		"LOGIN_RATE_LIMIT_ATTEMPTS=3", "LOGIN_RATE_LIMIT_WINDOW_MINUTES=30", "REGISTRATION_RATE_LIMIT_ATTEMPTS=2", "REGISTRATION_RATE_LIMIT_WINDOW_MINUTES=120",
-		"PASSWORD_RESET_RATE_LIMIT_ATTEMPTS=100000", "PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES=1440", "API_RATE_LIMIT_REQUESTS=1000000", "API_RATE_LIMIT_WINDOW_SECONDS=3600",
-		"LOCKOUT_AFTER=10", "LOCKOUT_DELAY_SECONDS=900", "ARGON2_MEMORY_MIB=1024", "ARGON2_PASSES=64", "PASSWORD_PEPPER="+goodPepper, "PASSWORD_PEPPER_PREVIOUS="+goodPepper+"1",
+		"PASSWORD_RESET_RATE_LIMIT_ATTEMPTS=100000", "PASSWORD_RESET_RATE_LIMIT_WINDOW_MINUTES=1440", "API_RATE_LIMIT_REQUESTS=1000000",
+		"API_RATE_LIMIT_WINDOW_SECONDS=3600",
+		"LOCKOUT_AFTER=10", "LOCKOUT_DELAY_SECONDS=900", "ARGON2_MEMORY_MIB=1024", "ARGON2_PASSES=64", "PASSWORD_PEPPER="+goodPepper,
+		"PASSWORD_PEPPER_PREVIOUS="+goodPepper+"1",
 		"EVENT_KEY="+goodPepper+"2", "EVENT_ANCHOR=file:/mnt/anchor", "EVENT_FORWARD=syslog+tls://logs.acme.org:6514?ca=/etc/ca.pem",
-		"ALERT_MAIL_TO=ops@acme.org, Ada@acme.org", "ALERT_WEBHOOK_URL=https://hooks.acme.org/x?k=v", "ALERT_WEBHOOK_SECRET="+goodWebhookSecret, "ALERT_FAILED_LOGINS=1", "ALERT_FAILED_LOGINS_UNUSUAL=2",
+		"ALERT_MAIL_TO=ops@acme.org, Ada@acme.org", "ALERT_WEBHOOK_URL=https://hooks.acme.org/x?k=v", "ALERT_WEBHOOK_SECRET="+goodWebhookSecret,
+		"ALERT_FAILED_LOGINS=1", "ALERT_FAILED_LOGINS_UNUSUAL=2",
 		"ALERT_SPRAYED_ACCOUNTS=3", "ALERT_STUFFED_ACCOUNTS=4", "ALERT_REGISTRATIONS=5", "ALERT_TOKEN_REUSES=6", "ALERT_TAMPERED_TOKENS=7",
 		"ALERT_INTROSPECTION_FAILURES=8", "ALERT_DATABASE_ERRORS=9", "ALERT_RATE_LIMITS=0",
 		"OTEL_SDK_DISABLED=true", "OTEL_EXPORTER_OTLP_ENDPOINT=https://otel.acme.org", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://otel.acme.org/t?ca=/etc/ca.pem",
-		"OTEL_EXPORTER_OTLP_HEADERS=api-key=a%20b", "OTEL_EXPORTER_OTLP_TIMEOUT=500", "OTEL_SERVICE_NAME=auth", "OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=production",
+		"OTEL_EXPORTER_OTLP_HEADERS=api-key=a%20b", "OTEL_EXPORTER_OTLP_TIMEOUT=500", "OTEL_SERVICE_NAME=auth",
+		"OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=production",
 		"OTEL_TRACES_SAMPLER=TraceIDRatio", "OTEL_TRACES_SAMPLER_ARG=0.25",
+		"BACKUP_DIR=/mnt/a, /mnt/b", "BACKUP_RECIPIENTS=age1x,ssh-ed25519 AAAA ada", "BACKUP_EVERY_HOURS=6", "BACKUP_KEEP=1d,2w,3m", "BACKUP_MAX_MINUTES=7",
+		"BACKUP_SCRATCH_DIR=/var/tmp",
+		"RETENTION_PROFILE=PCI", "RETENTION_EXPIRED_TOKENS=2w", "RETENTION_LOGIN_LOGS=2y", "RETENTION_INACTIVE_ACCOUNTS=never", "RETENTION_SESSION_DATA=6m",
 		"BCRYPT_COST=16", "EMAIL_VERIFICATION=required", "REGISTRATION=closed",
+		"SECOND_FACTOR=editor, *,editor", "SECOND_FACTOR_GRACE_DAYS=90", "FACTOR_RESET_WAIT_HOURS=168", "TOTP_ISSUER=Acme Ltd", "ERASURE_GRACE_DAYS=30",
+		"PASSKEYS=second", "PASSWORDLESS=off", "PASSKEY_RP_ID=Acme.org", "PASSKEY_ORIGINS=https://app.acme.org",
+		"BRAND_COLOR=#ffC400", "BRAND_LOGO=/etc/logo.svg", "PAGE_TEMPLATES=/etc/pages", "PRIVACY_FILE=/etc/privacy.txt", "TERMS_FILE=/etc/terms.txt",
+		"DOCUMENT_FILES=offers=/etc/offers.txt, news=/etc/news.txt", "DOCUMENTS_REQUIRED=terms, news,terms",
 		"SERVICE_NAME=Acme & Söhne", "HOME_URL=https://acme.org/", "SECURITY_CONTACT=mailto:security@acme.org, https://acme.org/security",
 		"SMTP_URL=smtp://gate:p%40ss@mail.acme.org:2525?ca=/etc/ca.pem", "MAIL_FROM=Acme <no-reply@Bücher.example>", "MAIL_TEMPLATES=/etc/gatehouse/mail",
 	)
 	want := &Config{
+		Backups: Backups{Dirs: []string{"/mnt/a", "/mnt/b"}, Recipients: "age1x,ssh-ed25519 AAAA ada", Every: 6 * time.Hour, Keep: Keep{1, 2, 3},
+			Most: 7 * time.Minute, Scratch: "/var/tmp"},
+		Retention:   Retention{Profile: ProfilePCI, Tokens: 14 * day, Logs: 730 * day, Sessions: 180 * day},
 		Environment: Production, LogLevel: slog.LevelWarn, ListenAddr: "[::1]:8000", AdminListenAddr: "localhost:0", AdminPprof: true,
 		TLSCertFile: "/etc/tls/cert.pem", TLSKeyFile: "/etc/tls/key.pem", ACMEDirectory: letsEncrypt, TLSRedirectAddr: ":80", ConnectionsPerAddress: 9,
 		PublicURL: "https://auth.acme.org", CORSOrigins: []string{"https://app.acme.org", "https://acme.org:8443"},
-		PrivateNetworks: networks("172.18.0.0/16", "fd00::/64"),
-		TrustedProxies:  networks("10.0.0.5/32", "192.168.7.0/24", "fd00::/8"), CloudflareProxies: true,
+		PrivateNetworks: networks("172.18.0.0/16", "fd00::/64"), AdminNetworks: networks("10.8.0.0/16", "2001:db8::1/128"),
+		TrustedProxies: networks("10.0.0.5/32", "192.168.7.0/24", "fd00::/8"), CloudflareProxies: true,
 		Database:         Database{Kind: PostgreSQL, URL: "postgresql://gate:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
 		MigrateDatabase:  Database{Kind: PostgreSQL, URL: "postgres://owner:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
 		DatabaseMaxConns: 20, Migrate: MigrateOff, RevocationStale: 15 * time.Minute,
 		Redis: Redis{
 			URL:   "rediss://gate:p%40ss@[fd00::7]:26380/3?master_name=mymaster&addr=s2&addr=10.0.0.9:7&sentinel_username=s&sentinel_password=p%2Fw&ca=/etc/ca.pem&cert=/etc/c.pem&key=/etc/k.pem",
-			Addrs: []string{"[fd00::7]:26380", "s2:26379", "10.0.0.9:7"}, Master: "mymaster", Username: "gate", Password: "p@ss", SentinelUsername: "s", SentinelPassword: "p/w",
-			Number: 3, TLS: true, CAFile: "/etc/ca.pem", ClientCert: "/etc/c.pem", ClientKey: "/etc/k.pem",
+			Addrs: []string{"[fd00::7]:26380", "s2:26379", "10.0.0.9:7"}, Master: "mymaster", Username: "gate", Password: "p@ss", SentinelUsername: "s",
+			SentinelPassword: "p/w",
+			Number:           3, TLS: true, CAFile: "/etc/ca.pem", ClientCert: "/etc/c.pem", ClientKey: "/etc/k.pem",
 		},
-		JWTSecretKey: goodKey, JWTSecretKeyPrevious: "the one before", JWTAlgorithm: "EdDSA", JWTKeyRotation: 365 * day, JWTIssuer: "https://iss.acme.org", JWTAudience: "urn:acme:api", JWTClientID: "acme-web",
+		JWTSecretKey: goodKey, JWTSecretKeyPrevious: "the one before", JWTAlgorithm: "EdDSA", JWTKeyRotation: 365 * day, JWTIssuer: "https://iss.acme.org",
+		JWTAudience: "urn:acme:api", JWTClientID: "acme-web",
 		AccessTokenLife: 30 * time.Minute, RefreshTokenLife: 90 * day, SessionMaxLife: 90 * day,
-		RefreshRetry: 72 * time.Hour, SessionsPerAccount: 1000, CookieSecure: true, CookieHTTPOnly: true, CookieSameSite: SameSiteLax, PasswordMinLength: 8, PasswordHash: "argon2id", BcryptCost: 16,
-		PasswordLife: 3650 * day, PasswordRequireUppercase: true, PasswordRequireLowercase: true, PasswordRequireDigit: true, PasswordRequireSymbol: true, PasswordContextWords: []string{"acme", "rocket skates"},
-		PasswordBreach: BreachFile, PasswordBreachFile: "/var/lib/pwned", PasswordBreachAPIURL: "https://pwned.acme.org/v3", PasswordBreachAway: BreachAwayRefuse,
-		LoginLimit: Limit{3, 30 * time.Minute}, RegistrationLimit: Limit{2, 2 * time.Hour}, ResetLimit: Limit{100_000, 24 * time.Hour}, APILimit: Limit{1_000_000, time.Hour},
-		LockoutAfter: 10, LockoutDelay: 15 * time.Minute, Argon2MemoryMiB: 1024, Argon2Passes: 64, PasswordPepper: goodPepper, PasswordPepperPrevious: goodPepper + "1",
-		EventKey: goodPepper + "2", EventAnchor: "file:/mnt/anchor", EventForward: "syslog+tls://logs.acme.org:6514?ca=/etc/ca.pem",
+		OfflineIdle: 20 * day, OfflineMax: 100 * day,
+		RefreshRetry: 72 * time.Hour, SessionsPerAccount: 1000, CookieSecure: true, CookieHTTPOnly: true, CookieSameSite: SameSiteLax, PasswordMinLength: 8,
+		PasswordHash: "argon2id", BcryptCost: 16,
+		PasswordLife: 3650 * day, PasswordRequireUppercase: true, PasswordRequireLowercase: true, PasswordRequireDigit: true, PasswordRequireSymbol: true,
+		PasswordContextWords: []string{"acme", "rocket skates"},
+		PasswordBreach:       BreachFile, PasswordBreachFile: "/var/lib/pwned", PasswordBreachAPIURL: "https://pwned.acme.org/v3",
+		PasswordBreachAway: BreachAwayRefuse,
+		LoginLimit:         Limit{3, 30 * time.Minute}, RegistrationLimit: Limit{2, 2 * time.Hour}, ResetLimit: Limit{100_000, 24 * time.Hour},
+		APILimit:     Limit{1_000_000, time.Hour},
+		LockoutAfter: 10, LockoutDelay: 15 * time.Minute, Argon2MemoryMiB: 1024, Argon2Passes: 64, PasswordPepper: goodPepper,
+		PasswordPepperPrevious: goodPepper + "1",
+		EventKey:               goodPepper + "2", EventAnchor: "file:/mnt/anchor", EventForward: "syslog+tls://logs.acme.org:6514?ca=/etc/ca.pem",
 		EmailVerification: VerificationRequired, Registration: RegistrationClosed,
+		SecondFactor: []string{"editor", "*"}, FactorGrace: 90 * day, FactorResetWait: 168 * time.Hour, TOTPIssuer: "Acme Ltd", ErasureGrace: 30 * day,
+		BrandColor: "#ffC400", BrandLogo: "/etc/logo.svg", PageTemplates: "/etc/pages", PrivacyFile: "/etc/privacy.txt", TermsFile: "/etc/terms.txt",
+		DocumentFiles:     map[string]string{"news": "/etc/news.txt", "offers": "/etc/offers.txt"},
+		DocumentsRequired: []string{"terms", "news"},
+		Passkeys:          PasskeysSecond, PasskeyRPID: "acme.org", PasskeyOrigins: []string{"https://app.acme.org"},
 		ServiceName: "Acme & Söhne", HomeURL: "https://acme.org/", SecurityContact: []string{"mailto:security@acme.org", "https://acme.org/security"},
 		Traces: Traces{
-			Disabled: true, Endpoint: "https://otel.acme.org", TracesEndpoint: "https://otel.acme.org/t?ca=/etc/ca.pem", Headers: "api-key=a%20b", Timeout: 500 * time.Millisecond,
+			Disabled: true, Endpoint: "https://otel.acme.org", TracesEndpoint: "https://otel.acme.org/t?ca=/etc/ca.pem", Headers: "api-key=a%20b",
+			Timeout: 500 * time.Millisecond,
 			Service: "auth", Attributes: "deployment.environment.name=production", Sampler: "traceidratio", Ratio: 0.25,
 		},
 		Alerts: Alerts{
@@ -191,7 +231,8 @@ func TestEverySettingIsRead(t *testing.T) {
 			WebhookURL: "https://hooks.acme.org/x?k=v", WebhookSecret: goodWebhookSecret,
 			FailedLogins: 1, UnusualLogins: 2, Sprayed: 3, Stuffed: 4, Registrations: 5, Reuses: 6, Tampered: 7, Introspections: 8, DatabaseErrors: 9,
 		},
-		SMTPURL: "smtp://gate:p%40ss@mail.acme.org:2525?ca=/etc/ca.pem", MailFrom: mail.From{Name: "Acme", Address: "no-reply@xn--bcher-kva.example"}, MailTemplates: "/etc/gatehouse/mail",
+		SMTPURL: "smtp://gate:p%40ss@mail.acme.org:2525?ca=/etc/ca.pem", MailFrom: mail.From{Name: "Acme", Address: "no-reply@xn--bcher-kva.example"},
+		MailTemplates: "/etc/gatehouse/mail",
 	}
 	if diff := cmp.Diff(want, got, sameConfig, cmpopts.IgnoreFields(Config{}, "Warnings")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -357,7 +398,8 @@ func TestRealFiles(t *testing.T) {
 }
 
 func TestReport(t *testing.T) {
-	c := mustLoad(t, "DATABASE_URL=postgres://gate:"+goodPassword+"@db.acme.org:5433/gate?sslpassword=abc&application_name=x", "JWT_SECRET_KEY="+goodKey, "SESSION_MAX_DAYS=20")
+	c := mustLoad(t, "DATABASE_URL=postgres://gate:"+goodPassword+"@db.acme.org:5433/gate?sslpassword=abc&application_name=x", "JWT_SECRET_KEY="+goodKey,
+		"SESSION_MAX_DAYS=20")
 	values := map[string]Row{}
 	for _, row := range c.Report() {
 		values[row.Name] = row
@@ -420,6 +462,25 @@ func TestTable(t *testing.T) {
 		r := &reading{c: &Config{}, setting: &s, value: s.initial}
 		if s.field.read(r); len(r.faults) > 0 || s.field.show(r.c) != s.initial {
 			t.Errorf("%s: default %q is read as %q, %v", s.name, s.initial, s.field.show(r.c), r.faults)
+		}
+	}
+}
+
+// RET-2: the profile changes the log's default and bounds it; the lengths are shown as they can be written.
+func TestRET2_TheProfileKeepsTheLogForTwelveMonths(t *testing.T) {
+	if c := mustLoad(t, "RETENTION_PROFILE=pci"); c.Retention.Logs != 366*day {
+		t.Errorf("the log is kept for %s", c.Retention.Logs)
+	}
+	for _, value := range []string{"366d", "53w", "13m", "10y"} {
+		c := mustLoad(t, "RETENTION_PROFILE=pci", "RETENTION_LOGIN_LOGS="+value)
+		again := mustLoad(t, "RETENTION_LOGIN_LOGS="+showKept(c.Retention.Logs))
+		if c.Retention.Logs != again.Retention.Logs {
+			t.Errorf("%s is shown as %s", value, showKept(c.Retention.Logs))
+		}
+	}
+	for _, value := range []string{"", "d", "-1d", "1h", "1.5y", "99999y", "30", "30 d", "3652d", "٣d", "never"} {
+		if _, err := load("RETENTION_LOGIN_LOGS=" + value); err == nil && value != "" {
+			t.Errorf("%q is taken", value)
 		}
 	}
 }

@@ -31,6 +31,26 @@ type Database struct {
 	URL Secret
 }
 
+// Weakness returns why production refuses the password in the URL, as the end of a sentence about it, or nothing (DB-3).
+func (d Database) Weakness() string {
+	if d.Kind == SQLite {
+		return ""
+	}
+	p, problem := splitPostgres(d.URL.Reveal())
+	if problem == "" {
+		problem = p.decode()
+	}
+	switch {
+	case problem != "":
+		return "can't be read"
+	case p.password == "" && p.remote() && !p.clientCertificate():
+		return "is missing, and the server is another machine"
+	case p.password == "":
+		return ""
+	}
+	return WeakDatabasePassword(p.password, p.user, p.name)
+}
+
 // database is a field that holds a database's URL.
 func database(at func(*Config) *Database) field {
 	return field{
@@ -50,17 +70,17 @@ func database(at func(*Config) *Database) field {
 }
 
 func readSQLite(r *reading, file string, into *Database) {
-	const mend = "Write sqlite: and the path of a file, such as sqlite:./data/gatehouse.db."
+	const mend = "Write sqlite: and a file's path, such as sqlite:./data/gatehouse.db."
 	switch {
 	case strings.HasPrefix(file, "//"):
-		r.refuse("Behind sqlite: stands a path, without slashes of its own.", "Write sqlite:/var/lib/gatehouse.db for a whole path, "+
+		r.refuse("What follows sqlite: is a path, without //.", "Write sqlite:/var/lib/gatehouse.db for an absolute path, "+
 			"sqlite:./data/gatehouse.db for one in the working directory.")
 	case strings.Contains(file, ":memory:"):
 		r.refuse("A database in memory would lose every account at the next stop.", mend)
 	case strings.ContainsAny(file, "?#"):
-		r.refuse("Parameters can't be given to SQLite, and no file's name may hold ? or #.", mend)
+		r.refuse("SQLite takes no parameters, and a file name must not contain ? or #.", mend)
 	case strings.HasPrefix(file, "~"):
-		r.refuse("Only a shell knows the folder that ~ stands for.", "Write the whole path.")
+		r.refuse("Only a shell expands ~.", "Write the whole path.")
 	case strings.TrimSpace(file) != file || file == "" || strings.HasSuffix(file, "/") || path.Base(file) == "." || path.Base(file) == "..":
 		r.refuse("It names no file.", mend)
 	default:
@@ -115,7 +135,7 @@ func parsePostgres(r *reading) (*postgresURL, bool) {
 	return p, true
 }
 
-const problemURL = "It is not a URL that can be read in one way only."
+const problemURL = "It is not an unambiguous URL."
 
 func splitPostgres(value string) (*postgresURL, string) {
 	p := &postgresURL{}
@@ -209,7 +229,7 @@ func (p *postgresURL) decodeHosts(plain func(string) string) string {
 			host, port, _ = strings.Cut(raw, ":")
 		}
 		if _, err := strconv.ParseUint(port, 10, 16); port != "" && err != nil {
-			return "Its port is not a number up to 65535. If that is a piece of the password, encode what stands before it."
+			return "Its port is not a number up to 65535. If that is part of the password, percent-encode what comes before it."
 		}
 		p.hosts = append(p.hosts, plain(host))
 	}
@@ -307,10 +327,10 @@ func safeDatabase(r *reading) {
 	if p.remote() {
 		switch mode {
 		case "disable", "allow", "prefer":
-			r.refuse("Its host is not this machine, and with sslmode="+mode+" what is sent there, passwords and tokens among it, may travel in the clear.",
+			r.refuse("Its host is not this machine, and with sslmode="+mode+" what is sent there, including passwords and tokens, may be unencrypted.",
 				"Write sslmode=verify-full, or leave sslmode out; give the server's certificate authority in sslrootcert.")
 		case "require", "verify-ca":
-			r.warn("With sslmode=%s another server could pass itself off as the database's. verify-full is right.", mode)
+			r.warn("With sslmode=%s another server could impersonate the database. Use verify-full.", mode)
 		}
 	}
 	const mend = "Give the database user a long random password (`gatehouse secret` prints one), and write it into the URL."
@@ -327,7 +347,7 @@ func safeDatabase(r *reading) {
 	}
 }
 
-// WeakDatabasePassword tells why production refuses the password of a database's
+// WeakDatabasePassword returns why production refuses the password of a database's
 // user, as the end of a sentence about it, or nothing (DB-3).
 func WeakDatabasePassword(password, user, database string) string {
 	switch same := strings.EqualFold; {

@@ -30,8 +30,8 @@ func TestDB1_SSLMode(t *testing.T) {
 		{"postgres://g:" + p + "@db.acme.org/g?host=127.0.0.1", "", ""},
 		{"postgres://g:" + p + "@localhost/g?sslmode=disable", "", ""},
 		{"postgres://g:" + p + "@db.acme.org/g?sslmode=verify-full", "", ""},
-		{"postgres://g:" + p + "@db.acme.org/g?sslmode=verify-ca", "", "told"},
-		{"postgres://g:" + p + "@db.acme.org/g?sslmode=require", "", "told"},
+		{"postgres://g:" + p + "@db.acme.org/g?sslmode=verify-ca", "", "warned"},
+		{"postgres://g:" + p + "@db.acme.org/g?sslmode=require", "", "warned"},
 		{"postgres://g:" + p + "@db.acme.org/g?sslmode=prefer", "", "refused"},
 		{"postgres://g:" + p + "@db.acme.org/g?sslmode=allow", "", "refused"},
 		{"postgres://g:" + p + "@db.acme.org/g?sslmode=disable", "", "refused"},
@@ -51,15 +51,16 @@ func TestDB1_SSLMode(t *testing.T) {
 			switch {
 			case (err != nil) != (tt.verdict == "refused" || tt.verdict == "unreadable"):
 				t.Errorf("production: %v", err)
-			case err == nil && (len(c.Warnings) == 1) != (tt.verdict == "told"):
+			case err == nil && (len(c.Warnings) == 1) != (tt.verdict == "warned"):
 				t.Errorf("production: warnings %q", c.Warnings)
-			case tt.verdict == "told":
+			case tt.verdict == "warned":
 				mode := tt.given[strings.LastIndex(tt.given, "=")+1:]
-				want := "DATABASE_URL: With sslmode=" + mode + " another server could pass itself off as the database's. verify-full is right."
+				want := "DATABASE_URL: With sslmode=" + mode + " another server could impersonate the database. Use verify-full."
 				if !strings.HasPrefix(c.Warnings[0], want) {
-					t.Errorf("production: told %q, want %q", c.Warnings[0], want)
+					t.Errorf("production: warned %q, want %q", c.Warnings[0], want)
 				}
-			case tt.verdict == "refused" && !strings.Contains(strings.Join(strings.Fields(err.Error()), " "), "may travel in the clear. mend: Write sslmode=verify-full"):
+			case tt.verdict == "refused" && !strings.Contains(strings.Join(strings.Fields(err.Error()), " "),
+				"may be unencrypted. mend: Write sslmode=verify-full"):
 				t.Errorf("production: %v", err)
 			}
 		})
@@ -72,14 +73,17 @@ func TestDatabaseURLs(t *testing.T) {
 	for _, bad := range []string{
 		"mysql://g@h/g", "POSTGRES://g@h/g", "postgres:g@h/g", "host=h user=g password=Zq7Kx9Wv", "Zq7Kx9Wv",
 		"postgres://", "postgres:///g", "postgres://g@/g", "postgres://g@h1,,h2/g", "postgres://g@h:0x1/g", "postgres://g@h:99999/g",
-		"postgres://g:Zq7K@x9Wv@h/g", "postgres://g:Zq7K/x9Wv@h/g", "postgres://g:12/Zq7Kx9Wv@h/g", "postgres://g:12/Zq7Kx9Wv@h", "postgres://g:12?a=Zq7Kx9Wv@h", "postgres://g:12?Zq7Kx9Wv@h/g",
+		"postgres://g:Zq7K@x9Wv@h/g", "postgres://g:Zq7K/x9Wv@h/g", "postgres://g:12/Zq7Kx9Wv@h/g", "postgres://g:12/Zq7Kx9Wv@h", "postgres://g:12?a=Zq7Kx9Wv@h",
+		"postgres://g:12?Zq7Kx9Wv@h/g",
 		"postgres://g:Zq7K#x9Wv@h/g", "postgres://g:Zq7K x9Wv@h/g", "postgres://g:Zq7K[x9Wv@h/g", "postgres://g:Zq7K%x9Wv@h/g", "postgres://g:%00Zq7Kx9Wv@h/g",
 		"postgres://g:Zq7Kx9Wv", "postgres://g:Zq7Kx9Wv/g", "postgres://g:Zq7Kx9Wv@evil@127.0.0.1/g",
 		"postgres://g@h/g/Zq7Kx9Wv", "postgres://g@h/g?Zq7Kx9Wv", "postgres://g@h/g?a=b=Zq7Kx9Wv", "postgres://g@h/g?sslmode=disable&sslmode=verify-full",
-		"postgres://g@h/g?dbname=a&database=b", "postgres://g@h/g?sslmode=", "postgres://g@h/g?sslmode=Zq7Kx9Wv", "postgres://g@h/g?sslmode=DISABLE", "postgres://g@h/g?SSLMODE=disable",
+		"postgres://g@h/g?dbname=a&database=b", "postgres://g@h/g?sslmode=", "postgres://g@h/g?sslmode=Zq7Kx9Wv", "postgres://g@h/g?sslmode=DISABLE",
+		"postgres://g@h/g?SSLMODE=disable",
 		"postgres://g@h/g?ssl=true", "postgres://g@h/g?service=prod", "postgres://g@h/g?servicefile=/x", "postgres://g@h/g?hostaddr=192.0.2.1",
 		"postgres://g@[::1/g", "postgres://g@[::1]x/g", "postgres://g@h]/g", "postgres://g@h%20x/g", "postgres://g@h/g?host=", "postgres://g@h/g?&",
-		"sqlite:", "sqlite:/", "sqlite:.", "sqlite:./data/", "sqlite:..", "sqlite:///srv/x.db", "sqlite://x.db", "sqlite::memory:", "sqlite:file::memory:", "sqlite:x.db?mode=ro", "sqlite:~/x.db",
+		"sqlite:", "sqlite:/", "sqlite:.", "sqlite:./data/", "sqlite:..", "sqlite:///srv/x.db", "sqlite://x.db", "sqlite::memory:", "sqlite:file::memory:",
+		"sqlite:x.db?mode=ro", "sqlite:~/x.db",
 	} {
 		f := faultsOf(t, second(load("DATABASE_URL="+bad)))
 		if len(f.List) != 1 || f.List[0].Setting != "DATABASE_URL" {

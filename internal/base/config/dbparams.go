@@ -35,7 +35,9 @@ var (
 )
 
 // leaveOut refuses a parameter that would do nothing, or break the start.
-func leaveOut(mend string) postgresParam { return postgresParam{mend: mend} }
+func leaveOut(mend string) postgresParam {
+	return postgresParam{mend: mend}
+}
 
 // postgresParams are the parameters that DATABASE_URL may have: those of the
 // driver, and those settings of a session that make sense for a server. Any other
@@ -102,10 +104,10 @@ var postgresParams = map[string]postgresParam{
 }
 
 const (
-	mendPooler    = "Leave it out, and write default_query_exec_mode=cache_describe if a pooler such as pgbouncer stands between."
+	mendPooler    = "Leave it out, and write default_query_exec_mode=cache_describe if there is a pooler such as pgbouncer in between."
 	mendConns     = "Leave it out, and set DATABASE_MAX_CONNS."
 	mendNotOurs   = "Leave it out: Gatehouse has no such parameter."
-	mendKeepalive = "Leave it out: the system's keepalives hold for Gatehouse's side; tcp_keepalives_idle and its kin set those of the server."
+	mendKeepalive = "Leave it out: on Gatehouse's side the system's keepalives apply; tcp_keepalives_idle and the like set the server's."
 )
 
 func isDuration(s string) bool {
@@ -127,7 +129,7 @@ func (p *postgresURL) judgeParams() (problem, mend string) {
 		case !ok:
 			return unknownParam(q.key)
 		case known.mend != "" && known.words == nil:
-			return "The parameter " + q.key + " is not one that Gatehouse takes.", known.mend
+			return "The parameter " + q.key + " is not one that Gatehouse accepts.", known.mend
 		case known.words != nil && !slices.Contains(known.words, q.value), known.valid != nil && !known.valid(q.value):
 			return badParam(q.key, known)
 		}
@@ -158,9 +160,9 @@ func unknownParam(key string) (problem, mend string) {
 			best, least = name, d
 		}
 	}
-	mend = "Leave it out. docs/guides/postgresql.md lists those that Gatehouse takes."
+	mend = "Leave it out. docs/guides/postgresql.md lists those that Gatehouse accepts."
 	if best != "" {
-		mend = "Perhaps " + best + " is meant. " + mend
+		mend = "Did you mean " + best + "? " + mend
 	}
 	return "It has a parameter that neither Gatehouse nor its driver knows.", mend
 }
@@ -170,7 +172,7 @@ func unknownParam(key string) (problem, mend string) {
 func (p *postgresURL) judgeDurability(r *reading) {
 	switch value, _ := p.param("synchronous_commit"); value {
 	case "off", "local":
-		r.refuse("With synchronous_commit="+value+" an answer may be given for a change that a crash then loses: accounts, revocations and refresh tokens among it.",
+		r.refuse("With synchronous_commit="+value+" a change may be lost in a crash after it was acknowledged: accounts, revocations and refresh tokens included.",
 			"Leave synchronous_commit out, or write synchronous_commit=on.")
 	}
 }

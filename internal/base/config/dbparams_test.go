@@ -25,7 +25,7 @@ func TestCaseF8_ParametersOfTheDatabase(t *testing.T) {
 		"default_transaction_read_only=on":        "writes",
 		"connect_timeout=5s":                      "seconds",
 		"statement_timeout=soon":                  "30s",
-		"sslmodes=require":                        "Perhaps sslmode",
+		"sslmodes=require":                        "Did you mean sslmode?",
 		"application=x":                           "docs/guides/postgresql.md",
 		"hunter_secret=x":                         "docs/guides/postgresql.md",
 		"ssl=true":                                "sslmode=verify-full",
@@ -38,8 +38,10 @@ func TestCaseF8_ParametersOfTheDatabase(t *testing.T) {
 		}
 	}
 	for _, query := range []string{
-		"default_query_exec_mode=cache_describe&application_name=gate&search_path=gate", "default_query_exec_mode=exec", "sslmode=verify-full&channel_binding=require",
-		"statement_timeout=30s&lock_timeout=5000&connect_timeout=5&pool_max_conn_lifetime=30m", "target_session_attrs=read-write&options=-c%20jit%3Doff", "app.tenant=7", "synchronous_commit=off",
+		"default_query_exec_mode=cache_describe&application_name=gate&search_path=gate", "default_query_exec_mode=exec",
+		"sslmode=verify-full&channel_binding=require",
+		"statement_timeout=30s&lock_timeout=5000&connect_timeout=5&pool_max_conn_lifetime=30m", "target_session_attrs=read-write&options=-c%20jit%3Doff",
+		"app.tenant=7", "synchronous_commit=off",
 	} {
 		if _, err := Load(Source{Environ: []string{"DATABASE_URL=" + base + query}, ReadFile: files{}.read}); err != nil {
 			t.Errorf("%s: %v", query, err)

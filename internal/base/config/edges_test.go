@@ -73,14 +73,16 @@ func TestASVS_V13_3_2_FilesOfSecrets(t *testing.T) {
 		return path
 	}
 	none := write("none.env", "", 0o600)
-	for mode, safe := range map[fs.FileMode]bool{0o600: true, 0o400: true, 0o640: true, 0o440: true, 0o644: false, 0o444: false, 0o604: false, 0o660: false, 0o666: false, 0o602: false} {
+	for mode, safe := range map[fs.FileMode]bool{0o600: true, 0o400: true, 0o640: true, 0o440: true, 0o644: false, 0o444: false, 0o604: false, 0o660: false,
+		0o666: false, 0o602: false} {
 		key, env := write("key", goodKey, mode), write("env", "JWT_SECRET_KEY="+goodKey+"\n", mode)
 		plain := write("plain.env", "LOG_LEVEL=info\nDATABASE_URL=sqlite:./data/gatehouse.db\n", mode)
 		for name, s := range map[string]Source{
 			"JWT_SECRET_KEY_FILE": {Environ: []string{"PUBLIC_URL=https://auth.acme.org", "JWT_SECRET_KEY_FILE=" + key}, EnvFile: none},
-			"TLS_KEY_FILE":        {Environ: []string{"PUBLIC_URL=https://auth.acme.org", "JWT_SECRET_KEY=" + goodKey, "TLS_CERT_FILE=/c", "TLS_KEY_FILE=" + key}, EnvFile: none},
-			".env":                {Environ: []string{"PUBLIC_URL=https://auth.acme.org"}, EnvFile: env},
-			"":                    {Environ: []string{"PUBLIC_URL=https://auth.acme.org", "JWT_SECRET_KEY=" + goodKey}, EnvFile: plain},
+			"TLS_KEY_FILE": {Environ: []string{"PUBLIC_URL=https://auth.acme.org", "JWT_SECRET_KEY=" + goodKey, "TLS_CERT_FILE=/c", "TLS_KEY_FILE=" + key},
+				EnvFile: none},
+			".env": {Environ: []string{"PUBLIC_URL=https://auth.acme.org"}, EnvFile: env},
+			"":     {Environ: []string{"PUBLIC_URL=https://auth.acme.org", "JWT_SECRET_KEY=" + goodKey}, EnvFile: plain},
 		} {
 			c, err := Load(s)
 			if err != nil {

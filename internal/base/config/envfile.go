@@ -36,7 +36,7 @@ func readEnvFile(path string, readFile func(string) ([]byte, error)) (map[string
 	}
 	values, line := parseEnvFile(b)
 	if line > 0 {
-		fault.Problem = fmt.Sprintf("The file can't be understood from line %d on.", line)
+		fault.Problem = fmt.Sprintf("The file can't be parsed from line %d on.", line)
 		fault.Mend = "Write one NAME=value on each line, in UTF-8. Close every quotation mark that opens a value, and put a value that ends in one between " +
 			"two of the other kind."
 		return nil, fault

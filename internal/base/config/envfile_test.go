@@ -13,9 +13,11 @@ func TestEnvFile(t *testing.T) {
 		want map[string]string
 		bad  int
 	}{
-		"plain":                  {"A=b\nC = d \nexport E=f\n\n# comment\nG=h # comment\nI=j#k", map[string]string{"A": "b", "C": "d", "E": "f", "G": "h", "I": "j#k"}, 0},
-		"byte order mark, CRLF":  {"\ufeffA=b\r\nC=d\r\n", map[string]string{"A": "b", "C": "d"}, 0},
-		"dollars stay":           {"A=pa$5word\nB=\"pa$A\"\nC='pa$A'\nD=${A}\nE=$(id)\nF=\"a\\$b\"", map[string]string{"A": "pa$5word", "B": "pa$A", "C": "pa$A", "D": "${A}", "E": "$(id)", "F": "a$b"}, 0},
+		"plain": {"A=b\nC = d \nexport E=f\n\n# comment\nG=h # comment\nI=j#k",
+			map[string]string{"A": "b", "C": "d", "E": "f", "G": "h", "I": "j#k"}, 0},
+		"byte order mark, CRLF": {"\ufeffA=b\r\nC=d\r\n", map[string]string{"A": "b", "C": "d"}, 0},
+		"dollars stay": {"A=pa$5word\nB=\"pa$A\"\nC='pa$A'\nD=${A}\nE=$(id)\nF=\"a\\$b\"",
+			map[string]string{"A": "pa$5word", "B": "pa$A", "C": "pa$A", "D": "${A}", "E": "$(id)", "F": "a$b"}, 0},
 		"quotes":                 {"A='b # c'\nB=\"d\\\"e\\\\f\"\nC=\"\"\nD='\"x\"'", map[string]string{"A": "b # c", "B": `d"e\f`, "C": "", "D": `"x"`}, 0},
 		"comment for a value":    {"A= # none yet\nB=\t#none\nC=#x\nD='# x'", map[string]string{"A": "", "B": "", "C": "#x", "D": "# x"}, 0},
 		"the last of two counts": {"A=b\nA=c", map[string]string{"A": "c"}, 0},
@@ -41,39 +43,54 @@ func TestEnvFile(t *testing.T) {
 	}
 }
 
-// told are settings that start and of which something is told.
-var told = []struct {
+// warned are settings that start with a warning.
+var warned = []struct {
 	name    string
 	environ []string
 	envFile string
 	want    []string // a piece of each
 }{
 	{"unknown names in .env", nil, "LOG_LEVL=INFO\nPORT=8000\nPASSWORD_MIN_LENGHT=20\nJWT_SECRET_KEY_FIL=x\nDATABASE_URI=",
-		[]string{"DATABASE_URI in the .env file is not a setting and is ignored. The nearest name is DATABASE_URL.", "nearest name is JWT_SECRET_KEY.", "LOG_LEVL in the .env file is not a setting and is ignored. The nearest name is LOG_LEVEL.", "nearest name is PASSWORD_MIN_LENGTH.", "PORT in the .env file is not a setting"}},
+		[]string{"DATABASE_URI in the .env file is not a setting and is ignored. The nearest name is DATABASE_URL.", "nearest name is JWT_SECRET_KEY.",
+			"LOG_LEVL in the .env file is not a setting and is ignored. The nearest name is LOG_LEVEL.", "nearest name is PASSWORD_MIN_LENGTH.",
+			"PORT in the .env file is not a setting"}},
 	{"small letters", nil, "log_level=INFO", []string{"is much like LOG_LEVEL. Names are written in capitals."}},
 	{"a secret over two lines", nil, "JWT_SECRET_KEY=\"\"\nVq3rTzLk0WnYb5HsXe7JcUoPmD2gAf1iNtR9yQwKE=", []string{"It is not shown"}},
 	{"a secret of capitals over two lines", nil, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ====", []string{"It is not shown"}},
 	{"names in the environment that look meant", []string{"JWT_SECRET=x", "SESSION_MAX_DAY=3", "LOGLEVEL=x", "REFRESH_TOKEN_DAYS=3", "BCRYPT_ROUNDS=9"}, "",
-		[]string{"BCRYPT_ROUNDS in the environment", "JWT_SECRET in the environment is not a setting and is ignored. The nearest name is JWT_SECRET_KEY.", "LOGLEVEL in", "REFRESH_TOKEN_DAYS in", "nearest name is SESSION_MAX_DAYS."}},
-	{"others in the environment", []string{"PATH=/bin", "HOME=/root", "SESSION_MANAGER=local/x", "PASSWORD_STORE_DIR=/x", "DATABASE=x", "MAIL=/var/mail/x", "PGPASSWORD=x", "LANG=C", "JWT_OLD=", "=C:=x", "broken"}, "", nil},
+		[]string{"BCRYPT_ROUNDS in the environment", "JWT_SECRET in the environment is not a setting and is ignored. The nearest name is JWT_SECRET_KEY.",
+			"LOGLEVEL in", "REFRESH_TOKEN_DAYS in", "nearest name is SESSION_MAX_DAYS."}},
+	{"others in the environment", []string{"PATH=/bin", "HOME=/root", "SESSION_MANAGER=local/x", "PASSWORD_STORE_DIR=/x", "DATABASE=x", "MAIL=/var/mail/x",
+		"PGPASSWORD=x", "LANG=C", "JWT_OLD=", "=C:=x", "broken"}, "", nil},
 	{"debug in production", production("LOG_LEVEL=DEBUG"), "", []string{"LOG_LEVEL: DEBUG logs more"}},
 	{"debug in development", []string{"LOG_LEVEL=DEBUG"}, "", nil},
-	{"profiles in production", production("ADMIN_PPROF=TRUE"), "", []string{"ADMIN_PPROF: Whoever reaches ADMIN_LISTEN_ADDR"}},
+	{"profiles in production", production("ADMIN_PPROF=TRUE"), "", []string{"ADMIN_PPROF: Anyone who can reach ADMIN_LISTEN_ADDR"}},
 	{"profiles in development", []string{"ADMIN_PPROF=true"}, "", nil},
 	{"D6 an issuer that is not where the metadata is", production("JWT_ISSUER=https://iss.acme.org"), "", []string{"JWT_ISSUER: It is not PUBLIC_URL"}},
 	{"an issuer that is no URL", production("JWT_ISSUER=gatehouse"), "", []string{"JWT_ISSUER: It is not PUBLIC_URL", "JWT_ISSUER: It is not an https URL"}},
-	{"sslmode require for both roles", production("DATABASE_URL=postgres://g:"+goodPassword+"@db.acme.org/g?sslmode=require", "MIGRATE_DATABASE_URL=postgres://o:"+goodPassword+"@db.acme.org/g?sslmode=verify-ca"), "",
+	{"sslmode require for both roles", production("DATABASE_URL=postgres://g:"+goodPassword+"@db.acme.org/g?sslmode=require",
+		"MIGRATE_DATABASE_URL=postgres://o:"+goodPassword+"@db.acme.org/g?sslmode=verify-ca"), "",
 		[]string{"DATABASE_URL: With sslmode=require", "MIGRATE_DATABASE_URL: With sslmode=verify-ca"}},
-	{"sslmode require for one", production("DATABASE_URL=postgres://g:" + goodPassword + "@db.acme.org/g?sslmode=require"), "", []string{"DATABASE_URL: With sslmode=require"}},
-	{"cookies with links from other sites", production("SESSION_COOKIE_SAMESITE=lax"), "", []string{"SESSION_COOKIE_SAMESITE: lax is weaker than the guide's strict"}},
-	{"passwords that attackers know", production("PASSWORD_BREACH=off"), "", []string{"PASSWORD_BREACH: Passwords that attackers try first are taken."}},
-	{"revocations that come late", production("REVOCATION_STALE_SECONDS=60"), "", []string{"REVOCATION_STALE_SECONDS: While the database is away"}},
-	{"tokens that none but Gatehouse can check", production("JWT_ALGORITHM=HS256"), "", []string{"JWT_ALGORITHM: Applications can't check tokens by the published keys"}},
+	{"sslmode require for one", production("DATABASE_URL=postgres://g:" + goodPassword + "@db.acme.org/g?sslmode=require"), "",
+		[]string{"DATABASE_URL: With sslmode=require"}},
+	{"cookies with links from other sites", production("SESSION_COOKIE_SAMESITE=lax"), "",
+		[]string{"SESSION_COOKIE_SAMESITE: lax is weaker than the guide's strict"}},
+	{"passwords that attackers know", production("PASSWORD_BREACH=off"), "", []string{"PASSWORD_BREACH: Passwords that attackers try first are accepted."}},
+	{"revocations that come late", production("REVOCATION_STALE_SECONDS=60"), "", []string{"REVOCATION_STALE_SECONDS: While the database is unavailable"}},
+	{"tokens that none but Gatehouse can check", production("JWT_ALGORITHM=HS256"), "",
+		[]string{"JWT_ALGORITHM: Applications can't verify tokens with published keys"}},
 	{"a key without end", production("JWT_KEY_ROTATION_DAYS=0"), "", []string{"JWT_KEY_ROTATION_DAYS: The key that signs access tokens is never replaced"}},
+	{"administrators without a second factor", production("SECOND_FACTOR=none"), "", []string{"SECOND_FACTOR: Administrators sign in with a password alone."}},
+	{"an account that is deleted at once", production("ERASURE_GRACE_DAYS=0"), "",
+		[]string{"ERASURE_GRACE_DAYS: Whoever comes to a signed-in session"}},
+	{"a reset of factors that waits for an hour", production("FACTOR_RESET_WAIT_HOURS=1"), "",
+		[]string{"FACTOR_RESET_WAIT_HOURS: Its owner may not read the mail"}},
+	{"passkeys for a parent domain", production("PASSKEY_RP_ID=acme.org"), "", []string{"PASSKEY_RP_ID: It is a parent of PUBLIC_URL's host"}},
+	{"passkeys at an address", production("PUBLIC_URL=https://192.0.2.7"), "", []string{"PASSKEYS: There are no passkeys"}},
 	{"a Redis in the clear", production("REDIS_URL=redis://:" + goodPassword + "@redis.acme.org"), "", []string{"REDIS_URL: What is sent to Redis"}},
 }
 
-// ENV-1: each rule of production is shown by what it refuses or tells.
+// ENV-1: each rule of production is shown by what it refuses or warns about.
 func TestENV1_EveryRuleOfProductionIsShown(t *testing.T) {
 	shown := map[string]bool{}
 	for _, tt := range refusals {
@@ -81,7 +98,7 @@ func TestENV1_EveryRuleOfProductionIsShown(t *testing.T) {
 			shown[name] = true
 		}
 	}
-	for _, tt := range told {
+	for _, tt := range warned {
 		for _, text := range tt.want {
 			name, _, _ := strings.Cut(text, ":")
 			shown[name] = true
@@ -95,7 +112,7 @@ func TestENV1_EveryRuleOfProductionIsShown(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	for _, tt := range told {
+	for _, tt := range warned {
 		t.Run(tt.name, func(t *testing.T) {
 			c, err := Load(Source{Environ: tt.environ, ReadFile: files{".env": tt.envFile}.read})
 			if err != nil {

@@ -18,7 +18,7 @@ import (
 func Exposed(path string) (why string, changeable bool) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", false // whoever opens it will say so
+		return "", false // opening it will report that
 	}
 	why = exposedTo(info, mounted(path))
 	return why, why != "" && why != readable
@@ -71,9 +71,9 @@ func (r *reading) judgeSecretFile(path string) {
 	if r.exposed == nil || path == "" {
 		return
 	}
-	why, _ := r.exposed(path)
-	if why == "" {
-		return
+	why, changeable := r.exposed(path)
+	if why == "" || r.setting.inFile && r.setting.cover == open && !changeable {
+		return // that anybody may read it is no harm
 	}
 	name := strings.TrimSuffix(r.setting.name, "_FILE") + "_FILE"
 	if !r.c.Production() {
@@ -83,7 +83,7 @@ func (r *reading) judgeSecretFile(path string) {
 	r.faults = append(r.faults, Fault{Setting: name, Source: r.source, Problem: "The file that it names " + why + ".", Mend: mendExposed})
 }
 
-const mendExposed = "Give it to the user who runs Gatehouse, and to nobody else: chown, and chmod 600. Replace the secret if somebody else may have seen it."
+const mendExposed = "Make it readable only by the user who runs Gatehouse: chown, and chmod 600. Replace the secret if someone else may have seen it."
 
 // judgeEnvFile does the same for a .env file in which there is a secret; but of one that
 // others may only read it warns in production too, since that is how a .env file is made
@@ -108,7 +108,7 @@ func (c *Config) judgeEnvFile(in *input) *Fault {
 	return &Fault{Setting: ".env", Problem: "It holds a secret, and " + why + ".", Mend: mendExposed}
 }
 
-// envFileHasSecret reports whether a secret stands in the file, a URL's password among
+// envFileHasSecret reports whether a secret is in the file, a URL's password among
 // them.
 func (in *input) envFileHasSecret() bool {
 	for _, s := range table {

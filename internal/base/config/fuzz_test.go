@@ -17,7 +17,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("DATABASE_URL=postgres://g:p@h:1,[::1]:2/d?sslmode=require\nDATABASE_URL_FILE=", "x")
 	f.Add("DATABASE_URL_FILE=secret\nMIGRATE_DATABASE_URL_FILE=secret", "postgresql://g:a:b@/d?host=/run,h")
 	f.Add("export REFRESH_TOKEN_EXPIRE_DAYS=30 # a\nPASSWORD_MIN_LENGTH: 8\nJWT_ISSUER=\"a$b\"", "")
-	f.Add("PUBLIC_URL=HTTP://A.b:80/\nRETENTION_X=1\nLOGLEVEL=2\nA='", "\x00")
+	f.Add("PUBLIC_URL=HTTP://A.b:80/\nBACKUP_S3_X=1\nLOGLEVEL=2\nA='", "\x00")
 	f.Add("REDIS_URL=redis://g:p@[::1]:1/2?master_name=m&addr=h:2&sentinel_password=%2F", "")
 	f.Add("REDIS_URL=rediss://:p@h?cluster=true&ca=/x&cert=/y&key=/z", "")
 	f.Fuzz(func(t *testing.T, envFile, secret string) {

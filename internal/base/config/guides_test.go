@@ -66,7 +66,8 @@ func TestCaseF9_TheSettingsInEveryGuide(t *testing.T) {
 // settingsIn returns the settings of a block that is nothing but settings, with the names
 // that the guides leave to the reader filled in.
 func settingsIn(block string) (list []string, ok bool) {
-	fill := strings.NewReplacer("YOUR_HOST", "auth.acme.org", "PASSWORD", goodPassword, "login.example.org", "auth.acme.org", "example.org", "acme.org", "example.com", "acme.org", "example.net", "acme.org", "…", goodPassword)
+	fill := strings.NewReplacer("YOUR_HOST", "auth.acme.org", "PASSWORD", goodPassword, "login.example.org", "auth.acme.org", "example.org", "acme.org",
+		"example.com", "acme.org", "example.net", "acme.org", "…", goodPassword)
 	for line := range strings.Lines(block) {
 		line, _, _ = strings.Cut(line, " #")
 		line, _, _ = strings.Cut(line, " gatehouse ") // the command that they are for
@@ -78,7 +79,7 @@ func settingsIn(block string) (list []string, ok bool) {
 			return nil, false
 		}
 		name, value, _ := strings.Cut(line, "=")
-		if strings.HasSuffix(name, "_FILE") && name != "TLS_CERT_FILE" && name != "TLS_KEY_FILE" {
+		if of, file := strings.CutSuffix(name, "_FILE"); file && known(of) {
 			continue // what the file holds is the reader's
 		}
 		list = append(list, name+"="+fill.Replace(strings.Trim(value, `'"`)))

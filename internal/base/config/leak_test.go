@@ -51,13 +51,17 @@ func TestDB3_NothingLeaks(t *testing.T) {
 	half := canary[:16]
 	values := []string{
 		canary, canary + canary, canary + " ", "\"" + canary, canary + "\x01", half, "<" + canary + ">", canary + "CHANGE_THIS", "https://" + canary,
-		"https://user:" + canary + "@acme.org", "postgres://g:" + canary + "@db.acme.org/g", "postgres://g:" + canary + "@db.acme.org/g?sslmode=require", "postgres://g:" + canary + "@db.acme.org/g?sslmode=disable",
+		"https://user:" + canary + "@acme.org", "postgres://g:" + canary + "@db.acme.org/g", "postgres://g:" + canary + "@db.acme.org/g?sslmode=require",
+		"postgres://g:" + canary + "@db.acme.org/g?sslmode=disable",
 		"postgres://g:" + canary + "@db.acme.org/g?service=x", "postgres://g@db.acme.org/g?password=" + canary, "postgres://g@localhost/g?sslpassword=" + canary,
 		"postgres://g:" + canary + "changeme@db.acme.org/g?sslmode=" + canary, "postgres://g:" + half + "@" + half + "@db.acme.org/g",
 		"postgres://g:" + half + "/" + canary + "@db.acme.org/g", "postgres://g:12/" + canary + "@db.acme.org/g", "postgres://g:12?" + canary + "@db.acme.org/g",
-		"postgres://g:12#" + canary + "@db.acme.org/g", "postgres://" + canary, "postgres://g:" + canary, "postgres://g:" + canary + "%@db.acme.org/g", "postgres://g@db.acme.org/g?" + canary + "=1",
-		"rediss://:" + canary + "@redis.acme.org", "redis://:" + canary + "@redis.acme.org/0?cluster=true", "redis://:" + half + "@" + half + "@r1", "redis://:" + half + "/" + canary + "@r1",
-		"redis://g:" + canary + "@r1?master_name=m&sentinel_password=" + canary, "redis://g:" + canary + "@r1?%73entinel_password=" + canary, "redis://" + canary + "@r1", "redis://r1?" + canary + "=1", "sqlite://" + canary, canary + ":8000", "12" + canary, "-" + canary,
+		"postgres://g:12#" + canary + "@db.acme.org/g", "postgres://" + canary, "postgres://g:" + canary, "postgres://g:" + canary + "%@db.acme.org/g",
+		"postgres://g@db.acme.org/g?" + canary + "=1",
+		"rediss://:" + canary + "@redis.acme.org", "redis://:" + canary + "@redis.acme.org/0?cluster=true", "redis://:" + half + "@" + half + "@r1",
+		"redis://:" + half + "/" + canary + "@r1",
+		"redis://g:" + canary + "@r1?master_name=m&sentinel_password=" + canary, "redis://g:" + canary + "@r1?%73entinel_password=" + canary,
+		"redis://" + canary + "@r1", "redis://r1?" + canary + "=1", "sqlite://" + canary, canary + ":8000", "12" + canary, "-" + canary,
 	}
 	var names []string
 	for _, s := range table {
@@ -93,8 +97,10 @@ func TestDB3_NothingLeaks(t *testing.T) {
 // shown reports whether the setting is one whose accepted value is public.
 func shown(name string) bool {
 	switch name {
-	case "PUBLIC_URL", "JWT_ISSUER", "JWT_AUDIENCE", "DATABASE_URL", "MIGRATE_DATABASE_URL", "PASSWORD_BREACH_FILE", "PASSWORD_BREACH_API_URL", "MAIL_TEMPLATES", "MAIL_FROM", "JWT_CLIENT_ID", "PASSWORD_CONTEXT_WORDS",
-		"SERVICE_NAME", "HOME_URL", "SECURITY_CONTACT",
+	case "PUBLIC_URL", "JWT_ISSUER", "JWT_AUDIENCE", "DATABASE_URL", "MIGRATE_DATABASE_URL", "PASSWORD_BREACH_FILE", "PASSWORD_BREACH_API_URL", "MAIL_TEMPLATES",
+		"MAIL_FROM", "JWT_CLIENT_ID", "PASSWORD_CONTEXT_WORDS",
+		"BACKUP_DIR", "BACKUP_SCRATCH_DIR", "SERVICE_NAME", "TOTP_ISSUER", "BRAND_LOGO", "PAGE_TEMPLATES", "PRIVACY_FILE",
+		"TERMS_FILE", "DOCUMENT_FILES", "DOCUMENTS_REQUIRED", "HOME_URL", "SECURITY_CONTACT",
 		"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES":
 		// The databases' hosts and users are shown; TestReport and
 		// FuzzDatabaseURL see to their passwords.
@@ -141,7 +147,8 @@ func TestDB3_AcceptedRedisPasswordsStayHidden(t *testing.T) {
 // TestEnvFileLeaks: a broken .env file is not quoted.
 func TestEnvFileLeaks(t *testing.T) {
 	for _, text := range []string{
-		"JWT_SECRET_KEY=\"" + canary, "JWT_SECRET_KEY='" + canary + "\nA=b", canary, canary + "\nA=b", "JWT_SECRET_KEY=\n" + canary + "=", "JWT_SECRET_KEY=\n" + canary + ":x",
+		"JWT_SECRET_KEY=\"" + canary, "JWT_SECRET_KEY='" + canary + "\nA=b", canary, canary + "\nA=b", "JWT_SECRET_KEY=\n" + canary + "=",
+		"JWT_SECRET_KEY=\n" + canary + ":x",
 		"JWT_SECRET_KEY='x'" + canary, strings.ToUpper(canary) + "=x", "postgres://g:" + canary + "@h/g", "=" + canary, "\x00" + canary, canary + "!",
 	} {
 		for _, environ := range [][]string{nil, production()} {

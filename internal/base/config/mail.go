@@ -15,7 +15,7 @@ const mendSMTP = "Write smtp://USER:PASSWORD@HOST:587 or smtps://USER:PASSWORD@H
 func readSMTP(r *reading) {
 	s, err := mail.Parse(r.value)
 	if err != nil {
-		r.refuse("It is no mail server: "+err.Error()+".", mendSMTP)
+		r.refuse("It is not a mail server's URL: "+err.Error()+".", mendSMTP)
 		return
 	}
 	if s.Host != "localhost" && !hostname.MatchString(strings.ToLower(s.Host)) {
@@ -38,13 +38,13 @@ func clearMail(c *Config) bool {
 
 func warnClearMail(r *reading) {
 	if !r.c.Production() && clearMail(r.c) {
-		r.warn("Mails travel to another machine in the clear, links and codes included. Production refuses that.")
+		r.warn("Mails are sent to another machine unencrypted, links and codes included. Production refuses that.")
 	}
 }
 
 func refuseClearMail(r *reading) {
 	if clearMail(r.c) {
-		r.refuse("Mails would travel to another machine in the clear, links and codes included.", "Leave tls=off out, or write smtps://.")
+		r.refuse("Mails would be sent to another machine unencrypted, links and codes included.", "Leave tls=off out, or write smtps://.")
 	}
 }
 
@@ -91,33 +91,35 @@ var mailSettings = []setting{
 	},
 	{
 		name: "REGISTRATION", initial: "open",
-		meaning: "`open`: anyone may register; `closed`: administrators open accounts. invite is not built yet.",
-		field:   choice(func(c *Config) *Registration { return &c.Registration }, []Registration{"invite"}, RegistrationOpen, RegistrationClosed),
+		meaning: "`open`: anyone may register; `invite`: only people whom an administrator invites, who set their password from the mail; `closed`: accounts are " +
+			"created only on the command line.",
+		field: choice(func(c *Config) *Registration { return &c.Registration }, nil, RegistrationOpen, RegistrationInvite, RegistrationClosed),
 	},
 	{
 		name: "SMTP_URL", cover: passwordCovered, unset: "none",
-		meaning: "The server that mails are handed to: `smtp://USER:PASSWORD@HOST:587` with STARTTLS, or `smtps://…:465`. `?ca=PATH` names an authority of " +
+		meaning: "The mail server to send through: `smtp://USER:PASSWORD@HOST:587` with STARTTLS, or `smtps://…:465`. `?ca=PATH` names an authority of " +
 			"your own. " +
-			"`?tls=off` behind `smtp://` does without TLS, as on this machine. See [guides/mail.md](guides/mail.md).",
-		production: "`tls=off` for any host but loopback is refused. Unset, mails wait, and `/readyz` says so; in development they are at `/dev/mail`",
-		field:      field{read: readSMTP, show: func(c *Config) string { return c.SMTPURL.Reveal() }},
-		check:      warnClearMail, safe: refuseClearMail,
+			"`?tls=off` after `smtp://` does without TLS, for a server on this machine. See [guides/mail.md](guides/mail.md).",
+		production: "`tls=off` for any host but loopback is refused. Unset, mails stay queued, and `/readyz` warns about it; in " +
+			"development they are shown at `/dev/mail`",
+		field: field{read: readSMTP, show: func(c *Config) string { return c.SMTPURL.Reveal() }},
+		check: warnClearMail, safe: refuseClearMail,
 	},
 	{
 		name: "MAIL_FROM", initial: "no-reply@ and PUBLIC_URL's host", derive: mailFrom,
-		meaning:    "Who mails are from: an address, or `Acme <no-reply@acme.com>`.",
+		meaning:    "The sender of mails: an address, or `Acme <no-reply@acme.com>`.",
 		production: "required with SMTP_URL",
 		field:      field{read: readMailFrom, show: func(c *Config) string { return c.MailFrom.String() }},
 		safe: func(r *reading) {
 			if r.source == FromDefault && r.c.SMTPURL != "" {
-				r.refuse("It is required in production where SMTP_URL is set: mail servers take only senders that they know.",
+				r.refuse("It is required in production where SMTP_URL is set: mail servers accept only senders that they know.",
 					"Write the address that your mail server lets you send from.")
 			}
 		},
 	},
 	{
 		name: "MAIL_TEMPLATES", unset: "none",
-		meaning: "A folder with texts of mails that replace the built-in ones: see [guides/mail.md](guides/mail.md). All errors in it are reported at the start.",
+		meaning: "A folder with mail templates that replace the built-in ones: see [guides/mail.md](guides/mail.md). All errors in it are reported at startup.",
 		field:   field{read: func(r *reading) { r.c.MailTemplates = r.value }, show: func(c *Config) string { return c.MailTemplates }},
 	},
 }

@@ -21,7 +21,7 @@ func quoted(value string) bool {
 func marks(value string) string {
 	switch {
 	case strings.Contains(value, byteOrderMark):
-		return "It holds a byte order mark (U+FEFF), which nobody sees and an editor may have put there."
+		return "It contains a byte order mark (U+FEFF), which is invisible and which an editor may have put there."
 	case quoted(value):
 		return "It begins and ends with a quotation mark, which was not taken off: docker's --env-file and lists in a compose file keep them."
 	}
@@ -56,7 +56,7 @@ func (r *reading) nameMarks(before int) {
 		return
 	}
 	if len(r.faults) == before {
-		r.warn("%s If that is not meant, write it without.", problem)
+		r.warn("%s If that is not intended, write it without.", problem)
 		return
 	}
 	for i := before; i < len(r.faults); i++ {

@@ -75,7 +75,7 @@ func (s *setting) owns(name string) bool {
 	if prefix, ok := strings.CutSuffix(s.name, "*"); ok {
 		return strings.HasPrefix(name, prefix)
 	}
-	return name == s.name || s.cover != open && name == s.name+"_FILE"
+	return name == s.name || (s.cover != open || s.inFile) && name == s.name+"_FILE"
 }
 
 func known(name string) bool {

@@ -60,16 +60,16 @@ func readOrigins(r *reading) {
 		}
 		switch {
 		case item == "":
-			r.refuse(which+" is empty.", "Take the comma too many away.")
+			r.refuse(which+" is empty.", "Remove the extra comma.")
 			continue
 		case strings.EqualFold(item, "null"):
-			r.refuse(which+" is null, which is what every sandboxed frame and local file calls itself.", name)
+			r.refuse(which+" is null, which is the origin of every sandboxed frame and local file.", name)
 			continue
 		case item == "*":
-			r.refuse(which+" is *: scripts of every site in the world could read the answers, with the cookies of whoever visits it.", name)
+			r.refuse(which+" is *: scripts on every site in the world could read the responses, with the cookies of anyone who visits it.", name)
 			continue
 		case strings.Contains(item, "*"):
-			r.refuse(which+" has a wildcard: whoever gets hold of one name below it, such as an abandoned one, could read the answers.", name)
+			r.refuse(which+" has a wildcard: anyone who takes over one name below it, such as an abandoned one, could read the responses.", name)
 			continue
 		}
 		origin, problem, mend := anOrigin(item)
@@ -77,9 +77,9 @@ func readOrigins(r *reading) {
 		case problem != "":
 			r.refuse(which+" "+problem+".", mend)
 		case strings.HasSuffix(item, "/"):
-			r.refuse(which+" ends in a slash, which no origin does.", "Take the slash away.")
+			r.refuse(which+" ends in a slash, as no origin does.", "Remove the slash.")
 		case slices.Contains(origins, origin):
-			r.refuse(which+" stands there twice.", "Take one of the two away.")
+			r.refuse(which+" is there twice.", "Remove one of the two.")
 		default:
 			origins = append(origins, origin)
 		}
@@ -91,7 +91,7 @@ func readOrigins(r *reading) {
 func safeOrigins(r *reading) {
 	for i, origin := range r.c.CORSOrigins {
 		if !strings.HasPrefix(origin, "https://") {
-			r.refuse(fmt.Sprintf("Origin %d is plain http: whoever sits on the way can put a script into it that reads the answers.", i+1), "Write its https address.")
+			r.refuse(fmt.Sprintf("Origin %d is plain http: anyone on the network path can inject a script that reads the responses.", i+1), "Write its https address.")
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 var passwordSettings = []setting{
 	{
 		name: "LOCKOUT_AFTER", initial: "5",
-		meaning: "After so many wrong passwords in a row at one account a network, or a known device, has to wait: 1 to 10. See " +
+		meaning: "After how many wrong passwords in a row on one account a network, or a known device, has to wait: 1 to 10. See " +
 			"[guides/passwords.md](guides/passwords.md).",
 		field: number(1, 10, " tries", func(c *Config) *int { return &c.LockoutAfter }),
 	},
@@ -23,22 +23,22 @@ var passwordSettings = []setting{
 	},
 	{
 		name: "PASSWORD_MIN_LENGTH", initial: "15",
-		meaning: "The shortest password, in characters: 8 to 64. 15 is NIST's where the password is all there is (SP 800-63B-4).",
+		meaning: "The shortest password, in characters: 8 to 64. 15 is NIST's minimum where the password is the only factor (SP 800-63B-4).",
 		field:   number(8, 64, " characters", func(c *Config) *int { return &c.PasswordMinLength }),
 	},
 	{
 		name: "PASSWORD_EXPIRE_DAYS", initial: "0",
-		meaning: "After so many days a password is good for nothing but setting a new one: 0 (never) to 3650. NIST advises against it; some auditors ask for it.",
+		meaning: "After how many days a password is valid only for setting a new one: 0 (never) to 3650. NIST advises against it; some auditors ask for it.",
 		field:   span(0, 3650, day, func(c *Config) *time.Duration { return &c.PasswordLife }),
 	},
 	{
 		name: "PASSWORD_REQUIRE_UPPERCASE", initial: "false",
-		meaning: "`true` refuses new passwords without a capital letter. NIST advises against such rules; some auditors ask for them.",
+		meaning: "`true` refuses new passwords without an uppercase letter. NIST advises against such rules; some auditors ask for them.",
 		field:   yesNo(func(c *Config) *bool { return &c.PasswordRequireUppercase }),
 	},
 	{
 		name: "PASSWORD_REQUIRE_LOWERCASE", initial: "false",
-		meaning: "`true` refuses new passwords without a small letter. NIST advises against such rules; some auditors ask for them.",
+		meaning: "`true` refuses new passwords without a lowercase letter. NIST advises against such rules; some auditors ask for them.",
 		field:   yesNo(func(c *Config) *bool { return &c.PasswordRequireLowercase }),
 	},
 	{
@@ -48,18 +48,20 @@ var passwordSettings = []setting{
 	},
 	{
 		name: "PASSWORD_REQUIRE_SYMBOL", initial: "false",
-		meaning: "`true` refuses new passwords without a character that is no letter, digit or space. NIST advises against such rules; some auditors ask for them.",
-		field:   yesNo(func(c *Config) *bool { return &c.PasswordRequireSymbol }),
+		meaning: "`true` refuses new passwords without a character that is not a letter, digit or space. NIST advises against such rules; " +
+			"some auditors ask for them.",
+		field: yesNo(func(c *Config) *bool { return &c.PasswordRequireSymbol }),
 	},
 	{
 		name: "PASSWORD_CONTEXT_WORDS", unset: "none",
-		meaning: "Words that make no password, beside `gatehouse`, PUBLIC_URL's host, and the person's own name and address: of your organisation, its " +
-			"products, its place. Divided by commas; up to 32 words of 3 to 64 characters.",
+		meaning: "Words that don't count towards a password, in addition to `gatehouse`, PUBLIC_URL's host, and the person's own name and " +
+			"address: your organisation, its " +
+			"products, its location. Comma-separated; up to 32 words of 3 to 64 characters.",
 		field: field{read: readContextWords, show: func(c *Config) string { return strings.Join(c.PasswordContextWords, ",") }},
 	},
 	{
 		name: "PASSWORD_HASH", initial: "bcrypt",
-		meaning: "How passwords are kept: `bcrypt` or `argon2id`. Those kept otherwise are changed over, each at its owner's next sign-in.",
+		meaning: "How passwords are hashed: `bcrypt` or `argon2id`. Those hashed otherwise are rehashed, each at its owner's next sign-in.",
 		field:   choice(func(c *Config) *string { return &c.PasswordHash }, nil, "bcrypt", "argon2id"),
 	},
 	{
@@ -69,48 +71,48 @@ var passwordSettings = []setting{
 		field:      number(4, 16, "", func(c *Config) *int { return &c.BcryptCost }),
 		safe: func(r *reading) {
 			if r.c.BcryptCost < 12 {
-				r.refuse("It is under 12, the least that is safe in production.", "Write 12, or a number up to 16.")
+				r.refuse("It is under 12, the minimum that is safe in production.", "Write 12, or a number up to 16.")
 			}
 		},
 	},
 	{
 		name: "ARGON2_MEMORY_MIB", initial: "19",
-		meaning: "The memory of one argon2id hash: 19 to 1024 MiB. As many are made at once as there are cores, less one. `gatehouse config calibrate` " +
+		meaning: "The memory of one argon2id hash: 19 to 1024 MiB. As many are computed at once as there are cores, less one. `gatehouse config calibrate` " +
 			"measures what fits.",
 		field: number(19, 1024, " MiB", func(c *Config) *int { return &c.Argon2MemoryMiB }),
 	},
 	{
 		name: "ARGON2_PASSES", initial: "2",
-		meaning: "How often argon2id goes over its memory: 2 to 64.",
+		meaning: "How many passes argon2id makes over its memory: 2 to 64.",
 		field:   number(2, 64, " passes", func(c *Config) *int { return &c.Argon2Passes }),
 	},
 	{
 		name: "PASSWORD_PEPPER", cover: covered, unset: "none",
-		meaning: "Seals the stored password hashes under a key that is not in the database: 32 random characters or more. Whoever loses it loses every " +
+		meaning: "Encrypts the stored password hashes under a key that is not in the database: 32 random characters or more. If you lose it, you lose every " +
 			"password. See [guides/passwords.md](guides/passwords.md).",
 		field: pepper(func(c *Config) *Secret { return &c.PasswordPepper }),
 	},
 	{
 		name: "PASSWORD_PEPPER_PREVIOUS", cover: covered, unset: "none",
-		meaning: "The pepper before, until `gatehouse user repepper` has sealed all hashes under the new one.",
+		meaning: "The previous pepper, until `gatehouse user repepper` has re-encrypted all hashes under the new one.",
 		field:   pepper(func(c *Config) *Secret { return &c.PasswordPepperPrevious }),
 	},
 	{
 		name: "PASSWORD_BREACH", initial: "embedded",
-		meaning: "Which passwords are refused because attackers try them first: `embedded`, the common ones in the program; `file`, those and the ones in " +
+		meaning: "Which passwords are refused because attackers try them first: `embedded`, the common ones in the binary; `file`, those and the ones in " +
 			"PASSWORD_BREACH_FILE; " +
 			"`api`, those and the ones that PASSWORD_BREACH_API_URL knows; or `off`. See [guides/passwords.md](guides/passwords.md).",
 		production: "`off` is warned about",
 		field:      choice(func(c *Config) *Breach { return &c.PasswordBreach }, nil, BreachEmbedded, BreachFile, BreachAPI, BreachOff),
 		safe: func(r *reading) {
 			if r.c.PasswordBreach == BreachOff {
-				r.warn("Passwords that attackers try first are taken.")
+				r.warn("Passwords that attackers try first are accepted.")
 			}
 		},
 	},
 	{
 		name: "PASSWORD_BREACH_FILE", initial: "none", derive: func(*Config) string { return "" },
-		meaning: "The filter that `gatehouse breach build` made of the Pwned Passwords. It is read again when it is replaced.",
+		meaning: "The filter that `gatehouse breach build` built from Pwned Passwords. It is read again when it is replaced.",
 		field:   field{read: func(r *reading) { r.c.PasswordBreachFile = r.value }, show: func(c *Config) string { return c.PasswordBreachFile }},
 		check: func(r *reading) {
 			switch {
@@ -123,23 +125,23 @@ var passwordSettings = []setting{
 	},
 	{
 		name: "PASSWORD_BREACH_API_URL", initial: "https://api.pwnedpasswords.com",
-		meaning:    "The server that PASSWORD_BREACH=api asks, by the range protocol: it learns five of the 40 digits of a hash.",
+		meaning:    "The server that PASSWORD_BREACH=api asks, by the range protocol: it learns five of a hash's 40 digits.",
 		production: "https only",
 		field:      field{read: readBreachURL, show: func(c *Config) string { return c.PasswordBreachAPIURL }},
 		safe: func(r *reading) {
 			if !strings.HasPrefix(r.c.PasswordBreachAPIURL, "https://") {
-				r.refuse("It is not https: others could read along, and say that a password is fine.", "Write an https URL, or remove it.")
+				r.refuse("It is not https: others could read what is sent, and answer that a password is fine.", "Write an https URL, or remove it.")
 			}
 		},
 	},
 	{
 		name: "PASSWORD_BREACH_AWAY", initial: "allow",
-		meaning: "What becomes of a new password while that server can't be reached: `allow` takes it if it is not common, `refuse` answers 503.",
+		meaning: "What happens to a new password while that server can't be reached: `allow` accepts it unless it is common, `refuse` responds with 503.",
 		field:   choice(func(c *Config) *BreachAway { return &c.PasswordBreachAway }, nil, BreachAwayAllow, BreachAwayRefuse),
 	},
 	{
 		name: "PASSWORD_BREACH_AT_SIGN_IN", initial: "true",
-		meaning: "Whether a sign-in with the right password is refused if that has been breached since: its owner sets a new one.",
+		meaning: "Whether a sign-in with the right password is refused if that password has since been breached: its owner has to set a new one.",
 		field:   yesNo(func(c *Config) *bool { return &c.PasswordBreachAtSignIn }),
 	},
 }
@@ -157,7 +159,7 @@ func readContextWords(r *reading) {
 	for i, w := range words {
 		words[i] = strings.TrimSpace(w)
 		if n := utf8.RuneCountInString(words[i]); n < shortestContextWord || n > longestContext || !utf8.ValidString(w) {
-			r.refuse("Word "+strconv.Itoa(i+1)+" has under 3 characters, or over 64.", "Take it away, or look for a comma too many.")
+			r.refuse("Word "+strconv.Itoa(i+1)+" has under 3 characters, or over 64.", "Remove it, or look for an extra comma.")
 			return
 		}
 	}

@@ -11,7 +11,7 @@ func place(at func(*Config) *Secret) field {
 				return
 			}
 			if _, err := outbound.Parse(r.value); err != nil {
-				r.refuse("It is no place to send to: "+err.Error()+".", "Write file:PATH, https://HOST/PATH or syslog+tls://HOST:PORT.")
+				r.refuse("It is not a destination: "+err.Error()+".", "Write file:PATH, https://HOST/PATH or syslog+tls://HOST:PORT.")
 				return
 			}
 			*at(r.c) = Secret(r.value)

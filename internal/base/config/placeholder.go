@@ -70,7 +70,7 @@ func findPlaceholders(value string) []string {
 	var shown []string
 	end := 0
 	for _, h := range hits {
-		// One inside another tells nothing new.
+		// One inside another adds nothing.
 		if h.end > end {
 			shown = append(shown, h.shown)
 			end = h.end

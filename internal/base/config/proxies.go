@@ -28,7 +28,7 @@ const (
 )
 
 func readProxies(r *reading) {
-	const mend = "Write addresses and networks with commas between them, such as 10.0.0.5, 192.168.7.0/24; or cloudflare; or none."
+	const mend = "Write addresses and networks separated by commas, such as 10.0.0.5, 192.168.7.0/24; or cloudflare; or none."
 	var networks []netip.Prefix
 	cloudflare := false
 	for word := range strings.FieldsFuncSeq(r.value, func(c rune) bool { return c == ',' || c == ' ' }) {
@@ -38,7 +38,7 @@ func readProxies(r *reading) {
 			continue
 		case strings.EqualFold(word, noProxies):
 			if !strings.EqualFold(r.value, noProxies) {
-				r.refuse("none stands beside others.", mend)
+				r.refuse("none is combined with others.", mend)
 				return
 			}
 			continue
@@ -46,10 +46,10 @@ func readProxies(r *reading) {
 		n, ok := readNetwork(word)
 		switch {
 		case !ok:
-			r.refuse("It holds something that is no address and no network.", mend)
+			r.refuse("It contains something that is neither an address nor a network.", mend)
 			return
 		case n.Addr().Is4() && n.Bits() < widestIPv4, n.Addr().Is6() && n.Bits() < widestIPv6:
-			r.refuse("It holds a network that is wider than anybody's own: strangers in it could say that they are somebody else.", mend)
+			r.refuse("It contains a network that is too wide to be yours: strangers in it could claim to be someone else.", mend)
 			return
 		}
 		if !slices.Contains(networks, n) {

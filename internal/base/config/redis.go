@@ -60,7 +60,7 @@ func parseRedis(value string) (got Redis, problem, mend string) {
 	}
 	u, err := url.Parse(value)
 	if err != nil || strings.ContainsAny(value, "# \\") || strings.Count(rest, "@") > 1 || strings.Contains(rest, "@") && u.User == nil {
-		return got, "It is not a URL that can be read in one way only.", mendRedis
+		return got, "It is not an unambiguous URL.", mendRedis
 	}
 	got.TLS = scheme == "rediss"
 	if u.User != nil {
@@ -71,7 +71,7 @@ func parseRedis(value string) (got Redis, problem, mend string) {
 	}
 	if number := strings.TrimPrefix(u.Path, "/"); number != "" {
 		if got.Number, err = strconv.Atoi(number); err != nil || got.Number < 0 || got.Number > 1_000_000 || strconv.Itoa(got.Number) != number {
-			return got, "What stands behind its host is not the number of a database.", mendRedis
+			return got, "What follows its host is not the number of a database.", mendRedis
 		}
 	}
 	query, err := url.ParseQuery(u.RawQuery)
@@ -167,17 +167,17 @@ func (c *Redis) remote() bool {
 	return slices.ContainsFunc(c.Addrs, exposed)
 }
 
-// warnRedis is what production tells of a Redis.
+// warnRedis is what production warns about in a Redis URL.
 func warnRedis(r *reading) {
 	c := &r.c.Redis
 	if !c.remote() || r.placeholder { // who replaces the placeholder gets to the rest
 		return
 	}
 	if !c.TLS {
-		r.warn("What is sent to Redis, its password too, travels to another machine in the clear. rediss:// is right.")
+		r.warn("What is sent to Redis, including its password, goes to another machine unencrypted. Use rediss://.")
 	}
 	if c.Password == "" && c.ClientCert == "" {
-		r.warn("Whoever reaches that Redis can change the counts of the rate limits: it asks for no password.")
+		r.warn("Anyone who can reach that Redis can change the counts of the rate limits: it requires no password.")
 	}
 }
 

@@ -38,15 +38,36 @@ func (f *Faults) Report() []Row {
 	return rows
 }
 
+// InForce is a row of the report, with what an administrator wants to know besides.
+type InForce struct {
+	Row
+	// Default is what is in force where it is not set, as the documents say it.
+	Default string
+	// Secret is whether the value, or the password in it, is covered.
+	Secret bool
+}
+
 // Report returns every setting that this version has, in the order of the
 // table, fit to be shown: a secret is asterisks, a URL lacks its password.
 func (c *Config) Report() []Row {
 	var rows []Row
+	for _, one := range c.InForce() {
+		rows = append(rows, one.Row)
+	}
+	return rows
+}
+
+// InForce is Report with more about each.
+func (c *Config) InForce() []InForce {
+	var rows []InForce
 	for _, s := range table {
 		if s.field.read == nil {
 			continue
 		}
-		row := Row{Name: s.name, Value: s.field.show(c), Source: c.sources[s.name]}
+		row := InForce{Row: Row{Name: s.name, Value: s.field.show(c), Source: c.sources[s.name]}, Default: s.initial, Secret: s.cover != open}
+		if row.Default == "" {
+			row.Default = s.unset
+		}
 		switch {
 		case s.cover == covered && row.Value != "":
 			row.Value = mask

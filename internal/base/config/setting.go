@@ -38,6 +38,9 @@ type setting struct {
 	// is different in production.
 	meaning, production string
 	cover               cover
+	// inFile: the value may stand in the file that NAME_FILE names, as that of every
+	// covered setting may. Only then may it have several lines.
+	inFile bool
 	// field is where the value goes; none if the setting is known, but not
 	// built.
 	field field
@@ -91,7 +94,7 @@ func (r *reading) warn(format string, args ...any) {
 func (r *reading) printable() bool {
 	ok := utf8.ValidString(r.value) && strings.IndexFunc(r.value, unicode.IsControl) < 0
 	if !ok {
-		r.refuse("It holds a character that can't be printed: a line break, a tab, or bytes that are not UTF-8.", "Write it again, on one line.")
+		r.refuse("It contains a character that can't be printed: a line break, a tab, or bytes that are not UTF-8.", "Write it again, on one line.")
 	}
 	return ok
 }
@@ -207,7 +210,7 @@ func choose[T ~string](r *reading, planned, words []T) (T, bool) {
 			return "", false
 		}
 	}
-	r.refuse("It is not a word that this setting knows.", mend)
+	r.refuse("It is not one of this setting's values.", mend)
 	return "", false
 }
 
@@ -245,7 +248,7 @@ func claim(at func(*Config) *string) field {
 		read: func(r *reading) {
 			for _, b := range []byte(r.value) {
 				if b <= ' ' || b > '~' || b == ',' || b == '"' || b == '\\' {
-					r.refuse("It is not one name or URL: it holds a space, a comma, a quotation mark, a backslash, or a letter outside ASCII.", "Write a URL, such "+
+					r.refuse("It is not a single name or URL: it contains a space, a comma, a quotation mark, a backslash, or a letter outside ASCII.", "Write a URL, such "+
 						"as the value of PUBLIC_URL.")
 					return
 				}

@@ -67,7 +67,7 @@ func gather(from Source) *input {
 }
 
 // readFile reads a file of at most maxFile bytes. It reads pipes too, and does
-// not wait for ever on a device.
+// not wait forever on a device.
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path) //nolint:gosec // the operator names the file
 	if err != nil {
@@ -85,14 +85,14 @@ func (in *input) find(s *setting) (value, source string, fault *Fault) {
 	}{{in.environ, FromEnvironment}, {in.envFile, FromEnvFile}} {
 		value = s.trim(place.values[s.name])
 		path := ""
-		if s.cover != open {
+		if s.cover != open || s.inFile {
 			path = place.values[s.name+"_FILE"]
 		}
 		switch {
 		case value != "" && path != "":
 			return "", "", &Fault{
 				Setting: s.name, Source: place.source,
-				Problem: fmt.Sprintf("%s and %s_FILE are both set, and only one can count.", s.name, s.name),
+				Problem: fmt.Sprintf("%s and %s_FILE are both set, and only one can take effect.", s.name, s.name),
 				Mend:    "Remove one of the two.",
 			}
 		case value != "":

@@ -36,9 +36,9 @@ const mendSecretKey = "Run `gatehouse secret` and put what it prints into JWT_SE
 func readSecretKey(r *reading) {
 	switch {
 	case r.placeholder:
-		// Named already; how strong the rest is matters to nobody.
+		// Reported already; the strength of the rest does not matter.
 	case strings.TrimSpace(r.value) != r.value:
-		r.refuse("It begins or ends with a space, which copying is apt to lose.", mendSecretKey)
+		r.refuse("It begins or ends with a space, which is easily lost in copying.", mendSecretKey)
 	case utf8.RuneCountInString(r.value) < secretKeyLength:
 		r.refuse("It is shorter than 32 characters.", mendSecretKey)
 	case weakKey(r.value):
@@ -48,7 +48,7 @@ func readSecretKey(r *reading) {
 	}
 }
 
-const problemWeakKey = "It is long, but has less than 128 bits to guess: much of it is words, sequences, few characters, or the same over again."
+const problemWeakKey = "It is long, but has less than 128 bits of entropy: much of it is words, sequences, few characters, or repetition."
 
 var hexDigits = regexp.MustCompile(`^[0-9A-Fa-f]+$`)
 
@@ -64,7 +64,7 @@ func weakKey(value string) bool {
 // on its way out.
 func readSecretKeyPrevious(r *reading) {
 	if r.c.JWTSecretKey != "" && Secret(r.value) == r.c.JWTSecretKey {
-		r.refuse("It is the same as JWT_SECRET_KEY.", "Remove it if the change of the secret is done; else put the secret from before there.")
+		r.refuse("It is the same as JWT_SECRET_KEY.", "Remove it if the change of the secret is done; else put the previous secret there.")
 		return
 	}
 	r.c.JWTSecretKeyPrevious = Secret(r.value)
@@ -78,7 +78,7 @@ func pepper(at func(*Config) *Secret) field {
 			switch {
 			case r.placeholder:
 			case strings.TrimSpace(r.value) != r.value:
-				r.refuse("It begins or ends with a space, which copying is apt to lose.", mend)
+				r.refuse("It begins or ends with a space, which is easily lost in copying.", mend)
 			case utf8.RuneCountInString(r.value) < secretKeyLength:
 				r.refuse("It is shorter than 32 characters.", mend)
 			case weakKey(r.value):
@@ -97,7 +97,7 @@ func pepper(at func(*Config) *Secret) field {
 func readBreachURL(r *reading) {
 	u, err := url.Parse(r.value)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		r.refuse("It is not the URL of a server: https://HOST and perhaps a path.", "Write it like https://api.pwnedpasswords.com, or remove it.")
+		r.refuse("It is not the URL of a server: https://HOST and optionally a path.", "Write it like https://api.pwnedpasswords.com, or remove it.")
 		return
 	}
 	r.c.PasswordBreachAPIURL = strings.TrimSuffix(r.value, "/")

@@ -51,7 +51,7 @@ func checkRedirect(r *reading) {
 		r.refuse("It is set, and neither TLS_CERT_FILE nor TLS_ACME_DOMAINS is: there is nothing to redirect to.", "Remove it, or give Gatehouse a "+
 			"certificate by TLS_CERT_FILE and TLS_KEY_FILE, or by TLS_ACME_DOMAINS.")
 	case !strings.HasSuffix(c.TLSRedirectAddr, ":0") && (c.TLSRedirectAddr == c.ListenAddr || c.TLSRedirectAddr == c.AdminListenAddr):
-		r.refuse("It is the same as LISTEN_ADDR or ADMIN_LISTEN_ADDR.", "Give it a port of its own: 80, where people are to find it.")
+		r.refuse("It is the same as LISTEN_ADDR or ADMIN_LISTEN_ADDR.", "Give it a port of its own: 80, where browsers look.")
 	}
 }
 

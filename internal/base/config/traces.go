@@ -85,7 +85,7 @@ func collector(at func(*Config) *string) field {
 				return
 			}
 			if _, err := outbound.ParseCollector(r.value); err != nil {
-				r.refuse("It is no http or https URL of a host.", "Write https://HOST:4318.")
+				r.refuse("It is not an http or https URL of a host.", "Write https://HOST:4318.")
 				return
 			}
 			*at(r.c) = r.value
@@ -99,7 +99,7 @@ func readPairs(r *reading) bool {
 		return false
 	}
 	if _, ok := pairs(r.value); !ok {
-		r.refuse("It is no list of key=value, separated by commas.", "Write key=value,key=value, with %20 for a space and %2C for a comma.")
+		r.refuse("It is not a list of key=value, separated by commas.", "Write key=value,key=value, with %20 for a space and %2C for a comma.")
 		return false
 	}
 	return true
@@ -109,7 +109,7 @@ func readPairs(r *reading) bool {
 func readRatio(r *reading) {
 	ratio, err := strconv.ParseFloat(r.value, 64)
 	if err != nil || !(ratio >= 0 && ratio <= 1) {
-		r.refuse("It is no part of all.", "Write a number from 0 to 1, such as 0.05.")
+		r.refuse("It is not a fraction.", "Write a number from 0 to 1, such as 0.05.")
 		return
 	}
 	r.c.Traces.Ratio = ratio
@@ -129,7 +129,7 @@ func safeCollector(at func(*Config) string) func(*reading) {
 	return func(r *reading) {
 		u, err := url.Parse(at(r.c))
 		if err == nil && u.Scheme == "http" && !loopback(u.Hostname()) && !r.c.Traces.Disabled {
-			r.refuse("Traces would go to another machine unencrypted.", "Write https://, or the address of a collector on this machine, which passes them on.")
+			r.refuse("Traces would go to another machine unencrypted.", "Write https://, or the address of a collector on this machine, which forwards them.")
 		}
 	}
 }
@@ -138,11 +138,11 @@ func safeCollector(at func(*Config) string) func(*reading) {
 var traceSettings = []setting{
 	{
 		name: "OTEL_SDK_DISABLED", initial: "false",
-		meaning: "`true` takes no traces, whatever the others say.",
+		meaning: "`true` records no traces, whatever the other settings say.",
 		field:   yesNo(func(c *Config) *bool { return &c.Traces.Disabled }),
 	},
 	{
-		name: "OTEL_EXPORTER_OTLP_ENDPOINT", unset: "none: no traces are taken",
+		name: "OTEL_EXPORTER_OTLP_ENDPOINT", unset: "none: no traces are recorded",
 		meaning: "The OpenTelemetry collector: `https://HOST:4318`. Traces go to `/v1/traces` there, in protobuf. `?ca=PATH` names an authority of your " +
 			"own. See [guides/tracing.md](guides/tracing.md).",
 		production: "`http://` to another machine is refused",
@@ -151,7 +151,7 @@ var traceSettings = []setting{
 	},
 	{
 		name: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", unset: "none",
-		meaning:    "The same with its path, for traces alone.",
+		meaning:    "The same, in full with its path, for traces only.",
 		production: "`http://` to another machine is refused",
 		field:      collector(func(c *Config) *string { return &c.Traces.TracesEndpoint }),
 		safe:       safeCollector(func(c *Config) string { return c.Traces.TracesEndpoint }),
@@ -169,7 +169,7 @@ var traceSettings = []setting{
 	},
 	{
 		name: "OTEL_EXPORTER_OTLP_TIMEOUT", initial: "10000",
-		meaning: "How long the collector may take for a message, in milliseconds.",
+		meaning: "How long the collector may take to accept a batch, in milliseconds.",
 		field: field{read: func(r *reading) {
 			if n, ok := r.whole(1, 60000, " milliseconds"); ok {
 				r.c.Traces.Timeout = time.Duration(n) * time.Millisecond
@@ -178,12 +178,12 @@ var traceSettings = []setting{
 	},
 	{
 		name: "OTEL_SERVICE_NAME", initial: "gatehouse",
-		meaning: "Who the traces are from.",
+		meaning: "The service name in traces.",
 		field:   claim(func(c *Config) *string { return &c.Traces.Service }),
 	},
 	{
 		name: "OTEL_RESOURCE_ATTRIBUTES", unset: "none",
-		meaning: "What else is said of us: `deployment.environment.name=production,…`.",
+		meaning: "Further resource attributes: `deployment.environment.name=production,…`.",
 		field: field{read: func(r *reading) {
 			if readPairs(r) {
 				r.c.Traces.Attributes = r.value
@@ -192,12 +192,13 @@ var traceSettings = []setting{
 	},
 	{
 		name: "OTEL_TRACES_SAMPLER", initial: "parentbased_always_on",
-		meaning: "Which traces are taken: `" + strings.Join(trace.Samplers, "`, `") + "`. The parent is one of TRUSTED_PROXIES: nobody else's traceparent counts.",
-		field:   choice(func(c *Config) *string { return &c.Traces.Sampler }, nil, slices.Clone(trace.Samplers)...),
+		meaning: "Which traces are recorded: `" + strings.Join(trace.Samplers, "`, `") +
+			"`. The parent is one of TRUSTED_PROXIES: anyone else's traceparent is ignored.",
+		field: choice(func(c *Config) *string { return &c.Traces.Sampler }, nil, slices.Clone(trace.Samplers)...),
 	},
 	{
 		name: "OTEL_TRACES_SAMPLER_ARG", initial: "1",
-		meaning: "How many of all traces the samplers with a ratio take: 0 to 1.",
+		meaning: "The share of traces that the samplers with a ratio record: 0 to 1.",
 		field:   field{read: readRatio, show: func(c *Config) string { return strconv.FormatFloat(c.Traces.Ratio, 'g', -1, 64) }},
 	},
 }

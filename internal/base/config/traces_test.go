@@ -11,7 +11,8 @@ func TestWhereTracesGo(t *testing.T) {
 		"https://otel.acme.org/v1/traces":   {"OTEL_EXPORTER_OTLP_ENDPOINT=https://otel.acme.org"},
 		"http://127.0.0.1:4318/x/v1/traces": {"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318/x/"},
 		"https://otel.acme.org/v1/traces?ca=/ca.pem": {"OTEL_EXPORTER_OTLP_ENDPOINT=https://otel.acme.org?ca=/ca.pem"},
-		"https://t.acme.org/in":                      {"OTEL_EXPORTER_OTLP_ENDPOINT=https://otel.acme.org", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://t.acme.org/in"},
+		"https://t.acme.org/in": {"OTEL_EXPORTER_OTLP_ENDPOINT=https://otel.acme.org",
+			"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=https://t.acme.org/in"},
 	} {
 		if got := mustLoad(t, environ...).Traces.URL(); got != want {
 			t.Errorf("%v lead to %q, want %q", environ, got, want)
@@ -25,8 +26,10 @@ func TestWhereTracesGo(t *testing.T) {
 func TestTraceSettingsRefused(t *testing.T) {
 	for _, bad := range []string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT=otel.acme.org:4318", "OTEL_EXPORTER_OTLP_ENDPOINT=grpc://otel.acme.org", "OTEL_EXPORTER_OTLP_ENDPOINT=https://a:b@otel.acme.org",
-		"OTEL_EXPORTER_OTLP_ENDPOINT=https://otel.acme.org?key=1", "OTEL_EXPORTER_OTLP_HEADERS=x", "OTEL_EXPORTER_OTLP_HEADERS=a b=c", "OTEL_EXPORTER_OTLP_HEADERS=a=%0d%0ab: c",
-		"OTEL_EXPORTER_OTLP_HEADERS=a=%zz", "OTEL_RESOURCE_ATTRIBUTES=,", "OTEL_TRACES_SAMPLER=jaeger_remote", "OTEL_TRACES_SAMPLER_ARG=2", "OTEL_TRACES_SAMPLER_ARG=NaN",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=https://otel.acme.org?key=1", "OTEL_EXPORTER_OTLP_HEADERS=x", "OTEL_EXPORTER_OTLP_HEADERS=a b=c",
+		"OTEL_EXPORTER_OTLP_HEADERS=a=%0d%0ab: c",
+		"OTEL_EXPORTER_OTLP_HEADERS=a=%zz", "OTEL_RESOURCE_ATTRIBUTES=,", "OTEL_TRACES_SAMPLER=jaeger_remote", "OTEL_TRACES_SAMPLER_ARG=2",
+		"OTEL_TRACES_SAMPLER_ARG=NaN",
 		"OTEL_EXPORTER_OTLP_TIMEOUT=0",
 	} {
 		if _, err := load(bad); err == nil {

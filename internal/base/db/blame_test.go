@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 )
 
-// LOG-5: what looks like injection is told apart from a database in trouble, and
+// LOG-5: what looks like injection is distinguished from a database in trouble, and
 // both from what is no error of the database's.
 func TestLOG5_WhatAnErrorIsAbout(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {

@@ -1,63 +1,62 @@
 // Package db is the database: SQLite inside the process by default, PostgreSQL
 // when one machine is not enough. One SQL text serves both.
 //
-// All durable change goes through [DB.Write], which runs a function in one
-// transaction, or [DB.WriteShared]; all else through [DB.Read] and [DB.ReadShared]. What the function gets is a [Tx],
-// and features take a *Tx: a feature owns its tables, a flow owns the
-// transaction.
+// All durable changes go through [DB.Write], which runs a function in one
+// transaction, or [DB.WriteShared]; everything else through [DB.Read] and [DB.ReadShared].
+// The function gets a [Tx], and features take a *Tx: a feature owns its tables, a flow
+// owns the transaction.
 //
-// The portable part of SQL is written $1, with ids as text made in Go, times as
+// The portable subset of SQL has parameters written $1, ids as text made in Go, times as
 // BIGINT microseconds ([Micros]), RETURNING and ON CONFLICT. Never now(), FOR
-// UPDATE or data-modifying CTEs. The isolation to count on is READ COMMITTED:
-// whoever decides on what a row says takes the row's lock by updating it.
+// UPDATE or data-modifying CTEs. The isolation level to rely on is READ COMMITTED:
+// code that decides on what a row says takes the row's lock by updating it.
 //
 // # How it works
 //
-// SQLite has one writer (db/writer.go). It takes all callers who wait, runs each in
+// SQLite has one writer (db/writer.go). It takes all callers that are waiting, runs each in
 // a savepoint of one transaction, and commits them together, so that one sync of the
-// disk serves many and one caller's failure is its own. Nobody is answered before
-// the commit. A second connection copies the log into the file while commits go on,
+// disk serves many, and one caller's failure is its own. No caller gets a result before
+// the commit. A second connection copies the WAL into the file while commits go on,
 // so no caller pays for a checkpoint.
 //
 // PostgreSQL (db/postgres.go): BEGIN travels with the first statement, and deferred
 // statements (tx.Defer: events, inserts whose result nobody needs) with the COMMIT.
 // A refresh is two round trips, a failed sign-in's event one. Isolation is READ
-// COMMITTED: whoever decides on what a row says takes its lock by updating it.
-// account.SignedIn is the example: it makes sign-in and "disable this account" wait
-// for each other.
+// COMMITTED. account.SignedIn is an example of the lock by update: it makes sign-in and
+// "disable this account" wait for each other.
 //
 // What many do at once, each with a row of its own (WriteShared: refreshes;
-// ReadShared: /v1/me), shares a transaction, or a round trip, with those who came
+// ReadShared: /v1/me), shares a transaction, or a round trip, with those that arrived
 // meanwhile (db/shared.go, db/pgshared.go): the functions run as coroutines that
 // stop at each statement, and the statements of all travel together. The rows are
-// changed in one order. A member that fails, or does not have a lock within 100 ms,
-// is set apart and run again by itself, and the others go on. Who has little time
-// left does not share, since a group has no more time than any of its members. Only
-// when the server says that the transaction is open still is a commit that failed
-// run again: an error alone may be a pooler's. Nobody waits for company, and who
+// changed in one order. A member that fails, or does not get a lock within 100 ms,
+// is set apart and run again by itself, and the others go on. A caller with little time
+// left does not share, since a group has no more time than any of its members. A failed
+// commit is run again only if the server says that the transaction is still open: an
+// error alone may be a pooler's. None waits for others to join, and one that
 // waits behind groups that are stuck goes past them after 100 ms.
 //
-// Outages (db/errors.go, docs/outages.md). What ails a database is Unavailable, and
+// Outages (db/errors.go, docs/outages.md). A database error is Unavailable, and
 // db.Trouble has a word for it. Before the commit is sent a broken connection is
-// replaced and the function run again; after it, the caller is told 503. On SQLite
+// replaced and the function run again; after it, the caller gets a 503. On SQLite
 // the writer waits for other programs' locks itself, once for all callers, and a
-// caller whose time is over leaves the queue or the unfinished commit (write.leave).
-// A group that fails tells all its members, since one may have been refused because
-// of a neighbour's rows. db/inspect.go reads a file before anything may write to it.
+// caller whose time is up leaves the queue or the unfinished commit (write.leave).
+// If a group fails all its members fail, since one may have been refused because
+// of a neighbour's rows. db/inspect.go checks a file before anything may write to it.
 // internal/transaction_test.go keeps contexts, and so second connections and slow
 // work, out of transactions.
 //
 // Roles (db/grants.go, db/roles.go, db/roleplan.go). What the serving role may do
-// stands in a list, a table a line; a test holds it against the migrations and
+// is in a list, one line per table; a test checks it against the migrations and
 // against every statement in the source (source_test.go, which also refuses SQL that
-// is no constant). migrate --roles looks at what is there and plans only what
-// differs. The serving role stands in the owner's default privileges with SELECT:
-// that is where a later migration finds whom to give the rest. Names can't be
-// parameters; roleSQL alone quotes them into statements.
+// is not constant). migrate --roles looks at what is there and plans only what
+// differs. The serving role is in the owner's default privileges with SELECT:
+// that is where a later migration finds which role to grant its rights to. Names can't be
+// parameters; only roleSQL quotes them into statements.
 //
 // Migrations are goose's, embedded, one transaction each, with a lock that is a row
-// (a file, on SQLite). The version is read by ourselves: the library would make its
-// table on looking, which a role that only serves may not.
+// (a file, on SQLite). We read the version ourselves: the library would create its
+// table when it reads, which a role that only serves may not.
 package db
 
 import (
@@ -98,6 +97,7 @@ const (
 type DB struct {
 	engine  engine
 	dialect Dialect
+	fence   fence
 }
 
 // engine is what differs between the two databases.
@@ -151,7 +151,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	return nil, errors.New("the database URL begins with neither sqlite: nor postgres://")
 }
 
-// Dialect tells which database this is.
+// Dialect returns which database this is.
 func (d *DB) Dialect() Dialect { return d.dialect }
 
 // Stats returns the state of the connections.
@@ -167,7 +167,7 @@ func (d *DB) Read(ctx context.Context, fn func(*Tx) error) error {
 	return d.read(ctx, fn, d.engine.read)
 }
 
-// ReadShared is Read for a look-up or two by key, which many callers make at the same
+// ReadShared is Read for a lookup or two by key, which many callers make at the same
 // time: on PostgreSQL those who wait for one another take one round trip together.
 // No caller should keep the others waiting, so it is not for what reads many rows.
 func (d *DB) ReadShared(ctx context.Context, fn func(*Tx) error) error {
@@ -180,7 +180,10 @@ func (d *DB) read(ctx context.Context, fn func(*Tx) error, once func(context.Con
 		return fn(tx)
 	}
 	ctx, step := d.step(ctx, "db.read")
-	err := once(ctx, run)
+	err := d.mayRead(ctx)
+	if err == nil {
+		err = once(ctx, run)
+	}
 	if isLost(err) {
 		err = d.engine.read(ctx, run)
 	}
@@ -203,7 +206,7 @@ func (d *DB) Write(ctx context.Context, fn func(*Tx) error) error {
 
 // WriteShared is Write for what many callers do at the same time, each to a row of
 // its own: those who wait for one another share a transaction and its commit, on
-// PostgreSQL as on SQLite. Nobody waits for company.
+// PostgreSQL as on SQLite. None waits for others to join.
 //
 // There fn must change the row that is named before it changes or locks any other
 // row that others may want, and should seldom fail: one that does has the group run
@@ -219,6 +222,9 @@ func (d *DB) write(ctx context.Context, fn func(*Tx) error, once func(context.Co
 	ctx, step := d.step(ctx, "db.write")
 	ctx, cancel := context.WithTimeout(ctx, MaxWrite)
 	defer cancel()
+	if err := d.mayWrite(ctx); err != nil {
+		return ended(step, classify(err))
+	}
 	const tries = 4
 	for try := 1; ; try++ {
 		err := once(ctx, func(tx *Tx) error {
@@ -243,7 +249,7 @@ func (d *DB) write(ctx context.Context, fn func(*Tx) error, once func(context.Co
 	}
 }
 
-// Check tells whether the database serves: it takes a connection as a request
+// Check reports whether the database serves requests: it takes a connection as a request
 // would, and changes a row, to what it is already. [Trouble] puts the error in
 // a word.
 func (d *DB) Check(ctx context.Context) error {
@@ -274,7 +280,7 @@ func TimeOrZero(micros *int64) time.Time {
 
 // unavailable is the fault of a database that can't serve for the moment.
 func unavailable(err error) error {
-	e := fault.New(fault.Unavailable, "database_unavailable", "The database can't be reached for the moment. Please try again shortly.")
+	e := fault.New(fault.Unavailable, "database_unavailable", "The database can't be reached at the moment. Please try again shortly.")
 	e.RetryAfter = time.Second
 	return e.Because(err)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,8 +58,8 @@ func TestManyWritersShareCommitsAndKeepTheirFailuresToThemselves(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if n, told := count(t, d), committed.Load(); n != 133 || told != 133 {
-			t.Errorf("%d rows and %d told of their commit, want 133 of each", n, told)
+		if n, notified := count(t, d), committed.Load(); n != 133 || notified != 133 {
+			t.Errorf("%d rows and %d notified of their commit, want 133 of each", n, notified)
 		}
 	})
 }
@@ -123,15 +124,15 @@ func TestDeferredStatementsTravelWithTheNextOrTheCommit(t *testing.T) {
 		if err := d.Write(ctx, func(tx *db.Tx) error { tx.Defer(insert, "d"); return nil }); err != nil || count(t, d) != 4 {
 			t.Fatalf("deferred statements alone: %d rows, error %v", count(t, d), err)
 		}
-		told := false
+		notified := false
 		err = d.Write(ctx, func(tx *db.Tx) error {
-			tx.OnCommit(func() { told = true })
+			tx.OnCommit(func() { notified = true })
 			tx.Defer(insert, "e")
 			tx.Defer(insert, "a") // a duplicate
 			return nil
 		})
-		if err == nil || told || count(t, d) != 4 {
-			t.Errorf("a deferred statement that fails: %d rows, told %v, error %v", count(t, d), told, err)
+		if err == nil || notified || count(t, d) != 4 {
+			t.Errorf("a deferred statement that fails: %d rows, notified %v, error %v", count(t, d), notified, err)
 		}
 	})
 }
@@ -275,6 +276,33 @@ func TestADatabaseThatIsAwayIsUnavailable(t *testing.T) {
 	}
 }
 
+// How long a connection may take is the URL's to say: of two that wait for a server that never answers, the more patient one waits on.
+func TestTheURLSaysHowLongAConnectionMayTake(t *testing.T) {
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	gaveUp := make(chan string, 2)
+	for _, wait := range []string{"30", "1"} {
+		d, err := db.Open(ctx, db.Config{URL: "postgres://u:p@" + mute.Addr().String() + "/x?sslmode=disable&connect_timeout=" + wait, MaxConns: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		waiting, cancel := context.WithCancel(ctx)
+		defer cancel()
+		go func() {
+			if err := d.Read(waiting, func(tx *db.Tx) error { return nil }); err != nil {
+				gaveUp <- wait
+			}
+		}()
+	}
+	if first := <-gaveUp; first != "1" {
+		t.Errorf("connect_timeout=%s gave up first", first)
+	}
+}
+
 func TestAClosedDatabaseIsUnavailable(t *testing.T) {
 	dbtest.EachProduction(t, func(t *testing.T, dbURL string) {
 		d, err := db.Open(ctx, db.Config{URL: dbURL})
@@ -288,6 +316,46 @@ func TestAClosedDatabaseIsUnavailable(t *testing.T) {
 			t.Errorf("a write after Close: %v", err)
 		}
 	})
+}
+
+// GDPR-3: what was deleted stands in neither of SQLite's files, however little is written after it.
+func TestGDPR3_WhatIsDeletedLeavesTheFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gatehouse.db")
+	d := dbtest.Open(t, "sqlite:"+path)
+	if _, err := d.Migrate(ctx); err != nil {
+		t.Fatal(err)
+	}
+	const canary = "a-canary-in-a-row"
+	stands := func() bool {
+		for _, file := range []string{path, path + "-wal"} {
+			if text, err := os.ReadFile(file); err != nil && !os.IsNotExist(err) || strings.Contains(string(text), canary) {
+				return true
+			}
+		}
+		return false
+	}
+	until := func(what string, holds func() bool) {
+		t.Helper()
+		for first := time.Now(); !holds(); time.Sleep(50 * time.Millisecond) {
+			if time.Since(first) > time.Minute {
+				t.Fatal(what)
+			}
+		}
+	}
+	if err := d.Write(ctx, func(tx *db.Tx) error { return put(tx, canary) }); err != nil {
+		t.Fatal(err)
+	}
+	if !stands() {
+		t.Fatal("the test plants nothing")
+	}
+	until("the log is not copied into the file", func() bool { info, err := os.Stat(path + "-wal"); return err == nil && info.Size() == 0 })
+	if err := d.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(`DELETE FROM job WHERE name = $1`, canary)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	until("what was deleted can be read in the files", func() bool { return !stands() })
 }
 
 func TestSQLiteFilesArePrivate(t *testing.T) {

@@ -124,9 +124,9 @@ func isLite(err error, codes ...int) bool {
 	return errors.As(err, &lite) && slices.Contains(codes, lite.Code()&0xff)
 }
 
-// Trouble returns in one word what ails a database that gave this error, for
+// Trouble returns in one word what is wrong with a database that returned this error, for
 // readyz: unreachable, read_only, full, disk_failing, locked, damaged,
-// no_connection, timeout, pooler, credentials, no_database, parameter or tls;
+// no_connection, timeout, pooler, credentials, no_database, parameter, tls or moving;
 // failing is all else.
 func Trouble(err error) string {
 	var (
@@ -135,6 +135,8 @@ func Trouble(err error) string {
 		network net.Error
 	)
 	switch {
+	case errors.Is(err, errFence):
+		return "moving"
 	case isDamage(err):
 		return "damaged"
 	case isLocked(err):

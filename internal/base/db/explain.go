@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Explain says to an operator what ails a database that gave this error, and how to
+// Explain says to an operator what is wrong with a database that returned this error, and how to
 // mend it: [Trouble] in a sentence or two. Lasting is set for what no waiting mends,
 // such as a wrong password. It returns nothing for an error that is no trouble of
 // the database.
@@ -46,7 +46,7 @@ func Explain(err error) (text string, lasting bool) {
 	return "", false
 }
 
-// unreachable says in a few words why nobody answers.
+// unreachable says in a few words why nothing answers.
 func unreachable(err error) string {
 	var (
 		name *net.DNSError
@@ -62,7 +62,7 @@ func unreachable(err error) string {
 	case strings.Contains(s, "no such file"):
 		return "there is no such socket"
 	}
-	return "nobody answers, or the connection breaks"
+	return "nothing answers, or the connection breaks"
 }
 
 // isTLSFailure reports whether a connection failed of its TLS, for good: pgx gives

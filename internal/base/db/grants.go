@@ -25,6 +25,7 @@ type grant struct {
 // serving role and no more, by the owner's default privileges.
 var grants = []grant{
 	{"account", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"account_word", []string{"SELECT", "INSERT", "DELETE"}},
 	{"acme_secret", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"acme_try", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"alert", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
@@ -33,14 +34,23 @@ var grants = []grant{
 	{"alert_mail", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"alert_silence", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"alert_state", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"backup_run", []string{"SELECT", "INSERT", "DELETE"}},
 	{"block", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"challenge_spent", []string{"SELECT", "INSERT", "DELETE"}},
 	{"client", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"client_consent", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"client_grant", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"code_try", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"consent", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"document", []string{"SELECT", "INSERT"}},
+	{"erasure", []string{"SELECT"}},
+	{"erasure_step", []string{"INSERT"}},
 	{"event", []string{"SELECT", "INSERT"}},
 	{"event_anchor", []string{"SELECT", "INSERT", "DELETE"}},
 	{"event_checkpoint", []string{"SELECT", "INSERT", "DELETE"}},
 	{"event_erased", []string{"SELECT"}},
-	{"event_erasure", []string{"INSERT"}},
+	{"event_erasure", []string{"SELECT", "INSERT"}},
+	{"event_figure", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"event_forward", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"event_head", []string{"SELECT", "UPDATE"}},
 	{"event_leaf", []string{"SELECT", "INSERT"}},
@@ -48,14 +58,29 @@ var grants = []grant{
 	{"event_origin", []string{"SELECT", "INSERT"}},
 	{"event_personal", []string{"SELECT", "INSERT"}},
 	{"event_retired", []string{"SELECT", "INSERT"}},
+	{"factor_reset", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"former_password", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"guess", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"hold", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"import_run", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"inactive_notice", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"inactive_run", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"incident", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"incident_action", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"incident_entry", []string{"SELECT", "INSERT", "UPDATE"}},
+	{"incident_person", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"incident_step", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"install", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"job", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"known_device", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"mail_share", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"outbox", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"passkey", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"pending", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"pushed_request", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"recovery_code", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"replica", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"retention", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"revocation", []string{"SELECT", "INSERT", "DELETE"}},
 	{"ring_key", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"ring_wrap", []string{"SELECT", "INSERT", "DELETE"}},
@@ -64,11 +89,13 @@ var grants = []grant{
 	{"session", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"setup_link", []string{"SELECT", "INSERT", "DELETE"}},
 	{"ticket", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"totp", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"totp_offer", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"unlock_link", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 }
 
 // functions are the schema's: triggers', which nobody calls.
-var functions = []string{"event_append_only", "event_erase", "event_erase_stated", "event_retire"}
+var functions = []string{"erasure_move", "event_append_only", "event_erase", "event_erase_stated", "event_retire"}
 
 func grantedTables() []string {
 	names := make([]string, 0, len(grants))
@@ -78,14 +105,17 @@ func grantedTables() []string {
 	return names
 }
 
-// Serves tells whether this database can be served from: its schema is the one
-// that this binary knows, the role has the rights it needs, and PostgreSQL keeps
-// what is written as it is. If not, the fault is schema_behind, schema_newer,
-// rights_missing, wrong_encoding, database_standby or database_read_only, and says
-// what to do.
+// Serves reports whether this database can be served from: its schema is the one
+// that this binary knows, the role has the rights it needs, PostgreSQL keeps
+// what is written as it is, and the installation is not moved away. If not, the fault is
+// schema_behind, schema_newer, rights_missing, wrong_encoding, database_standby,
+// database_read_only, fenced or moved, and says what to do.
 func (d *DB) Serves(ctx context.Context) error {
 	if p, ok := d.engine.(*postgres); ok {
 		if err := p.inspect(ctx); err != nil {
+			return classify(err)
+		}
+		if err := p.restoring(ctx); err != nil {
 			return classify(err)
 		}
 	}
@@ -96,11 +126,12 @@ func (d *DB) Serves(ctx context.Context) error {
 	if err := s.Require(); err != nil {
 		return err
 	}
-	p, ok := d.engine.(*postgres)
-	if !ok {
-		return nil
+	if p, ok := d.engine.(*postgres); ok {
+		if err := p.requireRights(ctx); err != nil {
+			return classify(err)
+		}
 	}
-	return classify(p.requireRights(ctx))
+	return d.movedAway(ctx)
 }
 
 func (p *postgres) requireRights(ctx context.Context) error {
@@ -160,7 +191,7 @@ func (p *postgres) mayNotMigrate(ctx context.Context, s Schema) error {
 }
 
 // grantServing gives the roles that serve what they need of the tables, and
-// nothing else. Who they are stands in the default privileges of the role that
+// nothing else. Who they are is in the default privileges of the role that
 // migrates: [DB.MakeRoles] put them there, and without it there are none.
 func (p *postgres) grantServing(ctx context.Context) error {
 	return pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
@@ -216,7 +247,7 @@ func rightsOf(ctx context.Context, tx pgx.Tx, role string) (map[string][]string,
 }
 
 // tableStatements returns what brings the role's rights on the tables that exist
-// to what stands in grants. It has the rights of as now.
+// to what grants lists. It has the rights of as now.
 func tableStatements(ctx context.Context, tx pgx.Tx, role, as string) ([]roleStatement, error) {
 	has, err := rightsOf(ctx, tx, as)
 	if err != nil {

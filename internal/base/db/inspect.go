@@ -69,7 +69,7 @@ func openReadOnly(path string) (*sql.DB, error) {
 	return d, nil
 }
 
-// rollBack has SQLite play back the journal that lies beside the file.
+// rollBack has SQLite roll back the journal that lies next to the file.
 func rollBack(ctx context.Context, path string) error {
 	d, err := sql.Open("sqlite", sqliteFile(path)+fmt.Sprintf("?mode=rw&_pragma=busy_timeout(%d)", lockWait.Milliseconds()))
 	if err != nil {
@@ -98,14 +98,14 @@ func inspectHeader(path string) (fresh bool, err error) {
 		return false, openError(path, err)
 	case n == 0 && logErr == nil && log.Size() > 0:
 		// SQLite would take the log for a leftover, and remove it.
-		return false, damaged(path, errors.New("it is empty, and its log is not"))
+		return false, damaged(path, errors.New("it is empty, and its WAL is not"))
 	case n == 0:
 		return true, nil
 	case n < len(head) && bytes.HasPrefix([]byte(magic), head[:min(n, len(magic))]):
 		return false, damaged(path, errors.New("it ends within its header"))
 	case !bytes.HasPrefix(head, []byte(magic)):
 		return false, fault.New(fault.Invalid, "not_a_database", fmt.Sprintf(
-			"%s is no SQLite database, or its beginning is overwritten. It was not changed. Name another file in DATABASE_URL, or restore a backup.", path))
+			"%s is not a SQLite database, or its beginning has been overwritten. It was not changed. Name another file in DATABASE_URL, or restore a backup.", path))
 	}
 	return false, nil
 }
@@ -171,7 +171,7 @@ func openError(path string, err error) error {
 			"where SQLite keeps its log, and the disk must not be mounted read-only.", path, filepath.Dir(path))
 	case isLite(err, sqlite3.SQLITE_IOERR):
 		return problem("database_unreadable", "The disk fails to read or write the SQLite database %s. If there is room on it, look at the system's log "+
-			"for what ails it.", path)
+			"for what is wrong.", path)
 	}
 	return fmt.Errorf("the SQLite database %s can't be opened: %w", path, err)
 }

@@ -123,20 +123,22 @@ func TestDamagedSQLiteFilesAreRefusedAndNotTouched(t *testing.T) {
 		ruin func(*testing.T, string)
 		code string
 	}{
-		"the first bytes":        {overwrite(0, garbage[:16]), "not_a_database"},
-		"the whole header":       {overwrite(0, garbage[:100]), "not_a_database"},
-		"no database at all":     {overwrite(0, []byte("%PDF-1.7 this is a letter to the bank, not a database")), "not_a_database"},
-		"the page size":          {overwrite(16, []byte{0x00, 0x03}), "database_damaged"},
-		"the schema's root":      {overwrite(100, garbage[:64]), "database_damaged"},
-		"the whole first page":   {overwrite(100, garbage[:3996]), "database_damaged"},
-		"a page in the middle":   {overwrite(40*4096, garbage), "database_damaged"},
-		"a page near the end":    {overwrite(-2*4096, garbage), "database_damaged"},
-		"zeros in the middle":    {overwrite(40*4096, make([]byte, 4096)), "database_damaged"},
-		"cut off in the middle":  {truncate(func(n int64) int64 { return n / 2 }), "database_damaged"},
-		"cut off within a page":  {truncate(func(n int64) int64 { return n - 1000 }), "database_damaged"},
-		"cut off in its header":  {truncate(func(int64) int64 { return 50 }), "database_damaged"},
-		"another application's":  {foreign(`CREATE TABLE recipes (id INTEGER PRIMARY KEY, cake TEXT)`, `INSERT INTO recipes (cake) VALUES ('apple')`), "another_database"},
-		"another one with goose": {foreign(`CREATE TABLE schema_version (id INTEGER, version_id INTEGER, is_applied INTEGER)`, `CREATE TABLE recipes (cake TEXT)`), "another_database"},
+		"the first bytes":       {overwrite(0, garbage[:16]), "not_a_database"},
+		"the whole header":      {overwrite(0, garbage[:100]), "not_a_database"},
+		"no database at all":    {overwrite(0, []byte("%PDF-1.7 this is a letter to the bank, not a database")), "not_a_database"},
+		"the page size":         {overwrite(16, []byte{0x00, 0x03}), "database_damaged"},
+		"the schema's root":     {overwrite(100, garbage[:64]), "database_damaged"},
+		"the whole first page":  {overwrite(100, garbage[:3996]), "database_damaged"},
+		"a page in the middle":  {overwrite(40*4096, garbage), "database_damaged"},
+		"a page near the end":   {overwrite(-2*4096, garbage), "database_damaged"},
+		"zeros in the middle":   {overwrite(40*4096, make([]byte, 4096)), "database_damaged"},
+		"cut off in the middle": {truncate(func(n int64) int64 { return n / 2 }), "database_damaged"},
+		"cut off within a page": {truncate(func(n int64) int64 { return n - 1000 }), "database_damaged"},
+		"cut off in its header": {truncate(func(int64) int64 { return 50 }), "database_damaged"},
+		"another application's": {foreign(`CREATE TABLE recipes (id INTEGER PRIMARY KEY, cake TEXT)`, `INSERT INTO recipes (cake) VALUES ('apple')`),
+			"another_database"},
+		"another one with goose": {foreign(`CREATE TABLE schema_version (id INTEGER, version_id INTEGER, is_applied INTEGER)`, `CREATE TABLE recipes (cake TEXT)`),
+			"another_database"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filled(t)

@@ -94,7 +94,7 @@ func TestCallersWaitForALockTogether(t *testing.T) {
 func TestACallerLeavesAtItsDeadlineWhereverItsWriteIs(t *testing.T) {
 	d := dbtest.Open(t, dbtest.SQLite(t))
 	d.Gather(time.Minute)
-	var ran, told atomic.Bool
+	var ran, notified atomic.Bool
 	inside, goOn := make(chan bool), make(chan bool)
 	var wg sync.WaitGroup
 	// The first holds the group open until the second has joined it and is done;
@@ -122,7 +122,10 @@ func TestACallerLeavesAtItsDeadlineWhereverItsWriteIs(t *testing.T) {
 	c, cancel = context.WithCancel(ctx)
 	defer cancel()
 	go func() {
-		third <- d.Write(c, func(tx *db.Tx) error { tx.OnCommit(func() { told.Store(true); close(done) }); return put(tx, "third") })
+		third <- d.Write(c, func(tx *db.Tx) error {
+			tx.OnCommit(func() { notified.Store(true); close(done) })
+			return put(tx, "third")
+		})
 	}()
 	queued(d, 1)
 	wg.Go(func() {
@@ -138,8 +141,9 @@ func TestACallerLeavesAtItsDeadlineWhereverItsWriteIs(t *testing.T) {
 	goOn <- true
 	wg.Wait()
 	<-done
-	if ran.Load() || !told.Load() || count(t, d) != 4 {
-		t.Errorf("a write was run after its caller had left: %v; one that was committed was told of: %v; %d rows, want 4", ran.Load(), told.Load(), count(t, d))
+	if ran.Load() || !notified.Load() || count(t, d) != 4 {
+		t.Errorf("a write was run after its caller had left: %v; one that was committed was notified of: %v; %d rows, want 4",
+			ran.Load(), notified.Load(), count(t, d))
 	}
 }
 
@@ -168,7 +172,7 @@ func TestAFailedGroupIsTheFailureOfAllItsMembers(t *testing.T) {
 			return taken
 		})
 		if fault.KindOf(err) != fault.Unavailable {
-			t.Errorf("the second was told of a row that was never there: %v", err)
+			t.Errorf("the second was notified of a row that was never there: %v", err)
 		}
 	})
 	queued(d, 1)

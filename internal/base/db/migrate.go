@@ -66,7 +66,7 @@ func newMigrator(d *sql.DB, dialect Dialect, name database.Dialect, opts ...goos
 	}, nil
 }
 
-// migrator holds a lock on a file beside the database: SQLite's own would be
+// migrator holds a lock on a file next to the database: SQLite's own would be
 // let go between finding out what is to be done and doing it.
 func (e *sqliteEngine) migrator(context.Context) (*migrator, error) {
 	d, err := sql.Open("sqlite", sqliteDSN(e.path, 5*time.Second)+"&_txlock=immediate")
@@ -114,7 +114,7 @@ func (m *migrator) schema(ctx context.Context) (Schema, error) {
 	return s, err
 }
 
-// Schema tells which version the schema has, without changing it.
+// Schema returns the schema's version, without changing it.
 func (d *DB) Schema(ctx context.Context) (Schema, error) {
 	m, err := d.engine.migrator(ctx)
 	if err != nil {
@@ -132,7 +132,24 @@ func (d *DB) Schema(ctx context.Context) (Schema, error) {
 // it (may_not_migrate). On PostgreSQL another application's tables are refused as
 // they are on SQLite, and so is a database that can't hold ours (another_database,
 // wrong_encoding, database_standby, database_read_only): before anything is written.
+//
+// A database that a backup is being restored into is refused: restore_unfinished. So is one that is moved away, whose copy would
+// not have what a migration changes: fenced or moved.
 func (d *DB) Migrate(ctx context.Context) ([]string, error) {
+	if p, ok := d.engine.(*postgres); ok {
+		if err := p.restoring(ctx); err != nil {
+			return nil, classify(err)
+		}
+	}
+	// Whatever else stands in the way of asking, such as a schema from before there were fences, does so below, or is no matter.
+	if f := fault.As(d.movedAway(ctx)); f != nil && (f.Code == "fenced" || f.Code == "moved") {
+		return nil, f
+	}
+	return d.migrateTo(ctx, 0)
+}
+
+// migrateTo is Migrate up to a version; zero is the newest.
+func (d *DB) migrateTo(ctx context.Context, version int64) ([]string, error) {
 	m, err := d.engine.migrator(ctx)
 	if err != nil {
 		return nil, err
@@ -159,7 +176,12 @@ func (d *DB) Migrate(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("waiting for another process's migration: %w", err)
 	}
 	defer unlock()
-	done, err := m.provider.Up(ctx)
+	var done []*goose.MigrationResult
+	if version == 0 {
+		done, err = m.provider.Up(ctx)
+	} else {
+		done, err = m.provider.UpTo(ctx, version)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("migrating the database: %w", classify(err))
 	}

@@ -14,16 +14,19 @@ import (
 
 // eachEmpty runs the test on a database of each kind that has no schema.
 func eachEmpty(t *testing.T, test func(t *testing.T, dbURL string)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, dbtest.EmptySQLite(t)) })
-	t.Run("postgres", func(t *testing.T) { test(t, dbtest.EmptyPostgres(t)) })
-	t.Run("postgres18-owner", func(t *testing.T) { test(t, dbtest.EmptyServing(t).Owner) })
+	dbtest.AtOnce(t, map[string]func(testing.TB) string{
+		"sqlite": dbtest.EmptySQLite, "postgres": dbtest.EmptyPostgres,
+		"postgres18-owner": func(t testing.TB) string { return dbtest.EmptyServing(t).Owner },
+	}, test)
 }
 
 // eachOwner runs the test on a migrated database of each kind, with a role that
 // may change it.
 func eachOwner(t *testing.T, test func(t *testing.T, d *db.DB)) {
-	dbtest.Each(t, test)
-	t.Run("postgres18-owner", func(t *testing.T) { test(t, dbtest.Open(t, dbtest.Serving(t).Owner)) })
+	dbtest.AtOnce(t, map[string]func(testing.TB) string{
+		"sqlite": dbtest.SQLite, "postgres": dbtest.Postgres,
+		"postgres18-owner": func(t testing.TB) string { return dbtest.Serving(t).Owner },
+	}, func(t *testing.T, dbURL string) { test(t, dbtest.Open(t, dbURL)) })
 }
 
 func TestEightReplicasMigrateOnce(t *testing.T) {

@@ -68,7 +68,7 @@ func (p *postgres) refuseAnothers(ctx context.Context) error {
 		installed        bool
 	)
 	err := p.pool.QueryRow(ctx, `SELECT current_database(), COALESCE(current_schema(), ''),
-		COUNT(*) FILTER (WHERE relname NOT IN ('schema_version', 'schema_lock')),
+		COUNT(*) FILTER (WHERE relname NOT IN ('schema_version', 'schema_lock', 'restoring')),
 		COUNT(*) FILTER (WHERE relname IN ('schema_version', 'install')) = 2
 		FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relkind IN ('r', 'p', 'f')
 		AND NOT EXISTS (SELECT 1 FROM pg_depend WHERE classid = to_regclass('pg_class') AND objid = pg_class.oid AND deptype = 'e')`).
@@ -120,7 +120,7 @@ func (t postgresTraits) hazards() []Hazard {
 	switch {
 	case t.superuser:
 		list = append(list, Hazard{"superuser", fmt.Sprintf(
-			"The role %s in DATABASE_URL is a superuser: whoever gets hold of a connection owns the whole server, its files among it. "+
+			"The role %s in DATABASE_URL is a superuser: anyone who gets hold of a connection owns the whole server, including its files. "+
 				"Make the two roles that Gatehouse needs: gatehouse migrate --roles --yes, and put the serving one into DATABASE_URL.", t.role), true})
 	case t.owner:
 		list = append(list, Hazard{"owner", fmt.Sprintf(

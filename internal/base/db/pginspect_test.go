@@ -183,7 +183,8 @@ func TestCaseG5_WordsAtTheStart(t *testing.T) {
 		url, says string
 		lasting   bool
 	}{
-		"a wrong password":        {wrong(func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), "wrong-7Vx2mZp9") }), "refuses the user or the password", true},
+		"a wrong password": {wrong(func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), "wrong-7Vx2mZp9") }), "refuses the user or the password",
+			true},
 		"a user that is not":      {wrong(func(u *url.URL) { u.User = url.UserPassword("nobody_here", "wrong-7Vx2mZp9") }), "refuses the user or the password", true},
 		"no such database":        {wrong(func(u *url.URL) { u.Path = "/no_such_database" }), "has no database of the name", true},
 		"a parameter":             {wrong(func(u *url.URL) { query(u, "no_such_parameter", "1") }), "does not take a parameter", true},

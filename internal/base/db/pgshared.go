@@ -13,9 +13,9 @@ import (
 
 var (
 	// errApart is the error of a group of which nothing is in the database.
-	errApart = errors.New("what was shared has failed: each is to go by itself")
+	errApart = errors.New("the shared transaction has failed: each is to run by itself")
 	// errUncertain is that of a commit that was sent and not answered.
-	errUncertain = errors.New("whether the commit was made is not known")
+	errUncertain = errors.New("it is not known whether the commit succeeded")
 )
 
 const (
@@ -34,7 +34,7 @@ func (p *postgres) writeShared(ctx context.Context, row string, fn func(*Tx) err
 	p.writes.do(m)
 	switch {
 	case !m.over:
-		return errUncertain // whoever led it panicked
+		return errUncertain // its leader panicked
 	case m.apart:
 		return p.write(ctx, fn)
 	case m.err == nil && m.tx != nil:
@@ -120,7 +120,7 @@ func (p *postgres) runTogether(group []*member, writing bool) (culprit *member, 
 	}
 	(&pgTx{conn: c.Conn()}).rollback(ctx)
 	if ctx.Err() != nil || c.Conn().IsClosed() {
-		s.culprit = nil // it was nobody's statement
+		s.culprit = nil // no statement was to blame
 	}
 	return s.culprit, errApart
 }

@@ -19,7 +19,7 @@ import (
 // writes alone takes one.
 type postgres struct {
 	pool  *pgxpool.Pool
-	freed chan struct{} // tells those who wait at a full server that a connection was given back
+	freed chan struct{} // wakes those who wait at a full server: a connection was given back
 	// Callers that share.
 	writes, reads gathering
 }
@@ -31,8 +31,10 @@ func openPostgres(ctx context.Context, url string, maxConns int) (*postgres, err
 	}
 	c.MaxConns = int32(min(maxConns, 1000)) //nolint:gosec // bounded
 	c.MaxConnIdleTime = 5 * time.Minute
-	c.PingTimeout = time.Second // a connection that was idle may be dead without knowing
-	c.ConnConfig.ConnectTimeout = 5 * time.Second
+	c.PingTimeout = time.Second           // a connection that was idle may be dead without knowing
+	if c.ConnConfig.ConnectTimeout == 0 { // connect_timeout, if the URL has one
+		c.ConnConfig.ConnectTimeout = 5 * time.Second
+	}
 	if c.ConnConfig.RuntimeParams["application_name"] == "" {
 		c.ConnConfig.RuntimeParams["application_name"] = "gatehouse"
 	}
@@ -143,7 +145,7 @@ func (p *postgres) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 
 // release gives a connection back. One that broke is taken out of the pool and
 // closed at once: the pool would keep its place for up to 15 s, while it tries
-// to tell a server that may not hear.
+// to notify a server that may not hear.
 func (p *postgres) release(c *pgxpool.Conn) {
 	if c.Conn().IsClosed() {
 		_ = c.Hijack().PgConn().Conn().Close()

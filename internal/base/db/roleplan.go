@@ -288,7 +288,7 @@ func (p *rolePlanner) planObjects() error {
 }
 
 // planDefaults is for the tables of later migrations: the serving role reads
-// them, and stands in the default privileges, where [DB.Migrate] finds it.
+// them, and is in the default privileges, where [DB.Migrate] finds it.
 func (p *rolePlanner) planDefaults() error {
 	var reads, closed bool
 	err := p.tx.QueryRow(p.ctx, `SELECT
@@ -311,7 +311,7 @@ func (p *rolePlanner) planDefaults() error {
 	return nil
 }
 
-// note tells where else everybody, and so the serving role, may go.
+// note says where else everybody, and so the serving role, may connect.
 func (p *rolePlanner) note() error {
 	rows, err := p.tx.Query(p.ctx, `SELECT 'connect to the database ' || datname FROM pg_database
 		WHERE datallowconn AND datname <> current_database() AND has_database_privilege($1, oid, 'CONNECT')

@@ -27,7 +27,7 @@ type RolePlan struct {
 	New []string `json:"new_roles"`
 	// Statements are what is run, in this order, without passwords.
 	Statements []string `json:"statements"`
-	// Notes tell what else the serving role may do, which is not Gatehouse's to
+	// Notes list what else the serving role may do, which is not Gatehouse's to
 	// take away.
 	Notes []string `json:"notes"`
 }
@@ -92,7 +92,7 @@ func takeTurns(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-// PlanRoles tells what MakeRoles would do, and changes nothing.
+// PlanRoles returns what MakeRoles would do, and changes nothing.
 func (d *DB) PlanRoles(ctx context.Context, r Roles) (RolePlan, error) {
 	var plan RolePlan
 	err := d.roles(ctx, func(tx pgx.Tx) (err error) {
@@ -120,7 +120,7 @@ func (d *DB) MakeRoles(ctx context.Context, r Roles) (RolePlan, error) {
 		// PostgreSQL only warns of some rights that it did not give or take.
 		_, left, err := planRoles(ctx, tx, Roles{Owner: r.Owner, Serving: r.Serving})
 		if err == nil && len(left) > 0 {
-			err = fault.New(fault.Denied, "roles_refused", fmt.Sprintf("The database did not do this: %v. Nothing was changed. %s", left[0], whoMay))
+			err = fault.New(fault.Denied, "roles_refused", fmt.Sprintf("The database refused this: %v. Nothing was changed. %s", left[0], whoMay))
 		}
 		return err
 	})
@@ -132,7 +132,7 @@ const whoMay = "Use the URL of a superuser, or of a role that owns the database 
 func (d *DB) roles(ctx context.Context, do func(pgx.Tx) error) error {
 	p, ok := d.engine.(*postgres)
 	if !ok {
-		return fault.New(fault.Invalid, "no_roles", "SQLite has no roles: who may read its file may do everything. For PostgreSQL, put an administrator's "+
+		return fault.New(fault.Invalid, "no_roles", "SQLite has no roles: access to its file is access to everything. For PostgreSQL, put an administrator's "+
 			"URL into MIGRATE_DATABASE_URL.")
 	}
 	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {

@@ -23,8 +23,7 @@ import (
 // eachServer runs the test with a superuser's URL of a new database without a
 // schema, on PostgreSQL 15 and on 18.
 func eachServer(t *testing.T, test func(t *testing.T, admin string)) {
-	t.Run("15", func(t *testing.T) { test(t, dbtest.EmptyPostgres(t)) })
-	t.Run("18", func(t *testing.T) { test(t, dbtest.Empty18(t)) })
+	dbtest.AtOnce(t, map[string]func(testing.TB) string{"15": dbtest.EmptyPostgres, "18": dbtest.Empty18}, test)
 }
 
 // run runs statements, outside of Gatehouse's own ways.
@@ -103,7 +102,8 @@ func TestDB2_MakingTheRoles(t *testing.T) {
 		"everybody may do everything": func(t *testing.T, admin string, r db.Roles) string {
 			migrated(t, admin)
 			run(t, admin, `CREATE ROLE `+r.Serving+` NOLOGIN`, `GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC`, `GRANT ALL ON SCHEMA public TO PUBLIC, `+r.Serving,
-				`GRANT ALL ON DATABASE `+database(t, admin)+` TO `+r.Serving, `GRANT UPDATE (kind) ON event TO `+r.Serving, `GRANT TRUNCATE ON session TO `+r.Serving+` WITH GRANT OPTION`)
+				`GRANT ALL ON DATABASE `+database(t, admin)+` TO `+r.Serving, `GRANT UPDATE (kind) ON event TO `+r.Serving,
+				`GRANT TRUNCATE ON session TO `+r.Serving+` WITH GRANT OPTION`)
 			return admin
 		},
 		"a schema of the role's name": func(t *testing.T, admin string, r db.Roles) string {
@@ -112,6 +112,7 @@ func TestDB2_MakingTheRoles(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			eachServer(t, func(t *testing.T, admin string) {
 				r := dbtest.RoleNames()
 				d := dbtest.Open(t, prepare(t, admin, r))
@@ -169,7 +170,8 @@ func inPlace(t *testing.T, admin string, d *db.DB, r db.Roles) {
 		t.Errorf("it may make things in %q", got)
 	}
 	if got := column(t, admin, `SELECT g.rolname::text FROM pg_auth_members AS m JOIN pg_roles AS g ON g.oid = m.roleid
-		JOIN pg_roles AS r ON r.oid = m.member WHERE g.rolname = $1 AND pg_has_role(r.rolname, g.rolname, 'USAGE') OR r.rolname = $2`, r.Owner, r.Serving); len(got) > 0 {
+		JOIN pg_roles AS r ON r.oid = m.member WHERE g.rolname = $1 AND pg_has_role(r.rolname, g.rolname, 'USAGE') OR r.rolname = $2`, r.Owner,
+		r.Serving); len(got) > 0 {
 		t.Errorf("memberships are left: %q", got)
 	}
 	if got := column(t, admin, `SELECT DISTINCT pg_get_userbyid(relowner)::text FROM pg_class WHERE relnamespace = 'public'::regnamespace
@@ -221,14 +223,14 @@ func TestDB2_TheGuideTellsTheGrants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := map[string][]string{"schema_lock": nil} // nothing is granted there
+	documented := map[string][]string{"schema_lock": nil} // nothing is granted there
 	for _, row := range regexp.MustCompile("(?m)^\\| (`[a-z_`, ]+`) \\| ([A-Z, ]+) \\|$").FindAllStringSubmatch(string(guide), -1) {
 		for _, table := range strings.Split(row[1], ", ") {
-			told[strings.Trim(table, "`")] = strings.Split(row[2], ", ")
+			documented[strings.Trim(table, "`")] = strings.Split(row[2], ", ")
 		}
 	}
-	if diff := cmp.Diff(db.GrantedRights(), told); diff != "" {
-		t.Errorf("the guide (-granted +told):\n%s", diff)
+	if diff := cmp.Diff(db.GrantedRights(), documented); diff != "" {
+		t.Errorf("the guide (-granted +documented):\n%s", diff)
 	}
 }
 
@@ -262,14 +264,15 @@ func TestDB2_UnfitRolesAreRefused(t *testing.T) {
 			t.Errorf("%q were made all the same", got)
 		}
 
-		// Who may not, changes nothing, and is told so.
+		// A role without the right changes nothing, and gets an error that says so.
 		run(t, admin, `CREATE ROLE `+r.Serving+`_nobody LOGIN PASSWORD 'nobody'`)
 		_, err := dbtest.Open(t, dbtest.As(t, admin, r.Serving+"_nobody", "nobody")).MakeRoles(ctx, r)
 		if f := fault.As(err); f == nil || f.Code != "roles_refused" {
 			t.Errorf("as a role without rights: %v", err)
 		}
 	})
-	if _, err := dbtest.Open(t, dbtest.EmptySQLite(t)).PlanRoles(ctx, db.Roles{Owner: "a", Serving: "b"}); fault.As(err) == nil || fault.As(err).Code != "no_roles" {
+	if _, err := dbtest.Open(t, dbtest.EmptySQLite(t)).PlanRoles(ctx, db.Roles{Owner: "a", Serving: "b"}); fault.As(err) == nil ||
+		fault.As(err).Code != "no_roles" {
 		t.Errorf("on SQLite: %v", err)
 	}
 }
@@ -304,7 +307,8 @@ func TestDB2_RightsAfterAMigration(t *testing.T) {
 	d := dbtest.Open(t, i.Serving)
 	err := d.Serves(ctx)
 	f := fault.As(err)
-	if f == nil || f.Code != "rights_missing" || !strings.Contains(f.Message, "gatehouse migrate") || !strings.Contains(f.Err.Error(), "UPDATE on session, DELETE on session") {
+	if f == nil || f.Code != "rights_missing" || !strings.Contains(f.Message, "gatehouse migrate") ||
+		!strings.Contains(f.Err.Error(), "UPDATE on session, DELETE on session") {
 		t.Fatalf("without rights: %v", err)
 	}
 	if _, err := d.Migrate(ctx); err != nil || d.Serves(ctx) == nil {

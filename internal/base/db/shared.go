@@ -18,7 +18,7 @@ const (
 
 // gathering lets callers share a transaction, or a round trip. A caller that
 // finds less than atOnce groups under way goes at once and alone. The others wait,
-// and go together when a group ends: so nobody waits for company, and the more
+// and go together when a group ends: so none waits for others to join, and the more
 // callers there are, the less each costs.
 //
 // The first of a group leads it, in its own goroutine.

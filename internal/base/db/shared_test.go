@@ -33,7 +33,7 @@ func rows(t *testing.T, d *db.DB, n int) {
 	}
 }
 
-// hold has another program hold a row until it is told to release it.
+// hold has another program hold a row until release is called.
 func hold(t *testing.T, dbURL, row string) (release func()) {
 	t.Helper()
 	holding, over, held := make(chan struct{}), make(chan struct{}), make(chan error)
@@ -101,7 +101,7 @@ func TestThoseWhoShareKeepTheirFailuresToThemselves(t *testing.T) {
 		var sum int64
 		err := d.Read(ctx, func(tx *db.Tx) error { return tx.QueryRow(`SELECT SUM(leased_to) FROM job`).Scan(&sum) })
 		if n := count(t, d); err != nil || sum != 380 || n != 8+380 || committed.Load() != 380 {
-			t.Errorf("%d counted, %d rows, %d told of their commit, want 380, 388, 380: %v", sum, n, committed.Load(), err)
+			t.Errorf("%d counted, %d rows, %d notified of their commit, want 380, 388, 380: %v", sum, n, committed.Load(), err)
 		}
 	})
 }
@@ -199,11 +199,11 @@ func TestARowThatIsHeldKeepsNobodyElse(t *testing.T) {
 }
 
 // TestASharedCommitWithoutAnAnswer cuts connections in the middle of groups: before the
-// commit nobody notices; after it all of the group are told that it is uncertain, and none is run again.
+// commit goes unnoticed; after it all of the group learn that the outcome is uncertain, and none is run again.
 func TestASharedCommitWithoutAnAnswer(t *testing.T) {
 	p := dbtest.NewProxy(t, dbtest.Postgres(t))
 	d := dbtest.Open(t, p.URL())
-	changes := func() (told, uncertain int64) {
+	changes := func() (confirmed, uncertain int64) {
 		var all sync.WaitGroup
 		var ok, not atomic.Int64
 		for i := range 64 {
@@ -232,26 +232,26 @@ func TestASharedCommitWithoutAnAnswer(t *testing.T) {
 	if err := d.Write(ctx, func(tx *db.Tx) error { return put(tx, "row") }); err != nil {
 		t.Fatal(err)
 	}
-	told, _ := changes() // and the statements are compiled
+	confirmed, _ := changes() // and the statements are compiled
 	most := int64(0)
 	for _, at := range []string{"SELECT 1", "COMMIT"} {
 		for range 5 {
 			cut := p.CutAfter("caller-60", at, false) // which is in a group
 			ok, uncertain := changes()
 			<-cut
-			t.Logf("cut at %s: %d told, %d uncertain", at, ok, uncertain)
-			if told += ok; at != "COMMIT" && uncertain > 0 {
+			t.Logf("cut at %s: %d confirmed, %d uncertain", at, ok, uncertain)
+			if confirmed += ok; at != "COMMIT" && uncertain > 0 {
 				t.Errorf("cut at %s: %d of 64 noticed", at, uncertain)
 			}
 			var n int64
 			if err := d.Read(ctx, func(tx *db.Tx) error { return tx.QueryRow(`SELECT leased_to FROM job`).Scan(&n) }); err != nil {
 				t.Fatal(err)
 			}
-			if n < told || n > told+uncertain {
-				t.Errorf("cut at %s: %d changes, where %d were told and %d are uncertain", at, n, told, uncertain)
+			if n < confirmed || n > confirmed+uncertain {
+				t.Errorf("cut at %s: %d changes, where %d were confirmed and %d are uncertain", at, n, confirmed, uncertain)
 			}
 			most = max(most, uncertain)
-			told = n
+			confirmed = n
 		}
 	}
 	if most < 2 {
@@ -302,7 +302,7 @@ func TestAnErrorInsteadOfACommitsAnswerIsUncertain(t *testing.T) {
 	for range 5 {
 		before := leasedTo(t, d)
 		var all sync.WaitGroup
-		var told, uncertain atomic.Int64
+		var confirmed, uncertain atomic.Int64
 		for i := range 64 {
 			all.Go(func() {
 				err := d.WriteShared(ctx, fmt.Sprint(i), func(tx *db.Tx) error {
@@ -314,7 +314,7 @@ func TestAnErrorInsteadOfACommitsAnswerIsUncertain(t *testing.T) {
 				})
 				switch {
 				case err == nil:
-					told.Add(1)
+					confirmed.Add(1)
 				case fault.KindOf(err) == fault.Unavailable:
 					uncertain.Add(1)
 				default:
@@ -324,8 +324,8 @@ func TestAnErrorInsteadOfACommitsAnswerIsUncertain(t *testing.T) {
 		}
 		all.Wait()
 		p.armed.Store(false)
-		if n := leasedTo(t, d) - before; n != told.Load()+uncertain.Load() { // all were made, each once
-			t.Errorf("%d changes of %d that were told and %d that are uncertain", n, told.Load(), uncertain.Load())
+		if n := leasedTo(t, d) - before; n != confirmed.Load()+uncertain.Load() { // all were made, each once
+			t.Errorf("%d changes of %d that were confirmed and %d that are uncertain", n, confirmed.Load(), uncertain.Load())
 		}
 		most = max(most, uncertain.Load())
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // sqliteEngine is the engine for SQLite: many readers, one writer, and a
-// checkpointer beside them that copies the log into the file without standing
+// checkpointer next to them that copies the log into the file without standing
 // in the writer's way.
 type sqliteEngine struct {
 	path    string
@@ -50,6 +50,9 @@ func openSQLite(ctx context.Context, path string, readers int, log *slog.Logger)
 		return nil, errors.New("sqlite: names no file: write sqlite:PATH")
 	}
 	path = filepath.Clean(path)
+	if err := restoringSQLite(path); err != nil {
+		return nil, err
+	}
 	if err := makePrivate(path); err != nil {
 		return nil, err
 	}
@@ -100,8 +103,8 @@ func makePrivate(path string) error {
 
 // keepPrivate takes from others the rights to a file that was inspected, so that SQLite
 // gives its log and index the same mode: a copy or a restore may have left it readable.
-// Where it is somebody else's file, its mode is their matter; so is that of an empty one
-// that a link leads to, of which nobody knows whose it is.
+// The mode of another user's file is theirs to set; so is that of an empty one
+// that a link leads to, whose owner is unknown.
 func keepPrivate(path string) error {
 	link, err := os.Lstat(path)
 	if err != nil {
@@ -122,7 +125,7 @@ func keepPrivate(path string) error {
 
 // read runs its statements under no context of the caller's: database/sql and
 // the driver would each start a goroutine to watch over it, which takes twice
-// as long as a look-up by key. One that has given up is noticed before, and
+// as long as a lookup by key. One that has given up is noticed before, and
 // none waits for long: a read needs no lock that a writer holds, and every
 // query of a feature has an index and a limit.
 func (e *sqliteEngine) read(ctx context.Context, fn func(*Tx) error) error {
@@ -179,7 +182,7 @@ func (e *sqliteEngine) close() error {
 }
 
 // liteReader reads on whichever connection is free. Compiling a statement costs
-// as much as a look-up by key, so each text is compiled once a connection.
+// as much as a lookup by key, so each text is compiled once a connection.
 type liteReader struct {
 	engine   *sqliteEngine
 	deferred bool
@@ -218,6 +221,10 @@ func (r *liteReader) query(ctx context.Context, query string, args []any) (rows,
 // behind it wait. Here a connection of its own copies most of it while commits
 // go on, and only the rest is copied between two groups of the writer, after
 // which the log starts again from its beginning.
+//
+// What was deleted is overwritten in the file (secure_delete) only once the log is
+// copied, and stands in the log until that is cut. So on a quiet server too it is cut, soon
+// after the last commit: else an erased person's address could be read there for weeks.
 type checkpointer struct {
 	conn   *sql.DB
 	writer *writer
@@ -232,6 +239,10 @@ const (
 	checkpointEvery = 500 * time.Millisecond
 	// checkpointBytes is how long the log may grow before it is copied.
 	checkpointBytes = 4 << 20
+	// cutEvery is how long after a commit the log is cut to nothing, whatever its length.
+	cutEvery = 10 * time.Second
+	// pageSize is SQLite's, which nothing of ours changes.
+	pageSize = 4096
 )
 
 func openCheckpointer(path string, w *writer, log *slog.Logger) (*checkpointer, error) {
@@ -249,26 +260,62 @@ func (k *checkpointer) loop() {
 	defer close(k.done)
 	t := time.NewTicker(checkpointEvery)
 	defer t.Stop()
+	cut, uncut := time.Now(), true // a process that was killed may have left a log
 	for {
 		select {
 		case <-k.stop:
 			return
 		case <-t.C:
 		}
-		if info, err := os.Stat(k.walLog); err != nil || info.Size() < checkpointBytes || !k.writer.wroteSince() {
-			continue
+		if k.writer.damaged.Load() {
+			return // both files stay as they are
 		}
-		if err := k.run(); err != nil {
-			k.log.Warn("The SQLite log could not be copied into the database file; trying again.", "error", err.Error())
+		wrote := k.writer.wroteSince()
+		uncut = uncut || wrote
+		var err error
+		switch info, failed := os.Stat(k.walLog); {
+		case failed != nil:
+		case uncut && time.Since(cut) >= cutEvery:
+			uncut, err = k.cut()
+			cut = time.Now()
+		case wrote && info.Size() >= checkpointBytes:
+			err = k.run()
+		}
+		if err != nil {
+			k.log.Warn("The SQLite WAL could not be copied into the database file; trying again.", "error", err.Error())
 		}
 	}
 }
 
+// cut copies the log into the file and leaves nothing of it, and reports whether something is left: while
+// somebody reads, it is not waited for, since all who write would wait too.
+func (k *checkpointer) cut() (left bool, err error) {
+	if err := k.run(); err != nil {
+		return true, err
+	}
+	var busy, logged, copied int
+	err = k.writer.between(func(ctx context.Context, c *sql.Conn) error {
+		return c.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &logged, &copied)
+	})
+	return err != nil || busy != 0, err
+}
+
+// run copies in rounds, on its own connection, until little is left: after a long reader,
+// such as a backup, the log is long, and what is left is copied between two groups of
+// the writer. While that reader is at it, nothing more can be copied, and the writer is left
+// alone.
 func (k *checkpointer) run() error {
 	var busy, logged, copied int
-	err := k.conn.QueryRow(`PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &logged, &copied)
-	if err != nil {
-		return err
+	for before := -1; ; before = copied {
+		if err := k.conn.QueryRow(`PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &logged, &copied); err != nil {
+			return err
+		}
+		if (logged-copied)*pageSize < checkpointBytes {
+			break
+		}
+		if copied <= before {
+			return nil
+		}
 	}
 	return k.writer.between(func(ctx context.Context, c *sql.Conn) error {
 		return c.QueryRowContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &logged, &copied)

@@ -94,7 +94,7 @@ func TestDB1_VerifyFull(t *testing.T) {
 			}
 		})
 	}
-	// verify-ca takes any host's certificate of the authority: it is told in production.
+	// verify-ca accepts any host's certificate from the authority: production warns about it.
 	if got := column(t, with("localhost", "sslmode", "verify-ca", "sslrootcert", ca), encrypted); len(got) != 1 {
 		t.Errorf("verify-ca: %q", got)
 	}

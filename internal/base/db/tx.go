@@ -53,7 +53,7 @@ func (tx *Tx) Exec(query string, args ...any) (int64, error) {
 func (tx *Tx) Defer(query string, args ...any) { tx.conn.enqueue(query, args) }
 
 // OnCommit calls fn once the transaction is on disk, and never if it is not.
-// It is for what must not be told of a change that did not happen.
+// It is for what must not be reported about a change that did not happen.
 func (tx *Tx) OnCommit(fn func()) { tx.onCommit = append(tx.onCommit, fn) }
 
 // Query runs a query. The rows must be closed before the next statement.
@@ -83,6 +83,23 @@ func (tx *Tx) keep(err error) error {
 // Rows is the result of a query, as in database/sql.
 type Rows struct{ rows }
 
+// Strings reads the one column of a query: Strings(tx.Query(…)).
+func Strings(rows *Rows, err error) ([]string, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, rows.Err()
+}
+
 // Row is the result of QueryRow.
 type Row struct {
 	tx   *Tx
@@ -105,7 +122,7 @@ func (r *Row) Scan(dest ...any) error {
 	return r.tx.keep(errors.Join(err, r.rows.Close()))
 }
 
-// committed tells those who wait for the commit.
+// committed notifies those who wait for the commit.
 func (tx *Tx) committed() {
 	for _, fn := range tx.onCommit {
 		fn()

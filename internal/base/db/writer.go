@@ -67,7 +67,7 @@ type write struct {
 
 // The stages of a write. A caller whose time is over leaves one that waits, and
 // it is never run; or one that was run and is not committed yet, and nobody is
-// told how that ends. It stays while its function runs, which works on what is
+// notified how that ends. It stays while its function runs, which works on what is
 // the caller's.
 const (
 	waiting int32 = iota
@@ -83,7 +83,7 @@ func (j *write) leave() bool {
 }
 
 func openWriter(ctx context.Context, path string) (*writer, error) {
-	d, err := sql.Open("sqlite", sqliteDSN(path, lockWait))
+	d, err := sql.Open("sqlite", sqliteDSN(path, lockWait, "secure_delete(1)")) // what was deleted is overwritten (GDPR-3)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +172,7 @@ func (j *write) wait() error {
 	return j.ctx.Err()
 }
 
-// wroteSince tells whether anything was committed since it was last asked.
+// wroteSince reports whether anything was committed since it was last called.
 func (w *writer) wroteSince() bool { return w.wrote.Swap(false) }
 
 func (w *writer) loop() {

@@ -1,12 +1,12 @@
-// Package fault is the one vocabulary of errors in Gatehouse.
+// Package fault is the common vocabulary of errors in Gatehouse.
 //
 // Every package below the doors reports what went wrong as an [Error] with a
-// [Kind], which says what sort of answer it deserves, and a code, which is
-// stable and which clients may compare. The package web alone turns a kind
+// [Kind], which says what sort of response it deserves, and a code, which is
+// stable and which clients may compare. Only the package web turns a kind
 // into an HTTP status; the command line turns it into an exit code.
 //
-// An error that is no *Error is [Internal]: its text goes to the log and never
-// to the person who asked.
+// An error that is not an *Error is [Internal]: its text is logged and never
+// shown to the client.
 package fault
 
 import (
@@ -19,10 +19,10 @@ import (
 type Kind uint8
 
 const (
-	// Internal is a mistake of ours. It is the kind of every error that is not
+	// Internal is a bug of ours. It is the kind of every error that is not
 	// an *Error.
 	Internal Kind = iota
-	// Invalid is input that can't be accepted whoever sends it.
+	// Invalid is input that can't be accepted from anyone.
 	Invalid
 	// Unauthenticated is for no credentials, or bad ones.
 	Unauthenticated
@@ -68,7 +68,7 @@ type Error struct {
 	// leave the server.
 	Code string
 	// Message is for people: one sentence or two that say what is wrong and how
-	// to mend it. It must be fit to be shown to whoever asked.
+	// to mend it. It must be fit to be shown to the client.
 	Message string
 	// Field names the part of the input at fault, if there is one.
 	Field string

@@ -1,26 +1,28 @@
 // Package keyring keeps the installation's secrets: random keys, each for one
-// purpose, that stand in the database sealed under a key derived from
+// purpose, stored in the database encrypted under a key derived from
 // JWT_SECRET_KEY.
 //
-// The setting alone forges nothing, and neither does a copy of the database;
-// both together do, so after a leak of both the keys must be replaced as well.
+// Neither the setting nor a copy of the database is enough to forge anything;
+// both together are, so after a leak of both the keys must be replaced as well.
 //
-// Keys come and go while replicas serve: each replica compares one number four
-// times a second ([Ring.Poll]), and opens the ring again when it has changed.
-// Whoever changes the ring takes [Lock] first.
+// Keys are added and removed while replicas serve: each replica compares one number
+// four times a second ([Ring.Poll]), and reads the keyring again when it has changed.
+// Code that changes the keyring takes [Lock] first.
 //
 // # How it works
 //
-// Keys are sealed with AES-256-GCM under HKDF(JWT_SECRET_KEY, the installation's
+// Keys are encrypted with AES-256-GCM under HKDF(JWT_SECRET_KEY, the installation's
 // id), and under the previous secret's too while that is set. A wrong secret is
-// reported at the start, with fingerprints, before anything is served.
+// reported at startup, with fingerprints, before anything is served.
 package keyring
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,14 +53,22 @@ const (
 	Pseudonym Purpose = "pseudonym"
 	// Outbox seals the mails that wait to be sent.
 	Outbox Purpose = "outbox"
-	// Ticket hashes the codes in mails, and tells the browser that registered.
+	// Ticket hashes the codes in mails, and recognises the browser that registered.
 	Ticket Purpose = "ticket"
+	// Factor seals the secrets of second factors, and authenticates the rows of passkeys.
+	Factor Purpose = "factor"
+	// Challenge authenticates the challenges that passkeys sign.
+	Challenge Purpose = "challenge"
+	// Request seals what an application asks for on its way through a browser, and authenticates codes.
+	Request Purpose = "request"
+	// IDSign signs ID tokens. It is made when the first application is registered: see [Ring.EnsureIDSign].
+	IDSign Purpose = "id-sign"
 	// ACME seals the private key of the public listener's certificate.
 	ACME Purpose = "acme"
 )
 
 // generators makes a new key for each purpose. Only that of AccessSign is for an
-// algorithm.
+// algorithm; ID tokens are signed with RS256, which every library has (OpenID Connect Core section 15.1).
 var generators = map[Purpose]func(algorithm string, r secret.Random) ([]byte, error){
 	RefreshMAC:    symmetric,
 	RefreshDerive: symmetric,
@@ -69,6 +79,10 @@ var generators = map[Purpose]func(algorithm string, r secret.Random) ([]byte, er
 	Pseudonym:     symmetric,
 	Outbox:        symmetric,
 	Ticket:        symmetric,
+	Factor:        symmetric,
+	Challenge:     symmetric,
+	Request:       symmetric,
+	IDSign:        func(_ string, r secret.Random) ([]byte, error) { return Generate(RS256, r) },
 	ACME:          symmetric,
 }
 
@@ -123,6 +137,10 @@ type Ring struct {
 	state    atomic.Pointer[state]
 	complain func(error)
 	changed  func()
+	idSign   struct {
+		sync.Mutex
+		made bool // by this replica, which may not have polled since
+	}
 }
 
 // state is the ring as it was read once.
@@ -248,8 +266,10 @@ func (r *Ring) openLocked(tx *db.Tx, fresh map[Purpose][]byte, c Config, now tim
 		}
 		keys[p], *changed = []Key{k}, true
 	}
-	if err := lengthen(tx, keys[AccessSign], c.Life, now, changed); err != nil {
-		return err
+	for _, p := range []Purpose{AccessSign, IDSign} {
+		if err := lengthen(tx, keys[p], c.Life, now, changed); err != nil {
+			return err
+		}
 	}
 	if *changed {
 		n++
@@ -280,7 +300,7 @@ func lengthen(tx *db.Tx, keys []Key, life time.Duration, now time.Time, changed 
 func (r *Ring) generateMissing(rows []row, algorithm string) (map[Purpose][]byte, error) {
 	fresh := map[Purpose][]byte{}
 	for p, generate := range generators {
-		if slices.ContainsFunc(rows, func(w row) bool { return w.key.Purpose == p }) {
+		if p == IDSign || slices.ContainsFunc(rows, func(w row) bool { return w.key.Purpose == p }) {
 			continue
 		}
 		material, err := generate(algorithm, r.random)
@@ -297,8 +317,8 @@ func (r *Ring) generateMissing(rows []row, algorithm string) (map[Purpose][]byte
 func Install(ctx context.Context, d *db.DB, random secret.Random, now time.Time) error {
 	return d.Write(ctx, func(tx *db.Tx) error {
 		// A replica that comes second waits here for the first one's commit.
-		_, err := tx.Exec(`INSERT INTO install (one, id, epoch, created_at) VALUES (1, $1, 1, $2) ON CONFLICT DO NOTHING`,
-			random.ID(now), db.Micros(now))
+		_, err := tx.Exec(`INSERT INTO install (one, id, epoch, created_at, timeline) VALUES (1, $1, 1, $2, $3) ON CONFLICT DO NOTHING`,
+			random.ID(now), db.Micros(now), hex.EncodeToString(random.Bytes(16)))
 		return err
 	})
 }
@@ -309,8 +329,14 @@ func install(tx *db.Tx) (id string, epoch uint32, err error) {
 	return id, uint32(n), err //nolint:gosec // counts restores
 }
 
+// InstallID returns the installation's id.
+func InstallID(tx *db.Tx) (string, error) {
+	id, _, err := install(tx)
+	return id, err
+}
+
 // lock takes the ring's lock until the end of the transaction, and returns how
-// often it has changed. Whoever changes it sets changed, and says bump.
+// often it has changed. Code that changes it sets changed, and calls bump.
 func lock(tx *db.Tx) (n int64, changed *bool, err error) {
 	err = tx.QueryRow(`UPDATE install SET ring_n = ring_n RETURNING ring_n`).Scan(&n)
 	return n, new(bool), err

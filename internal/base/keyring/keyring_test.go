@@ -18,7 +18,8 @@ import (
 
 const master = "9fJq3xQz0Vb7nL2kTgYw5sRp8uHc1mEd"
 
-var purposes = []keyring.Purpose{keyring.RefreshMAC, keyring.RefreshDerive, keyring.AccessSign, keyring.CSRF, keyring.Limit, keyring.Lockout, keyring.Pseudonym, keyring.Outbox}
+var purposes = []keyring.Purpose{keyring.RefreshMAC, keyring.RefreshDerive, keyring.AccessSign, keyring.CSRF, keyring.Limit, keyring.Lockout, keyring.Pseudonym,
+	keyring.Outbox}
 
 func open(d *db.DB, master string) (*keyring.Ring, error) {
 	return keyring.Open(context.Background(), d, secret.Random{}, time.Now(), keyring.Config{Secret: master})

@@ -26,7 +26,7 @@ const (
 )
 
 // ErrKeyNotFound is for a name that no key has.
-var ErrKeyNotFound = fault.New(fault.NotFound, "key_not_found", "There is no such key. `gatehouse key list` has them all.")
+var ErrKeyNotFound = fault.New(fault.NotFound, "key_not_found", "There is no such key. `gatehouse key list` lists all keys.")
 
 // InForce returns the key that signs access tokens now, and the one that stands
 // by, which is published and signs next; the latter is the zero Key if there is
@@ -86,15 +86,16 @@ func Replaced(keys []Key, k Key) (to, until time.Time) {
 	return to, to.Add(k.Life + leeway)
 }
 
-// Fresh are two new keys for access tokens, made before the transaction that may
-// need them: see [Generate].
+// Fresh are two new keys for access tokens, and one for ID tokens where the change
+// needs one, made before the transaction: see [Generate] and [Ring.GenerateIDSign].
 type Fresh struct {
 	Algorithm string
 	Material  [2][]byte
+	IDSign    []byte
 }
 
-// Generate makes the keys that a change may need. Without an algorithm they are
-// for the newest key's.
+// Generate makes the keys for access tokens that a change may need. Without an
+// algorithm they are for the newest key's.
 func (r *Ring) Generate(algorithm string) (f Fresh, err error) {
 	if algorithm == "" {
 		keys := r.Keys(AccessSign)
@@ -116,6 +117,7 @@ type Change struct {
 	now     time.Time
 	fresh   [][]byte
 	alg     string
+	idSign  []byte
 	changed bool
 	// Keys are the keys as they are by now.
 	Keys map[Purpose][]Key
@@ -135,7 +137,9 @@ func (r *Ring) Change(tx *db.Tx, fresh Fresh, now time.Time, fn func(c *Change) 
 	if rows, err = r.sealAnew(tx, rows, now, changed); err != nil {
 		return err
 	}
-	c := &Change{ring: r, tx: tx, now: now, fresh: slices.Clone(fresh.Material[:]), alg: fresh.Algorithm, changed: *changed}
+	c := &Change{
+		ring: r, tx: tx, now: now, fresh: slices.Clone(fresh.Material[:]), alg: fresh.Algorithm, idSign: fresh.IDSign, changed: *changed,
+	}
 	if c.Keys, err = r.open(rows); err != nil {
 		return err
 	}
@@ -218,19 +222,33 @@ func (c *Change) Revoke(names ...string) ([]Key, error) {
 		revoked = append(revoked, k)
 	}
 	for p, keys := range c.Keys {
-		last := keys[len(keys)-1]
-		if p == AccessSign || last.RevokedAt.IsZero() {
+		if p == AccessSign || keys[len(keys)-1].RevokedAt.IsZero() {
 			continue
 		}
-		material, err := generators[p]("", c.ring.random)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := c.add(Key{Purpose: p, N: last.N + 1, Material: material, From: c.now}); err != nil {
+		if _, err := c.another(p, c.now); err != nil {
 			return nil, err
 		}
 	}
 	return revoked, c.succeed()
+}
+
+// Supersede makes another key for a purpose that has one at a time. Those before stay, so that
+// what they made is recognised.
+func (c *Change) Supersede(p Purpose) error {
+	_, err := c.another(p, c.now)
+	return err
+}
+
+// Forget deletes all keys, for a restore whose JWT_SECRET_KEY is lost: the next start makes
+// new ones.
+func Forget(tx *db.Tx) error {
+	if _, err := tx.Exec(`DELETE FROM ring_wrap`); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(`DELETE FROM ring_key`); err != nil {
+		return err
+	}
+	return bump(tx)
 }
 
 // succeed makes sure that a key signs now, and another stands by.
@@ -261,6 +279,9 @@ func (r *Ring) Due(now time.Time, period time.Duration) bool {
 	if next.ID == "" || period > 0 && !scheduled && !signs.From.Add(period).After(now) {
 		return true
 	}
+	if idSignDue(r.Keys(IDSign), now, period) {
+		return true
+	}
 	for _, keys := range r.state.Load().keys {
 		for _, k := range keys {
 			if spent(keys, k, now) || !slices.Contains(k.Secrets, r.keks[0].id) {
@@ -274,35 +295,46 @@ func (r *Ring) Due(now time.Time, period time.Duration) bool {
 // spent reports whether a key has long been good for nothing.
 func spent(keys []Key, k Key, now time.Time) bool {
 	until := k.RevokedAt
-	if until.IsZero() && k.Purpose == AccessSign {
+	switch {
+	case !until.IsZero():
+	case k.Purpose == AccessSign:
 		_, until = Replaced(keys, k)
+	case k.Purpose == IDSign:
+		if to, _ := Replaced(keys, k); !to.IsZero() {
+			until = to.Add(hintLife)
+		}
 	}
 	return !until.IsZero() && until.Add(remember).Before(now)
 }
 
-// Due does what time asks for: a key that has signed for the period is replaced,
-// which is reported, and keys that have long been good for nothing are deleted.
-// A period of zero is never over.
-func (c *Change) Due(period time.Duration) (next Key, rotated bool, err error) {
+// Due does what time asks for: keys that have signed for the period are replaced,
+// by those that it returns, and keys that have long been good for nothing are
+// deleted. A period of zero is never over.
+func (c *Change) Due(period time.Duration) (next []Key, err error) {
 	signs, _ := InForce(c.signing(), c.now)
 	_, scheduled := Scheduled(c.signing(), c.now)
 	if period > 0 && !scheduled && !signs.From.Add(period).After(c.now) {
-		if next, err = c.Rotate(false); err != nil {
-			return next, false, err
+		k, err := c.Rotate(false)
+		if err != nil {
+			return nil, err
 		}
-		rotated = true
+		next = append(next, k)
+	}
+	id, err := c.dueIDSign(period)
+	if err != nil {
+		return nil, err
 	}
 	for _, keys := range c.Keys {
 		all := slices.Clone(keys)
 		for _, k := range all {
 			if spent(all, k, c.now) {
 				if err := c.remove(k); err != nil {
-					return next, rotated, err
+					return nil, err
 				}
 			}
 		}
 	}
-	return next, rotated, c.standBy()
+	return append(next, id...), c.standBy()
 }
 
 // standBy makes sure that a next key is published.
@@ -319,7 +351,7 @@ func (c *Change) addSigning(from time.Time) (Key, error) {
 	keys := c.signing()
 	last := keys[len(keys)-1]
 	if len(c.fresh) == 0 {
-		return Key{}, errors.New("a change of the ring needs more new keys than were made")
+		return Key{}, errors.New("a change of the keyring needs more new keys than were generated")
 	}
 	k := Key{Purpose: AccessSign, N: last.N + 1, Algorithm: c.alg, Material: c.fresh[0], From: from, Life: last.Life}
 	c.fresh = c.fresh[1:]
@@ -390,4 +422,20 @@ func micros(t time.Time) int64 {
 		return 0
 	}
 	return db.Micros(t)
+}
+
+// SigningSince returns since when the key that signs access tokens does; no secret is needed for that.
+func SigningSince(tx *db.Tx, now time.Time) (time.Time, error) {
+	rows, err := readRows(tx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	var keys []Key
+	for _, r := range rows {
+		if r.key.Purpose == AccessSign {
+			keys = append(keys, r.key)
+		}
+	}
+	signs, _ := InForce(keys, now)
+	return signs.From, nil
 }

@@ -74,7 +74,7 @@ func KeyID(algorithm string, material []byte) (string, error) {
 
 // name is what a key is called: see [Key].
 func name(k Key) (string, error) {
-	if k.Purpose != AccessSign {
+	if k.Purpose != AccessSign && k.Purpose != IDSign {
 		return k.ID, nil
 	}
 	return KeyID(k.Algorithm, k.Material)

@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 )
 
-// kek is the key-encrypting key. Its id tells it from another without telling
+// kek is the key-encryption key. Its id distinguishes it from another without revealing
 // anything about it.
 type kek struct {
 	key []byte
@@ -26,7 +26,10 @@ func newKEK(master, installID string) kek {
 	}
 }
 
-// row is a key as it stands in the database, sealed.
+// Fingerprint tells a JWT_SECRET_KEY of an installation from another, and nothing about it.
+func Fingerprint(master, installID string) string { return newKEK(master, installID).id }
+
+// row is a key as it is in the database, sealed.
 type row struct {
 	key   Key
 	wraps []wrap
@@ -116,8 +119,8 @@ func (r *Ring) known(rows []row) error {
 
 func wrongSecret(have string, want []string) error {
 	return fault.New(fault.Invalid, "wrong_secret", fmt.Sprintf(
-		"JWT_SECRET_KEY is not the one that this database's keys are sealed under: it has the fingerprint %s, and they want %s. "+
-			"Set JWT_SECRET_KEY to the secret this installation was started with. To change it, set JWT_SECRET_KEY_PREVIOUS to that one beside the new one.",
+		"JWT_SECRET_KEY is not the secret that this database's keys are sealed with: its fingerprint is %s, and the keys need %s. "+
+			"Set JWT_SECRET_KEY to the secret this installation was started with. To change it, set JWT_SECRET_KEY_PREVIOUS to that one in addition to the new one.",
 		have, strings.Join(want, " or ")))
 }
 

@@ -37,7 +37,8 @@ var ailments = map[string]ailment{
 		func(s *redistest.Server, _ *dbtest.Proxy) { s.Kill() },
 		func(s *redistest.Server, _ *dbtest.Proxy) { s.Restart(); addUser(s) }, []Trouble{TroubleUnreachable},
 	},
-	"stopped": {func(s *redistest.Server, _ *dbtest.Proxy) { s.Signal(syscall.SIGSTOP) }, func(s *redistest.Server, _ *dbtest.Proxy) { s.Signal(syscall.SIGCONT) }, []Trouble{TroubleTimeout}},
+	"stopped": {func(s *redistest.Server, _ *dbtest.Proxy) { s.Signal(syscall.SIGSTOP) }, func(s *redistest.Server, _ *dbtest.Proxy) { s.Signal(syscall.SIGCONT) },
+		[]Trouble{TroubleTimeout}},
 	"behind a network that swallows": {
 		func(_ *redistest.Server, p *dbtest.Proxy) { p.Stall() }, func(_ *redistest.Server, p *dbtest.Proxy) { p.Up() }, []Trouble{TroubleTimeout},
 	},
@@ -99,7 +100,7 @@ func TestRATE4_WhateverAilsRedis(t *testing.T) {
 			for range 6 {
 				take(t, s, spent)
 			}
-			told := log.count("does not count")
+			logged := log.count("does not count")
 
 			a.begin(server, proxy)
 			took := make([]time.Duration, 31)
@@ -112,7 +113,7 @@ func TestRATE4_WhateverAilsRedis(t *testing.T) {
 					t.Fatalf("take %d: %+v", i, state)
 				}
 			}
-			// One of them waited, and on a machine that is busy for longer than it was told.
+			// One of them waited, and on a busy machine for longer than it was asked to.
 			slices.Sort(took)
 			if median := took[len(took)/2]; median > Patience {
 				t.Errorf("half of all wait for over %v", median)
@@ -126,8 +127,8 @@ func TestRATE4_WhateverAilsRedis(t *testing.T) {
 			if state := take(t, s, claim)[0]; !state.OK {
 				t.Errorf("what was given back is not there: %+v", state)
 			}
-			until(t, s, "it is not told what ails Redis", func() bool { return slices.Contains(a.want, s.Away()) })
-			until(t, s, "the log says nothing", func() bool { return log.count("does not count") > told })
+			until(t, s, "it does not say what is wrong with Redis", func() bool { return slices.Contains(a.want, s.Away()) })
+			until(t, s, "the log says nothing", func() bool { return log.count("does not count") > logged })
 
 			a.end(server, proxy)
 			until(t, s, "Redis is back, and does not count", func() bool { return s.Away() == "" })
@@ -137,7 +138,7 @@ func TestRATE4_WhateverAilsRedis(t *testing.T) {
 				state := take(t, s, Claim{spent.Rule, fresh()})[0]
 				return state.Rule.Limit == 6 && s.Local() == before
 			})
-			t.Logf("%d takes without Redis; %d told", local, log.count("does not count"))
+			t.Logf("%d takes without Redis; %d logged", local, log.count("does not count"))
 		})
 	}
 }

@@ -224,7 +224,7 @@ func TestRATE4_AClockThatJumps(t *testing.T) {
 			}
 			clock.Add(s.Retry.Microseconds())
 			if s := take(t, c, login)[0]; !s.OK {
-				t.Fatalf("%v: who waited as told is refused: %+v", jump, s)
+				t.Fatalf("%v: a client that waited as long as it was asked to is refused: %+v", jump, s)
 			}
 		}
 	})

@@ -1,22 +1,22 @@
-// Package limit counts how often something was done, and says when it is too
-// often: in memory, or in a Redis that all replicas share.
+// Package limit is rate limiting: in memory, or in a Redis that all replicas
+// share.
 //
-// One algorithm does it in both: GCRA, the leaky bucket kept as one number. A
-// rule of 5 in 15 minutes lets five through at once and one more each three
-// minutes; there is no edge of a window at which ten could pass.
+// Both use the same algorithm: GCRA, a leaky bucket stored as one number. A
+// rule of 5 in 15 minutes lets five through at once and then one every three
+// minutes; there is no window boundary at which ten could pass.
 //
 // # How it works
 //
-// A counter is kept as a debt and the moment at which it was due, so that a clock
-// set back neither forgives nor adds any. Keys are keyed hashes of a fixed size. In
-// Redis the same is one script (gcra.lua), a key at a time; one suite and one model
-// judge both.
+// A counter is stored as a debt and the time at which it was computed, so that a clock
+// that is set back neither forgives nor adds any. Keys are keyed hashes of a fixed
+// size. In Redis the same is one script (gcra.lua), one key at a time; one test suite
+// and one model check both.
 //
-// [Shared] goes on without Redis: the first call that Redis leaves without an answer
-// for 50 ms opens the breaker, and one prober closes it. What Redis counted is noted
-// in memory as well, in units of the replica's share, so that nobody's debt is
-// forgotten when Redis goes. Rows that go up say how many replicas there are
-// (package job).
+// [Shared] keeps working without Redis: the first call that Redis does not answer
+// within 50 ms opens the circuit breaker, and one prober closes it. What Redis counted
+// is noted in memory as well, in units of the replica's share, so that no debt is
+// forgotten when Redis becomes unavailable. Heartbeat rows say how many replicas there
+// are (package job).
 package limit
 
 import (
@@ -46,7 +46,7 @@ type Claim struct {
 // State is how a claim stands after it was taken, or refused.
 type State struct {
 	Rule Rule
-	// OK is false if it was refused. Then none of the claims beside it has counted.
+	// OK is false if it was refused. Then none of the other claims has counted either.
 	OK bool
 	// Remaining is how many more there may be at once.
 	Remaining int
@@ -76,7 +76,7 @@ type Counter interface {
 }
 
 // bucket is what is remembered of a key: how many microseconds of waiting are
-// due, and when that was so. The moment is kept beside the debt, rather than
+// due, and when that was so. The moment is kept with the debt, rather than
 // added to it, so that a clock that was set back neither forgives nor adds any:
 // no time has passed then.
 type bucket struct{ debt, at int64 }

@@ -16,7 +16,7 @@ import (
 )
 
 // exactly asks for one limit 16 times at once, through as many counters as there
-// are, and tells if more or fewer got it.
+// are, and fails if more or fewer got it.
 func exactly(t *testing.T, counters ...*Redis) {
 	t.Helper()
 	for _, limit := range []int{1, 7, 50} {

@@ -39,7 +39,7 @@ type entry struct {
 }
 
 // NewMemory returns an empty one. Its clock only goes forward: it is the
-// process's own, which nobody sets.
+// process's own, which can't be set.
 func NewMemory() *Memory {
 	start := time.Now()
 	return newMemory(Most, func() int64 { return time.Since(start).Microseconds() })

@@ -32,8 +32,8 @@ type RedisConfig struct {
 	TLS *tls.Config
 }
 
-// Redis counts in a Redis: what one replica counts, all know. A count that Redis
-// was told and whose answer was lost stays.
+// Redis counts in a Redis: what one replica counts, all know. A count that reached Redis
+// stays, even if its reply was lost.
 type Redis struct {
 	client redis.UniversalClient
 	now    func() int64  // nil for Redis's own clock
@@ -49,7 +49,7 @@ const (
 	// keyPrefix is what an ACL gives the user.
 	keyPrefix = "gatehouse:limit:"
 	// redisIO is how long a connection may take to open, and an answer to come, to
-	// whoever asks without a deadline of their own.
+	// callers without a deadline of their own.
 	redisIO = 5 * time.Second
 	// redisConns is how many connections there are to a server.
 	redisConns = 8
@@ -65,7 +65,7 @@ func NewRedis(c RedisConfig) *Redis {
 		Username: c.Username, Password: c.Password, SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword,
 		TLSConfig: c.TLS, Protocol: 2, DisableIdentity: true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-		// Whoever waits has 50 ms, and must not count twice.
+		// A caller has 50 ms, and must not count twice.
 		MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true,
 		DialTimeout: redisIO, ReadTimeout: redisIO, WriteTimeout: redisIO,
 		ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10,
@@ -156,7 +156,7 @@ func (r *Redis) probe(ctx context.Context) error {
 	return err
 }
 
-// Trouble is a word for what ails a Redis.
+// Trouble is a word for what is wrong with a Redis.
 type Trouble string
 
 // What it may be. A Redis that refuses the login, or gives too few rights, or is of
@@ -199,7 +199,7 @@ func TroubleOf(err error) Trouble {
 		return TroubleScripts
 	}
 	for _, t := range troubles {
-		// What a Sentinel answers stands behind what the client has to say.
+		// A Sentinel's reply follows the client's own words.
 		if strings.HasPrefix(text, t.prefix) || strings.Contains(text, ": "+t.prefix) {
 			return t.trouble
 		}

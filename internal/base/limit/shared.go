@@ -78,7 +78,7 @@ func (s *Shared) Run(ctx context.Context) {
 
 // await asks Redis until it counts.
 func (s *Shared) await(ctx context.Context) {
-	told := false
+	logged := false
 	for wait := firstProbe; ; wait = min(2*wait, lastProbe) {
 		err := s.probe(ctx)
 		if ctx.Err() != nil {
@@ -86,15 +86,15 @@ func (s *Shared) await(ctx context.Context) {
 		}
 		if err == nil {
 			s.away.Store(nil)
-			if told {
+			if logged {
 				s.log.Info("Redis counts again for the rate limits.")
 			}
 			return
 		}
 		trouble := TroubleOf(err)
 		s.away.Store(&trouble)
-		if !told {
-			told = true
+		if !logged {
+			logged = true
 			s.log.Warn("Redis does not count for the rate limits. Until it does, this replica counts by itself, its share of each limit.",
 				"trouble", string(trouble), "error", err.Error(), "replicas", s.replicas())
 		}
@@ -147,7 +147,7 @@ func (s *Shared) GiveBack(ctx context.Context, claim Claim) error {
 	return s.memory.GiveBack(ctx, s.shares([]Claim{claim})[0])
 }
 
-// ask asks Redis, unless it is away, and reports whether it answered. Whoever asks
+// ask asks Redis, unless it is away, and reports whether it answered. A caller
 // does not leave before the answer is there: what was counted is then known.
 func (s *Shared) ask(ctx context.Context, what func(context.Context) error) bool {
 	if s.away.Load() != nil {
@@ -183,7 +183,7 @@ func (s *Shared) shares(claims []Claim) []Claim {
 	return out
 }
 
-// Away says what ails Redis, or nothing while it counts.
+// Away says what is wrong with Redis, or nothing while it counts.
 func (s *Shared) Away() Trouble {
 	if t := s.away.Load(); t != nil {
 		return *t

@@ -15,8 +15,8 @@ type Failure struct {
 	// Never is set if it will not take this mail at any later time either.
 	Never bool
 	// Doubted is a refusal for good that may mean us and not this mail: that the
-	// sender may not send, or that a quota is used up. Whether the server takes other
-	// mails tells.
+	// sender may not send, or that a quota is used up. Whether the server accepts other
+	// mails decides it.
 	Doubted bool
 	// Lost is set if the server got all of the mail and its answer did not come: it
 	// may have taken it.
@@ -28,7 +28,7 @@ func (f *Failure) Error() string { return f.text }
 
 func away(err error) *Failure { return &Failure{Away: true, text: plain(err.Error())} }
 
-// judge tells what a failure means for the mail and for the connection.
+// judge returns what a failure means for the mail and for the connection.
 func (c *Conn) judge(at step, err error, to string) *Failure {
 	f := &Failure{text: plain(strings.ReplaceAll(err.Error(), to, "the address"))}
 	var answer *textproto.Error

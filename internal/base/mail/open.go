@@ -20,7 +20,7 @@ import (
 
 // How long the server has for each phase (RFC 5321 section 4.5.3.2). Some keep a
 // client waiting before the greeting to find out spammers, and scan a mail for minutes
-// before they answer for it: whoever leaves before that sends it again and again.
+// before they reply: a client that leaves before that sends it again and again.
 const (
 	connectTime = 30 * time.Second
 	openTime    = 5 * time.Minute // the greeting, TLS and the password
@@ -35,6 +35,15 @@ type Sender struct {
 	most   time.Duration
 	tls    *tls.Config
 	worked atomic.Value // the mechanism by which the password was taken last
+	ascii  atomic.Bool  // the server said last that it does not know SMTPUTF8
+}
+
+// Reaches reports whether the server takes mails to an address, as far as it has said:
+// one with letters outside ASCII before the @ only if it knows SMTPUTF8 (RFC 6531). Before
+// the first connection it is taken to know that.
+func (s *Sender) Reaches(address string) bool {
+	_, wide, err := split(address)
+	return err == nil && (!wide || !s.ascii.Load())
 }
 
 // NewSender returns a sender. Each phase of the conversation has the time that RFC
@@ -48,7 +57,7 @@ func NewSender(s Server, from From, most time.Duration) (*Sender, error) {
 		}
 		out.tls.RootCAs = x509.NewCertPool()
 		if !out.tls.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("the authority's file holds no certificate")
+			return nil, errors.New("the authority's file contains no certificate")
 		}
 	}
 	return out, nil
@@ -79,7 +88,7 @@ func (s *Sender) Open(ctx context.Context) (*Conn, error) {
 		return nil, &Failure{Away: true, text: s.explain(err)}
 	}
 	if s.server.User == "" {
-		return c, nil
+		return s.opened(c), nil
 	}
 	tried := ""
 	for {
@@ -89,7 +98,7 @@ func (s *Sender) Open(ctx context.Context) (*Conn, error) {
 		}
 		if err == nil {
 			s.worked.Store(mechanism)
-			return c, nil
+			return s.opened(c), nil
 		}
 		c.abort()
 		// Some servers offer what does not work for this user, SCRAM above all, for which
@@ -104,6 +113,13 @@ func (s *Sender) Open(ctx context.Context) (*Conn, error) {
 			return nil, &Failure{Away: true, text: s.explain(err)}
 		}
 	}
+}
+
+// opened keeps what the server said that it takes.
+func (s *Sender) opened(c *Conn) *Conn {
+	knows, _ := c.smtp.Extension("SMTPUTF8")
+	s.ascii.Store(!knows)
+	return c
 }
 
 // connect opens a connection as far as TLS.
@@ -160,7 +176,7 @@ const (
 
 var mechanisms = []string{scram, authPlain, authLogin}
 
-var errNoAuth = errors.New("the mail server offers no way to say the password (AUTH)")
+var errNoAuth = errors.New("the mail server does not support authentication (AUTH)")
 
 // mechanism chooses how the password is said: as it worked before, as the URL asks, or
 // the best that the server offers and was not tried.

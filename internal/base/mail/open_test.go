@@ -16,17 +16,17 @@ import (
 )
 
 // scripted is a server on loopback that answers each command by a function of it, and
-// keeps what it was told.
+// keeps what it received.
 type scripted struct {
-	addr string
-	mu   sync.Mutex
-	told []string
+	addr     string
+	mu       sync.Mutex
+	received []string
 }
 
 func (s *scripted) commands() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]string(nil), s.told...)
+	return append([]string(nil), s.received...)
 }
 
 func newScripted(t *testing.T, greet time.Duration, answer func(line string) string) *scripted {
@@ -55,7 +55,7 @@ func (s *scripted) serve(c net.Conn, greet time.Duration, answer func(string) st
 	fmt.Fprintf(c, "220 mail.test\r\n")
 	for lines := bufio.NewScanner(c); lines.Scan(); {
 		s.mu.Lock()
-		s.told = append(s.told, lines.Text())
+		s.received = append(s.received, lines.Text())
 		s.mu.Unlock()
 		a := answer(lines.Text())
 		if a == "" {
@@ -145,7 +145,8 @@ func TestCaseG4_AMechanismThatFails(t *testing.T) {
 			}
 		}
 		var f *mail.Failure
-		if strings.Join(tried, " ") != c.tried || (err != nil) != c.fails || err != nil && (!errors.As(err, &f) || !f.Away || strings.Contains(err.Error(), "secret")) {
+		if strings.Join(tried, " ") != c.tried || (err != nil) != c.fails ||
+			err != nil && (!errors.As(err, &f) || !f.Away || strings.Contains(err.Error(), "secret")) {
 			t.Errorf("%s: tried %v, %v", name, tried, err)
 		}
 	}
@@ -165,7 +166,8 @@ func TestCaseF7_ALateGreeting(t *testing.T) {
 // N1: the two ports taken for each other, and a server without STARTTLS: the words say
 // what to write.
 func TestCaseN1_PortsTakenForEachOther(t *testing.T) {
-	plain, upgraded, wrapped := mailtest.New(t, mailtest.Options{}), mailtest.New(t, mailtest.Options{StartTLS: true}), mailtest.New(t, mailtest.Options{Implicit: true})
+	plain, upgraded, wrapped := mailtest.New(t, mailtest.Options{}), mailtest.New(t, mailtest.Options{StartTLS: true}),
+		mailtest.New(t, mailtest.Options{Implicit: true})
 	for name, c := range map[string]struct{ url, says string }{
 		"smtp:// to a port of TLS":       {strings.Replace(wrapped.URL, "smtps:", "smtp:", 1), "write smtps://"},
 		"smtps:// to a port of STARTTLS": {strings.Replace(upgraded.URL, "smtp:", "smtps:", 1), "write smtp://"},

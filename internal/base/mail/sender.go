@@ -11,7 +11,7 @@ import (
 
 // Message is one mail.
 type Message struct {
-	// ID is unique and the same at every try: whoever gets a mail twice can tell by
+	// ID is unique and the same at every try: anyone who gets a mail twice can tell by
 	// the Message-ID that is made of it.
 	ID      string
 	To      string

@@ -84,7 +84,7 @@ func TestMailNeedsTLSThatIsTrusted(t *testing.T) {
 			logins++
 		}
 		if len(c.s.Mails()) != mails || c.s.Logins() != logins {
-			t.Errorf("%s: it was told something: %d mails, %d passwords", name, len(c.s.Mails())-mails, c.s.Logins()-logins)
+			t.Errorf("%s: it was sent something: %d mails, %d passwords", name, len(c.s.Mails())-mails, c.s.Logins()-logins)
 		}
 	}
 }
@@ -116,7 +116,8 @@ func TestMailToAddressesOutsideASCII(t *testing.T) {
 func TestMailTakesNoInjection(t *testing.T) {
 	s := mailtest.New(t, mailtest.Options{})
 	for _, address := range []string{
-		"ada@example.org\r\nRCPT TO:<eve@example.org>", "ada@example.org>\r\nDATA", "ada@example.org, eve@example.org", "ada@example.org\x00", "<ada@example.org> BODY=8BITMIME",
+		"ada@example.org\r\nRCPT TO:<eve@example.org>", "ada@example.org>\r\nDATA", "ada@example.org, eve@example.org", "ada@example.org\x00",
+		"<ada@example.org> BODY=8BITMIME",
 		"ada@example.org\nBcc: eve@example.org", "\"ada\r\nBcc: eve@example.org\"@example.org", "ada@eve@example.org", "",
 	} {
 		var f *mail.Failure

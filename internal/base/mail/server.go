@@ -1,5 +1,5 @@
-// Package mail hands mails to an SMTP server: one place that an operator has
-// set, over TLS unless it is this machine, within a time.
+// Package mail sends mails through an SMTP server: the one that an operator has
+// set, over TLS unless it is on this machine, with a timeout.
 package mail
 
 import (
@@ -51,7 +51,7 @@ func Parse(s string) (Server, error) {
 		return Server{}, errors.New("it begins with neither smtp:// nor smtps://")
 	}
 	if u.Path != "" && u.Path != "/" || u.Fragment != "" || u.Opaque != "" {
-		return Server{}, errors.New("behind the host it says something that has no meaning here; an @, /, ? or # in a password is percent-encoded")
+		return Server{}, errors.New("something follows the host that has no meaning here; an @, /, ? or # in a password must be percent-encoded")
 	}
 	if p := u.Port(); p != "" {
 		if out.Port, err = strconv.Atoi(p); err != nil || out.Port < 1 || out.Port > 65535 {
@@ -106,7 +106,7 @@ func (s *Server) options(query string) error {
 	}
 	if t := values.Get("tls"); t != "" {
 		if t != "off" || s.Implicit || s.CA != "" {
-			return errors.New("tls may only be off, behind smtp:// and without ca")
+			return errors.New("tls may only be off, with smtp:// and without ca")
 		}
 		s.StartTLS = false
 	}
@@ -144,14 +144,14 @@ type From struct{ Name, Address string }
 func ParseFrom(s string) (From, error) {
 	a, err := mail.ParseAddress(s)
 	if err != nil {
-		return From{}, errors.New("it is no e-mail address, and no name with one in <>")
+		return From{}, errors.New("it is neither an email address nor a name with one in <>")
 	}
 	ascii, wide, err := split(a.Address)
 	if err != nil || wide {
-		return From{}, errors.New("its address can't be written in ASCII, which not every server takes")
+		return From{}, errors.New("its address can't be written in ASCII, and not every server accepts that")
 	}
 	if strings.ContainsFunc(a.Name, control) {
-		return From{}, errors.New("its name holds a character that can't be shown")
+		return From{}, errors.New("its name contains a character that can't be printed")
 	}
 	return From{Name: a.Name, Address: ascii}, nil
 }
@@ -168,7 +168,7 @@ func (f From) String() string {
 	return plain
 }
 
-// Domain is what stands behind the @.
+// Domain is the part after the @.
 func (f From) Domain() string { return f.Address[strings.LastIndexByte(f.Address, '@')+1:] }
 
 func control(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r <= 0x9f }
@@ -178,11 +178,11 @@ func control(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r <= 0x9
 func split(address string) (ascii string, wide bool, err error) {
 	at := strings.LastIndexByte(address, '@')
 	if at < 1 || strings.ContainsFunc(address, control) || strings.ContainsAny(address, " <>\"(),:;[\\]") || strings.Contains(address[:at], "@") {
-		return "", false, errors.New("it is no e-mail address")
+		return "", false, errors.New("it is not an email address")
 	}
 	domain, err := idna.Lookup.ToASCII(address[at+1:])
 	if err != nil || domain == "" {
-		return "", false, errors.New("the part behind the @ is no domain")
+		return "", false, errors.New("the part after the @ is not a domain")
 	}
 	for _, b := range []byte(address[:at]) {
 		wide = wide || b >= 0x80

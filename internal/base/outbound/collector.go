@@ -26,10 +26,10 @@ type Collector struct {
 func ParseCollector(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-		return nil, errors.New("it must be an http or https URL of a host and perhaps a path")
+		return nil, errors.New("it must be an http or https URL of a host and optionally a path")
 	}
 	if q := u.Query(); len(q) > 1 || len(q) == 1 && !q.Has("ca") {
-		return nil, errors.New("behind the question mark it takes ca= alone")
+		return nil, errors.New("the only parameter is ca=")
 	}
 	return u, nil
 }
@@ -55,7 +55,7 @@ func OpenCollector(raw string, header map[string]string, timeout time.Duration) 
 		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		MaxIdleConns: 1,
 	}
-	c.client = unled(c.transport)
+	c.client = unled(c.transport, u)
 	return c, nil
 }
 

@@ -24,11 +24,11 @@ func ParseHTTPS(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		return nil, errors.New("it is no URL")
+		return nil, errors.New("it is not a URL")
 	case u.Scheme != "https" || u.Hostname() == "":
-		return nil, errors.New("it is no https URL with a host")
+		return nil, errors.New("it is not an https URL with a host")
 	case u.User != nil || u.Fragment != "":
-		return nil, errors.New("it holds a user name, a password or a fragment")
+		return nil, errors.New("it has a user name, a password or a fragment")
 	}
 	return u, nil
 }
@@ -45,11 +45,15 @@ func HTTPS(raw string) (string, Client, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	client := unled(&http.Transport{
-		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 1,
+	near := pin(&http.Transport{
+		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 1, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute,
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-	})
-	client.Timeout, client.Transport = answerTime, bounded{client.Transport}
+	}, u)
+	near.domain = true
+	client := &http.Client{
+		Timeout: answerTime, Transport: bounded{near},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	return u.String(), client, nil
 }
 

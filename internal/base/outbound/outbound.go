@@ -1,6 +1,6 @@
-// Package outbound fetches from other servers without being led elsewhere: only
-// from the one place that an operator has set, following no redirect, within a
-// time and a size.
+// Package outbound sends requests to other servers, and only to those: each client
+// is bound to the one host that an operator has set, follows no redirect, and has
+// limits on time and size.
 package outbound
 
 import (
@@ -40,23 +40,23 @@ func NewSite(c Config) (*Site, error) {
 		return nil, err
 	}
 	if u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, errors.New("it must be an http or https URL of a host and perhaps a path")
+		return nil, errors.New("it must be an http or https URL of a host and optionally a path")
 	}
 	s := &Site{base: u, most: c.MostBytes, header: http.Header{"User-Agent": {"gatehouse"}}}
 	for name, value := range c.Header {
 		s.header.Set(name, value)
 	}
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute}
-	s.client = &http.Client{Timeout: c.Timeout, Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return errors.New("it wants to send us elsewhere, which we don't follow")
+	s.client = &http.Client{Timeout: c.Timeout, Transport: pin(transport, u), CheckRedirect: func(*http.Request, []*http.Request) error {
+		return errors.New("it redirects elsewhere, which is not followed")
 	}}
 	return s, nil
 }
 
-// unled returns a client that takes a redirect for the answer.
-func unled(t *http.Transport) *http.Client {
+// unled returns a client of one server that takes a redirect for the answer.
+func unled(t *http.Transport, u *url.URL) *http.Client {
 	t.ForceAttemptHTTP2, t.IdleConnTimeout = true, time.Minute
-	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return &http.Client{Transport: pin(t, u), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // Get fetches the path below the site's URL. The path must not come from a

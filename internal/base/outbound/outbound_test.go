@@ -68,7 +68,8 @@ func TestGet(t *testing.T) {
 }
 
 func TestNewSiteRefuses(t *testing.T) {
-	for _, bad := range []string{"", "x", "ftp://x.example", "https://", "https://u:p@x.example", "https://x.example/?a=b", "https://x.example/#a", "file:///etc/passwd", "://"} {
+	for _, bad := range []string{"", "x", "ftp://x.example", "https://", "https://u:p@x.example", "https://x.example/?a=b", "https://x.example/#a",
+		"file:///etc/passwd", "://"} {
 		if _, err := outbound.NewSite(outbound.Config{URL: bad}); err == nil {
 			t.Errorf("%q is taken", bad)
 		}

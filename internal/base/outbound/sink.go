@@ -23,7 +23,7 @@ const sendTime = 10 * time.Second
 // Sink is a place for lines: a file, an HTTP collector, or a syslog server.
 //
 // Send returns nil only once the lines are where they were to go, as far as the
-// protocol tells: on disk, or accepted with 2xx. Syslog acknowledges nothing;
+// protocol allows: on disk, or accepted with 2xx. Syslog acknowledges nothing;
 // there, they were handed to the connection.
 type Sink struct {
 	target *url.URL
@@ -50,7 +50,7 @@ type Line struct {
 func Parse(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
-		return nil, errors.New("it is no URL")
+		return nil, errors.New("it is not a URL")
 	}
 	switch u.Scheme {
 	case "file":
@@ -98,7 +98,7 @@ func Open(raw string) (*Sink, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ServerName: u.Hostname()}
 	if strings.HasPrefix(u.Scheme, "http") {
 		transport := &http.Transport{TLSClientConfig: config, MaxIdleConns: 1}
-		client := unled(transport)
+		client := unled(transport, u)
 		s.send = func(ctx context.Context, lines []Line) error { return s.post(ctx, client, lines) }
 		s.close = func() error { transport.CloseIdleConnections(); return nil }
 		return s, nil
@@ -126,7 +126,7 @@ func authorities(u *url.URL) (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, errors.New("the file of ca= holds no certificate")
+		return nil, errors.New("the file of ca= contains no certificate")
 	}
 	return pool, nil
 }

@@ -43,7 +43,7 @@ func authority(t *testing.T, s *httptest.Server) string {
 }
 
 // syslogServer reads frames by RFC 5425, one connection at a time, and ends each
-// connection after as many as it is told.
+// connection after as many as configured.
 func syslogServer(t *testing.T, config *tls.Config, each int) (address string, got chan string) {
 	t.Helper()
 	l, err := tls.Listen("tcp", "127.0.0.1:0", config)

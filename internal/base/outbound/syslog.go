@@ -88,7 +88,7 @@ func (s *syslog) close() error {
 	return s.drop()
 }
 
-// alive tells whether the other side has not closed the connection: a syslog
+// alive reports whether the other side has kept the connection open: a syslog
 // server never sends anything.
 func alive(c net.Conn) bool {
 	if err := c.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {

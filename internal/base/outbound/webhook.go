@@ -46,7 +46,7 @@ func OpenWebhook(raw, secret string) (*Webhook, error) {
 		return nil, err
 	}
 	if !strings.HasPrefix(u.Scheme, "http") || u.User != nil || u.Fragment != "" {
-		return nil, errors.New("it must be an https URL without a name or a fragment")
+		return nil, errors.New("it must be an https URL without a user name or a fragment")
 	}
 	key, err := ParseWebhookSecret(secret)
 	if err != nil {
@@ -55,7 +55,7 @@ func OpenWebhook(raw, secret string) (*Webhook, error) {
 	named, err := netip.ParseAddr(u.Hostname())
 	loopback := err == nil && named.IsLoopback()
 	dialer := &net.Dialer{Timeout: sendTime, Control: func(_, address string, _ syscall.RawConn) error { return mayDial(address, loopback) }}
-	client := unled(&http.Transport{DialContext: dialer.DialContext, MaxIdleConns: 1})
+	client := unled(&http.Transport{DialContext: dialer.DialContext, MaxIdleConns: 1}, u)
 	client.Timeout = sendTime
 	return &Webhook{target: u, key: key, client: client}, nil
 }
@@ -71,7 +71,7 @@ func mayDial(address string, loopback bool) error {
 	switch {
 	case a.IsLoopback() && !loopback, a.IsUnspecified(), a.IsMulticast(), a.IsLinkLocalUnicast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}),
 		a == netip.MustParseAddr("fd00:ec2::254"), a == netip.MustParseAddr("100.100.100.200"):
-		return fmt.Errorf("its name stands for %s, which no alert is sent to", a)
+		return fmt.Errorf("its name resolves to %s, which no alert is sent to", a)
 	}
 	return nil
 }
@@ -90,7 +90,7 @@ func (w *Webhook) sign(h http.Header, id string, at time.Time, body []byte) {
 func (w *Webhook) Post(ctx context.Context, id string, body []byte) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.target.String(), bytes.NewReader(body))
 	if err != nil {
-		return errors.New("the request can't be made")
+		return errors.New("the request can't be created")
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "gatehouse")

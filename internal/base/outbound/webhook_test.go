@@ -34,7 +34,8 @@ func TestLOG4_WebhooksGoNowhereElse(t *testing.T) {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
-	for _, raw := range []string{"http://hooks.acme.org/x", "ftp://hooks.acme.org", "https://", "file:x", "https://me:pass@hooks.acme.org/", "https://hooks.acme.org/#x", "syslog+tls://a:1"} {
+	for _, raw := range []string{"http://hooks.acme.org/x", "ftp://hooks.acme.org", "https://", "file:x", "https://me:pass@hooks.acme.org/",
+		"https://hooks.acme.org/#x", "syslog+tls://a:1"} {
 		if _, err := OpenWebhook(raw, testSecret); err == nil {
 			t.Errorf("%s is taken", raw)
 		}

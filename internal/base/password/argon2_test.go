@@ -79,8 +79,10 @@ func TestPW2_Argon2Forms(t *testing.T) {
 	}
 	for _, bad := range []string{
 		strings.Replace(good, "m=64", "m=1048577", 1), strings.Replace(good, "m=64", "m=99999999999", 1), strings.Replace(good, "m=64", "m=064", 1),
-		strings.Replace(good, "m=64", "m=+64", 1), strings.Replace(good, "m=64", "m=7", 1), strings.Replace(good, "t=2", "t=0", 1), strings.Replace(good, "t=2", "t=65", 1),
-		strings.Replace(good, "p=1", "p=17", 1), strings.Replace(good, "p=1", "p=9", 1), strings.Replace(good, "v=19", "v=16", 1), strings.Replace(good, "argon2id", "argon2i", 1),
+		strings.Replace(good, "m=64", "m=+64", 1), strings.Replace(good, "m=64", "m=7", 1), strings.Replace(good, "t=2", "t=0", 1),
+		strings.Replace(good, "t=2", "t=65", 1),
+		strings.Replace(good, "p=1", "p=17", 1), strings.Replace(good, "p=1", "p=9", 1), strings.Replace(good, "v=19", "v=16", 1),
+		strings.Replace(good, "argon2id", "argon2i", 1),
 		good + "A", good[:len(good)-1], good[:len(good)-1] + "B", good + "\n", strings.TrimPrefix(good, "h1:"), "h1:" + good,
 	} {
 		if s, err := parseStored(bad); !errors.Is(err, ErrUnknownForm) || s.argon2 != nil {

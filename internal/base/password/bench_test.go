@@ -8,7 +8,7 @@ import (
 )
 
 // BenchmarkThroughput puts the hashes a second that a Hasher of one worker
-// makes for eight callers at once beside those of bcrypt alone on one core, in
+// makes for eight callers at once compared with bcrypt alone on one core, in
 // turns within one run. The goal for vs-bcrypt is 0.95 or more, where nothing
 // else wants the cores: the workers step back for whatever does.
 func BenchmarkThroughput(b *testing.B) {

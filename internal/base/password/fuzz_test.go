@@ -74,7 +74,8 @@ func FuzzStored(f *testing.F) {
 			return
 		}
 		if a := s.argon2; a != nil {
-			if a.MemoryKiB > MaxArgon2MemoryKiB || a.Passes > MaxArgon2Passes || a.Lanes == 0 || a.MemoryKiB < 8*uint32(a.Lanes) || len(a.salt) != argon2Salt || len(a.key) != argon2Key {
+			if a.MemoryKiB > MaxArgon2MemoryKiB || a.Passes > MaxArgon2Passes || a.Lanes == 0 || a.MemoryKiB < 8*uint32(a.Lanes) || len(a.salt) != argon2Salt ||
+				len(a.key) != argon2Key {
 				t.Errorf("read as %+v", a)
 			}
 			return

@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/breach"
 )
 
-// guessable bounds what is estimated, in characters. What stands behind is taken
+// guessable bounds what is estimated, in characters. What follows is taken
 // for as good as nothing.
 const guessable = 100
 
@@ -128,12 +128,37 @@ func isRun(part []rune) bool {
 	return true
 }
 
-// isKeys finds keys beside one another, in either direction.
+// keyRows are the rows of keys in both directions, adjacent says which two keys come one
+// after the other in any of them, and keysMost is the longest row.
+var keyRows, adjacent, keysMost = func() (rows []string, adjacent [unicode.MaxASCII][unicode.MaxASCII]bool, most int) {
+	for _, row := range keyboard {
+		back := []byte(row)
+		slices.Reverse(back)
+		rows = append(rows, row, string(back))
+		most = max(most, len(row))
+	}
+	for _, row := range rows {
+		for i := range len(row) - 1 {
+			adjacent[row[i]][row[i+1]] = true
+		}
+	}
+	return rows, adjacent, most
+}()
+
+// isKeys finds keys next to one another, in either direction. Most texts are none, which
+// costs a look at two characters.
 func isKeys(part []rune) bool {
+	if len(part) > keysMost {
+		return false
+	}
+	for i := range len(part) - 1 {
+		a, b := part[i], part[i+1]
+		if a >= unicode.MaxASCII || b >= unicode.MaxASCII || !adjacent[a][b] {
+			return false
+		}
+	}
 	there := string(part)
-	back := slices.Clone(part)
-	slices.Reverse(back)
-	return slices.ContainsFunc(keyboard, func(row string) bool { return strings.Contains(row, there) || strings.Contains(row, string(back)) })
+	return slices.ContainsFunc(keyRows, func(row string) bool { return strings.Contains(row, there) })
 }
 
 // unfigured puts letters in place of the figures that stand for them.

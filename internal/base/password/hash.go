@@ -23,8 +23,7 @@ const (
 
 // What is stored is the name of what was done before the slow hash, and behind
 // it bcrypt's own 60 characters, or argon2id's text in PHC's form. The name
-// tells our hashes from raw ones of another system, over which nothing was
-// done. With a pepper all of it is sealed: see [Pepper].
+// distinguishes our hashes from those of another system: see imported.go. With a pepper all of it is sealed: see [Pepper].
 const (
 	formHMAC     = "h1:"
 	bcryptPrefix = "$2a$"
@@ -40,10 +39,10 @@ const preHashKey = "gatehouse/password/1"
 
 // ErrUnknownForm is for a stored hash that this version can't read. It never
 // holds any of the hash.
-var ErrUnknownForm = errors.New("the stored password hash has a form or a cost that this version does not know")
+var ErrUnknownForm = errors.New("the stored password hash has a format or a cost that this version does not know")
 
 // errEmpty is for a caller that has not asked the policy.
-var errEmpty = errors.New("no password to hash: it is empty or over the maximum, and Policy.Check was not asked")
+var errEmpty = errors.New("no password to hash: it is empty or over the maximum, and Policy.Check was not called")
 
 // preHash makes 64 characters of a normalised password, whatever its length
 // and its bytes: bcrypt would ignore everything behind the 72nd byte, and
@@ -54,15 +53,20 @@ func preHash(normalized string) []byte {
 	return base64.StdEncoding.AppendEncode(nil, h.Sum(nil))
 }
 
-// storedHash is a stored form that has been read: of bcrypt or of argon2id.
+// storedHash is a stored form that has been read: of bcrypt or of argon2id, or another system's.
 type storedHash struct {
-	cost   int
-	bcrypt []byte
-	argon2 *argon2Hash
+	cost     int
+	bcrypt   []byte
+	argon2   *argon2Hash
+	imported *imported
 }
 
 // parseStored reads a stored form.
 func parseStored(stored string) (storedHash, error) {
+	if strings.HasPrefix(stored, formImported) || strings.HasPrefix(stored, formWrapped) {
+		i, err := parseImported(stored)
+		return storedHash{imported: i}, err
+	}
 	hash, ok := strings.CutPrefix(stored, formHMAC)
 	if ok && strings.HasPrefix(hash, argon2Prefix) {
 		a, err := parseArgon2(hash)
@@ -122,6 +126,6 @@ func (b blowfish) verify(s storedHash, normalized string, cost int) (bool, error
 			return false, err
 		}
 	}
-	// Nobody has an empty password: it stands for one over the maximum.
+	// No account has an empty password: it stands for one over the maximum.
 	return mismatch == nil && normalized != "", nil
 }

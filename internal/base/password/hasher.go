@@ -26,28 +26,28 @@ const (
 
 // Config says how much a Hasher works. The zero value is right for production.
 type Config struct {
-	// Argon2 makes new hashes with argon2id; nil stands for bcrypt.
+	// Argon2 makes new hashes with argon2id; nil means bcrypt.
 	Argon2 *Argon2
 	// Pepper seals what is stored; nil leaves it as it is.
 	Pepper *Pepper
-	// Cost of new hashes, MinCost to MaxCost; 0 stands for DefaultCost. Where it
+	// Cost of new hashes, MinCost to MaxCost; 0 means DefaultCost. Where it
 	// is lowered, accounts whose hash is dearer answer later than an unknown
 	// one until they change their password: work can be added, not taken away.
 	Cost int
-	// Workers is how many hashes are made at once; 0 stands for all cores but
+	// Workers is how many hashes are computed at once; 0 means all cores but
 	// one (runtime.GOMAXPROCS), at least one.
 	Workers int
-	// Queue is how many callers may wait behind those; 0 stands for 1024, and a
+	// Queue is how many callers may wait behind those; 0 means 1024, and a
 	// negative number for none. It is far more than are served within Wait: who
 	// waits costs nothing but memory, while clients that are turned away at once
 	// come back at once, and their requests take the cores that the rest needs.
 	Queue int
-	// Wait is how long one caller waits at most; 0 stands for 8 seconds.
+	// Wait is how long one caller waits at most; 0 means 8 seconds.
 	Wait time.Duration
 }
 
 // withDefaults panics on a setting out of range: the settings have been
-// checked before, so it is a mistake in the program.
+// checked before, so it is a bug.
 func (c Config) withDefaults() Config {
 	if c.Cost == 0 {
 		c.Cost = DefaultCost
@@ -97,8 +97,9 @@ type Stats struct {
 // the work and the wait for it take, so never call them in a transaction.
 //
 // All three of Hash, Verify and VerifyNobody do the same work: 2^Cost rounds, or
-// that of Argon2. The one exception is a stored hash of the other algorithm,
-// which is compared by its own, until the next sign-in replaces it. They return a fault of kind Unavailable and code busy, with RetryAfter, when
+// that of Argon2. The exceptions are a stored hash of the other algorithm,
+// which is compared by its own, and an imported one that is dearer than ours, until the
+// next sign-in replaces it. They return a fault of kind Unavailable and code busy, with RetryAfter, when
 // too many wait already or the wait grew too long, and the context's error if
 // it ended first. Work that has begun is finished.
 type Hasher struct {
@@ -119,7 +120,7 @@ type Hasher struct {
 
 	size       int
 	busy       atomic.Int64
-	took       atomic.Int64 // nanoseconds that a hash takes, of late
+	took       atomic.Int64 // nanoseconds that a hash takes, recently
 	shed, done atomic.Uint64
 }
 
@@ -149,7 +150,7 @@ func start(c Config, b blowfish) *Hasher {
 }
 
 // Close stops the workers once they have finished what they are doing, and
-// turns away whoever still waits. Stop what calls the Hasher first.
+// turns away those that still wait. Stop what calls the Hasher first.
 func (h *Hasher) Close() {
 	h.closing.Do(func() { close(h.closed) })
 	h.workers.Wait()
@@ -183,8 +184,12 @@ func (h *Hasher) hash(normalized string) (string, error) {
 // Verify compares a password with the stored form of an account's. A wrong
 // password is a Result, no error. The error is ErrUnknownForm if the stored form
 // can't be read, and ErrPepper if it is sealed under a pepper that isn't there,
-// or for another account.
+// or for another account. An account without a password has nothing stored: no password is
+// its own, which is found out with the work of a comparison.
 func (h *Hasher) Verify(ctx context.Context, account, stored, password string) (Result, error) {
+	if stored == "" {
+		return Result{}, h.VerifyNobody(ctx, password)
+	}
 	finished, resealed, err := h.pepper.open(account, stored)
 	if err != nil {
 		return Result{}, err
@@ -195,7 +200,7 @@ func (h *Hasher) Verify(ctx context.Context, account, stored, password string) (
 	}
 	ok := false
 	err = h.do(ctx, func() (err error) {
-		ok, err = h.verify(s, Normalize(password))
+		ok, err = h.verify(s, password)
 		return err
 	})
 	if err != nil {
@@ -204,7 +209,11 @@ func (h *Hasher) Verify(ctx context.Context, account, stored, password string) (
 	return Result{OK: ok, Upgrade: ok && (resealed || h.outdated(s))}, nil
 }
 
-func (h *Hasher) verify(s storedHash, normalized string) (bool, error) {
+func (h *Hasher) verify(s storedHash, password string) (bool, error) {
+	if s.imported != nil {
+		return h.verifyImported(s.imported, password)
+	}
+	normalized := Normalize(password)
 	if s.argon2 == nil {
 		least := h.cost
 		if h.argon2 != nil {
@@ -224,6 +233,9 @@ func (h *Hasher) verify(s storedHash, normalized string) (bool, error) {
 
 // outdated reports whether a hash is cheaper than today's, or another.
 func (h *Hasher) outdated(s storedHash) bool {
+	if s.imported != nil {
+		return true
+	}
 	if s.argon2 == nil {
 		return h.argon2 != nil || s.cost < h.cost
 	}
@@ -231,7 +243,7 @@ func (h *Hasher) outdated(s storedHash) bool {
 }
 
 // VerifyNobody does the work of Verify for an account that does not exist, so
-// that the time of the answer does not tell. The password matches nothing.
+// that the time of the answer reveals nothing. The password matches nothing.
 func (h *Hasher) VerifyNobody(ctx context.Context, password string) error {
 	return h.do(ctx, func() error {
 		_, err := h.hash(Normalize(password))
@@ -299,11 +311,11 @@ func (h *Hasher) do(ctx context.Context, work func() error) (err error) {
 	return err
 }
 
-// refuse counts and returns the fault for whoever finds no room or has waited
+// refuse counts and returns the fault for a caller that finds no room or has waited
 // too long. It says when all who wait now will have been served.
 func (h *Hasher) refuse() error {
 	h.shed.Add(1)
-	busy := fault.New(fault.Unavailable, "busy", "Too many people are signing in at this moment. Please try again in a few seconds.")
+	busy := fault.New(fault.Unavailable, "busy", "Too many people are signing in right now. Please try again in a few seconds.")
 	all := time.Duration(h.took.Load()) * time.Duration(len(h.places)) / time.Duration(h.size)
 	busy.RetryAfter = max((all + time.Second - 1).Truncate(time.Second), time.Second)
 	return busy

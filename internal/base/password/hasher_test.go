@@ -347,3 +347,21 @@ func TestDefaults(t *testing.T) {
 		}()
 	}
 }
+
+// An account without a password has none that is right: not the empty one either. It costs a comparison.
+func TestNoPasswordIsRightWhereThereIsNone(t *testing.T) {
+	h := New(Config{Cost: MinCost, Workers: 1})
+	t.Cleanup(h.Close)
+	for i, pass := range []string{"", "correct horse battery staple", "\x00"} {
+		r, err := h.Verify(t.Context(), "a", "", pass)
+		if err != nil || r.OK || r.Upgrade {
+			t.Errorf("%q: %+v, %v", pass, r, err)
+		}
+		if done := h.Stats().Done; done != uint64(i)+1 {
+			t.Errorf("%q: %d pieces of work", pass, done)
+		}
+	}
+	if _, changed, err := NewPepper("pepper").Reseal("a", ""); changed || err != nil {
+		t.Errorf("nothing was sealed: %v, %v", changed, err)
+	}
+}

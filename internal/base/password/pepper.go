@@ -109,7 +109,22 @@ func (p *Pepper) keyOf(id string) *pepperKey {
 	return nil
 }
 
-// Opens reports whether a stored hash can be opened, as far as its pepper tells:
+// Fingerprints tell which peppers these are, the current one first, and nothing about them.
+func (p *Pepper) Fingerprints() []string {
+	out := []string{}
+	if p == nil {
+		return out
+	}
+	if p.current != nil {
+		out = append(out, p.current.id)
+	}
+	for _, k := range p.previous {
+		out = append(out, k.id)
+	}
+	return out
+}
+
+// Opens reports whether a stored hash can be opened, as far as its pepper shows:
 // it is sealed under one of these, or not at all.
 func (p *Pepper) Opens(stored string) bool {
 	rest, sealed := strings.CutPrefix(stored, sealedForm)
@@ -122,6 +137,9 @@ func (p *Pepper) Opens(stored string) bool {
 // is none. No password is needed. Each hash that it seals has a nonce of its
 // own, so it changes nothing that is sealed rightly already.
 func (p *Pepper) Reseal(account, stored string) (resealed string, changed bool, err error) {
+	if stored == "" { // there is no password
+		return "", false, nil
+	}
 	finished, outdated, err := p.open(account, stored)
 	if err != nil || !outdated {
 		return stored, false, err

@@ -9,7 +9,7 @@ import (
 const known = "h1:$2a$04$abcdefghijklmnopqrstuu/ftPC/VKVMUq1QliQw4aIVbd74XOhd2" // of "correct horse battery staple"
 
 // PW-2: what stands in the column is sealed, opens for its own account alone,
-// and tells nothing of the hash.
+// and reveals nothing about the hash.
 func TestPW2_Pepper(t *testing.T) {
 	h := open(t, Config{Cost: 4, Pepper: NewPepper("a pepper of one's own")}, actual)
 	const right = "correct horse battery staple"
@@ -71,7 +71,7 @@ func TestPW2_PepperRotates(t *testing.T) {
 		}
 	}
 	if !one.Opens(sealed) || !both.Opens(sealed) || two.Opens(sealed) || (*Pepper)(nil).Opens(sealed) || !one.Opens(known) || !(*Pepper)(nil).Opens(known) {
-		t.Error("what can be opened is told wrongly")
+		t.Error("Opens is wrong")
 	}
 	if _, _, err := one.Reseal("ada", again); !errors.Is(err, ErrPepper) {
 		t.Errorf("under a pepper that is not there: %v", err)

@@ -1,26 +1,26 @@
-// Package password decides which passwords are good enough, and turns them
-// into what is stored.
+// Package password decides which passwords are acceptable, and hashes them.
 //
-// A [Policy] asks for length, and that the password is none that others try
-// first, as NIST SP 800-63B-4 section 3.1.1.2 wants it: any character counts,
-// none is demanded unless a setting does, and a password is taken whole, never
-// trimmed or cut. Two ways of typing the same character are one password,
-// because everything here works on its Unicode normal form NFC.
+// A [Policy] requires length, and that the password is not one that attackers
+// try first, following NIST SP 800-63B-4 section 3.1.1.2: every character is allowed,
+// none is required unless a setting says so, and a password is used whole, never
+// trimmed or truncated. Two ways of typing the same character are the same password,
+// because it is normalised to Unicode NFC first.
 //
-// A [Hasher] does the slow work. What it promises: no more passwords are
-// hashed at once than there are cores to spare; who comes when too many wait
-// is told so at once; everybody else's requests stay quick meanwhile; and how
-// long an answer takes says neither whether an account exists nor how old its
+// A [Hasher] does the slow work. It guarantees that no more passwords are
+// hashed at once than there are cores to spare; that a request that comes when too
+// many wait is refused at once; that all other requests stay fast meanwhile; and that
+// the response time reveals neither whether an account exists nor how old its
 // hash is.
 //
 // # How it works
 //
 // bcrypt over base64(HMAC-SHA-384), 64 bytes, stored as h1: and bcrypt's own text. A
-// worker pool of cores − 1, a queue in which a caller waits two seconds at most,
-// then 503; it is long (1024), since clients turned away at once come back at once.
-// The workers' threads are nicer than the rest (nice +5), which keeps the p99 of
-// other calls at its idle value during a flood; more than that makes the garbage
-// collector wait for them. A cheaper stored hash is topped up with dummy work.
+// worker pool of cores − 1, and a queue in which a caller waits two seconds at most,
+// then gets a 503; it is long (1024), since clients that are turned away at once come
+// back at once. The workers' threads have a lower priority than the rest (nice +5),
+// which keeps the p99 of other calls at its idle value during a flood; more than that
+// makes the garbage collector wait for them. A cheaper stored hash is topped up with
+// dummy work.
 package password
 
 import (
@@ -38,7 +38,7 @@ import (
 // Lengths in code points after normalisation.
 const (
 	// DefaultMinLength is the shortest password where nothing else stands
-	// beside it (NIST SP 800-63B-4 section 3.1.1.2, ASVS 5.0 V6.2.1).
+	// with it (NIST SP 800-63B-4 section 3.1.1.2, ASVS 5.0 V6.2.1).
 	DefaultMinLength = 15
 	// LeastMinLength is the lowest that DefaultMinLength can be replaced by.
 	LeastMinLength = 8
@@ -54,7 +54,7 @@ const maxBytes = MaxLength * 4 * utf8.UTFMax
 
 // Policy says what a new password must be.
 type Policy struct {
-	// MinLength is in code points; 0 stands for DefaultMinLength. Anything
+	// MinLength is in code points; 0 means DefaultMinLength. Anything
 	// lower than LeastMinLength counts as that, anything above MaxLength as
 	// that.
 	MinLength int
@@ -62,7 +62,7 @@ type Policy struct {
 	Require Require
 	// Site are the names under which this service is known.
 	Site []string
-	// Breaches knows the passwords that others try first; nil stands for the
+	// Breaches knows the passwords that others try first; nil means the
 	// list in the binary alone.
 	Breaches Breaches
 }

@@ -9,7 +9,7 @@ import (
 type clientKey struct{}
 
 // WithClient names whose work it is that is done with the context: the network that a
-// request came from. Whoever has no name shares one turn.
+// request came from. Those without a name share one turn.
 func WithClient(ctx context.Context, client string) context.Context {
 	return context.WithValue(ctx, clientKey{}, client)
 }

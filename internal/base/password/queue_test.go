@@ -79,7 +79,7 @@ func TestAttack7_TheQueueIsFair(t *testing.T) {
 	})
 }
 
-// Case N13: whoever is turned away is told when all who wait will have been served.
+// Case N13: a caller that is turned away learns when all who wait will have been served.
 func TestCaseN13_RetryAfterIsHonest(t *testing.T) {
 	h := &Hasher{places: make(chan struct{}, 64), size: 2}
 	for range 40 {

@@ -10,7 +10,7 @@ import (
 type Strength struct {
 	// Acceptable says that the policy takes it.
 	Acceptable bool
-	// Score is from 0, guessed at once, to 4, guessed by nobody. One that is not
+	// Score is from 0, guessed at once, to 4, practically unguessable. One that is not
 	// acceptable has 1 at most.
 	Score int
 	// Bits is how much there is to guess, as the logarithm to base 2.
@@ -19,6 +19,9 @@ type Strength struct {
 	// better, a sentence each.
 	Findings []*fault.Error
 	Advice   []string
+	// Made are the names of what makes it easy to guess, for advice in other languages: common, personal,
+	// repeat, sequence, keys, year.
+	Made []string
 }
 
 // Strength judges a password. It errs on the low side for long ones. Where
@@ -31,6 +34,9 @@ func (p Policy) Strength(ctx context.Context, password string, about ...string) 
 		s.Score = min(s.Score, 1)
 	}
 	s.Advice = advice(s, made)
+	for _, p := range made {
+		s.Made = append(s.Made, string(p))
+	}
 	return s
 }
 

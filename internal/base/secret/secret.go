@@ -1,11 +1,12 @@
-// Package secret makes what must not be guessed: random bytes, identifiers,
+// Package secret generates what must not be guessable: random bytes, identifiers,
 // and the keyed hashes and keys that are derived from a secret.
 //
-// It holds no cryptography of its own; it names the few ways in which Gatehouse
-// uses the standard library's, so that each stands in one place.
+// It has no cryptography of its own; it names the few ways in which Gatehouse
+// uses the standard library's, so that each is in one place.
 package secret
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -15,7 +16,9 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"hash"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -52,7 +55,7 @@ func (r Random) Text(n int) string {
 
 // ID returns a new UUID of version 7 (RFC 9562): it begins with the time, in
 // units of a quarter of a microsecond (section 6.2, method 3), so that rows made
-// one after another lie beside one another in an index, and events sort as they
+// one after another are adjacent in an index, and events sort as they
 // happened. It ends with 62 bits of randomness. It identifies; it is no secret.
 func (r Random) ID(now time.Time) string {
 	id := timed(now)
@@ -85,12 +88,39 @@ func MAC(key []byte, parts ...[]byte) []byte {
 	return h.Sum(nil)
 }
 
+// Keyed is HMAC-SHA-256 with one key, which it takes in once: for what is hashed in every
+// request. It may be used by several goroutines at once.
+type Keyed struct {
+	key    []byte
+	states sync.Pool // of hash.Hash
+}
+
+// NewKeyed returns the Keyed of a key.
+func NewKeyed(key []byte) *Keyed {
+	k := &Keyed{key: bytes.Clone(key)}
+	k.states.New = func() any { return hmac.New(sha256.New, k.key) }
+	return k
+}
+
+// Has reports whether k is of that key.
+func (k *Keyed) Has(key []byte) bool { return k != nil && Equal(k.key, key) }
+
+// MAC returns HMAC-SHA-256(key, data), without the lengths that [MAC] writes.
+func (k *Keyed) MAC(data []byte) (sum [sha256.Size]byte) {
+	h := k.states.Get().(hash.Hash)
+	h.Reset()
+	h.Write(data)
+	h.Sum(sum[:0])
+	k.states.Put(h)
+	return sum
+}
+
 // Equal compares two byte strings in a time that depends on their length only.
 func Equal(a, b []byte) bool { return hmac.Equal(a, b) }
 
 // Derive returns a key of KeySize bytes from a secret by HKDF-SHA-256
 // (RFC 5869). The info names its purpose, so that keys for different purposes
-// tell nothing of one another.
+// reveal nothing about one another.
 func Derive(key, salt []byte, info string) []byte {
 	out, err := hkdf.Key(sha256.New, key, salt, info, KeySize)
 	if err != nil {
@@ -101,7 +131,7 @@ func Derive(key, salt []byte, info string) []byte {
 }
 
 // Seal encrypts and authenticates the plaintext with AES-256-GCM under a
-// random nonce, which stands before the result. The context is authenticated
+// random nonce, which is prefixed to the result. The context is authenticated
 // but not stored: Open needs the same one, so that a sealed value can't be
 // moved to another place. One key may seal up to 2^32 values (NIST SP 800-38D
 // section 8.3).

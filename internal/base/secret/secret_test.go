@@ -2,6 +2,8 @@ package secret_test
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -271,4 +273,46 @@ func TestAKeyOfAnotherSizeIsAMistakeOfOurs(t *testing.T) {
 			t.Errorf("a key of %d bytes was used", size)
 		}
 	}
+}
+
+// TestKeyedIsHMAC: it is what crypto/hmac makes of the same, also when many use it at once.
+func TestKeyedIsHMAC(t *testing.T) {
+	k := secret.NewKeyed(key)
+	if !k.Has(key) || k.Has(other) || (*secret.Keyed)(nil).Has(key) {
+		t.Error("Keyed does not know its own key from another")
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for n := range 200 {
+				data := bytes.Repeat([]byte{7}, n)
+				h := hmac.New(sha256.New, key)
+				h.Write(data)
+				if got := k.MAC(data); !bytes.Equal(got[:], h.Sum(nil)) {
+					t.Errorf("MAC of %d bytes: %x, HMAC-SHA-256 is another", n, got)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// BenchmarkKeyed holds it against an HMAC that is made anew each time.
+func BenchmarkKeyed(b *testing.B) {
+	data := []byte("api\x00account\x000190a6e2-7b1c-7def-8a4b-0123456789ab")
+	b.Run("anew", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			h := hmac.New(sha256.New, key)
+			h.Write(data)
+			h.Sum(nil)
+		}
+	})
+	b.Run("kept", func(b *testing.B) {
+		b.ReportAllocs()
+		k := secret.NewKeyed(key)
+		for b.Loop() {
+			k.MAC(data)
+		}
+	})
 }

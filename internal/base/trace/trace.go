@@ -1,8 +1,8 @@
-// Package trace tells an OpenTelemetry collector what a request did, step by
-// step: the request, its flow, each look at the database.
+// Package trace reports to an OpenTelemetry collector what a request did, step by
+// step: the request, its flow, each use of the database.
 //
-// A step begins only beneath another, so where no trace was begun there are
-// none: then all of this costs a look into the context. What a span may hold is
+// A span begins only below another, so if no trace was begun there are none, and
+// all of this costs one lookup in the context. What a span may contain is
 // fixed here and at its few callers: names of routes and flows, outcomes, codes,
 // counts, our own request id. Never what a client sent, an address, or the text
 // of an error.
@@ -11,8 +11,8 @@
 //
 // Only the public listener and the delivery of mails begin a trace. The message is
 // marshalled as TracesData, which is the same on the wire as the request of the
-// collector's service: the package of that, and the usual exporter, bring gRPC and 5
-// MB into the program.
+// collector's service: that service's package, and the usual exporter, would add gRPC
+// and 5 MB to the binary.
 package trace
 
 import (

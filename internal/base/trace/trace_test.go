@@ -14,7 +14,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/trace"
 )
 
-// steps is what a request costs beside its work: a flow, and two looks at the
+// steps is what tracing adds to a request:  a flow, and two looks at the
 // database.
 func steps(ctx context.Context) {
 	ctx, flow := trace.Begin(ctx, "flow")
@@ -74,14 +74,15 @@ func open(t testing.TB, c trace.Config) *trace.Tracer {
 	return out
 }
 
-// What went wrong is told by its code, and never by its text.
+// An error is reported by its code, and never by its text.
 func TestEndTellsCodesAlone(t *testing.T) {
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
 	sent := make(chan []byte, 100)
 	tracer := open(t, trace.Config{Sampler: "always_on", Send: func(_ context.Context, b []byte) error { sent <- b; return nil }})
 	away := fault.New(fault.Unavailable, "database_unavailable", "canary")
 	for name, err := range map[string]error{
-		"none": nil, "refused": fault.New(fault.Denied, "denied", "canary").Because(errors.New("canary")), "away": away, "text": errors.New("canary"), "gone": context.Canceled,
+		"none": nil, "refused": fault.New(fault.Denied, "denied", "canary").Because(errors.New("canary")), "away": away, "text": errors.New("canary"),
+		"gone": context.Canceled,
 	} {
 		_, step := tracer.Work(t.Context(), name)
 		step.End(err)
@@ -103,12 +104,12 @@ func TestEndTellsCodesAlone(t *testing.T) {
 	}
 }
 
-// A collector's outage is told once, and its end.
+// A collector's outage is logged once, and so is its end.
 func TestTroubleIsToldOnce(t *testing.T) {
 	var (
-		mu   sync.Mutex
-		told []string
-		away = true
+		mu       sync.Mutex
+		reported []string
+		away     = true
 	)
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
 	sent := make(chan bool, 1000)
@@ -126,9 +127,9 @@ func TestTroubleIsToldOnce(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {
-				told = append(told, "back")
+				reported = append(reported, "back")
 			} else {
-				told = append(told, err.Error())
+				reported = append(reported, err.Error())
 			}
 		},
 	})
@@ -145,8 +146,8 @@ func TestTroubleIsToldOnce(t *testing.T) {
 	tracer.Close(t.Context())
 	mu.Lock()
 	defer mu.Unlock()
-	if strings.Join(told, ", ") != "away, back" {
-		t.Errorf("told %q", told)
+	if strings.Join(reported, ", ") != "away, back" {
+		t.Errorf("reported %q", reported)
 	}
 }
 

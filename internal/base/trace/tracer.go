@@ -24,12 +24,12 @@ type Config struct {
 	// Sampler is one of Samplers, with the ratio of those that have one.
 	Sampler string
 	Ratio   float64
-	// Trouble is told when the collector begins to refuse, with the error, and
+	// Trouble is called when the collector begins to refuse, with the error, and
 	// when it takes spans again, with nil.
 	Trouble func(error)
 }
 
-// Samplers are the standard names: with parentbased, whoever called decides.
+// Samplers are the standard names: with parentbased, the caller decides.
 var Samplers = []string{
 	"always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio",
 }
@@ -110,7 +110,7 @@ func (t *Tracer) Close(ctx context.Context) {
 	if t.client.failing.Load() {
 		t.client.stop()
 	}
-	_ = t.provider.Shutdown(ctx) // what could not be sent is lost, as Trouble was told
+	_ = t.provider.Shutdown(ctx) // what could not be sent is lost, as Trouble has reported
 }
 
 // client is otlptrace's way to the collector. Its errors go to Trouble alone, once

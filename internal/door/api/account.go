@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -34,23 +35,33 @@ func (a *Accounts) Routes() web.Routes {
 // register answers 202 whether or not the address has an account.
 func (a *Accounts) register(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
-		Email    string `json:"email"`
-		Password string `json:"password"`
-		Locale   string `json:"locale"`
+		Email    string  `json:"email"`
+		Password *string `json:"password"`
+		Locale   string  `json:"locale"`
+		// Agreed are the versions that the person agrees to.
+		Agreed json.RawMessage `json:"agreed"`
 	}
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
 	}
+	agreed, err := parseAgreed(in.Agreed)
+	if err != nil {
+		return err
+	}
+	pass, passwordless := "", in.Password == nil
+	if !passwordless {
+		pass = *in.Password
+	}
 	browser := &flow.Browser{}
-	if err := a.Register.Do(r.Context(), flow.Credentials{
-		Email: in.Email, Password: in.Password, Browser: browser, Locale: in.Locale, Accepted: r.Header.Get("Accept-Language"),
-	}, web.Origin(r)); err != nil {
+	request, err := a.Register.Do(r.Context(), flow.Credentials{
+		Email: in.Email, Password: pass, Passwordless: passwordless, Browser: browser, Locale: in.Locale, Accepted: r.Header.Get("Accept-Language"),
+		Agreed: flow.Agreed{Versions: agreed, Language: in.Locale},
+	}, web.Origin(r))
+	if err != nil {
 		return err
 	}
 	a.Cookies.PutRegistered(w, browser.Registered, flow.RegisteredLife)
-	return web.WriteJSON(w, http.StatusAccepted, map[string]string{
-		"message": a.Register.Welcome(),
-	})
+	return a.mailed(w, r, request, a.Register.Welcome(passwordless))
 }
 
 // meAnswer is the account as its owner sees it.
@@ -155,15 +166,8 @@ func page(r *http.Request) (cursor string, limit int, err error) {
 
 // filtered is page for a list that takes filters as well, whose values it returns.
 func filtered(r *http.Request, filters ...string) (q url.Values, cursor string, limit int, err error) {
-	if q, err = web.Query(r, append([]string{"cursor", "limit"}, filters...)...); err != nil {
+	if q, limit, err = limited(r, append([]string{"cursor"}, filters...)...); err != nil {
 		return nil, "", 0, err
-	}
-	limit = pageDefault
-	if s := q.Get("limit"); s != "" {
-		limit, err = strconv.Atoi(s)
-		if err != nil || limit < 1 || limit > pageMax {
-			return nil, "", 0, fault.Field("limit", "invalid_limit", "The limit is a number from 1 to %d.", pageMax)
-		}
 	}
 	cursor = q.Get("cursor")
 	if cursor != "" {
@@ -173,4 +177,19 @@ func filtered(r *http.Request, filters ...string) (q url.Values, cursor string, 
 		}
 	}
 	return q, cursor, limit, nil
+}
+
+// limited reads the query of a list: its limit, and the parameters that it allows.
+func limited(r *http.Request, allowed ...string) (q url.Values, limit int, err error) {
+	if q, err = web.Query(r, append([]string{"limit"}, allowed...)...); err != nil {
+		return nil, 0, err
+	}
+	limit = pageDefault
+	if s := q.Get("limit"); s != "" {
+		limit, err = strconv.Atoi(s)
+		if err != nil || limit < 1 || limit > pageMax {
+			return nil, 0, fault.Field("limit", "invalid_limit", "The limit is a number from 1 to %d.", pageMax)
+		}
+	}
+	return q, limit, nil
 }

@@ -10,42 +10,45 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/block"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
-)
-
-// What an administrator's call does. A change needs a sign-in of late.
-const (
-	reads   = false
-	changes = true
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 )
 
 // Administrators finds out whether an administrator makes a request.
 type Administrators struct {
 	Caller
-	Administrate *flow.Administrate
+	Administrate *operate.Administrate
 }
 
-// administrator lets administrators through.
-func (a *Administrators) administrator(change bool, next identified) web.Handler {
-	return a.signedIn(func(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
-		if err := a.Administrate.Do(who, change, web.Origin(r)); err != nil {
+// administrator lets those through who may do what the call does, from where
+// administration is done.
+func (a *Administrators) administrator(need operate.Need, next identified) web.Handler {
+	inner := a.signedIn(func(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+		if err := a.Administrate.Do(who, need, web.Origin(r)); err != nil {
 			return err
 		}
 		return next(w, r, who)
 	})
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := a.Administrate.Network(web.Origin(r)); err != nil {
+			return err
+		}
+		return inner(w, r)
+	}
 }
 
 // Blocks are networks that are kept out.
 type Blocks struct {
 	Administrators
-	Blocks *flow.Blocks
+	Blocks *operate.Blocks
+	People *operate.People
 }
 
 // Routes are its operations.
 func (a *Blocks) Routes() web.Routes {
 	return web.Routes{
-		"GET /v1/admin/blocks":         a.administrator(reads, a.blocks),
-		"POST /v1/admin/blocks":        a.administrator(changes, a.addBlock),
-		"DELETE /v1/admin/blocks/{id}": a.administrator(changes, a.removeBlock),
+		"GET /v1/admin/blocks":         a.administrator(operate.Reads, a.blocks),
+		"POST /v1/admin/blocks":        a.administrator(operate.Changes, a.addBlock),
+		"DELETE /v1/admin/blocks/{id}": a.administrator(operate.Changes, a.removeBlock),
 	}
 }
 
@@ -95,24 +98,30 @@ func (a *Blocks) blocks(w http.ResponseWriter, r *http.Request, _ flow.Identity)
 
 func (a *Blocks) addBlock(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
 	var in struct {
-		Network   string `json:"network"`
+		Network   string `json:"network" most:"64"`
 		Reason    string `json:"reason"`
-		ExpiresAt string `json:"expires_at"`
+		ExpiresAt string `json:"expires_at" most:"64"`
 		Confirm   bool   `json:"confirm"`
+	}
+	dry, err := dryRun(r)
+	if err != nil {
+		return err
 	}
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
 	}
-	n := flow.NewBlock{Network: in.Network, Reason: in.Reason, Confirmed: in.Confirm}
+	n := operate.NewBlock{Network: in.Network, Reason: in.Reason, Confirmed: in.Confirm}
+	if dry {
+		return a.uses(w, r, in.Network)
+	}
 	if in.ExpiresAt != "" {
-		var err error
 		if n.ExpiresAt, err = instant("expires_at", "invalid_expiry", in.ExpiresAt); err != nil {
 			return err
 		}
 	}
 	from := web.Origin(r)
 	b, added, err := a.Blocks.Add(r.Context(), n, []netip.Addr{from.Address}, who, from)
-	if errors.Is(err, flow.ErrConfirm) {
+	if errors.Is(err, operate.ErrConfirm) {
 		again := *fault.As(err)
 		again.Message += ` If that is meant, send it again with "confirm": true.`
 		err = &again
@@ -125,6 +134,19 @@ func (a *Blocks) addBlock(w http.ResponseWriter, r *http.Request, who flow.Ident
 		status = http.StatusCreated
 	}
 	return web.WriteJSON(w, status, answerBlock(b))
+}
+
+// uses says who uses a network: a block would keep them out.
+func (a *Blocks) uses(w http.ResponseWriter, r *http.Request, network string) error {
+	n, err := block.ParseNetwork(network)
+	if err != nil {
+		return err
+	}
+	t, err := a.People.Uses(r.Context(), operate.Which{Network: n})
+	if err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, answerTouches(t, true))
 }
 
 func (a *Blocks) removeBlock(w http.ResponseWriter, r *http.Request, who flow.Identity) error {

@@ -13,11 +13,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/application"
 )
 
 // Caller finds out who makes a request. The operations that need to know share it.
 type Caller struct {
-	Authenticate *flow.Authenticate
+	Authenticate *application.Authenticate
 	Cookies      *web.Cookies
 }
 

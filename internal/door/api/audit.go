@@ -1,9 +1,10 @@
 package api
 
 import (
+	"bufio"
+	"encoding/json"
 	"maps"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,19 +16,22 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/alert"
 )
 
 // Events are the event log, for administrators.
 type Events struct {
 	Administrators
-	Audit *flow.Audit
+	Audit *operate.Audit
 }
 
 // Routes are its operations.
 func (a *Events) Routes() web.Routes {
 	return web.Routes{
-		"GET /v1/admin/events": a.administrator(reads, a.allEvents),
+		"GET /v1/admin/events":        a.administrator(operate.Reads, a.allEvents),
+		"GET /v1/admin/events/{id}":   a.administrator(operate.Reads, a.oneEvent),
+		"GET /v1/admin/events/export": a.administrator(operate.Reads, a.exportEvents),
 	}
 }
 
@@ -60,12 +64,76 @@ func (a *Events) allEvents(w http.ResponseWriter, r *http.Request, _ flow.Identi
 		Next   string        `json:"next_cursor,omitempty"`
 	}{Events: make([]auditAnswer, 0, len(list)), Next: next}
 	for _, e := range list {
-		out.Events = append(out.Events, auditAnswer{
-			ID: e.ID, Time: stamp(e.Time), Event: e.Kind, Outcome: e.Outcome, Account: e.Account, Session: e.Session,
-			RequestID: e.RequestID, Address: e.Address, UserAgent: e.UserAgent, Detail: e.Detail, Erased: e.Erased,
-		})
+		out.Events = append(out.Events, answerEvent(e))
 	}
 	return web.WriteJSON(w, http.StatusOK, out)
+}
+
+func answerEvent(e event.Entry) auditAnswer {
+	return auditAnswer{
+		ID: e.ID, Time: stamp(e.Time), Event: e.Kind, Outcome: e.Outcome, Account: e.Account, Session: e.Session,
+		RequestID: e.RequestID, Address: e.Address, UserAgent: e.UserAgent, Detail: e.Detail, Erased: e.Erased,
+	}
+}
+
+// oneEvent is an event with the proof that it stands in the sealed log.
+func (a *Events) oneEvent(w http.ResponseWriter, r *http.Request, _ flow.Identity) error {
+	s, err := a.Audit.Show(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	out := struct {
+		auditAnswer
+		Leaf  *int64   `json:"leaf"`
+		Hash  string   `json:"hash,omitempty"`
+		Proof []string `json:"proof"`
+		Size  int64    `json:"log_size"`
+		Root  string   `json:"log_root"`
+	}{auditAnswer: answerEvent(s.Entry), Proof: []string{}, Size: s.Head.Size, Root: s.Head.Root.String()}
+	if s.Leaf >= 0 {
+		out.Leaf, out.Hash = &s.Leaf, s.Hash.String()
+		for _, h := range s.Proof {
+			out.Proof = append(out.Proof, h.String())
+		}
+	}
+	return web.WriteJSON(w, http.StatusOK, out)
+}
+
+// exportMost is how many events one export has.
+const exportMost = 10_000
+
+// exportEvents writes the events that pass the filters, the newest first, one line of
+// JSON each: as many as one export has.
+func (a *Events) exportEvents(w http.ResponseWriter, r *http.Request, _ flow.Identity) error {
+	f, _, err := eventFilter(r)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriterSize(w, 32<<10)
+	encode := json.NewEncoder(out)
+	for told := 0; told < exportMost; {
+		list, next, err := a.Audit.Search(r.Context(), f, min(500, exportMost-told))
+		if err != nil && told == 0 {
+			return err
+		}
+		if err != nil {
+			panic(http.ErrAbortHandler) // what was written is not whole, and must not look as if it were
+		}
+		if told == 0 {
+			w.Header().Set("Content-Type", "application/x-ndjson")
+			w.Header().Set("Content-Disposition", `attachment; filename="events.ndjson"`)
+		}
+		for _, e := range list {
+			if err := encode.Encode(answerEvent(e)); err != nil {
+				return nil // the client has gone
+			}
+		}
+		if told, f.Before = told+len(list), next; next == "" {
+			break
+		}
+	}
+	_ = out.Flush()
+	return nil
 }
 
 // eventFilter reads which events are wanted from the query.
@@ -129,17 +197,10 @@ func readWhose(q url.Values, f *event.Filter) (err error) {
 		}
 		f.Account = s
 	}
-	s := q.Get("network")
-	if s == "" {
-		return nil
+	if s := q.Get("network"); s != "" {
+		f.Network, err = parseNetwork(s)
 	}
-	if a, failed := netip.ParseAddr(s); failed == nil && a.Zone() == "" {
-		f.Network = netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen())
-	} else if f.Network, err = netip.ParsePrefix(s); err != nil || f.Network.Addr().Is4In6() {
-		return fault.Field("network", "invalid_network", "This is no address and no network. Write it like 203.0.113.7, 203.0.113.0/24 or 2001:db8::/48.")
-	}
-	f.Network = f.Network.Masked()
-	return nil
+	return err
 }
 
 // Alerts are what the event log gave rise to.
@@ -151,8 +212,8 @@ type Alerts struct {
 // Routes are its operations.
 func (a *Alerts) Routes() web.Routes {
 	return web.Routes{
-		"GET /v1/admin/alerts":          a.administrator(reads, a.alerts),
-		"POST /v1/admin/alerts/silence": a.administrator(changes, a.silence),
+		"GET /v1/admin/alerts":          a.administrator(operate.Reads, a.alerts),
+		"POST /v1/admin/alerts/silence": a.administrator(operate.Changes, a.silence),
 	}
 }
 
@@ -213,8 +274,8 @@ func answerAlert(a alert.Alert) alertAnswer {
 
 func (a *Alerts) silence(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
 	var in struct {
-		Rule  string `json:"rule"`
-		Until string `json:"until"`
+		Rule  string `json:"rule" most:"64"`
+		Until string `json:"until" most:"64"`
 	}
 	if err := web.Decode(w, r, &in); err != nil {
 		return err

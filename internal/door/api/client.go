@@ -36,9 +36,16 @@ func (a *Applications) registered(next func(w http.ResponseWriter, r *http.Reque
 			}
 			return err
 		}
+		if c.Type != client.Service {
+			return errNoService
+		}
 		return next(w, r, c)
 	}
 }
+
+// errNoService is for an application that people sign in to: it may know nothing but its own tokens.
+var errNoService = fault.New(fault.Denied, "unauthorized_client",
+	"This is for services. An application that people sign in to asks about its own tokens at /oauth2/introspect and /oauth2/revoke.")
 
 // revocationAnswer is one thing that ends access tokens before their time.
 type revocationAnswer struct {
@@ -73,6 +80,10 @@ func answerRevocation(r token.Revocation) revocationAnswer {
 // maxWait is how many seconds a request may wait for news.
 const maxWait = 30
 
+// mostCursor is the longest cursor that is read, in bytes: several times what one has. One that is not
+// known begins anew.
+const mostCursor = 128
+
 // waits are numbers of seconds, to the millisecond.
 var waits = regexp.MustCompile(`^[0-9]{1,2}(\.[0-9]{1,3})?$`)
 
@@ -99,6 +110,9 @@ func (a *Tokens) revocations(w http.ResponseWriter, r *http.Request, _ client.Cl
 	wait, err := parseWait(q.Get("wait"))
 	if err != nil {
 		return err
+	}
+	if len(q.Get("cursor")) > mostCursor {
+		return fault.Field("cursor", "invalid_cursor", "The cursor must be that of an earlier answer.")
 	}
 	ctx, cancel := web.Patient(w, r, wait)
 	defer cancel()

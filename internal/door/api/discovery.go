@@ -3,7 +3,6 @@ package api
 import (
 	_ "embed"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,18 +17,15 @@ var openAPI []byte
 
 // Discovery is what programs find us by.
 type Discovery struct {
-	// Issuer is that of the tokens, PublicURL where everything is served.
-	Issuer, PublicURL string
-	Tokens            *token.Issuer
-	Now               func() time.Time
+	Tokens *token.Issuer
+	Now    func() time.Time
 }
 
 // Routes are its operations.
 func (a *Discovery) Routes() web.Routes {
 	return web.Routes{
-		"GET /.well-known/jwks.json":                  a.jwks,
-		"GET /.well-known/oauth-authorization-server": a.metadata,
-		"GET /openapi.json":                           a.openAPI,
+		"GET /.well-known/jwks.json": a.jwks,
+		"GET /openapi.json":          a.openAPI,
 	}
 }
 
@@ -48,24 +44,6 @@ func (a *Discovery) jwks(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Content-Type", "application/jwk-set+json")
 	_, _ = w.Write(set.JSON)
 	return nil
-}
-
-// metadata says where things are (RFC 8414): only what is served. There is no
-// authorization endpoint, so there are no response types and no grants.
-func (a *Discovery) metadata(w http.ResponseWriter, _ *http.Request) error {
-	at := func(path string) string { return strings.TrimSuffix(a.PublicURL, "/") + path }
-	basic := []string{"client_secret_basic"}
-	w.Header().Set("Cache-Control", "public, max-age=300")
-	return web.WriteJSON(w, http.StatusOK, map[string]any{
-		"issuer":                   a.Issuer,
-		"jwks_uri":                 at("/.well-known/jwks.json"),
-		"introspection_endpoint":   at("/v1/token/introspect"),
-		"revocation_endpoint":      at("/v1/token/revoke"),
-		"response_types_supported": []string{},
-		"grant_types_supported":    []string{},
-		"introspection_endpoint_auth_methods_supported": basic,
-		"revocation_endpoint_auth_methods_supported":    basic,
-	})
 }
 
 // document is openapi.yaml as JSON, made when it is first asked for.

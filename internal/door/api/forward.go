@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/net/idna"
 
@@ -12,12 +14,13 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/application"
 )
 
 // ForwardAuth is for proxies that ask before they let a request through.
 type ForwardAuth struct {
 	Caller
-	ForwardAuth *flow.ForwardAuth
+	ForwardAuth *application.ForwardAuth
 	PublicURL   string
 }
 
@@ -30,12 +33,16 @@ func (a *ForwardAuth) Routes() web.Routes {
 
 // forwardAuth tells a proxy whether to let a request through, and whose it is.
 func (a *ForwardAuth) forwardAuth(w http.ResponseWriter, r *http.Request) error {
-	q, err := web.Query(r, "redirect")
+	q, err := web.Query(r, "redirect", "acr", "max_age")
 	if err != nil {
 		return err
 	}
 	if v := q.Get("redirect"); v != "" && v != "1" {
 		return fault.Field("redirect", "invalid_redirect", "Write redirect=1, or leave it out.")
+	}
+	asked, err := flow.ParseAsked(q.Get("acr"), q.Get("max_age"))
+	if err != nil {
+		return err
 	}
 	made := web.ForwardedOf(r)
 	if a.Cookies.Preflight(r, made) {
@@ -43,9 +50,13 @@ func (a *ForwardAuth) forwardAuth(w http.ResponseWriter, r *http.Request) error 
 		return nil
 	}
 	who, address, err := a.forwarded(r, made)
+	if err == nil && !asked.Satisfied(who, a.ForwardAuth.Now()) {
+		w.Header().Set("WWW-Authenticate", asked.Challenge())
+		err = flow.ErrInsufficient
+	}
 	if fault.KindOf(err) == fault.Unauthenticated && wantsPage(r, made) {
 		// nginx can't follow a redirect of ours: it takes the address from the 401.
-		w.Header().Set("Location", a.loginFor(made))
+		w.Header().Set("Location", a.loginFor(made, asked))
 		if q.Get("redirect") == "1" {
 			w.WriteHeader(http.StatusFound)
 		}
@@ -59,6 +70,7 @@ func (a *ForwardAuth) forwardAuth(w http.ResponseWriter, r *http.Request) error 
 	h["X-Auth-Email"] = []string{headerAddress(address)}
 	h["X-Auth-Roles"] = []string{strings.Join(who.Roles, ",")}
 	h["X-Auth-Session"] = []string{who.Session}
+	h["X-Auth-Acr"] = []string{token.ACR(who.AMR)}
 	letThrough(w, r)
 	return nil
 }
@@ -123,7 +135,21 @@ func wantsPage(r *http.Request, made web.Forwarded) bool {
 }
 
 // loginFor is the sign-in page that leads back.
-func (a *ForwardAuth) loginFor(made web.Forwarded) string {
+func (a *ForwardAuth) loginFor(made web.Forwarded, asked flow.Asked) string {
 	login := strings.TrimSuffix(a.PublicURL, "/") + "/login"
-	return web.WithReturnTo(login, a.Cookies.ReturnTo(a.Cookies.PageOf(made), ""))
+	to := web.WithReturnTo(login, a.Cookies.ReturnTo(a.Cookies.PageOf(made), ""))
+	query := url.Values{}
+	if asked.ACR != "" {
+		query.Set("acr", asked.ACR)
+	}
+	if asked.MaxAge > 0 {
+		query.Set("max_age", strconv.FormatInt(int64(asked.MaxAge/time.Second), 10))
+	}
+	switch {
+	case len(query) == 0:
+		return to
+	case to == login:
+		return to + "?" + query.Encode()
+	}
+	return strings.Replace(to, "?", "?"+query.Encode()+"&", 1) // before return_to, which some proxies leave as it is
 }

@@ -54,8 +54,10 @@ func FuzzPage(f *testing.F) {
 // the same when it is written out; what is refused names its part and filters nothing.
 func FuzzEventFilter(f *testing.F) {
 	for _, s := range []string{
-		"", "event=logout,token_refresh&outcome=failure", "network=203.0.113.7", "network=::ffff:203.0.113.0/120", "network=2001:db8::1/32&account=0198c0de-0000-7000-8000-000000000001",
-		"since=2026-11-24T12:00:00Z&until=2026-11-24T12:00:00.5%2B01:00", "since=-1", "event=,", "outcome=%27", "account=x", "network=fe80::1%25x", "cursor=0198c0de-0000-7000-8000-000000000001&limit=7",
+		"", "event=logout,token_refresh&outcome=failure", "network=203.0.113.7", "network=::ffff:203.0.113.0/120",
+		"network=2001:db8::1/32&account=0198c0de-0000-7000-8000-000000000001",
+		"since=2026-11-24T12:00:00Z&until=2026-11-24T12:00:00.5%2B01:00", "since=-1", "event=,", "outcome=%27", "account=x", "network=fe80::1%25x",
+		"cursor=0198c0de-0000-7000-8000-000000000001&limit=7",
 	} {
 		f.Add(s)
 	}

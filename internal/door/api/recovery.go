@@ -12,6 +12,7 @@ import (
 type Passwords struct {
 	Caller
 	Passwords *flow.Passwords
+	Factors   *flow.Factors
 	Strength  *flow.Strength
 }
 
@@ -22,6 +23,7 @@ func (a *Passwords) Routes() web.Routes {
 		"POST /v1/password/forgot":   a.forgot,
 		"POST /v1/password/reset":    a.reset,
 		"POST /v1/password/change":   a.signedIn(a.changePassword),
+		"DELETE /v1/password":        a.signedIn(a.removePassword),
 	}
 }
 
@@ -72,20 +74,41 @@ func (a *Caller) mayBeSignedIn(r *http.Request) (flow.Identity, error) {
 
 func (a *Addresses) verifyEmail(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
-		Token    string `json:"token"`
+		Token    string `json:"token" most:"128"`
 		Email    string `json:"email"`
-		Code     string `json:"code"`
+		Code     string `json:"code" most:"64"`
+		Request  string `json:"request" most:"64"`
 		Password string `json:"password"`
+		Cookies  bool   `json:"cookies"`
 	}
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
 	}
 	who, err := a.mayBeSignedIn(r)
+	if err == nil && in.Cookies {
+		err = a.Cookies.CheckCaller(r)
+	}
 	if err != nil {
 		return err
 	}
-	return did(w, a.Verify.Do(r.Context(), flow.LinkOrCode{Token: in.Token, Email: in.Email, Code: in.Code}, in.Password, who, a.browserOf(r),
-		web.Origin(r)))
+	begun, err := a.Verify.Do(r.Context(), a.shown(r, in.Token, in.Email, in.Code, in.Request), in.Password, who, a.browserOf(r), web.Origin(r))
+	if err != nil || begun.Token == "" {
+		return did(w, err)
+	}
+	return a.begun(w, begun, in.Cookies)
+}
+
+// begun answers where an account that has no password goes on to its first passkey.
+func (a *Addresses) begun(w http.ResponseWriter, begun flow.Begun, cookies bool) error {
+	out := struct {
+		PendingToken string `json:"pending_token,omitempty"`
+		ExpiresIn    int64  `json:"expires_in"`
+	}{begun.Token, seconds(begun.Life)}
+	if cookies {
+		a.Cookies.PutPending(w, begun.Token, begun.Life)
+		out.PendingToken = ""
+	}
+	return web.WriteJSON(w, http.StatusOK, out)
 }
 
 // did answers for what a mail's link or code does, once: 204 for the time that it did
@@ -100,9 +123,17 @@ func did(w http.ResponseWriter, err error) error {
 	return err
 }
 
-// mailed answers what is the same whether or not a mail was sent.
-func mailed(w http.ResponseWriter, message string) error {
-	return web.WriteJSON(w, http.StatusAccepted, map[string]string{"message": message})
+// shown is what somebody brings from a mail. That they asked for it shows their
+// cookie, or the request that a program was answered.
+func (a *Caller) shown(r *http.Request, token, email, code, request string) flow.LinkOrCode {
+	return flow.LinkOrCode{Token: token, Email: email, Code: code, Requests: append([]string{request}, a.Cookies.Requests(r)...)}
+}
+
+// mailed answers what is the same whether or not a mail was sent: with the request
+// that the mail's code is good with, which the browser keeps as well.
+func (a *Caller) mailed(w http.ResponseWriter, r *http.Request, request, message string) error {
+	a.Cookies.PutRequest(w, r, request, flow.RequestLife)
+	return web.WriteJSON(w, http.StatusAccepted, map[string]string{"message": message, "request": request})
 }
 
 func (a *Addresses) resend(w http.ResponseWriter, r *http.Request) error {
@@ -112,10 +143,11 @@ func (a *Addresses) resend(w http.ResponseWriter, r *http.Request) error {
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
 	}
-	if err := a.Verify.Resend(r.Context(), in.Email, web.Origin(r)); err != nil {
+	request, err := a.Verify.Resend(r.Context(), in.Email, web.Origin(r))
+	if err != nil {
 		return err
 	}
-	return mailed(w, "If this address has an account and has yet to be verified, a mail is on its way, or was sent a short while ago.")
+	return a.mailed(w, r, request, "If this address has an account and has yet to be verified, a mail is on its way, or was sent a short while ago.")
 }
 
 func (a *Addresses) changeEmail(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
@@ -126,10 +158,11 @@ func (a *Addresses) changeEmail(w http.ResponseWriter, r *http.Request, who flow
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
 	}
-	if err := a.Addresses.Change(r.Context(), who, in.Email, in.Password, a.browserOf(r), web.Origin(r)); err != nil {
+	request, err := a.Addresses.Change(r.Context(), who, in.Email, in.Password, a.browserOf(r), web.Origin(r))
+	if err != nil {
 		return err
 	}
-	return mailed(w, "A mail is on its way to the new address. The address changes when the link in it is used.")
+	return a.mailed(w, r, request, "A mail is on its way to the new address. The address changes when the link in it is used.")
 }
 
 func (a *Passwords) forgot(w http.ResponseWriter, r *http.Request) error {
@@ -139,39 +172,45 @@ func (a *Passwords) forgot(w http.ResponseWriter, r *http.Request) error {
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
 	}
-	if err := a.Passwords.Forgot(r.Context(), in.Email, web.Origin(r)); err != nil {
+	request, err := a.Passwords.Forgot(r.Context(), in.Email, web.Origin(r))
+	if err != nil {
 		return err
 	}
-	return mailed(w, "If this address has an account, a mail is on its way, or was sent a short while ago.")
+	return a.mailed(w, r, request, "If this address has an account, a mail is on its way, or was sent a short while ago.")
 }
 
 func (a *Passwords) reset(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
-		Token    string `json:"token"`
+		Token    string `json:"token" most:"128"`
 		Email    string `json:"email"`
-		Code     string `json:"code"`
+		Code     string `json:"code" most:"64"`
+		Request  string `json:"request" most:"64"`
 		Password string `json:"new_password"`
 	}
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
 	}
-	return did(w, a.Passwords.Reset(r.Context(), flow.LinkOrCode{Token: in.Token, Email: in.Email, Code: in.Code}, in.Password, web.Origin(r)))
+	return did(w, a.Passwords.Reset(r.Context(), a.shown(r, in.Token, in.Email, in.Code, in.Request), in.Password, web.Origin(r)))
 }
 
 func (a *Addresses) undoEmail(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
-		Token    string `json:"token"`
+		Token    string `json:"token" most:"128"`
 		Password string `json:"password"`
 	}
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
 	}
-	return did(w, a.Addresses.Undo(r.Context(), in.Token, in.Password, a.browserOf(r), web.Origin(r)))
+	request, err := a.Addresses.Undo(r.Context(), in.Token, in.Password, a.browserOf(r), web.Origin(r))
+	if err == nil {
+		a.Cookies.PutRequest(w, r, request, flow.RequestLife) // a mail with a code is on its way
+	}
+	return did(w, err)
 }
 
 func (a *Addresses) notMe(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
-		Token string `json:"token"`
+		Token string `json:"token" most:"128"`
 	}
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
@@ -188,6 +227,22 @@ func (a *Passwords) changePassword(w http.ResponseWriter, r *http.Request, who f
 		return err
 	}
 	if err := a.Passwords.Change(r.Context(), who, in.Current, in.New, a.browserOf(r), web.Origin(r)); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// removePassword takes the password away: passkeys are how its owner signs in from then on.
+func (a *Passwords) removePassword(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+	if err := web.DecodeOptional(w, r, &struct{}{}); err != nil {
+		return err
+	}
+	err := a.Factors.RemovePassword(r.Context(), who, web.Origin(r))
+	if errors.Is(err, flow.ErrPasskeyStepUp) {
+		w.Header().Set("WWW-Authenticate", flow.RemovingPassword.Challenge())
+	}
+	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -42,13 +43,20 @@ type tokensAnswer struct {
 	RefreshToken     string `json:"refresh_token"`
 	RefreshExpiresIn int64  `json:"refresh_expires_in"`
 	SessionID        string `json:"session_id"`
+	// RecoveryCodesLeft and RecoveryCodes are told where there is something to tell of them.
+	RecoveryCodesLeft *int     `json:"recovery_codes_left,omitempty"`
+	RecoveryCodes     []string `json:"recovery_codes,omitempty"`
+}
+
+func answerTokens(t flow.Tokens) tokensAnswer {
+	return tokensAnswer{
+		AccessToken: t.Access, TokenType: "Bearer", ExpiresIn: seconds(t.AccessExpires),
+		RefreshToken: t.Refresh, RefreshExpiresIn: seconds(t.RefreshExpires), SessionID: t.Session,
+	}
 }
 
 func writeTokens(w http.ResponseWriter, t flow.Tokens) error {
-	return web.WriteJSON(w, http.StatusOK, tokensAnswer{
-		AccessToken: t.Access, TokenType: "Bearer", ExpiresIn: seconds(t.AccessExpires),
-		RefreshToken: t.Refresh, RefreshExpiresIn: seconds(t.RefreshExpires), SessionID: t.Session,
-	})
+	return web.WriteJSON(w, http.StatusOK, answerTokens(t))
 }
 
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }
@@ -59,14 +67,21 @@ type cookieAnswer struct {
 	RefreshExpiresIn int64  `json:"refresh_expires_in"`
 	SessionID        string `json:"session_id"`
 	CSRFToken        string `json:"csrf_token"`
+	// RecoveryCodesLeft and RecoveryCodes are told where there is something to tell of them.
+	RecoveryCodesLeft *int     `json:"recovery_codes_left,omitempty"`
+	RecoveryCodes     []string `json:"recovery_codes,omitempty"`
 }
 
 // writeCookies puts the tokens in cookies instead of the answer.
-func (a *Sessions) writeCookies(w http.ResponseWriter, t flow.Tokens) error {
+func (a *Caller) writeCookies(w http.ResponseWriter, t flow.Tokens) error {
+	return web.WriteJSON(w, http.StatusOK, a.answerCookies(w, t))
+}
+
+func (a *Caller) answerCookies(w http.ResponseWriter, t flow.Tokens) cookieAnswer {
 	csrf := a.Cookies.Put(w, web.SessionTokens(t))
-	return web.WriteJSON(w, http.StatusOK, cookieAnswer{
+	return cookieAnswer{
 		ExpiresIn: seconds(t.AccessExpires), RefreshExpiresIn: seconds(t.RefreshExpires), SessionID: t.Session, CSRFToken: csrf,
-	})
+	}
 }
 
 func (a *Sessions) login(w http.ResponseWriter, r *http.Request) error {
@@ -78,14 +93,15 @@ func (a *Sessions) login(w http.ResponseWriter, r *http.Request) error {
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
 	}
-	browser := &flow.Browser{Bearer: !in.Cookies}
-	if err := a.Cookies.CheckCaller(r); err == nil {
-		// An application that keeps the tokens itself is a known device as well.
-		browser.Devices = a.Cookies.Devices(r)
-	} else if in.Cookies {
-		return err // another site must not sign its visitor in to an account of its own
+	browser, err := a.signInBrowser(r, in.Cookies)
+	if err != nil {
+		return err
 	}
 	t, err := a.SignIn.Do(r.Context(), flow.Credentials{Email: in.Email, Password: in.Password, Browser: browser, Cookies: in.Cookies}, web.Origin(r))
+	var waits *flow.Waiting
+	if errors.As(err, &waits) {
+		return a.waits(w, r, waits, in.Cookies)
+	}
 	if err != nil {
 		return err
 	}
@@ -95,16 +111,25 @@ func (a *Sessions) login(w http.ResponseWriter, r *http.Request) error {
 	if !in.Cookies {
 		return writeTokens(w, t)
 	}
-	a.endReplaced(r)
+	a.SignOut.Before(r.Context(), browser, web.Origin(r))
 	return a.writeCookies(w, t)
 }
 
-// endReplaced ends the session whose cookies a sign-in replaces: nobody could
-// use it any more, except who has stolen it.
-func (a *Sessions) endReplaced(r *http.Request) {
-	if old := a.Cookies.Refresh(r); old != "" {
-		_ = a.SignOut.ByRefresh(r.Context(), old, web.Origin(r)) // it may be no session's at all
+// signInBrowser is what the cookies tell of the browser of a sign-in. They count for our pages and for
+// applications alone; one that keeps the tokens itself is a known device as well. Who wants cookies
+// from elsewhere is refused: another site must not sign its visitor in to an account of its own.
+func (a *Caller) signInBrowser(r *http.Request, cookies bool) (*flow.Browser, error) {
+	browser := &flow.Browser{Bearer: !cookies}
+	err := a.Cookies.CheckCaller(r)
+	switch {
+	case err == nil && cookies:
+		browser.Devices, browser.Session = a.Cookies.Devices(r), a.Cookies.Refresh(r)
+	case err == nil:
+		browser.Devices = a.Cookies.Devices(r)
+	case !cookies:
+		err = nil
 	}
+	return browser, err
 }
 
 func (a *Sessions) refresh(w http.ResponseWriter, r *http.Request) error {
@@ -224,6 +249,7 @@ type sessionAnswer struct {
 	Device    string `json:"device"`
 	UserAgent string `json:"user_agent"`
 	Network   string `json:"network"`
+	First     string `json:"first_network"`
 	FirstUsed string `json:"first_used_at"`
 	LastUsed  string `json:"last_used_at"`
 	ExpiresAt string `json:"expires_at"`
@@ -238,7 +264,7 @@ func (a *Sessions) sessions(w http.ResponseWriter, r *http.Request, who flow.Ide
 	out := make([]sessionAnswer, 0, len(list))
 	for _, s := range list {
 		out = append(out, sessionAnswer{
-			ID: s.ID, Device: session.DeviceName(s.UserAgent), UserAgent: s.UserAgent, Network: s.Address,
+			ID: s.ID, Device: session.DeviceName(s.UserAgent), UserAgent: s.UserAgent, Network: s.Address, First: s.FirstAddress,
 			FirstUsed: stamp(s.BeganAt), LastUsed: stamp(s.UsedAt), ExpiresAt: stamp(s.EndsAt), Current: s.ID == who.Session,
 		})
 	}

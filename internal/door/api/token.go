@@ -5,15 +5,17 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/application"
 )
 
 // Tokens are what registered applications ask about.
 type Tokens struct {
 	Applications
-	Introspect  *flow.Introspect
-	RevokeToken *flow.RevokeToken
-	Follow      *flow.Follow
+	Introspection *application.Introspect
+	RevokeToken   *application.RevokeToken
+	Follow        *flow.Follow
 	// Issuer and ClientID are those of refresh tokens, which do not say it themselves.
 	Issuer, ClientID string
 }
@@ -42,6 +44,7 @@ type introspection struct {
 	Roles     *[]string `json:"roles,omitempty"`
 	AuthTime  int64     `json:"auth_time,omitempty"`
 	AMR       []string  `json:"amr,omitempty"`
+	ACR       string    `json:"acr,omitempty"`
 	ClientID  string    `json:"client_id,omitempty"`
 }
 
@@ -52,7 +55,12 @@ func (a *Tokens) introspect(w http.ResponseWriter, r *http.Request, _ client.Cli
 	if err != nil {
 		return err
 	}
-	told, err := a.Introspect.Do(r.Context(), in["token"], web.Origin(r))
+	return a.Introspect(w, r, in["token"])
+}
+
+// Introspect tells a service about a token.
+func (a *Tokens) Introspect(w http.ResponseWriter, r *http.Request, t string) error {
+	told, err := a.Introspection.Do(r.Context(), t, web.Origin(r))
 	if err != nil {
 		return err
 	}
@@ -64,14 +72,14 @@ func (a *Tokens) introspect(w http.ResponseWriter, r *http.Request, _ client.Cli
 		roles := append([]string{}, c.Roles...)
 		out = introspection{
 			Active: true, TokenType: "Bearer", Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience, Expires: c.Expires, IssuedAt: c.IssuedAt,
-			ID: c.ID, Session: c.Session, Roles: &roles, AuthTime: c.AuthTime, AMR: c.AMR, ClientID: c.ClientID,
+			ID: c.ID, Session: c.Session, Roles: &roles, AuthTime: c.AuthTime, AMR: c.AMR, ACR: token.ACR(c.AMR), ClientID: c.ClientID,
 		}
 	default:
 		g := told.Grant
 		roles := append([]string{}, g.Roles...)
 		out = introspection{
 			Active: true, Issuer: a.Issuer, Subject: g.Account, Expires: g.RefreshUntil.Unix(), Session: g.Session, Roles: &roles,
-			AuthTime: g.AuthAt.Unix(), AMR: g.AMR, ClientID: a.ClientID,
+			AuthTime: g.AuthAt.Unix(), AMR: g.AMR, ACR: token.ACR(g.AMR), ClientID: a.ClientID,
 		}
 	}
 	return web.WriteJSON(w, http.StatusOK, out)
@@ -84,7 +92,12 @@ func (a *Tokens) revoke(w http.ResponseWriter, r *http.Request, by client.Client
 	if err != nil {
 		return err
 	}
-	if err := a.RevokeToken.Do(r.Context(), by, in["token"], web.Origin(r)); err != nil {
+	return a.Revoke(w, r, by, in["token"])
+}
+
+// Revoke ends the session of a token that a service has brought.
+func (a *Tokens) Revoke(w http.ResponseWriter, r *http.Request, by client.Client, t string) error {
+	if err := a.RevokeToken.Do(r.Context(), by, t, web.Origin(r)); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)

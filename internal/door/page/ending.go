@@ -11,27 +11,23 @@ import (
 // sends nothing.
 type ending struct {
 	path string
-	// said is what the page says, which may begin with the welcome of a registration; nil
-	// has it say the template's own words.
-	said func(welcome string) string
-	// asks: the page then asks for the code of the mail. Otherwise it has no form.
+	// title and text are keys: of the heading, and of what is said below it. note is the key of what is said
+	// first, where the heading says what is left to do.
+	title, text, note string
+	// asks: the page then asks for the code of the email. Otherwise it has no form.
 	asks bool
 	next []next
 }
 
-// next is a link to another page.
-type next struct{ Path, Text string }
+// next is a link to another page, by the key of what it says; href is what a text's own link leads to.
+type next struct{ Path, Key string }
 
 var (
-	nextLogin    = next{"/login", "Sign in"}
-	nextForgot   = next{"/forgot", "Forgot password"}
-	nextRegister = next{"/register", "Create an account"}
-	nextVerify   = next{"/verify", "Verify your address"}
-	nextReset    = next{"/reset", "Enter the code of the mail"}
-	nextAccount  = next{"/account", "Your account"}
+	nextLogin   = next{"/login", "sign-in"}
+	nextForgot  = next{"/forgot", "forgot.title"}
+	nextAccount = next{"/account", "go-account"}
+	nextCode    = next{"/reset", "code.label"}
 )
-
-func says(s string) func(string) string { return func(string) string { return s } }
 
 // The names of the endings, which stand in addresses and in the note.
 const (
@@ -42,32 +38,54 @@ const (
 	stepReplaced   = "replaced"
 	stepExpelled   = "expelled"
 	stepUndone     = "undone"
+	stepTaken      = "taken"
+	stepKept       = "kept"
 	stepAdmin      = "ready"
 	stepKnown      = "known"
 	stepSignedOut  = "ended"
+	stepAlone      = "alone"
+	stepSaved      = "saved"
+	stepMoving     = "moving"
+	stepPassword   = "password"
+	stepCoded      = "coded"
+	stepKeyAdded   = "passkey"
+	stepKeyGone    = "passkey-gone"
+	stepFactor     = "factor"
+	stepFactorGone = "factor-gone"
+	stepAgreed     = "agreed"
+	stepWithdrawn  = "withdrawn"
+	stepAppGone    = "application-gone"
+	stepPasskey    = "first-passkey"
+	stepNone       = "no-password"
 )
 
 var endings = map[string]ending{
-	stepRegistered: {path: "/verify", said: func(welcome string) string {
-		return welcome + " Open the link in the mail, or type its code here."
-	},
-		asks: true, next: []next{nextLogin, nextForgot}},
-	stepResent: {path: "/verify", asks: true, next: []next{nextLogin, nextForgot},
-		said: says("If this address has an account and has yet to be verified, a mail is on its way. Open its link, or type its code here.")},
-	stepVerified: {path: "/verify", said: says("The address is verified."), next: []next{nextLogin, nextAccount}},
-	stepMailed: {path: "/reset", asks: true, next: []next{nextLogin, nextRegister},
-		said: says("If this address has an account, a mail is on its way, or was sent a short while ago. Its link works for 30 minutes. Open it, or type the " +
-			"mail's code here.")},
-	stepReplaced: {path: "/reset", said: says("The new password is set. All sessions have ended."), next: []next{nextLogin}},
-	stepExpelled: {path: "/not-me", next: []next{nextForgot},
-		said: says("All sessions have ended. Now set a new password by \"Forgot password\", at the address that this mail went to; until then nobody can sign " +
-			"in. If the account's address was changed as well, the mail that you get leads back to yours.")},
-	stepUndone: {path: "/undo", next: []next{nextReset, nextForgot, nextLogin},
-		said: says("The account has its old address again, and all sessions have ended. We sent a mail there with a link to set a new password; until then " +
-			"nobody can sign in.")},
-	stepAdmin:     {path: "/setup", next: []next{nextLogin}},
-	stepSignedOut: {path: "/account", said: says("That session has ended.")},
-	stepKnown:     {path: "/unlock", next: []next{nextLogin}},
+	stepRegistered: {path: "/verify", title: "verify.check", text: "verify.registered", asks: true},
+	stepResent:     {path: "/verify", title: "verify.check", text: "verify.resent", asks: true},
+	stepVerified:   {path: "/verify", title: "verify.done", text: "verify.done-text", next: []next{nextLogin, nextAccount}},
+	stepMailed:     {path: "/reset", title: "verify.check", text: "forgot.sent", asks: true},
+	stepReplaced:   {path: "/reset", title: "reset.done", text: "reset.done-text", next: []next{nextLogin}},
+	stepExpelled:   {path: "/not-me", title: "not-me.done", note: "not-me.done-note", text: "not-me.done-text", next: []next{nextForgot}},
+	stepUndone:     {path: "/undo", title: "undo.done", text: "undo.done-text", next: []next{nextCode, nextForgot, nextLogin}},
+	stepTaken:      {path: "/undo-factor", title: "undo-factor.done", text: "undo-factor.done-text", next: []next{nextCode, nextForgot, nextLogin}},
+	stepKept:       {path: "/stop-reset", title: "stop-reset.done", text: "stop-reset.done-text", next: []next{nextLogin}},
+	stepAdmin:      {path: "/setup", title: "setup.done", text: "setup.done-text", next: []next{nextLogin}},
+	stepKnown:      {path: "/unlock", title: "unlock.done", text: "unlock.done-text", next: []next{nextLogin}},
+	stepSignedOut:  {path: "/account", text: "done.session"},
+	stepAlone:      {path: "/account", text: "done.sessions"},
+	stepSaved:      {path: "/account", text: "done.profile"},
+	stepMoving:     {path: "/account", text: "done.address"},
+	stepPassword:   {path: "/account", text: "done.password"},
+	stepCoded:      {path: "/account", text: "done.coded"},
+	stepKeyAdded:   {path: "/account", text: "done.passkey"},
+	stepKeyGone:    {path: "/account", text: "done.passkey-gone"},
+	stepFactor:     {path: "/account", text: "done.factor"},
+	stepPasskey:    {path: enrolPath},
+	stepNone:       {path: "/account", text: "done.no-password"},
+	stepFactorGone: {path: "/account", text: "done.factor-removed"},
+	stepAgreed:     {path: "/account", text: "done.agreed"},
+	stepWithdrawn:  {path: "/account", text: "done.withdrawn"},
+	stepAppGone:    {path: "/account", text: "done.app-removed"},
 }
 
 // end leads to the page of an ending.
@@ -85,4 +103,31 @@ func (p *Forms) ended(r *http.Request) (e ending, n web.Note, ok bool) {
 		return ending{}, n, false
 	}
 	return e, n, true
+}
+
+// donePage is a page after a form that went well.
+type donePage struct {
+	ending
+	Email string
+	// More says what is left to do, by its key.
+	More string
+	Next []next
+}
+
+// Title, Text and Note are the keys.
+func (d donePage) Title() string { return d.title }
+
+// Text is the key of what is said below the heading.
+func (d donePage) Text() string { return d.text }
+
+// Note is the key of what is said first.
+func (d donePage) Note() string { return d.note }
+
+// showDone shows the page of an ending that has no form.
+func (p *Forms) showDone(w http.ResponseWriter, r *http.Request, e ending, n web.Note) error {
+	d := donePage{ending: e, Email: n.Email, Next: e.next}
+	if e.note != "" {
+		d.More = "not-me.next"
+	}
+	return p.show(w, http.StatusOK, p.view(r), "done", d)
 }

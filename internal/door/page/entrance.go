@@ -11,10 +11,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/application"
 )
-
-// bouncePage is a page on the way to another: nobody is asked for anything.
-type bouncePage struct{ To, Problem string }
 
 // errBounced is for a browser whose cookies may come with its next request: the answer is written.
 var errBounced = errors.New("the browser was asked to come again with its cookies")
@@ -22,7 +20,7 @@ var errBounced = errors.New("the browser was asked to come again with its cookie
 // Visitor tells a form who sends it, as far as that is of use there.
 type Visitor struct {
 	Forms
-	Authenticate *flow.Authenticate
+	Authenticate *application.Authenticate
 }
 
 // Entrance tells who a browser is, for all pages that look different to whoever is
@@ -41,7 +39,7 @@ func (p *Entrance) entrance(w http.ResponseWriter, r *http.Request) (flow.Identi
 	}
 	if cameFromElsewhere(r) {
 		w.Header().Set("Refresh", "0")
-		if err := render(w, http.StatusOK, "bounce.html", bouncePage{To: r.URL.RequestURI()}); err != nil {
+		if err := p.show(w, http.StatusOK, p.view(r), "bounce", r.URL.RequestURI()); err != nil {
 			return flow.Identity{}, err
 		}
 		return flow.Identity{}, errBounced
@@ -127,11 +125,8 @@ func (p *Entrance) sendOn(w http.ResponseWriter, r *http.Request, to string) err
 	p.Cookies.ClearReturnTo(w, r)
 	if n > onMost {
 		p.Cookies.PutShort(w, onCookie, "", 0)
-		problem := web.ProblemOf(r, errLoop)
-		if err := render(w, problem.Status, "bounce.html", bouncePage{Problem: problem.Detail}); err != nil {
-			return err
-		}
-		return errLoop
+		v := p.view(r)
+		return p.fail(w, v, "bounce", "/account", p.blame(v, r, errLoop), errLoop)
 	}
 	p.Cookies.PutShort(w, onCookie, strconv.Itoa(n)+"."+strconv.FormatInt(began.Unix(), 10), onWithin)
 	return seeOther(w, to)

@@ -7,7 +7,9 @@ import (
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/door/ui"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/consent"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
@@ -19,14 +21,15 @@ type Links struct {
 	Passwords *flow.Passwords
 	Addresses *flow.Addresses
 	NotMe     *flow.NotMe
-	MinLength int // of passwords
+	Factors   *flow.Factors
+	Consents  *flow.Consents
 }
 
 // Routes are its pages.
 func (p *Links) Routes() web.Routes {
 	routes := web.Routes{"GET /.well-known/change-password": p.changePassword}
 	for _, l := range linkPages {
-		routes["GET "+l.path], routes["POST "+l.path] = p.open(l), p.press(l)
+		routes["GET "+l.Path()], routes["POST "+l.Path()] = p.open(l), p.press(l)
 	}
 	return routes
 }
@@ -36,93 +39,85 @@ func (p *Links) Routes() web.Routes {
 // The link's token is in the fragment, which no proxy and no log sees; a script
 // moves it into the form. Without script a person types the code, or the token.
 type linkPage struct {
-	path, Title, Text, Button string
-	// Token, Code, Email, Password and NewPassword are the fields that it has. With a
-	// Code the token is one of two ways.
-	Token, Code, Email, Password, NewPassword bool
-	// Again is where the form for another mail goes, where the page has one.
-	Again *again
-	next  []next
+	// name is that of its template, and its path without the slash.
+	name string
+	// Code: it takes the code of the email as well as the token of its link.
+	Token, Code bool
+	// field is the one that a fault about a password is shown at.
+	field string
 	// do does what the button says, and returns the name of the ending.
 	do func(p *Links, w http.ResponseWriter, r *http.Request, in map[string]string) (step string, err error)
 }
 
-// again is the form that asks for another mail: its page, and the field, if any, that
-// tells it from that page's other form.
-type again struct{ Path, Name string }
-
 // linkView is what such a page shows. It never shows a password again.
 type linkView struct {
 	linkPage
-	In             map[string]string
-	Problem, Field string
-	MinLength      int
-	// Done is what was done, and Over that there is nothing more to do here.
-	Done string
-	Over bool
+	// Email, Given and Sent are what was typed before: the token of the link, and the code.
+	Email, Given, Sent string
+	Rules              []ui.Rule
+	// Said is the key of what was done before, and Title that of the heading then.
+	Said, Title string
 	// ByCode asks for the code alone; Stuck is for a link or a code that did not work.
 	ByCode, Stuck bool
-	// Closed is why there is no form at all.
-	Closed string
-	Next   []next
+	// Password asks for the account's password too.
+	Password bool
+	// Closed: nobody may register. Passwordless: it may be without a password, and Bare says that this was chosen.
+	Closed, Passwordless, Bare bool
+	// Documents are those that must be agreed to.
+	Documents []askedDocument
 }
 
 // Path is where the form goes.
-func (l linkPage) Path() string { return l.path }
+func (l linkPage) Path() string { return "/" + l.name }
 
 var linkPages = []linkPage{
+	{name: "register", field: "new_password", do: (*Links).doRegister},
+	{name: "verify", Token: true, Code: true, field: "password", do: (*Links).doVerify},
 	{
-		path: "/register", Title: "Create an account", Button: "Create the account", Email: true, NewPassword: true,
-		Text: "We send a mail to this address with a link that shows that it is yours.",
-		next: []next{{"/login", "Sign in instead"}, nextVerify},
-		do:   (*Links).doRegister,
-	},
-	{
-		path: "/verify", Title: "Verify your address", Button: "This is my address", Token: true, Code: true,
-		Text:  "Press the button if you created the account, or asked for its new address. If not, close this page.",
-		Again: &again{"/verify", "again"},
-		next:  []next{nextLogin, nextForgot},
-		do:    (*Links).doVerify,
-	},
-	{
-		path: "/forgot", Title: "Forgot password", Button: "Send me a mail", Email: true,
-		Text: "We send a mail with a link to set a new password, if this address has an account.",
-		next: []next{nextLogin, nextReset},
-		do: func(p *Links, _ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
-			return stepMailed, p.Passwords.Forgot(r.Context(), in["email"], web.Origin(r))
+		name: "forgot",
+		do: func(p *Links, w http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
+			request, err := p.Passwords.Forgot(r.Context(), in["email"], web.Origin(r))
+			return stepMailed, p.asked(w, r, request, err)
 		},
 	},
 	{
-		path: "/reset", Title: "Set a new password", Button: "Set the password", Token: true, Code: true, NewPassword: true,
-		Text:  "This signs you out everywhere.",
-		Again: &again{"/forgot", ""},
-		next:  []next{nextLogin},
+		name: "reset", Token: true, Code: true, field: "new_password",
 		do: func(p *Links, _ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
-			return stepReplaced, p.Passwords.Reset(r.Context(), shown(in), in["new_password"], web.Origin(r))
+			return stepReplaced, p.Passwords.Reset(r.Context(), p.shown(r, in), in["new_password"], web.Origin(r))
 		},
 	},
 	{
-		path: "/not-me", Title: "This wasn't me", Button: "This wasn't me", Token: true,
-		Text: "Press the button if the mail is about something that you did not do. All sessions end, links in mails are void, and nobody signs in before a " +
-			"new password is set.",
-		next: []next{nextForgot, nextLogin},
+		name: "not-me", Token: true,
 		do: func(p *Links, _ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
 			return stepExpelled, p.NotMe.Do(r.Context(), in["token"], web.Origin(r))
 		},
 	},
 	{
-		path: "/undo", Title: "Undo the change of address", Button: "Give me my address back", Token: true, Password: true,
-		Text: "The account gets the address back that this mail went to. For this we need a password of yours that it had within the last seven days; the " +
-			"latest that you know is fine.",
-		next: []next{nextForgot, nextLogin},
+		name: "undo", Token: true, field: "password",
+		do: func(p *Links, w http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
+			request, err := p.Addresses.Undo(r.Context(), in["token"], in["password"], p.browserOf(r), web.Origin(r))
+			return stepUndone, p.asked(w, r, request, err)
+		},
+	},
+	{
+		name: "undo-factor", Token: true, field: "password",
+		do: func(p *Links, w http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
+			request, err := p.Factors.Undo(r.Context(), in["token"], in["password"], p.browserOf(r), web.Origin(r))
+			return stepTaken, p.asked(w, r, request, err)
+		},
+	},
+	{
+		name: "stop-reset", Token: true,
 		do: func(p *Links, _ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
-			return stepUndone, p.Addresses.Undo(r.Context(), in["token"], in["password"], p.browserOf(r), web.Origin(r))
+			return stepKept, p.Factors.StopReset(r.Context(), in["token"], web.Origin(r))
 		},
 	},
 }
 
-func shown(in map[string]string) flow.LinkOrCode {
-	return flow.LinkOrCode{Token: in["token"], Email: in["email"], Code: in["code"]}
+// shown is what somebody brings from a mail, in the browser that asked for it or in
+// another.
+func (p *Links) shown(r *http.Request, in map[string]string) flow.LinkOrCode {
+	return flow.LinkOrCode{Token: in["token"], Email: in["email"], Code: in["code"], Requests: p.Cookies.Requests(r)}
 }
 
 func (p *Links) browserOf(r *http.Request) *flow.Browser {
@@ -131,69 +126,91 @@ func (p *Links) browserOf(r *http.Request) *flow.Browser {
 
 func (p *Links) doRegister(w http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
 	b := &flow.Browser{}
-	err := p.Register.Do(r.Context(), flow.Credentials{
-		Email: in["email"], Password: in["new_password"], Browser: b, Accepted: r.Header.Get("Accept-Language"),
+	agreed := ticked(p.view(r), p.Consents.Required, in)
+	for _, d := range p.required() {
+		if agreed.Versions[d.Name] == 0 {
+			return "", fault.Field(fieldOf(d.Name), "agreement_required", "Please agree to this.")
+		}
+	}
+	request, err := p.Register.Do(r.Context(), flow.Credentials{
+		Email: in["email"], Password: in["new_password"], Passwordless: in["passwordless"] != "", Browser: b, Accepted: r.Header.Get("Accept-Language"),
+		Agreed: agreed,
 	}, web.Origin(r))
 	if err == nil {
 		p.Cookies.PutRegistered(w, b.Registered, flow.RegisteredLife)
 	}
-	return stepRegistered, err
+	return stepRegistered, p.asked(w, r, request, err)
 }
 
-func (p *Links) doVerify(_ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
+func (p *Links) doVerify(w http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
 	if in["again"] != "" {
-		return stepResent, p.Verify.Resend(r.Context(), in["email"], web.Origin(r))
+		request, err := p.Verify.Resend(r.Context(), in["email"], web.Origin(r))
+		return stepResent, p.asked(w, r, request, err)
 	}
 	who := p.whoMay(r) // whoever is signed in is not asked for the password
-	return stepVerified, p.Verify.Do(r.Context(), shown(in), in["password"], who, p.browserOf(r), web.Origin(r))
+	begun, err := p.Verify.Do(r.Context(), p.shown(r, in), in["password"], who, p.browserOf(r), web.Origin(r))
+	if err != nil || begun.Token == "" {
+		return stepVerified, err
+	}
+	p.Cookies.PutPending(w, begun.Token, begun.Life)
+	return stepPasskey, nil
 }
 
-func (p *Links) view(l linkPage) linkView {
-	v := linkView{linkPage: l, In: map[string]string{}, MinLength: p.MinLength, Next: l.next}
-	if l.path == "/register" && !p.Register.Open {
-		v.Closed, v.Next = flow.ErrRegistrationClosed.Message, []next{nextLogin}
+func (p *Links) page(v *ui.View, l linkPage) linkView {
+	page := linkView{linkPage: l, Rules: p.rules(v.L), Closed: !p.Register.Open, Passwordless: p.Register.Passwordless}
+	if l.name == "register" {
+		page.Documents = askedDocuments(v, p.required())
 	}
-	return v
+	return page
+}
+
+// required are the versions in force of what everybody must agree to.
+func (p *Links) required() []consent.Document {
+	return slices.DeleteFunc(p.Consents.Library.List(), func(d consent.Document) bool { return !p.Consents.Requires(d.Name) })
 }
 
 // open shows the form, or what was done by one, and nothing else happens.
 func (p *Links) open(l linkPage) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		v := p.view(l)
-		if v.Closed != "" {
-			if err := render(w, http.StatusForbidden, "email-link.html", v); err != nil {
-				return err
-			}
-			return flow.ErrRegistrationClosed
+		v := p.view(r)
+		page := p.page(v, l)
+		if l.name == "register" && page.Closed {
+			return p.fail(w, v, "closed", nil, p.blame(v, r, flow.ErrRegistrationClosed), flow.ErrRegistrationClosed)
 		}
+		page.Bare = page.Passwordless && web.Parameter(r, "with") == "passkey"
 		e, n, ok := p.ended(r)
 		if n.Step == stepRegistered || n.Step == stepResent || n.Step == stepMailed {
-			v.In["email"] = n.Email
+			page.Email = n.Email
+		}
+		if ok && !e.asks {
+			return p.showDone(w, r, e, n)
 		}
 		if ok {
-			v.Done, v.Over, v.ByCode, v.Next = e.said(p.Register.Welcome()), !e.asks, e.asks, e.next
-			v.Text = ""
-			if e.asks {
-				v.Title = "Look into your mailbox"
+			page.ByCode, page.Title, page.Said = true, e.title, e.text
+			if n.Step == stepRegistered && p.Register.RequireVerified {
+				page.Said = "verify.registered-first"
 			}
 		}
-		if !p.Register.Open {
-			v.Next = slices.DeleteFunc(slices.Clone(v.Next), func(n next) bool { return n == nextRegister })
-		}
-		return render(w, http.StatusOK, "email-link.html", v)
+		return p.show(w, http.StatusOK, v, l.name, page)
 	}
 }
 
 // press does what the button says.
 func (p *Links) press(l linkPage) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		in, err := p.form(w, r, "token", "email", "code", "password", "new_password", "again")
-		page, step := p.view(l), ""
+		fields := []string{"token", "email", "code", "password", "new_password", "again", "passwordless"}
+		if l.name == "register" {
+			fields = append(fields, agreedFields(p.Consents.Required)...)
+		}
+		in, err := p.form(w, r, fields...)
+		v, step := p.view(r), ""
+		page := p.page(v, l)
 		if err == nil {
 			for _, name := range []string{"token", "email", "code"} {
 				in[name] = strings.TrimSpace(in[name])
-				page.In[name] = in[name]
 			}
+			page.Bare = page.Passwordless && in["passwordless"] != ""
+			page.Given, page.Email, page.Sent = in["token"], in["email"], in["code"]
 			if step, err = l.do(p, w, r, in); errors.Is(err, flow.ErrDoneAlready) {
 				err = nil // pressed twice
 			}
@@ -201,29 +218,37 @@ func (p *Links) press(l linkPage) web.Handler {
 		if err == nil {
 			return p.end(w, step, in["email"])
 		}
-		return p.refusePress(w, r, page, err)
+		return p.refusePress(w, r, v, page, err)
 	}
 }
 
 // refusePress shows the form again with what is wrong, and returns the error for
 // the log.
-func (p *Links) refusePress(w http.ResponseWriter, r *http.Request, page linkView, err error) error {
-	problem := web.ProblemOf(r, err)
-	page.Problem, page.Field = problemText(problem), problem.Field
-	page.ByCode = page.linkPage.Code && page.In["token"] == "" && page.In["code"] != ""
-	if f := fault.As(err); f != nil {
-		switch f.Code {
-		case flow.ErrPasswordRequired.Code, flow.ErrWrongPassword.Code:
-			page.Password = true
-		case "invalid_link", "invalid_code", "too_many_codes", "required", "rate_limited":
-			page.Stuck = true
+func (p *Links) refusePress(w http.ResponseWriter, r *http.Request, v *ui.View, page linkView, err error) error {
+	problem := p.blame(v, r, err)
+	if problem.Code == "agreement_required" {
+		v.Problem.Field = "" // a box is no field that has something below it
+	}
+	page.ByCode = page.linkPage.Code && page.Given == "" && page.Sent != ""
+	switch problem.Code {
+	case flow.ErrPasswordRequired.Code, flow.ErrWrongPassword.Code:
+		page.Password = true
+		v.Problem.Focus = "password"
+	case "invalid_link", "invalid_code", "too_many_codes", flow.ErrNotAsked.Code, "required", "rate_limited":
+		page.Stuck = true
+	}
+	switch v.Problem.Field {
+	case "password", "new_password":
+		v.Problem.Field = page.field
+	case "token":
+		if page.ByCode || page.Code && page.Given == "" {
+			v.Problem.Field = "code"
 		}
 	}
-	problem.SetHeaders(w.Header())
-	if rerr := render(w, problem.Status, "email-link.html", page); rerr != nil {
-		return rerr
+	if problem.Code == "invalid_code" && v.Problem.Field == "" || problem.Code == flow.ErrNotAsked.Code {
+		v.Problem.Field = "code"
 	}
-	return err
+	return p.fail(w, v, page.name, page, problem, err)
 }
 
 // changePassword is where password managers send people (RFC 8615, "A well-known

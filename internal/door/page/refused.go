@@ -1,64 +1,51 @@
 package page
 
 import (
-	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 )
 
-// refusal is what a person reads where no page of ours has the words for what went wrong.
-type refusal struct{ Title, Text, RequestID string }
+// refusedPage is what a person reads where no page of ours has the words for what went wrong.
+type refusedPage struct {
+	RequestID string
+	// Ours: it failed on our side. Again: to load the page again may help.
+	Ours, Again bool
+	At          string
+}
+
+// comeAgain is after how many seconds a page that could not be answered tries again by itself.
+const comeAgain = "10"
 
 // Refused shows a person any error that no page has answered: what it means to
 // them, and where to go from here.
-func Refused(w http.ResponseWriter, p web.Problem) error {
-	return render(w, p.Status, "refused.html", refusalOf(p))
-}
-
-func refusalOf(p web.Problem) refusal {
-	out := refusal{Title: p.Title, Text: p.Detail, RequestID: p.RequestID}
+func (p *Pages) Refused(w http.ResponseWriter, r *http.Request, problem web.Problem) error {
+	v := p.view(r)
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	shown := refusedPage{RequestID: problem.RequestID, At: r.URL.RequestURI(), Again: reads}
+	if problem.Status == http.StatusServiceUnavailable && reads {
+		w.Header().Set("Refresh", comeAgain)
+		return p.show(w, problem.Status, v, "maintenance", shown)
+	}
+	what := p.blameProblem(v, r, problem)
 	switch {
-	case p.Status == http.StatusNotFound && p.Code == "not_found":
-		out.Title, out.Text = "There is no such page", "Perhaps the address was mistyped, or a mail program has cut the link. Copy the whole link, or go on "+
-			"from here."
-	case p.Status == http.StatusMethodNotAllowed:
-		out.Title, out.Text = "This can't be opened like this", "This address belongs to a form of another page. Open that page, and send its form from there."
-	case p.Status == http.StatusTooManyRequests:
-		out.Title = "Too many requests"
-		out.Text = "Too many requests came from your network or account. Wait " + wait(p.RetryAfter()) + ", and load this page again. What you had filled in " +
-			"was not sent on."
-	case p.Status == http.StatusRequestEntityTooLarge:
-		out.Title, out.Text = "That was too much", "What was sent is larger than 64 KiB. Please shorten it, and send it again."
-	case p.Status == http.StatusServiceUnavailable:
-		out.Title, out.Text = "We can't answer for the moment", "Nothing is wrong with what you sent. Please load this page again in a minute."
-	case p.Status >= http.StatusInternalServerError:
-		out.Title = "Something went wrong"
+	case problem.Status == http.StatusNotFound && problem.Code == "not_found":
+		what = words{"error.not_found.title", "error.not_found"}
+		shown.Again = false
+	case problem.Status == http.StatusMethodNotAllowed:
+		what = words{"error.method_not_allowed.title", "error.method_not_allowed"}
+		shown.Again = false
+	case problem.Status == http.StatusTooManyRequests:
+		what = words{"error.limited.title", "error.limited"}
+	case problem.Status == http.StatusRequestEntityTooLarge:
+		what = words{"error.too_large.title", "error.too_large"}
+	case problem.Status >= http.StatusInternalServerError && problem.Status != http.StatusServiceUnavailable:
+		what, shown.Ours = words{"error.internal.title", "error.internal"}, true
 	}
-	return out
-}
-
-// problemText is what a page says of a problem. People see no headers.
-func problemText(p web.Problem) string {
-	if p.Code == "rate_limited" {
-		return "Too many requests came from here. Wait " + wait(p.RetryAfter()) + ", and try again."
+	v.Problem.Title, v.Problem.Text, v.Problem.Field = v.T(what.title), p.sentence(v, what, problem, again(r)), ""
+	if problem.Status == http.StatusTooManyRequests {
+		v.Problem.Wait = max(problem.RetryAfter(), time.Second)
 	}
-	return p.Detail
-}
-
-// wait says a time in words, rounded up to a minute or an hour.
-func wait(d time.Duration) string {
-	minutes, hours := (d+time.Minute-1)/time.Minute, (d+time.Hour-1)/time.Hour
-	switch {
-	case minutes <= 1:
-		return "a minute"
-	case minutes < 60:
-		return fmt.Sprintf("%d minutes", minutes)
-	case hours <= 1:
-		return "an hour"
-	case hours < 24:
-		return fmt.Sprintf("%d hours", hours)
-	}
-	return "until tomorrow"
+	return p.show(w, problem.Status, v, "refused", shown)
 }

@@ -13,6 +13,7 @@ import (
 // Root is what stands at the root of the server, for people and for programs that
 // look there by themselves.
 type Root struct {
+	Forms
 	// Service is what people know it as, and Home where the root leads.
 	Service, Home string
 	// Development is what the root shows instead of leading home; nil in production.
@@ -43,11 +44,17 @@ func (p *Root) Routes() web.Routes {
 }
 
 // root leads home, and in development says what runs here.
-func (p *Root) root(w http.ResponseWriter, _ *http.Request) error {
+func (p *Root) root(w http.ResponseWriter, r *http.Request) error {
 	if p.Development == nil {
 		return seeOther(w, p.Home)
 	}
-	return render(w, http.StatusOK, "root.html", p)
+	return p.show(w, http.StatusOK, p.view(r), "root", rootPage{*p.Development, p.PublicURL})
+}
+
+// rootPage is what development shows at the root.
+type rootPage struct {
+	Development
+	URL string
 }
 
 // icon leads to the icon: browsers ask here, whatever the page says.

@@ -1,10 +1,12 @@
 package page
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/door/ui"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
@@ -25,47 +27,41 @@ func (p *Setup) Routes() web.Routes {
 
 // setupPage is what the set-up page shows. It never shows a password again.
 type setupPage struct {
-	Token, Email string
-	Problem      string
-	Field        string
-	MinLength    int
-	Done         bool
+	Given, Email string
+	Rules        []ui.Rule
 }
 
 // setup shows the form. The link's token is in the fragment, which no proxy and
 // no log sees; a script moves it into the form, or the person does.
 func (p *Setup) setup(w http.ResponseWriter, r *http.Request) error {
-	if _, n, ok := p.ended(r); ok {
-		return render(w, http.StatusOK, "setup.html", setupPage{Done: true, Email: n.Email})
+	if e, n, ok := p.ended(r); ok {
+		return p.showDone(w, r, e, n)
 	}
-	return render(w, http.StatusOK, "setup.html", setupPage{MinLength: p.Setup.Accounts.Policy.MinLength})
+	v := p.view(r)
+	return p.show(w, http.StatusOK, v, "setup", setupPage{Rules: p.rules(v.L)})
 }
 
 func (p *Setup) doSetup(w http.ResponseWriter, r *http.Request) error {
+	v := p.view(r)
+	shown := setupPage{Rules: p.rules(v.L)}
 	in, err := p.form(w, r, "token", "email", "password")
 	if err != nil {
-		return p.refuse(w, r, setupPage{}, err)
+		return p.fail(w, v, "setup", shown, p.blame(v, r, err), err)
 	}
-	shown := setupPage{Token: strings.TrimSpace(in["token"]), Email: strings.TrimSpace(in["email"])}
+	shown.Given, shown.Email = strings.TrimSpace(in["token"]), strings.TrimSpace(in["email"])
 	first := flow.Credentials{Email: shown.Email, Password: in["password"], Accepted: r.Header.Get("Accept-Language")}
-	err = p.Setup.Do(r.Context(), shown.Token, first, web.Origin(r))
-	if err != nil {
-		return p.refuse(w, r, shown, err)
+	if err = p.Setup.Do(r.Context(), shown.Given, first, web.Origin(r)); err == nil {
+		return p.end(w, stepAdmin, shown.Email)
 	}
-	return p.end(w, stepAdmin, shown.Email)
-}
-
-// refuse shows the form again with what is wrong, and returns the error for the
-// log.
-func (p *Setup) refuse(w http.ResponseWriter, r *http.Request, shown setupPage, err error) error {
-	problem := web.ProblemOf(r, err)
-	shown.Problem, shown.Field, shown.MinLength = problemText(problem), problem.Field, p.Setup.Accounts.Policy.MinLength
-	problem.SetHeaders(w.Header())
+	var waits *flow.Waiting
+	if errors.As(err, &waits) {
+		p.Cookies.PutPending(w, waits.Token, waits.Life)
+		p.Cookies.PutReturnTo(w, "/admin")
+		return seeOther(w, enrolPath)
+	}
+	problem := p.blame(v, r, err)
 	if fault.KindOf(err) == fault.Internal {
-		shown.Field = ""
+		v.Problem.Field = ""
 	}
-	if rerr := render(w, problem.Status, "setup.html", shown); rerr != nil {
-		return rerr
-	}
-	return err
+	return p.fail(w, v, "setup", shown, problem, err)
 }

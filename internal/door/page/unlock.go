@@ -22,42 +22,27 @@ func (p *Unlock) Routes() web.Routes {
 	}
 }
 
-// unlockPage is what the page behind a lockout mail's link shows.
-type unlockPage struct {
-	Token, Problem string
-	Done           bool
-}
-
 // unlock shows one button: nothing happens by opening the link, which scanners of
 // mails do. Its token is in the fragment, which no proxy and no log sees.
 func (p *Unlock) unlock(w http.ResponseWriter, r *http.Request) error {
-	_, _, done := p.ended(r)
-	return render(w, http.StatusOK, "unlock.html", unlockPage{Done: done})
+	if e, n, ok := p.ended(r); ok {
+		return p.showDone(w, r, e, n)
+	}
+	return p.show(w, http.StatusOK, p.view(r), "unlock", linkView{})
 }
 
 // doUnlock makes this browser a known device of the account.
 func (p *Unlock) doUnlock(w http.ResponseWriter, r *http.Request) error {
+	v, shown := p.view(r), linkView{}
 	in, err := p.form(w, r, "token")
 	if err != nil {
-		return p.refuseUnlock(w, r, unlockPage{}, err)
+		return p.fail(w, v, "unlock", shown, p.blame(v, r, err), err)
 	}
-	shown := unlockPage{Token: strings.TrimSpace(in["token"])}
-	known, err := p.Unlock.Do(r.Context(), shown.Token, web.Origin(r))
+	shown.Given = strings.TrimSpace(in["token"])
+	known, err := p.Unlock.Do(r.Context(), shown.Given, web.Origin(r))
 	if err != nil {
-		return p.refuseUnlock(w, r, shown, err)
+		return p.fail(w, v, "unlock", shown, p.blame(v, r, err), err)
 	}
 	p.Cookies.PutDevice(w, r, known.Name, known.Value, known.Life)
 	return p.end(w, stepKnown, "")
-}
-
-// refuseUnlock shows the form again with what is wrong, and returns the error
-// for the log.
-func (p *Unlock) refuseUnlock(w http.ResponseWriter, r *http.Request, shown unlockPage, err error) error {
-	problem := web.ProblemOf(r, err)
-	shown.Problem = problemText(problem)
-	problem.SetHeaders(w.Header())
-	if rerr := render(w, problem.Status, "unlock.html", shown); rerr != nil {
-		return rerr
-	}
-	return err
 }

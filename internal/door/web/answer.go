@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// WriteJSON answers with v as JSON. It writes nothing if v can't be marshalled,
-// so that the error it returns can still be answered. The answer is no-store
+// WriteJSON writes v as a JSON response. It writes nothing if v can't be marshalled,
+// so that the error it returns can still be written. The response is no-store
 // unless the handler has set another Cache-Control.
 func WriteJSON(w http.ResponseWriter, status int, v any) error {
 	body, err := json.Marshal(v)
@@ -19,8 +19,8 @@ func WriteJSON(w http.ResponseWriter, status int, v any) error {
 	return nil
 }
 
-// writeBody writes a whole answer, with the newline that makes it pleasant to
-// read in a terminal. A client that has gone is no error: the log line tells
+// writeBody writes a whole response, with the newline that makes it pleasant to
+// read in a terminal. A client that has gone is not an error: the log line says
 // how many bytes it took.
 func writeBody(w http.ResponseWriter, status int, contentType string, body []byte) {
 	body = append(body, '\n')

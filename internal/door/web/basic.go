@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// maxBasic is the size in bytes of the longest credentials that are looked at,
+// maxBasic is the size in bytes of the longest credentials that are accepted,
 // in base64. Ours are under 200.
 const maxBasic = 1 << 10
 
@@ -50,7 +50,7 @@ func formText(s string) (string, bool) {
 	return s, err == nil && utf8.ValidString(s) && strings.IndexByte(s, 0) < 0
 }
 
-// ChallengeBasic makes the answer's challenge that for applications (RFC 9110
+// ChallengeBasic makes the response's challenge the one for applications (RFC 9110
 // section 11.6.1). A 401 has another otherwise.
 func ChallengeBasic(h http.Header) {
 	h.Set("WWW-Authenticate", `Basic realm="gatehouse", charset="UTF-8"`)

@@ -7,12 +7,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 )
 
-// MaxToken is the size in bytes of the longest bearer token that is looked at.
+// MaxToken is the size in bytes of the longest bearer token that is accepted.
 const MaxToken = 8 << 10
 
 // Bearer returns the token of the Authorization header (RFC 6750 section 2.1).
 // It is not ok if there is no such header, or one of another scheme. A header
-// that is there but is no credential at all, or is there twice, is a fault
+// that is there but is not a credential at all, or is there twice, is a fault
 // invalid_request; a token that can't be one is invalid_token.
 func Bearer(r *http.Request) (token string, ok bool, err error) {
 	values := r.Header["Authorization"]
@@ -39,11 +39,11 @@ func Bearer(r *http.Request) (token string, ok bool, err error) {
 
 var (
 	errTwoAuthorizations = fault.New(fault.Invalid, "invalid_request",
-		"There is more than one Authorization header. Send exactly one.")
+		"There is more than one Authorization header. Send only one.")
 	errNoCredential = fault.New(fault.Invalid, "invalid_request",
 		`The Authorization header holds no token. It is written "Authorization: Bearer" followed by a space and the token.`)
 	errMalformedToken = fault.New(fault.Unauthenticated, "invalid_token",
-		"The bearer token is malformed. Send the access token exactly as it was given out.")
+		"The bearer token is malformed. Send the access token exactly as it was issued.")
 )
 
 // isToken68 reports whether s is a b64token of RFC 6750, which is the token68

@@ -10,22 +10,22 @@ import (
 	"sync"
 )
 
-// Proxies are the peers whose word about who is calling is believed
-// (TRUSTED_PROXIES). A nil *Proxies believes nobody.
+// Proxies are the peers that are trusted to say who is calling
+// (TRUSTED_PROXIES). A nil *Proxies trusts nobody.
 type Proxies struct {
 	trusted    []netip.Prefix
 	cloudflare []netip.Prefix // empty unless Cloudflare is among them
 	log        *slog.Logger
 
-	mu   sync.Mutex
-	told map[netip.Addr]bool
+	mu     sync.Mutex
+	warned map[netip.Addr]bool
 }
 
 //go:embed cloudflare.txt
 var cloudflareText string
 
 // CloudflareNetworks returns the networks from which Cloudflare connects to the
-// servers behind it, as cloudflare.txt has them, which tells their source and date.
+// servers behind it, as cloudflare.txt has them, which names their source and date.
 func CloudflareNetworks() []netip.Prefix {
 	var out []netip.Prefix
 	for line := range strings.Lines(cloudflareText) {
@@ -36,9 +36,9 @@ func CloudflareNetworks() []netip.Prefix {
 	return out
 }
 
-// NewProxies returns those of the networks, and Cloudflare's where that is said.
+// NewProxies returns those of the networks, and Cloudflare's if that is set.
 func NewProxies(networks []netip.Prefix, cloudflare bool, log *slog.Logger) *Proxies {
-	p := &Proxies{trusted: slices.Clone(networks), log: log, told: map[netip.Addr]bool{}}
+	p := &Proxies{trusted: slices.Clone(networks), log: log, warned: map[netip.Addr]bool{}}
 	if cloudflare {
 		p.cloudflare = CloudflareNetworks()
 		p.trusted = append(p.trusted, p.cloudflare...)
@@ -62,21 +62,21 @@ func within(networks []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
-// caller is who is at the other end, as far as the connection and the proxies
-// that are trusted tell.
+// caller is who is calling, as far as the connection and the trusted proxies
+// say.
 type caller struct {
-	peer    netip.Addr // the connection's other end
+	peer    netip.Addr // the connection's remote address
 	address netip.Addr // IPv4 as IPv4, without a zone; invalid if there is none
 	secure  bool       // it came over TLS, to us or to the proxy before us
 	plain   bool       // a trusted proxy says that it came to it without
-	proxied bool       // the connection's other end is a trusted proxy
+	proxied bool       // the peer is a trusted proxy
 }
 
 // Secure reports whether the request came over TLS: to us, or, as a trusted
 // proxy says by X-Forwarded-Proto or Forwarded, to the proxy before us.
 func Secure(r *http.Request) bool { return callerOf(r).secure }
 
-// callerOf returns the request's caller. Outside a Stack no header is believed.
+// callerOf returns the request's caller. Outside a Stack no header is trusted.
 func callerOf(r *http.Request) caller {
 	if x := exchangeOf(r.Context()); x != nil {
 		return x.caller
@@ -84,10 +84,10 @@ func callerOf(r *http.Request) caller {
 	return (*Proxies)(nil).caller(r)
 }
 
-// caller reads who is calling. It starts from the connection's other end, and
+// caller determines who is calling. It starts from the connection's remote address, and
 // as long as that is a trusted proxy believes what it says about the hop before:
-// so the address is the rightmost hop that is not trusted, and what stands left
-// of it, which that hop may have made up, is never looked at. A hop that can't
+// so the address is the rightmost hop that is not trusted, and what is left
+// of it, which that hop may have made up, is ignored. A hop that can't
 // be read ends the walk at the proxy that wrote it.
 func (p *Proxies) caller(r *http.Request) caller {
 	c := caller{peer: peerAddress(r), secure: r.TLS != nil}
@@ -106,7 +106,7 @@ func (p *Proxies) caller(r *http.Request) caller {
 	}
 	hops := hopsOf(r.Header)
 	for within(p.trusted, c.address) {
-		// Cloudflare overwrites this header with whoever connected to it. It
+		// Cloudflare overwrites this header with the address that connected to it. It
 		// counts only at a hop that is Cloudflare's: any other proxy would pass
 		// on what the client made up.
 		if within(p.cloudflare, c.address) {
@@ -221,9 +221,9 @@ func last(lines []string) string {
 	return strings.Trim(line[strings.LastIndexByte(line, ',')+1:], " \t")
 }
 
-// maxTold bounds the peers that the log tells of. Strangers from the internet
+// maxWarned bounds the peers that the log warns about. Strangers from the internet
 // can use up half of it, and leave room for the proxy of our own network.
-const maxTold = 16
+const maxWarned = 16
 
 // warn logs once for each peer that it forwards and is not trusted: it may be
 // a proxy that the operator forgot, behind which all clients count as one.
@@ -238,17 +238,17 @@ func (p *Proxies) warn(r *http.Request, peer netip.Addr) {
 	if name == "" || !peer.IsValid() {
 		return
 	}
-	room := maxTold
+	room := maxWarned
 	if !peer.IsPrivate() && !peer.IsLoopback() && !peer.IsLinkLocalUnicast() {
 		room /= 2
 	}
 	p.mu.Lock()
-	known := p.told[peer]
-	if known || len(p.told) >= room {
+	known := p.warned[peer]
+	if known || len(p.warned) >= room {
 		p.mu.Unlock()
 		return
 	}
-	p.told[peer] = true
+	p.warned[peer] = true
 	p.mu.Unlock()
 	setting := "TRUSTED_PROXIES=" + peer.String()
 	if within(CloudflareNetworks(), peer) {
@@ -259,7 +259,7 @@ func (p *Proxies) warn(r *http.Request, peer netip.Addr) {
 		"header", name, "peer", peer.String(), "setting", setting)
 }
 
-// peerAddress returns the address of the connection's other end: IPv4 as
+// peerAddress returns the connection's remote address: IPv4 as
 // IPv4 even where it came in over an IPv6 socket, and without a zone, which
 // means something on this machine only. It is invalid if there is none.
 func peerAddress(r *http.Request) netip.Addr {

@@ -17,7 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 )
 
-// Certificate is that of a listener, read again when its files change.
+// Certificate is a listener's certificate, read again when its files change.
 type Certificate struct {
 	certFile, keyFile, host string
 	now                     func() time.Time
@@ -28,8 +28,8 @@ type Certificate struct {
 }
 
 // OpenCertificate reads a certificate, its chain and its key, all in PEM. One
-// for another host, or for another time, is told and served all the same: to
-// stay away would help nobody.
+// for another host, or for another time, is logged and served all the same: refusing
+// to start would help nobody.
 func OpenCertificate(certFile, keyFile, host string, now func() time.Time, log *slog.Logger) (*Certificate, error) {
 	c := &Certificate{certFile: certFile, keyFile: keyFile, host: withoutPort(host), now: now, log: log}
 	c.trouble.Store(new(string))
@@ -39,11 +39,42 @@ func OpenCertificate(certFile, keyFile, host string, now func() time.Time, log *
 		return nil, err
 	}
 	if err := c.fits(pair, now()); err != nil {
-		log.Warn("The certificate in TLS_CERT_FILE is wrong for PUBLIC_URL; browsers will refuse it. Replace the file, and it is read at once.", "error", err.Error())
+		log.Warn("The certificate in TLS_CERT_FILE is wrong for PUBLIC_URL; browsers will refuse it. Replace the file; it is read at once.", "error", err.Error())
 	}
 	c.warnWeak(pair)
+	c.warnUntrusted(pair)
 	c.current.Store(pair)
 	return c, nil
+}
+
+// Untrusted says that browsers elsewhere do not know who signed the certificate in force,
+// by the authorities of this system (ASVS 12.2.2), or nothing: one of a company's own authority serves those
+// who know that.
+func (c *Certificate) Untrusted() string {
+	if err := c.chain(c.current.Load()); err != nil {
+		return "no authority that this system trusts has signed it: " + err.Error()
+	}
+	return ""
+}
+
+// chain verifies who signed the certificate, as browsers do: by the intermediates that come
+// with it, whatever its names and times are, which fits looks at.
+func (c *Certificate) chain(pair *tls.Certificate) error {
+	between := x509.NewCertPool()
+	for _, der := range pair.Certificate[1:] {
+		if cert, err := x509.ParseCertificate(der); err == nil {
+			between.AddCert(cert)
+		}
+	}
+	_, err := pair.Leaf.Verify(x509.VerifyOptions{Intermediates: between, CurrentTime: pair.Leaf.NotBefore.Add(pair.Leaf.NotAfter.Sub(pair.Leaf.NotBefore) / 2)})
+	return err
+}
+
+func (c *Certificate) warnUntrusted(pair *tls.Certificate) {
+	if err := c.chain(pair); err != nil {
+		c.log.Warn("The certificate in TLS_CERT_FILE is not from an authority that this system trusts, and most browsers will refuse it. "+
+			"If it is from your own authority, or lacks the intermediate one, put the whole chain into the file.", "error", err.Error())
+	}
 }
 
 // Get returns the certificate in force.
@@ -51,7 +82,7 @@ func (c *Certificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current.Load(), nil
 }
 
-// Validity returns from when and until when the certificate in force is good.
+// Validity returns from when and until when the certificate in force is valid.
 func (c *Certificate) Validity() (from, until time.Time) {
 	leaf := c.current.Load().Leaf
 	return leaf.NotBefore, leaf.NotAfter
@@ -78,7 +109,7 @@ func (c *Certificate) read() (*tls.Certificate, error) {
 }
 
 var errEncryptedKey = fault.New(fault.Invalid, "encrypted_key",
-	"TLS_KEY_FILE: the key is encrypted with a passphrase, which nobody could type at each start. "+
+	"TLS_KEY_FILE: the key is encrypted with a passphrase, which nobody could type at every start. "+
 		"Write it without: openssl pkey -in KEY -out NEW, and keep that file to the user who runs gatehouse (mode 600).")
 
 // encryptedKey reports whether the file holds a private key in one of the two encrypted
@@ -111,18 +142,18 @@ func keyBits(leaf *x509.Certificate) (bits int, weak bool) {
 	return 0, false
 }
 
-// warnWeak warns of an RSA key with less than the 128 bits of security that ASVS V11.2.3
+// warnWeak warns about an RSA key with less than the 128 bits of security that ASVS V11.2.3
 // asks for.
 func (c *Certificate) warnWeak(pair *tls.Certificate) {
 	if _, ok := pair.Leaf.PublicKey.(*rsa.PublicKey); !ok {
 		return
 	}
 	if bits, _ := keyBits(pair.Leaf); bits < 3072 {
-		c.log.Warn("TLS_CERT_FILE: the certificate's RSA key has less than 3072 bits. The next one should be of P-256, or of RSA with 3072.", "bits", bits)
+		c.log.Warn("TLS_CERT_FILE: the certificate's RSA key has less than 3072 bits. The next one should be P-256, or RSA with 3072 bits.", "bits", bits)
 	}
 }
 
-// fits tells what browsers would have against the certificate, but for who
+// fits returns what browsers would object to in the certificate, except who
 // signed it.
 func (c *Certificate) fits(pair *tls.Certificate, now time.Time) error {
 	leaf := pair.Leaf
@@ -132,7 +163,7 @@ func (c *Certificate) fits(pair *tls.Certificate, now time.Time) error {
 	return leaf.VerifyHostname(c.host)
 }
 
-// look returns what tells whether one of the files has changed: they are
+// look returns what shows whether one of the files has changed: they are
 // followed through links, which is how Kubernetes and certbot swap them.
 func (c *Certificate) look() string {
 	var stamp string
@@ -144,7 +175,7 @@ func (c *Certificate) look() string {
 	return stamp
 }
 
-// Reload takes a changed certificate. The one in force stays if the new one can't
+// Reload loads a changed certificate. The current one stays if the new one can't
 // be read, belongs to another key, has expired, or is for another host.
 func (c *Certificate) Reload(now time.Time) (changed bool, err error) {
 	stamp := c.look()
@@ -160,12 +191,13 @@ func (c *Certificate) Reload(now time.Time) (changed bool, err error) {
 	}
 	c.stamp = stamp
 	c.warnWeak(pair)
+	c.warnUntrusted(pair)
 	c.current.Store(pair)
 	return true, nil
 }
 
-// Watch looks for a change each second. A fault is told when it has lasted for
-// three looks, since the two files are never written at one moment, and once.
+// Watch looks for a change every second. A fault is logged when it has lasted for
+// three checks, since the two files are never written at the same moment, and once.
 func (c *Certificate) Watch(ctx context.Context) {
 	const patience = 3
 	tick := time.NewTicker(time.Second)
@@ -189,16 +221,16 @@ func (c *Certificate) Watch(ctx context.Context) {
 		default:
 			if failures++; failures == patience {
 				c.trouble.Store(new(err.Error()))
-				c.log.Warn("TLS_CERT_FILE or TLS_KEY_FILE has changed, and what stands there now can't be used; the certificate before stays in force.",
+				c.log.Warn("TLS_CERT_FILE or TLS_KEY_FILE has changed, and what is there now can't be used; the previous certificate stays in use.",
 					"error", err.Error())
 			}
 		}
 	}
 }
 
-// TLS returns the settings of a listener: TLS 1.3, and 1.2 with the suites that
-// have forward secrecy and authenticated encryption (RFC 9325). It speaks HTTP,
-// and the protocols that are named.
+// TLS returns a listener's configuration: TLS 1.3, and 1.2 with the suites that
+// have forward secrecy and authenticated encryption (RFC 9325). It negotiates HTTP,
+// and the given protocols.
 func TLS(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), protocols ...string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,

@@ -12,9 +12,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 )
 
-// Cookies keeps a session in a browser, for web applications that live on the
-// same host: an access and a refresh token that no script can read, and a token
-// against forged requests (CSRF) that scripts of this host read and send back.
+// Cookies keeps a session in a browser, for web applications on the
+// same host: an access and a refresh token that no script can read, and a CSRF
+// token that scripts on this host read and send back.
 //
 // Every one is host-only, and over TLS named __Host-, so that no sibling
 // domain and no plain connection can put another in its place (RFC 6265bis
@@ -27,12 +27,12 @@ type Cookies struct {
 	// Lax sends the cookies with links from other sites as well; otherwise they
 	// are SameSite=Strict.
 	Lax bool
-	// Origin is that of PUBLIC_URL: what requests that change something come from.
+	// Origin is PUBLIC_URL's: where requests that change something come from.
 	Origin string
 	// Applications are the other origins whose scripts may use the cookies: those
 	// of CORS_ORIGINS.
 	Applications []string
-	// Key returns the key of the tokens against forged requests.
+	// Key returns the key of the CSRF tokens.
 	Key func() []byte
 }
 
@@ -41,17 +41,18 @@ const (
 	accessCookie  = "gatehouse_at"
 	refreshCookie = "gatehouse_rt"
 	csrfCookie    = "gatehouse_csrf"
+	pendingCookie = "gatehouse_pt"
 )
 
 // CSRFHeader is where a script sends back what it read in the csrf cookie.
 const CSRFHeader = "X-CSRF-Token"
 
-// The faults of a request that comes with cookies.
+// The faults of a request with cookies.
 var (
 	ErrCrossOrigin = fault.New(fault.Denied, "cross_origin",
-		"This request came from another site. Cookies count only for requests from this one.")
+		"This request came from another site. Cookies are accepted only for requests from this site.")
 	ErrCSRF = fault.New(fault.Denied, "csrf_token_required",
-		"A request that comes with cookies and changes something needs the header X-CSRF-Token, with what the csrf cookie says.")
+		"A request with cookies that changes something needs the X-CSRF-Token header, set to the value of the csrf cookie.")
 )
 
 func (c *Cookies) name(base string) string {
@@ -75,7 +76,7 @@ func (c *Cookies) set(w http.ResponseWriter, base, value string, life time.Durat
 	http.SetCookie(w, cookie)
 }
 
-// SessionTokens is what the cookies of a session hold.
+// SessionTokens is the content of a session's cookies.
 type SessionTokens struct {
 	Session        string
 	Access         string
@@ -85,10 +86,10 @@ type SessionTokens struct {
 	SessionExpires time.Duration
 }
 
-// Put sets the cookies of a session, and returns its token against forged
-// requests. They stay until the session's absolute end: when it ends because it is not used, the
-// database tells, and by the time that a cookie of its would end a proxy may have had it used a
-// thousand times without handing on another.
+// Put sets the cookies of a session, and returns its CSRF token. They last until
+// the session's absolute end: only the database knows when it expires for lack of use, and by
+// the time that a shorter-lived cookie expired a proxy might have used the session a
+// thousand times without passing on a new one.
 func (c *Cookies) Put(w http.ResponseWriter, t SessionTokens) (csrf string) {
 	csrf = c.CSRF(t.Session)
 	c.set(w, accessCookie, t.Access, t.AccessExpires, false)
@@ -97,9 +98,9 @@ func (c *Cookies) Put(w http.ResponseWriter, t SessionTokens) (csrf string) {
 	return csrf
 }
 
-// Clear takes the cookies away, and what the browser keeps of the pages that were
-// seen with them (ASVS 14.3.1). It leaves the known device its cookie, and the
-// application on this host its storage.
+// Clear deletes the cookies, and the browser's cache of the pages that were
+// seen with them (ASVS 14.3.1). It keeps the known device's cookie, and the storage
+// of the application on this host.
 func (c *Cookies) Clear(w http.ResponseWriter) {
 	w.Header().Set("Clear-Site-Data", `"cache"`)
 	for _, base := range []string{accessCookie, refreshCookie, csrfCookie} {
@@ -114,15 +115,15 @@ func (c *Cookies) Access(r *http.Request) string { return c.get(r, accessCookie)
 func (c *Cookies) Refresh(r *http.Request) string { return c.get(r, refreshCookie) }
 
 // deviceCookie begins the names of the cookies that make a browser a known
-// device of an account. What follows tells which account's.
+// device of an account. What follows identifies the account.
 const deviceCookie = "gatehouse_dc_"
 
 // devicesMost is how many of them a browser keeps: some 80 bytes each, for 180 days,
 // of the 8 KiB of header that proxies take.
 const devicesMost = 20
 
-// Devices returns the request's cookies of known devices, by what stands behind
-// the prefix in their names. Whoever looks one up knows its name.
+// Devices returns the request's known-device cookies, by what follows
+// the prefix in their names. A caller that looks one up knows its name.
 func (c *Cookies) Devices(r *http.Request) map[string]string {
 	out := map[string]string{}
 	for _, cookie := range r.Cookies() {
@@ -133,8 +134,8 @@ func (c *Cookies) Devices(r *http.Request) map[string]string {
 	return out
 }
 
-// PutDevice makes the browser a known device of an account. Of too many the oldest
-// are taken away: browsers send those first (RFC 6265 section 5.4).
+// PutDevice makes the browser a known device of an account. If there are too many the
+// oldest are deleted: browsers send those first (RFC 6265 section 5.4).
 func (c *Cookies) PutDevice(w http.ResponseWriter, r *http.Request, name, value string, life time.Duration) {
 	var others []string
 	for _, cookie := range r.Cookies() {
@@ -148,28 +149,39 @@ func (c *Cookies) PutDevice(w http.ResponseWriter, r *http.Request, name, value 
 	c.set(w, deviceCookie+name, value, life, false)
 }
 
-// registeredCookie tells the browser that registered an account: with it, the link
+// registeredCookie marks the browser that registered an account: with it, the link
 // in the mail needs no password.
 const registeredCookie = "gatehouse_reg"
 
 // Registered returns what the browser keeps that registered, or nothing.
 func (c *Cookies) Registered(r *http.Request) string { return c.get(r, registeredCookie) }
 
-// PutRegistered has the browser keep it.
+// PutRegistered sets it.
 func (c *Cookies) PutRegistered(w http.ResponseWriter, value string, life time.Duration) {
 	c.set(w, registeredCookie, value, life, false)
+}
+
+// Pending returns the token of a sign-in that waits for its second step, or nothing.
+func (c *Cookies) Pending(r *http.Request) string { return c.get(r, pendingCookie) }
+
+// PutPending has the browser keep one; with no life it is taken away. No link on another site
+// brings it along, whatever SESSION_COOKIE_SAMESITE says.
+func (c *Cookies) PutPending(w http.ResponseWriter, token string, life time.Duration) {
+	strict := *c
+	strict.Lax = false
+	strict.set(w, pendingCookie, token, life, false)
 }
 
 // Short returns a cookie of a page's own, or nothing.
 func (c *Cookies) Short(r *http.Request, name string) string { return c.get(r, name) }
 
-// PutShort has the browser keep one; with no life it is taken away.
+// PutShort sets one; with a lifetime of zero it is deleted.
 func (c *Cookies) PutShort(w http.ResponseWriter, name, value string, life time.Duration) {
 	c.set(w, name, value, life, false)
 }
 
-// get returns a cookie's value. Of two with one name none counts: one of them
-// is somebody else's.
+// get returns a cookie's value. Of two with the same name none counts: one of them
+// is someone else's.
 func (c *Cookies) get(r *http.Request, base string) string {
 	found := r.CookiesNamed(c.name(base))
 	if len(found) != 1 {
@@ -178,7 +190,7 @@ func (c *Cookies) get(r *http.Request, base string) string {
 	return found[0].Value
 }
 
-// CSRF returns a session's token against forged requests: a keyed hash, so that
+// CSRF returns a session's CSRF token: a keyed hash, so that
 // it fits no other session, and nobody can make one for a session of theirs and
 // plant it.
 func (c *Cookies) CSRF(session string) string {
@@ -186,12 +198,12 @@ func (c *Cookies) CSRF(session string) string {
 }
 
 // CheckOrigin refuses a request that changes something and was made by another
-// site, as far as the browser tells.
+// site, as far as the browser says.
 //
 // Sec-Fetch-Site decides where it is there, since no page can set it: the Origin
 // header is then not looked at, which is "null" where an application's page, or a
 // proxy, says Referrer-Policy: no-referrer. Without it, and where it says that a person
-// asked by themselves (none), Origin must be ours to the letter, or be missing.
+// navigated by themselves (none), Origin must be exactly ours, or be missing.
 func (c *Cookies) CheckOrigin(r *http.Request) error {
 	if safeMethod(r.Method) {
 		return nil
@@ -214,7 +226,7 @@ func (c *Cookies) CheckOrigin(r *http.Request) error {
 	return crossOrigin("Origin", origin)
 }
 
-// crossOrigin is ErrCrossOrigin with the header that told.
+// crossOrigin is ErrCrossOrigin with the header that showed it.
 func crossOrigin(header, value string) error {
 	f := *ErrCrossOrigin
 	f.Message += " Your browser sent the header " + header + ": " + printable(value, maxShownName) + "."
@@ -225,8 +237,8 @@ func crossOrigin(header, value string) error {
 }
 
 // CheckCaller is CheckOrigin for the API, which the scripts of applications call
-// too. Their origin must stand there to the letter: without one, a request from
-// another site is nobody's.
+// too. Their origin must match exactly: without one, a request from
+// another site is no one's.
 func (c *Cookies) CheckCaller(r *http.Request) error {
 	if origins := r.Header["Origin"]; len(origins) == 1 && slices.Contains(c.Applications, origins[0]) {
 		return nil

@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 )
 
-// MaxBody is the size in bytes of the largest body that is read.
+// MaxBody is the size in bytes of the largest body that is accepted.
 const MaxBody = 64 << 10
 
 // maxShownName is the size in bytes at which a name of the client's own making
@@ -23,16 +23,17 @@ const MaxBody = 64 << 10
 const maxShownName = 64
 
 // Decode reads the body, which must be one JSON object, into a flat struct with
-// json tags: fields of type string, bool, int, []string, or a pointer to one of
-// the first three. A field that is not sent keeps its value. For a pointer null
-// is the same as not sent; for any other field it is a wrong type.
+// json tags: fields of type string, bool, int, []string, json.RawMessage for an object that
+// somebody else reads, or a pointer to one of the first three. A field that is not sent keeps its value. For a pointer null
+// is the same as not sent; for any other field it is a wrong type. A text has 1,024
+// characters at most, or as many as the field's tag most says.
 //
 // It is stricter than encoding/json: names match exactly and come once, nothing
 // unknown, and nothing that is not valid Unicode or holds NUL, which the
 // databases treat differently. Its errors are fault.Invalid with a code, name
 // the field where there is one, and never repeat a value.
 //
-// It panics if into is no pointer to such a struct.
+// It panics if into is not a pointer to such a struct.
 func Decode(w http.ResponseWriter, r *http.Request, into any) error {
 	if err := checkMediaType(r.Header); err != nil {
 		return err
@@ -45,7 +46,7 @@ func Decode(w http.ResponseWriter, r *http.Request, into any) error {
 }
 
 // DecodeOptional is Decode for a call whose body may be left out: then into
-// stays as it is. A Content-Type without a body is taken for left out too: many
+// stays as it is. A Content-Type without a body counts as left out too: many
 // clients always send one. A body of a length that is not known beforehand (chunked, or
 // HTTP/2 without a length) may turn out to be none: content of length zero is
 // no content (RFC 9110 section 6.4).
@@ -81,7 +82,7 @@ var (
 	errNotAnObject = fault.New(fault.Invalid, "not_an_object",
 		"The body must be a JSON object: names and values between braces.")
 	errTrailingData = fault.New(fault.Invalid, "trailing_data",
-		"Something follows the JSON object. Send one object and nothing else.")
+		"There is something after the JSON object. Send one object and nothing else.")
 )
 
 func invalidUTF8(field string) error {
@@ -92,7 +93,7 @@ func nulCharacter(field string) error {
 	return fault.Field(field, "nul_character", "The NUL character (U+0000) is not accepted. Leave it out.")
 }
 
-// checkMediaType wants application/json, in UTF-8 if it names a character set,
+// checkMediaType requires application/json, in UTF-8 if it names a character set,
 // and not compressed. Together with CORS this also keeps other sites' forms
 // out, which can't send JSON without asking first (ASVS 3.5.2).
 func checkMediaType(h http.Header) error {
@@ -155,7 +156,7 @@ func decodeObject(body []byte, into any) error {
 		if err != nil {
 			return syntaxFault(body, "", err)
 		}
-		name, _ := token.(string) // the tokenizer lets nothing else stand here
+		name, _ := token.(string) // the tokenizer allows nothing else here
 		i, ok := fields[name]
 		if !ok {
 			return unknownField(name, fields)
@@ -171,6 +172,9 @@ func decodeObject(body []byte, into any) error {
 		if err := assign(target.Field(i), name, raw); err != nil {
 			return err
 		}
+		if err := bound(target.Type().Field(i), target.Field(i), name); err != nil {
+			return err
+		}
 	}
 	if _, err := dec.Token(); err != nil { // the closing brace
 		return syntaxFault(body, "", err)
@@ -182,7 +186,7 @@ func decodeObject(body []byte, into any) error {
 }
 
 // syntaxFault says what is wrong with text that is not JSON. Bytes that belong
-// in no text at all are told apart, and put down to the field in whose value
+// in no text at all are distinguished, and attributed to the field in whose value
 // the tokenizer stopped.
 func syntaxFault(body []byte, field string, err error) error {
 	switch {

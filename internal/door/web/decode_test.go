@@ -20,7 +20,7 @@ import (
 // form has a field of each type that Decode takes.
 type form struct {
 	Email    string   `json:"email"`
-	Password string   `json:"password"`
+	Password string   `json:"password" most:"65536"`
 	Cookies  bool     `json:"cookies"`
 	Count    int      `json:"count"`
 	Large    int64    `json:"large,omitempty"`
@@ -251,6 +251,26 @@ func TestDecodeMediaType(t *testing.T) {
 		if a := h.do(t, "POST", "/form", `{}`, test.header...); a.status != test.status ||
 			(a.status == 415) != (a.problem.Code == "unsupported_media_type") {
 			t.Errorf("%q: got %v, want %d", test.header, a, test.status)
+		}
+	}
+}
+
+// A text has as many characters as its field's tag says, or 1,024: characters, not bytes.
+func TestASVS_V2_1_1_TextsAreBounded(t *testing.T) {
+	type bounded struct {
+		Short string   `json:"short" most:"3"`
+		Usual string   `json:"usual"`
+		Maybe *string  `json:"maybe" most:"3"`
+		List  []string `json:"list" most:"3"`
+	}
+	for body, field := range map[string]string{
+		`{"short":"äöü","maybe":"äöü","list":["äöü","abc"]}`: "", `{"usual":"` + strings.Repeat("ü", 1024) + `"}`: "", `{"maybe":null}`: "",
+		`{"short":"abcd"}`: "short", `{"usual":"` + strings.Repeat("a", 1025) + `"}`: "usual", `{"maybe":"abcd"}`: "maybe", `{"list":["abc","abcd"]}`: "list",
+	} {
+		err := decodeObject([]byte(body), &bounded{})
+		f := fault.As(err)
+		if (err == nil) != (field == "") || err != nil && (f == nil || f.Code != "too_long" || f.Field != field || f.Kind != fault.Invalid) {
+			t.Errorf("%.40s: %v", body, err)
 		}
 	}
 }

@@ -15,7 +15,11 @@ type Edge struct {
 	cors   *cors.Cors
 	hosts  hosts
 	public string // PUBLIC_URL, where that is https
-	plain  bool
+	// related is the host that passkeys are made for.
+	related string
+	plain   bool
+	// clients answers scripts of applications that people sign in to; nil for none.
+	clients *cors.Cors
 }
 
 // EdgeConfig is the settings that an Edge follows.
@@ -31,9 +35,18 @@ type EdgeConfig struct {
 	Loopback bool
 	// Internal adds addresses and names that are in no public DNS.
 	Internal bool
-	// Plain is for the listener beside TLS, where all is plain HTTP.
+	// Related is a host under whose name [RelatedOriginsPath] is answered, and nothing else; empty for none.
+	Related string
+	// ClientOrigin reports whether an origin is that of an application that people sign in to, whose scripts may ask for its own
+	// tokens; nil for none.
+	ClientOrigin func(r *http.Request, origin string) bool
+	// Plain is for the listener in addition to TLS, where all is plain HTTP.
 	Plain bool
 }
+
+// RelatedOriginsPath is what browsers ask the host of passkeys for, by whatever name that has, before a page of another
+// host may use them (WebAuthn section 5.11).
+const RelatedOriginsPath = "/.well-known/webauthn"
 
 // preflightLife is how long browsers may keep the answer to a preflight: as
 // long as any of them does.
@@ -46,11 +59,22 @@ func NewEdge(c EdgeConfig) *Edge {
 	// Browsers take HSTS for all of localhost, so for each developer's server.
 	e := &Edge{
 		hsts:  https && host != "localhost" && !strings.HasSuffix(host, ".localhost"),
-		hosts: newHosts(c.Hosts, c.Loopback), plain: c.Plain,
+		hosts: newHosts(c.Hosts, c.Loopback), plain: c.Plain, related: c.Related,
 	}
 	e.hosts.internal = c.Internal
 	if https {
 		e.public = c.PublicURL
+	}
+	if c.ClientOrigin != nil {
+		e.clients = cors.New(cors.Options{
+			AllowOriginVaryRequestFunc: func(r *http.Request, origin string) (bool, []string) {
+				return len(r.Header["Origin"]) == 1 && c.ClientOrigin(r, origin), nil
+			},
+			AllowedMethods: []string{http.MethodGet, http.MethodPost},
+			AllowedHeaders: []string{"Authorization", "Content-Type", "MCP-Protocol-Version"},
+			ExposedHeaders: []string{"X-Request-Id", "Retry-After", "WWW-Authenticate"},
+			MaxAge:         int(preflightLife / time.Second),
+		})
 	}
 	if len(c.Origins) > 0 { // to the library, none is all
 		e.cors = cors.New(cors.Options{
@@ -71,7 +95,7 @@ func NewEdge(c EdgeConfig) *Edge {
 	return e
 }
 
-// setTransportSecurity tells a browser that came over TLS to use nothing else from
+// setTransportSecurity has a browser that came over TLS use nothing else from
 // now on. It comes before all else, so that refusals say it too (ASVS 3.4.1).
 func (e *Edge) setTransportSecurity(x *exchange) {
 	if e != nil && e.hsts && !e.plain && x.caller.secure {
@@ -81,7 +105,7 @@ func (e *Edge) setTransportSecurity(x *exchange) {
 
 // enter sets the headers that depend on the request, and turns away what came
 // to a wrong name or in the clear. It reports whether that was all: a preflight
-// has its whole answer then, as has whoever was sent elsewhere.
+// has its whole answer then, as has one that was redirected.
 func (e *Edge) enter(x *exchange, r *http.Request) (done bool) {
 	if e == nil {
 		return false
@@ -89,22 +113,41 @@ func (e *Edge) enter(x *exchange, r *http.Request) (done bool) {
 	// What a proxy asks about a request to an application comes with that
 	// request's name and scheme.
 	about := x.caller.proxied && r.URL.Path == "/v1/forward-auth"
-	if !about && !e.hosts.have(r.Host) {
+	former := e.related != "" && r.URL.Path == RelatedOriginsPath && withoutPort(r.Host) == e.related
+	if !about && !former && !e.hosts.have(r.Host) {
 		x.err = errUnknownHost
 		return false
 	}
 	if e.public != "" && (e.plain || x.caller.plain && !about) {
 		return e.secured(x, r)
 	}
-	if e.cors == nil || !forPrograms(r.URL.Path) {
+	answers := e.cors
+	if e.clients != nil && forClients(r.URL.Path) && (answers == nil || !answers.OriginAllowed(r)) {
+		answers = e.clients
+	}
+	if answers == nil || !forPrograms(r.URL.Path) {
 		return false
 	}
-	e.cors.HandlerFunc(x, r)
+	answers.HandlerFunc(x, r)
 	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
 // forPrograms reports whether a path belongs to the API; the others are pages,
 // which no other origin's script has business with.
 func forPrograms(path string) bool {
-	return strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/.well-known/") || path == "/openapi.json"
+	return strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/.well-known/") || path == "/openapi.json" || slices.Contains(oauthPaths, path)
+}
+
+// oauthPaths are those of OAuth that programs call; its others are pages.
+var oauthPaths = []string{"/oauth2/token", "/oauth2/par", "/oauth2/userinfo", "/oauth2/introspect", "/oauth2/revoke"}
+
+// forClients reports whether the scripts of applications that people sign in to have business with a path: without credentials, and for
+// nothing but their own tokens.
+func forClients(path string) bool {
+	switch path {
+	case "/oauth2/token", "/oauth2/userinfo", "/oauth2/revoke", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server",
+		"/.well-known/jwks.json":
+		return true
+	}
+	return false
 }

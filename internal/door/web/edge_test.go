@@ -55,7 +55,8 @@ func TestNET3_Origins(t *testing.T) {
 			if !strings.Contains(a.header.Get("Vary"), "Origin") {
 				t.Errorf("%s from %q: Vary is %q, so that a cache could give one origin's answer to another", path, origin, a.header.Get("Vary"))
 			}
-			if exposed := a.header.Get("Access-Control-Expose-Headers"); allowed && (!strings.Contains(exposed, "X-Request-Id") || !strings.Contains(exposed, "Retry-After")) {
+			if exposed := a.header.Get("Access-Control-Expose-Headers"); allowed &&
+				(!strings.Contains(exposed, "X-Request-Id") || !strings.Contains(exposed, "Retry-After")) {
 				t.Errorf("%s from %q: exposed %q", path, origin, exposed)
 			}
 		}

@@ -78,7 +78,7 @@ func (x *exchange) FlushError() error {
 	return http.NewResponseController(x.ResponseWriter).Flush()
 }
 
-// clientGone reports whether the error only says that nobody waits any longer.
+// clientGone reports whether the error only says that the client has gone.
 func clientGone(r *http.Request, err error) bool {
 	return errors.Is(err, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled)
 }
@@ -192,7 +192,7 @@ func (s *Stack) log(x *exchange, r *http.Request, route string, status int, take
 
 // clientRequestID returns the X-Request-Id that the client sent, if it is one
 // of at most 64 letters, digits, dots, underscores and hyphens. It is logged
-// beside ours and never used in its place: a client could give many requests
+// next to ours and never used in its place: a client could give many requests
 // one id, or another's.
 func clientRequestID(r *http.Request) string {
 	values := r.Header["X-Request-Id"]

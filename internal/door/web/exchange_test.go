@@ -126,7 +126,7 @@ func TestClientGone(t *testing.T) {
 	}
 }
 
-// A cancellation inside the server is a mistake of ours, not a client leaving.
+// A cancellation inside the server is a bug, not a client leaving.
 func TestCancelledButNotGone(t *testing.T) {
 	h := newHouse(t, nil)
 	h.handle("GET /", func(http.ResponseWriter, *http.Request) error { return context.Canceled })

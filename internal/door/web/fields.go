@@ -15,7 +15,7 @@ import (
 var known sync.Map // reflect.Type → map[string]int
 
 // fieldsOf returns the index of each field by its JSON name. A struct that
-// Decode can't fill is a mistake in a door, and panics at its first use.
+// Decode can't fill is a bug in a door, and panics at its first use.
 func fieldsOf(t reflect.Type) map[string]int {
 	if fields, ok := known.Load(t); ok {
 		return fields.(map[string]int)
@@ -38,6 +38,9 @@ func fieldsOf(t reflect.Type) map[string]int {
 
 // wanted says what JSON value a field takes; "" if Decode knows no such field.
 func wanted(t reflect.Type) string {
+	if t == rawObject {
+		return "an object"
+	}
 	switch t.Kind() {
 	case reflect.String:
 		return "a string"
@@ -56,6 +59,9 @@ func wanted(t reflect.Type) string {
 	}
 	return ""
 }
+
+// rawObject is a field that takes an object as it was sent, which somebody else reads.
+var rawObject = reflect.TypeFor[json.RawMessage]()
 
 func wrongType(field string, t reflect.Type) error {
 	return fault.Field(field, "wrong_type", "The field %s must be %s.", field, wanted(t))
@@ -88,6 +94,13 @@ func assign(into reflect.Value, name string, raw []byte) error {
 		into.Set(reflect.New(declared.Elem()))
 		into = into.Elem()
 	}
+	if declared == rawObject {
+		if raw[0] != '{' {
+			return wrongType(name, declared)
+		}
+		into.SetBytes(raw)
+		return nil
+	}
 	switch into.Kind() {
 	case reflect.String:
 		if raw[0] != '"' {
@@ -111,6 +124,36 @@ func assign(into reflect.Value, name string, raw []byte) error {
 		into.SetInt(n)
 	default:
 		return assignList(into, name, raw)
+	}
+	return nil
+}
+
+// mostText is the longest text of a field whose tag does not say another, in characters.
+const mostText = 1024
+
+// bound refuses a text that is longer than the field takes, and each of a list's.
+func bound(f reflect.StructField, v reflect.Value, name string) error {
+	most := mostText
+	if n, err := strconv.Atoi(f.Tag.Get("most")); err == nil {
+		most = n
+	}
+	if v.Kind() == reflect.Pointer {
+		v = v.Elem() // nothing, if nothing was sent
+	}
+	if f.Type == rawObject {
+		return nil
+	}
+	switch v.Kind() {
+	case reflect.String:
+		if utf8.RuneCountInString(v.String()) > most {
+			return fault.Field(name, "too_long", "The field %s takes %d characters at most.", name, most)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			if utf8.RuneCountInString(v.Index(i).String()) > most {
+				return fault.Field(name, "too_long", "The field %s takes texts of %d characters at most.", name, most)
+			}
+		}
 	}
 	return nil
 }

@@ -14,13 +14,13 @@ import (
 var errNoForm = fault.New(fault.Invalid, "unsupported_media_type",
 	"The body must be a form. Send it with the header Content-Type: application/x-www-form-urlencoded.")
 
-// errBadForm is for a body that does not keep to its type.
+// errBadForm is for a body that does not match its type.
 var errBadForm = fault.New(fault.Invalid, "invalid_form",
-	"The form can't be read. Write it as name=value, with & between two, and escape what is not plain.")
+	"The form can't be read. Write it as name=value pairs separated by &, and percent-encode special characters.")
 
 // Form reads the named fields of a form. It is as strict as [Decode]: each at most
-// once, and text only. Others are passed over, as OAuth wants (RFC 6749
-// section 3.2), and what stands in the URL does not count.
+// once, and text only. Others are ignored, as OAuth requires (RFC 6749
+// section 3.2), and what is in the URL does not count.
 func Form(w http.ResponseWriter, r *http.Request, names ...string) (map[string]string, error) {
 	if !urlEncoded(r.Header) {
 		return nil, errNoForm

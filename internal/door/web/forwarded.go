@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Forwarded is what a proxy tells of the request that it asks about; empty where
-// it tells nothing, or is not trusted.
+// Forwarded is what a proxy says of the request that it asks about; empty where
+// it says nothing, or is not trusted.
 type Forwarded struct {
 	Method string
 	URL    string // with scheme and host
@@ -37,7 +37,7 @@ func ForwardedOf(r *http.Request) Forwarded {
 func (c *Cookies) CheckForwarded(r *http.Request, f Forwarded) error {
 	made := *r
 	made.Method = f.Method
-	// A header can be as much of a change as a method, and where the proxy does not tell the
+	// A header can be as much of a change as a method, and where the proxy does not name the
 	// method an Origin header stands for one that changes something.
 	if hasEffects(r.Header) || f.Method == "" && r.Header["Origin"] != nil {
 		made.Method = http.MethodPost

@@ -24,7 +24,8 @@ import (
 // allowed, once each, and comes back from its own encoding; what is refused has
 // a kind and a code.
 func FuzzQuery(f *testing.F) {
-	for _, s := range []string{"", "kind=logout&after=", "kind=a&kind=b", "kind=%00", "kind=%ff", "kind=%zz", "kind=a;after=b", "k%69nd=a+b", "=", "&", "kind", "x=1", "%=1", "\xff=1"} {
+	for _, s := range []string{"", "kind=logout&after=", "kind=a&kind=b", "kind=%00", "kind=%ff", "kind=%zz", "kind=a;after=b", "k%69nd=a+b", "=", "&", "kind",
+		"x=1", "%=1", "\xff=1"} {
 		f.Add(s)
 	}
 	allowed := []string{"kind", "after"}
@@ -76,7 +77,8 @@ func FuzzRequestID(f *testing.F) {
 
 // FuzzMediaType: a type that is accepted is JSON, in UTF-8 if it says so.
 func FuzzMediaType(f *testing.F) {
-	for _, s := range []string{"application/json", "application/json; charset=UTF-8", "application/json;charset=\"utf-8\"", "application/json; charset=utf-16", "text/plain", "application/jsonx", "application/json; a=b", ";", "application/json, text/plain"} {
+	for _, s := range []string{"application/json", "application/json; charset=UTF-8", "application/json;charset=\"utf-8\"", "application/json; charset=utf-16",
+		"text/plain", "application/jsonx", "application/json; a=b", ";", "application/json, text/plain"} {
 		f.Add(s, "")
 	}
 	f.Add("application/json", "gzip")
@@ -94,7 +96,8 @@ func FuzzMediaType(f *testing.F) {
 			return
 		}
 		low := strings.ToLower(kind)
-		if !strings.HasPrefix(strings.TrimSpace(low), "application/json") || strings.Contains(low, "utf-16") || coding != "" && !strings.EqualFold(coding, "identity") {
+		if !strings.HasPrefix(strings.TrimSpace(low), "application/json") || strings.Contains(low, "utf-16") ||
+			coding != "" && !strings.EqualFold(coding, "identity") {
 			t.Fatalf("%q %q was accepted", kind, coding)
 		}
 	})
@@ -150,7 +153,8 @@ func FuzzRequest(f *testing.F) {
 		}
 		switch w.Code {
 		case 200:
-			if taken == "" || strings.Contains(taken, "//") || strings.Contains(taken, "\\") || !utf8.ValidString(taken) || strings.ContainsFunc(taken, func(c rune) bool { return c < ' ' }) {
+			if taken == "" || strings.Contains(taken, "//") || strings.Contains(taken, "\\") || !utf8.ValidString(taken) ||
+				strings.ContainsFunc(taken, func(c rune) bool { return c < ' ' }) {
 				t.Fatalf("%q was served as %q", path, taken)
 			}
 		case 404, 405:

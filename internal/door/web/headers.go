@@ -7,14 +7,23 @@ import (
 
 // permissions takes from our pages, and from what they would frame, every
 // feature of the browser that can watch or bother a person. Only what browsers
-// know stands here: an unknown name is a warning in their console.
+// know is listed: an unknown name is a warning in their console.
 var permissions = strings.Join([]string{
 	"accelerometer=()", "autoplay=()", "browsing-topics=()", "camera=()", "display-capture=()", "fullscreen=()", "gamepad=()",
 	"geolocation=()", "gyroscope=()", "hid=()", "idle-detection=()", "local-fonts=()", "magnetometer=()", "microphone=()", "midi=()", "payment=()",
-	"picture-in-picture=()", "screen-wake-lock=()", "serial=()", "usb=()", "xr-spatial-tracking=()",
+	"picture-in-picture=()", "publickey-credentials-create=()", "publickey-credentials-get=()", "screen-wake-lock=()", "serial=()", "usb=()",
+	"xr-spatial-tracking=()",
 }, ", ")
 
-// baseline is the headers of every answer, errors included; docs/headers.md
+// withPasskeys are those of pages that ask for passkeys themselves.
+var withPasskeys = []string{strings.NewReplacer(
+	"publickey-credentials-create=()", "publickey-credentials-create=(self)", "publickey-credentials-get=()", "publickey-credentials-get=(self)",
+).Replace(permissions)}
+
+// AllowPasskeys lets a page ask the browser for passkeys.
+func AllowPasskeys(h http.Header) { h["Permissions-Policy"] = withPasskeys }
+
+// baseline is the headers of every response, errors included; docs/headers.md
 // gives the reason for each. A handler that needs another value sets its own
 // (Set, not Add). The names are canonical and the values are shared by all
 // answers, so that a request allocates nothing for them.
@@ -22,10 +31,10 @@ var baseline = []struct {
 	name  string
 	value []string
 }{
-	// Nothing here may be kept by a cache unless its handler says so.
+	// Nothing here may be cached unless its handler says so.
 	{"Cache-Control", []string{"no-store"}},
-	// An answer of the API is no document: it loads nothing, stands in no frame,
-	// and if somebody opens it as a page it has no origin, no script and no form.
+	// A response of the API is not a document: it loads nothing, may not be framed,
+	// and opened as a page it has no origin, no script and no form.
 	// Pages set their own (ASVS 3.2.1, 3.4.3, 3.4.6).
 	{"Content-Security-Policy", []string{"default-src 'none'; frame-ancestors 'none'; sandbox"}},
 	// A window of another site that opened ours, or that ours opened, can't
@@ -34,12 +43,12 @@ var baseline = []struct {
 	{"Cross-Origin-Resource-Policy", []string{"same-origin"}},
 	{"Permissions-Policy", []string{permissions}},
 	// The guide asks for strict-origin-when-cross-origin at least; no address
-	// of ours is anybody else's business (ASVS 3.4.5). A page whose forms are
+	// of ours is anyone else's business (ASVS 3.4.5). A page whose forms are
 	// checked by their Origin header needs same-origin: under no-referrer,
 	// browsers post forms with "Origin: null".
 	{"Referrer-Policy", []string{"no-referrer"}},
 	{"X-Content-Type-Options", []string{"nosniff"}},
-	// For what is too old to know frame-ancestors.
+	// For browsers too old to know frame-ancestors.
 	{"X-Frame-Options", []string{"DENY"}},
 	// The filter that the guide's "1; mode=block" switches on is gone from
 	// browsers, since it could be made to leak what it guarded; 0 switches it
@@ -53,6 +62,6 @@ func setBaseline(h http.Header) {
 	}
 }
 
-// transportSecurity makes browsers use TLS alone for a year, here and in every
+// transportSecurity makes browsers use only TLS for a year, here and in every
 // name below (the guide's value; ASVS 3.4.1, RFC 6797).
 var transportSecurity = []string{"max-age=31536000; includeSubDomains"}

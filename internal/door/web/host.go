@@ -25,8 +25,8 @@ func newHosts(names []string, loopback bool) hosts {
 	return h
 }
 
-// have reports whether a Host header is one of ours. The port is not looked at:
-// proxies leave it out, and no rule hangs on it.
+// have reports whether a Host header is one of ours. The port is ignored:
+// proxies leave it out, and no rule depends on it.
 func (h hosts) have(host string) bool {
 	if len(h.names) == 0 {
 		return true
@@ -45,7 +45,7 @@ func (h hosts) have(host string) bool {
 	return err == nil && a.IsLoopback() || name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
-// internalSuffixes are of names that are nobody's in the public DNS (RFC 6762, RFC 8375,
+// internalSuffixes are of names that can't be registered in the public DNS (RFC 6762, RFC 8375,
 // ICANN's .internal, and what Kubernetes and routers use).
 var internalSuffixes = []string{".localhost", ".local", ".internal", ".home.arpa", ".svc", ".lan", ".test"}
 
@@ -71,14 +71,15 @@ func withoutPort(host string) string {
 
 var (
 	errUnknownHost = fault.New(fault.Invalid, "unknown_host",
-		"This server is not called by the name that the Host header has. Its operator sets the name in PUBLIC_URL; a proxy in front has to pass the Host header on.")
+		"This server does not go by the name in the Host header. Its operator sets the name in PUBLIC_URL, "+
+			"and a proxy in front of it has to pass the Host header on.")
 	errPlain = fault.New(fault.Denied, "tls_required",
-		"This came over plain HTTP, where others can read it: take what it held as known to them. Use the https address.")
+		"This came over plain HTTP, where others can read it: treat everything in it as known to them. Use the https address.")
 )
 
-// secured turns away a request that came in the clear. A page that is only read
-// is sent to its https address. Everything else is refused: what was sent with it
-// has been readable to others already, and a client that is sent on
+// secured refuses a request over plain HTTP. A page that is only read
+// redirects to https. Everything else is refused: what was sent with it
+// could already be read by others, and a client that is redirected
 // would not notice and do it again.
 func (e *Edge) secured(x *exchange, r *http.Request) (done bool) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead || forPrograms(r.URL.Path) || !plainPath(r.URL) {

@@ -18,10 +18,12 @@ func TestNET1_Hosts(t *testing.T) {
 		})
 		h.handle("GET /v1/me", ok)
 		for host, want := range map[string]bool{
-			"login.example.org": true, "LOGIN.example.ORG": true, "login.example.org:8443": true, "login.example.org:9": true, "[2001:db8::1]:80": true, "[2001:db8::1]": true,
-			"example.org": false, "login.example.org.": false, "xlogin.example.org": false, "login.example.org.evil.example": false, "": false, "evil.example": false,
+			"login.example.org": true, "LOGIN.example.ORG": true, "login.example.org:8443": true, "login.example.org:9": true, "[2001:db8::1]:80": true,
+			"[2001:db8::1]": true,
+			"example.org":   false, "login.example.org.": false, "xlogin.example.org": false, "login.example.org.evil.example": false, "": false, "evil.example": false,
 			"login.example.org@evil.example": false, "192.0.2.1": false, "[::ffff:192.0.2.1]": false, "localhost.evil.example": false,
-			"localhost": loopback, "localhost:8000": loopback, "a.localhost": loopback, "127.0.0.1": loopback, "127.9.9.9:1": loopback, "[::1]:8000": loopback, "[::1]": loopback,
+			"localhost": loopback, "localhost:8000": loopback, "a.localhost": loopback, "127.0.0.1": loopback, "127.9.9.9:1": loopback, "[::1]:8000": loopback,
+			"[::1]": loopback,
 		} {
 			a := h.raw(t, "GET /v1/me HTTP/1.1\r\nHost: "+host+"\r\n\r\n")
 			switch {
@@ -35,6 +37,24 @@ func TestNET1_Hosts(t *testing.T) {
 		// An absolute request line wins over the header (RFC 9112 section 3.2.2).
 		if a := h.raw(t, "GET http://evil.example/v1/me HTTP/1.1\r\nHost: login.example.org\r\n\r\n"); a.status != 421 {
 			t.Errorf("an absolute form: %s", a)
+		}
+	}
+}
+
+// Under the name of the host of passkeys browsers are told which origins may use them, and nothing else.
+func TestNET1_TheOldHostNamesTheNewOrigin(t *testing.T) {
+	h := newHouse(t, func(s *Stack, _ *http.Server) {
+		s.Edge = NewEdge(EdgeConfig{PublicURL: "https://new.example.org", Hosts: []string{"new.example.org"}, Related: "old.example.org"})
+	})
+	h.handle("GET "+RelatedOriginsPath, ok)
+	h.handle("GET /v1/me", ok)
+	for at, want := range map[string]int{
+		"old.example.org /.well-known/webauthn": 200, "OLD.example.org:443 /.well-known/webauthn": 200, "new.example.org /.well-known/webauthn": 200,
+		"old.example.org /v1/me": 421, "other.example.org /.well-known/webauthn": 421,
+	} {
+		host, path, _ := strings.Cut(at, " ")
+		if a := h.raw(t, "GET "+path+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n"); a.status != want {
+			t.Errorf("%s: %s", at, a)
 		}
 	}
 }
@@ -64,7 +84,8 @@ func TestNET1_PlainHTTP(t *testing.T) {
 		t.Helper()
 		for _, c := range tries {
 			a := h.do(t, c.method, c.path, "", c.header...)
-			if a.status != c.status || a.header.Get("Location") != c.location || c.status == 403 && a.problem.Code != "tls_required" || a.header.Get("Strict-Transport-Security") != "" && c.status != 200 {
+			if a.status != c.status || a.header.Get("Location") != c.location || c.status == 403 && a.problem.Code != "tls_required" ||
+				a.header.Get("Strict-Transport-Security") != "" && c.status != 200 {
 				t.Errorf("%s %s %q: %s, to %q", c.method, c.path, c.header, a, a.header.Get("Location"))
 			}
 		}
@@ -81,7 +102,8 @@ func TestNET1_PlainHTTP(t *testing.T) {
 	)
 	check(plainHouse(public, false), try{"GET", "/login", http1, 200, ""}, try{"GET", "/v1/me", http1, 200, ""})
 	check(plainHouse("http://127.0.0.1", false, loopback), try{"GET", "/login", http1, 200, ""})
-	check(plainHouse(public, true), try{"GET", "/login", https1, 308, public + "/login"}, try{"GET", "/v1/me", https1, 403, ""}, try{"POST", "/login", nil, 403, ""})
+	check(plainHouse(public, true), try{"GET", "/login", https1, 308, public + "/login"}, try{"GET", "/v1/me", https1, 403, ""},
+		try{"POST", "/login", nil, 403, ""})
 }
 
 // NET-1: an address holds as many connections as it may, gets its place back
@@ -131,7 +153,43 @@ func TestNET1_ConnectionsPerAddress(t *testing.T) {
 			t.Fatal("a place was not given back")
 		}
 	}
-	if a, b := neighbours(netip.MustParseAddr("2001:db8::1")), neighbours(netip.MustParseAddr("2001:db8::ffff:1")); a != b {
+	if a, b := within64(netip.MustParseAddr("2001:db8::1")), within64(netip.MustParseAddr("2001:db8::ffff:1")); a != b {
 		t.Errorf("%v and %v", a, b)
+	}
+}
+
+// Attack 7: an IPv6 site holds ten times as many connections as one network of it.
+func TestNET1_ConnectionsPerSite(t *testing.T) {
+	c := &crowd{most: 2, holds: map[netip.Prefix]int{}}
+	at := func(site, i int) (network, whole netip.Prefix) {
+		a := netip.MustParseAddr(fmt.Sprintf("2001:db8:%x:%x::1", site, i))
+		return within64(a), within48(a)
+	}
+	n := 0
+	for i := range 30 {
+		for range 3 {
+			if c.enter(at(1, i)) {
+				n++
+			}
+		}
+	}
+	if n != 20 || !c.enter(at(2, 1)) || !c.enter(within64(netip.MustParseAddr("192.0.2.1")), within48(netip.MustParseAddr("192.0.2.1"))) {
+		t.Errorf("a site holds %d", n)
+	}
+	c.leave(at(1, 3))
+	if !c.enter(at(1, 29)) || c.enter(at(1, 28)) {
+		t.Error("a place was not given back")
+	}
+	for p := range c.holds {
+		c.holds[p] = 1
+	}
+	for i := range 30 {
+		if network, site := at(1, i); c.holds[network] == 1 {
+			c.holds[site] = 1
+			c.leave(network, site)
+		}
+	}
+	if _, site := at(1, 0); c.holds[site] != 0 || len(c.holds) != 3 {
+		t.Errorf("left: %v", c.holds)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// house is a running server with everything that it tells the operator.
+// house is a running server with everything that it reports to the operator.
 type house struct {
 	*httptest.Server
 	stack    *Stack
@@ -120,7 +120,7 @@ func readAnswer(t *testing.T, resp *http.Response) answer {
 	return a
 }
 
-// do sends a request and follows no redirect.
+// do sends a request without following redirects.
 func (h *house) do(t *testing.T, method, path, body string, header ...string) answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, h.URL+path, strings.NewReader(body))

@@ -25,6 +25,7 @@ type Metrics struct {
 	durations *prometheus.HistogramVec
 	inFlight  prometheus.Gauge
 	panics    prometheus.Counter
+	unread    prometheus.Counter
 	unmatched *routeMetrics
 }
 
@@ -34,7 +35,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatehouse_http_requests_total",
-			Help: "Requests answered. Status 499 is a client that left before its answer.",
+			Help: "Requests answered. Status 499 is a client that left before the response.",
 		}, []string{"route", "method", "status"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "gatehouse_http_request_duration_seconds",
@@ -47,15 +48,19 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gatehouse_http_panics_total",
-			Help: "Handlers that panicked; each is a mistake in Gatehouse, and its stack is in the log.",
+			Help: "Handlers that panicked; each is a bug in Gatehouse, and its stack is in the log.",
 		}),
 	}
-	reg.MustRegister(m.requests, m.durations, m.inFlight, m.panics)
+	m.unread = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "gatehouse_http_unread_total",
+		Help: "HTTP/1 requests that could not be read: headers of more than 36 KiB (431), malformed ones (400), or connections that broke off.",
+	})
+	reg.MustRegister(m.requests, m.durations, m.inFlight, m.panics, m.unread)
 	m.unmatched = m.route(noRoute)
 	return m
 }
 
-// outcomeOf sums a status up, for where every status apart would be too many.
+// outcomeOf classifies a status, for labels where one per status would be too many.
 func outcomeOf(status int) string {
 	switch {
 	case status < http.StatusBadRequest:

@@ -8,8 +8,8 @@ import (
 )
 
 // noteCookie is what one page leaves for the next one: which form was sent, and with
-// which e-mail address. Pages answer a form with a redirect, so that to load the
-// next page again, or to press twice, sends nothing.
+// which email address. Pages answer a form with a redirect, so that reloading the
+// next page, or pressing twice, sends nothing.
 const noteCookie = "gatehouse_note"
 
 // noteLife is how long the note is kept: as long as a code can be typed, and more.
@@ -25,12 +25,12 @@ type Note struct {
 	Email string
 }
 
-// PutNote has the browser keep the note.
+// PutNote sets the note.
 func (c *Cookies) PutNote(w http.ResponseWriter, n Note) {
 	c.set(w, noteCookie, n.Step+"."+base64.RawURLEncoding.EncodeToString([]byte(n.Email)), noteLife, false)
 }
 
-// Note returns it, or nothing. No secret is in it, and nothing is decided by it.
+// Note returns it, or nothing. It is not secret, and no decision depends on it.
 func (c *Cookies) Note(r *http.Request) Note {
 	value := c.get(r, noteCookie)
 	step, email, ok := strings.Cut(value, ".")

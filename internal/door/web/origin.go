@@ -9,11 +9,11 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 )
 
-// maxUserAgent is the size in bytes of the longest user agent that is kept.
+// maxUserAgent is the size in bytes of the longest user agent that is stored.
 const maxUserAgent = 256
 
-// Origin returns where the request came from: the connection's other end, or
-// whom the trusted proxies there name.
+// Origin returns where the request came from: the connection's remote address, or
+// the address that trusted proxies name.
 func Origin(r *http.Request) event.Origin {
 	o := event.Origin{Address: callerOf(r).address, UserAgent: printable(r.UserAgent(), maxUserAgent)}
 	if x := exchangeOf(r.Context()); x != nil {
@@ -24,7 +24,7 @@ func Origin(r *http.Request) event.Origin {
 
 // printable returns text of a stranger's in a form that can be stored, logged
 // and shown: at most limit bytes, cut between characters, with U+FFFD for each
-// byte that is no UTF-8 and each character that does not print (control
+// byte that is not UTF-8 and each character that does not print (control
 // characters, and those that reorder the text around them).
 func printable(s string, limit int) string {
 	if len(s) <= limit && isPlainASCII(s) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestCaseG3_AProxyThatSaysHTTP: people whom it would send in circles are told of in the log, once a minute.
+// TestCaseG3_AProxyThatSaysHTTP: a redirect loop that it would cause is logged, once a minute.
 func TestCaseG3_AProxyThatSaysHTTP(t *testing.T) {
 	h := newHouse(t, func(s *Stack, _ *http.Server) {
 		s.Edge = NewEdge(EdgeConfig{PublicURL: "https://login.example.org"})

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// private is a listener that takes connections from some networks alone, and from this
+// private is a listener that accepts connections only from some networks, and from this
 // machine. Any other is closed before a byte of it is read.
 type private struct {
 	net.Listener
@@ -19,8 +19,8 @@ type private struct {
 	said time.Time
 }
 
-// Private returns a listener without TLS that others than the networks, and this machine,
-// don't reach. Without networks it is the listener itself.
+// Private returns a listener without TLS that can be reached only from the networks and this
+// machine. Without networks it is the listener itself.
 func Private(l net.Listener, networks []netip.Prefix, log *slog.Logger) net.Listener {
 	if len(networks) == 0 {
 		return l
@@ -28,7 +28,7 @@ func Private(l net.Listener, networks []netip.Prefix, log *slog.Logger) net.List
 	return &private{Listener: l, networks: networks, log: log}
 }
 
-// Accept waits for the next connection that may stay.
+// Accept waits for the next connection that is allowed.
 func (p *private) Accept() (net.Conn, error) {
 	for {
 		conn, err := p.Listener.Accept()
@@ -47,13 +47,13 @@ func (p *private) Accept() (net.Conn, error) {
 			_ = t.SetLinger(0) // a reset leaves nothing of it behind in the kernel
 		}
 		_ = conn.Close()
-		p.tell(a)
+		p.warn(a)
 	}
 }
 
-// tell says once a minute who was turned away: a proxy whose network was forgotten has
+// warn logs once a minute who was turned away: a proxy whose network was forgotten has
 // nothing else to go by.
-func (p *private) tell(a netip.Addr) {
+func (p *private) warn(a netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if now := time.Now(); now.Sub(p.said) > time.Minute {

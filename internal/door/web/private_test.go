@@ -31,13 +31,13 @@ type from struct {
 
 func (f from) RemoteAddr() net.Addr { return f.addr }
 
-// crowdOf is a listener at which these have arrived.
-type crowdOf struct {
+// stubListener is a listener at which these have arrived.
+type stubListener struct {
 	net.Listener
 	conns []net.Conn
 }
 
-func (c *crowdOf) Accept() (net.Conn, error) {
+func (c *stubListener) Accept() (net.Conn, error) {
 	if len(c.conns) == 0 {
 		return nil, net.ErrClosed
 	}
@@ -46,12 +46,12 @@ func (c *crowdOf) Accept() (net.Conn, error) {
 	return conn, nil
 }
 
-func (c *crowdOf) Addr() net.Addr { return &net.TCPAddr{} }
+func (c *stubListener) Addr() net.Addr { return &net.TCPAddr{} }
 
 // F9: a listener without TLS takes connections from its private networks and from this
-// machine, and from nowhere else; who was turned away stands in the log.
+// machine, and from nowhere else; refused peers are logged.
 func TestCaseF9_PrivateNetworks(t *testing.T) {
-	inner := &crowdOf{}
+	inner := &stubListener{}
 	for _, a := range []string{"203.0.113.9", "172.18.0.7", "172.19.0.7", "127.0.0.1", "::1", "::ffff:172.18.0.8", "fd00::1", "2001:db8::1", "fe80::1"} {
 		one, two := net.Pipe()
 		t.Cleanup(func() { _ = two.Close() })
@@ -83,8 +83,9 @@ func TestAdminListenerKnowsItsNames(t *testing.T) {
 	mux := http.NewServeMux()
 	stack.Handle(mux, "GET /healthz", func(w http.ResponseWriter, _ *http.Request) error { return WriteJSON(w, 200, map[string]string{}) })
 	for host, want := range map[string]int{
-		"127.0.0.1:9000": 200, "[::1]:9000": 200, "localhost": 200, "10.1.2.3:9000": 200, "gatehouse:9000": 200, "gatehouse.auth.svc:9000": 200, "gatehouse.auth.svc.cluster.local": 200,
-		"auth.acme.org": 200, "evil.test.example": 400, "evil.example:9000": 400, "svc.evil.example": 400, "localhost.evil.example": 400,
+		"127.0.0.1:9000": 200, "[::1]:9000": 200, "localhost": 200, "10.1.2.3:9000": 200, "gatehouse:9000": 200, "gatehouse.auth.svc:9000": 200,
+		"gatehouse.auth.svc.cluster.local": 200,
+		"auth.acme.org":                    200, "evil.test.example": 400, "evil.example:9000": 400, "svc.evil.example": 400, "localhost.evil.example": 400,
 	} {
 		if got := askHost(t, stack.Wrap(mux), host); got != want && !(want == 400 && got == 421) {
 			t.Errorf("%s: %d, want %d", host, got, want)
@@ -120,7 +121,8 @@ func TestASVS_V11_2_3_KeysOfCertificates(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		cert, key := filepath.Join(dir, "cert"), filepath.Join(dir, "key")
-		template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"auth.acme.org"}}
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+			DNSNames: []string{"auth.acme.org"}}
 		der, err := x509.CreateCertificate(rand.Reader, template, template, c.key.Public(), c.key)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -141,11 +143,12 @@ func TestASVS_V11_2_3_KeysOfCertificates(t *testing.T) {
 		if (err != nil) != (c.refused != "") || err != nil && !strings.Contains(err.Error(), c.refused) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if (log.Len() > 0) != (c.warning != "") || !strings.Contains(log.String(), c.warning) {
+		if strings.Contains(log.String(), "RSA key") != (c.warning != "") || !strings.Contains(log.String(), c.warning) {
 			t.Errorf("%s: %s", name, log.String())
 		}
 		put(key, "ENCRYPTED PRIVATE KEY", keyDER[1:]) // nobody can read it without the passphrase
-		if _, err := OpenCertificate(cert, key, "auth.acme.org", time.Now, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "passphrase") {
+		if _, err := OpenCertificate(cert, key, "auth.acme.org", time.Now, slog.New(slog.DiscardHandler)); err == nil ||
+			!strings.Contains(err.Error(), "passphrase") {
 			t.Errorf("%s, encrypted: %v", name, err)
 		}
 	}

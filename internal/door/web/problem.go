@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,9 +21,9 @@ type Problem struct {
 	Type string `json:"type"`
 	// Title is the code in words, the same each time.
 	Title string `json:"title"`
-	// Status is that of the answer.
+	// Status is the response's.
 	Status int `json:"status"`
-	// Detail says what is wrong this time, and how to mend it.
+	// Detail says what is wrong this time, and how to fix it.
 	Detail string `json:"detail"`
 	// Code is stable; clients compare it.
 	Code string `json:"code"`
@@ -30,6 +32,8 @@ type Problem struct {
 	// Error is the code that RFC 6749 section 5.2 has for it, on the paths that OAuth
 	// describes: its client libraries read that.
 	Error string `json:"error,omitempty"`
+	// Description is the detail under the name that those libraries show.
+	Description string `json:"error_description,omitempty"`
 	// RequestID is the id that the X-Request-Id header and the log have.
 	RequestID string `json:"request_id"`
 
@@ -59,10 +63,10 @@ var narrower = map[string]int{
 }
 
 var errTimedOut = fault.New(fault.Unavailable, "timed_out",
-	"The server could not finish this in time. Nothing is wrong with the request: try it again.")
+	"The server could not finish this in time. Nothing is wrong with the request. Please try again.")
 
-// ProblemOf returns the problem that an error is to the client. An error that
-// is no fault, or is an Internal one, shows nothing of itself.
+// ProblemOf returns the problem document for an error. An error that
+// is not a fault, or is an Internal one, reveals nothing.
 func ProblemOf(r *http.Request, err error) Problem {
 	var id string
 	if x := exchangeOf(r.Context()); x != nil {
@@ -93,6 +97,9 @@ func ProblemOf(r *http.Request, err error) Problem {
 	}
 	if oauthPath(r.URL.Path) {
 		p.Error = oauthError(p)
+		if strings.HasPrefix(r.URL.Path, "/oauth2/") {
+			p.Description = ascii(p.Detail)
+		}
 	}
 	p.Type = "urn:gatehouse:problem:" + p.Code
 	words := strings.ReplaceAll(p.Code, "_", " ")
@@ -106,13 +113,42 @@ func ProblemOf(r *http.Request, err error) Problem {
 // oauthPath reports whether errors at a path are OAuth's: those of introspection
 // (RFC 7662 section 2.3) and revocation (RFC 7009 section 2.2.1).
 func oauthPath(path string) bool {
-	return path == "/v1/token/introspect" || path == "/v1/token/revoke"
+	return path == "/v1/token/introspect" || path == "/v1/token/revoke" || strings.HasPrefix(path, "/oauth2/")
+}
+
+// contentType is that of a problem. Client libraries of OAuth read an error only in plain JSON (RFC 6749 section 5.2).
+func (p Problem) contentType() string {
+	if p.Description != "" {
+		return "application/json"
+	}
+	return "application/problem+json"
+}
+
+// oauthCodes are the codes that are OAuth's own.
+var oauthCodes = []string{
+	"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "invalid_token",
+	"insufficient_scope", "unsupported_response_type", "request_not_supported", "registration_not_supported",
+}
+
+// ascii is a text as error_description may have it: printable, without quotes and backslashes (RFC 6749 section 5.2).
+func ascii(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"' || r == '\\':
+			return '\''
+		case r < ' ' || r > '~':
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 // oauthError is a problem in OAuth's words. RFC 6749 section 5.2 has none for what is
 // not the client's fault; these are of section 4.1.2.1.
 func oauthError(p Problem) string {
 	switch {
+	case slices.Contains(oauthCodes, p.Code):
+		return p.Code
 	case p.Status == http.StatusUnauthorized:
 		return "invalid_client"
 	case p.Status == http.StatusForbidden:
@@ -125,7 +161,7 @@ func oauthError(p Problem) string {
 	return "invalid_request"
 }
 
-// RetryAfter is how long to wait before asking again; zero if that is not known.
+// RetryAfter is how long to wait before retrying; zero if that is not known.
 func (p Problem) RetryAfter() time.Duration { return p.retryAfter }
 
 // SetHeaders sets the headers that must go with the status, whatever the form
@@ -142,9 +178,19 @@ func (p Problem) SetHeaders(h http.Header) {
 	case http.StatusRequestTimeout, http.StatusRequestEntityTooLarge:
 		h.Set("Connection", "close")
 	}
-	// RFC 9110 section 15.5.2 wants a challenge with every 401, and RFC 6750
-	// section 3 wants a parameter in it. Only a request that brought a token
-	// is told an error (section 3.1).
+	if p.Status == http.StatusForbidden && (p.Code == "sign_in_again" || p.Code == "step_up_required") {
+		// RFC 9470, with the status that does not have clients refresh: that changes no auth_time.
+		acr := ""
+		if p.Code == "step_up_required" {
+			acr = `acr_values="2fa", `
+		}
+		if h.Get("WWW-Authenticate") == "" {
+			h.Set("WWW-Authenticate", `Bearer error="insufficient_user_authentication", `+acr+`max_age="900"`)
+		}
+	}
+	// RFC 9110 section 15.5.2 requires a challenge with every 401, and RFC 6750
+	// section 3 a parameter in it. Only a request that brought a token
+	// gets an error (section 3.1).
 	challenge := `Bearer realm="gatehouse"`
 	switch {
 	case p.Status == http.StatusUnauthorized && p.Code == "invalid_token",
@@ -158,9 +204,9 @@ func (p Problem) SetHeaders(h http.Header) {
 	}
 }
 
-// WriteProblem answers an error with its problem document. What the handler
-// had said about another body is taken back; its cookies stay. It writes
-// nothing if an answer has begun already.
+// WriteProblem responds to an error with its problem document. Headers that the handler
+// had set for another body are removed; its cookies stay. It writes
+// nothing if a response has begun already.
 func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	p, h, ok := takeBack(w, r, err)
 	if !ok {
@@ -171,11 +217,32 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 		panic("web: " + merr.Error()) // a struct of strings and numbers always marshals
 	}
 	p.SetHeaders(h)
-	writeBody(w, p.Status, "application/problem+json", body)
+	writeBody(w, p.Status, p.contentType(), body)
 }
 
-// takeBack notes the error, and makes the headers ready for the answer that tells
-// of it. It is not ok if an answer has begun already.
+// WriteProblemWith is WriteProblem with members that only this problem has (RFC 9457 section 3.2).
+func WriteProblemWith(w http.ResponseWriter, r *http.Request, err error, members map[string]any) error {
+	p, h, ok := takeBack(w, r, err)
+	if !ok {
+		return err
+	}
+	plain, merr := json.Marshal(p)
+	all := map[string]any{}
+	if merr == nil {
+		merr = json.Unmarshal(plain, &all)
+	}
+	maps.Copy(all, members)
+	body, berr := json.Marshal(all)
+	if merr != nil || berr != nil {
+		panic("web: a problem can't be written") // strings and numbers always can
+	}
+	p.SetHeaders(h)
+	writeBody(w, p.Status, "application/problem+json", body)
+	return err
+}
+
+// takeBack notes the error, and prepares the headers for the response that reports
+// it. It is not ok if a response has begun already.
 func takeBack(w http.ResponseWriter, r *http.Request, err error) (p Problem, h http.Header, ok bool) {
 	if x := exchangeOf(r.Context()); x != nil {
 		x.err = err
@@ -191,7 +258,7 @@ func takeBack(w http.ResponseWriter, r *http.Request, err error) (p Problem, h h
 	return ProblemOf(r, err), h, true
 }
 
-// refuse answers an error: with a page where a browser asks for one, since a person
+// refuse responds to an error: with a page where a browser asks for one, since a person
 // reads it, and with a problem document everywhere else.
 func (s *Stack) refuse(x *exchange, r *http.Request, err error) {
 	if s.Refused == nil || !forPeople(r) {
@@ -203,7 +270,7 @@ func (s *Stack) refuse(x *exchange, r *http.Request, err error) {
 		return
 	}
 	p.SetHeaders(h)
-	if failed := s.Refused(x, p); failed != nil {
+	if failed := s.Refused(x, r, p); failed != nil {
 		WriteProblem(x, r, errors.Join(failed, err))
 	}
 }

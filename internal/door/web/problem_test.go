@@ -125,7 +125,7 @@ func TestWriteJSON(t *testing.T) {
 		a.header.Get("Content-Length") != fmt.Sprint(len(a.body)) {
 		t.Errorf("ok: %v, Content-Length %s", a, a.header.Get("Content-Length"))
 	}
-	// ASVS 4.2.2: HEAD tells the length of what GET would send.
+	// ASVS 4.2.2: HEAD has the length of what GET would send.
 	if head := h.do(t, "HEAD", "/ok", ""); head.body != "" || head.header.Get("Content-Length") != a.header.Get("Content-Length") {
 		t.Errorf("head: %v", head)
 	}

@@ -12,7 +12,7 @@ import (
 
 // Query returns the query's parameters. One that is not allowed, comes twice,
 // is badly escaped, or is not text that can be stored is refused by name: a
-// misspelt filter that was ignored would answer another question.
+// misspelt filter that was ignored would answer a different question.
 func Query(r *http.Request, allowed ...string) (url.Values, error) {
 	values := url.Values{}
 	rest := r.URL.RawQuery
@@ -41,6 +41,8 @@ func Query(r *http.Request, allowed ...string) (url.Values, error) {
 			return nil, invalidUTF8(name)
 		case strings.IndexByte(value, 0) >= 0:
 			return nil, nulCharacter(name)
+		case utf8.RuneCountInString(value) > mostText:
+			return nil, fault.Field(name, "too_long", "The parameter %s takes %d characters at most.", name, mostText)
 		}
 		values.Set(name, value)
 	}

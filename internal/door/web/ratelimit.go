@@ -44,7 +44,7 @@ func wholeSeconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }
 
-// exceeded returns the state of the rule that an error tells of.
+// exceeded returns the state of the rule that an error is about.
 func exceeded(err error) *limit.State {
 	var e *limit.Exceeded
 	if !errors.As(err, &e) {

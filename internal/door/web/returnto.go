@@ -20,7 +20,7 @@ const maxReturnTo = 12 << 10
 // if it is on this server or at an application's origin (CORS_ORIGINS); for anything else, and for
 // nothing, it is home.
 //
-// Only the origin is looked at: what stands behind it can't make another host of it, whatever a
+// Only the origin is looked at: what follows it can't make it another host, whatever a
 // browser, or an application behind a path, reads into it. So a path that browsers would take for
 // a host, such as //example.org, is returned with the origin before it, and what can't stand in a
 // header is percent-encoded.
@@ -45,7 +45,7 @@ func (c *Cookies) ReturnTo(s, home string) string {
 	return home
 }
 
-// under returns what stands behind an origin, from its path on.
+// under returns what follows an origin, from its path on.
 func under(s, origin string) (rest string, ok bool) {
 	rest, ok = strings.CutPrefix(s, origin)
 	switch {
@@ -171,7 +171,7 @@ func (c *Cookies) PutReturnTo(w http.ResponseWriter, to string) {
 	}
 }
 
-// Returning returns where the person wanted to go, as PutReturnTo was told, or nothing. It comes from
+// Returning returns where the person wanted to go, as PutReturnTo was given, or nothing. It comes from
 // the browser, so it goes through [Cookies.ReturnTo] again.
 func (c *Cookies) Returning(r *http.Request) string {
 	b, err := base64.RawURLEncoding.DecodeString(c.get(r, returnCookie))

@@ -14,17 +14,20 @@ func TestCaseB7_ReturnToKeepsTheOrigin(t *testing.T) {
 	for s, want := range map[string]string{
 		"/a": "/a", "/a?b=c&d=e": "/a?b=c&d=e", "/a%2Fb": "/a%2Fb", "/a;b": "/a;b", "/a//b": "/a//b", "/a?q=100%": "/a?q=100%", "/a%zz": "/a%zz", "/#/x": "/#/x",
 		"https://login.example//evil.example": "https://login.example//evil.example", `https://login.example/\evil.example`: `https://login.example/\evil.example`,
-		"https://login.example": "/", "https://login.example?x": "/?x", "https://app.example": "https://app.example/", "https://app.example//evil.example": "https://app.example//evil.example",
-		"https://login.example:8443/a": "https://login.example:8443/a",
-		"/é b\r\nSet-Cookie: a=b":      "/%C3%A9%20b%0D%0ASet-Cookie:%20a=b", "/\t/evil.example": "/%09/evil.example",
+		"https://login.example": "/", "https://login.example?x": "/?x", "https://app.example": "https://app.example/",
+		"https://app.example//evil.example": "https://app.example//evil.example",
+		"https://login.example:8443/a":      "https://login.example:8443/a",
+		"/é b\r\nSet-Cookie: a=b":           "/%C3%A9%20b%0D%0ASet-Cookie:%20a=b", "/\t/evil.example": "/%09/evil.example",
 	} {
 		if got := c.ReturnTo(s, "home"); got != want {
 			t.Errorf("%q leads to %q, want %q", s, got, want)
 		}
 	}
 	for _, s := range []string{
-		"", "a", "//evil.example", `/\evil.example`, `\\evil.example`, "https://evil.example", "https://login.example.evil.example/", "https://login.example@evil.example/",
-		"https://login.example:8443@evil.example/", `https://login.example\.evil.example`, "http://login.example/", "HTTPS://LOGIN.EXAMPLE/", "javascript:alert(1)", " https://app.example", "/" + strings.Repeat("a", 20000),
+		"", "a", "//evil.example", `/\evil.example`, `\\evil.example`, "https://evil.example", "https://login.example.evil.example/",
+		"https://login.example@evil.example/",
+		"https://login.example:8443@evil.example/", `https://login.example\.evil.example`, "http://login.example/", "HTTPS://LOGIN.EXAMPLE/", "javascript:alert(1)",
+		" https://app.example", "/" + strings.Repeat("a", 20000),
 	} {
 		if got := c.ReturnTo(s, "home"); got != "home" {
 			t.Errorf("%q leads to %q", s, got)
@@ -75,8 +78,10 @@ func FuzzReturnTo(f *testing.F) {
 func TestCaseB7_AddressesThatProxiesTell(t *testing.T) {
 	c := &Cookies{Secure: true, Origin: "https://login.example:8443", Applications: []string{"https://app.example"}}
 	for _, test := range []struct{ proto, host, uri, want string }{
-		{"https", "login.example:8443", "/a", "/a"}, {"https", "login.example", "//a?b", "https://login.example:8443//a?b"}, {"https", "app.example:443", "/a", "https://app.example/a"},
-		{"http", "login.example", "/a", ""}, {"https", "evil.example", "/a", ""}, {"https", "login.example:9", "/a", ""}, {"https", "login.example@evil.example", "/a", ""},
+		{"https", "login.example:8443", "/a", "/a"}, {"https", "login.example", "//a?b", "https://login.example:8443//a?b"},
+		{"https", "app.example:443", "/a", "https://app.example/a"},
+		{"http", "login.example", "/a", ""}, {"https", "evil.example", "/a", ""}, {"https", "login.example:9", "/a", ""},
+		{"https", "login.example@evil.example", "/a", ""},
 	} {
 		f := Forwarded{URL: test.proto + "://" + withoutDefaultPort(test.proto, test.host) + test.uri}
 		if got := c.ReturnTo(c.PageOf(f), ""); got != test.want {

@@ -39,13 +39,13 @@ type Stack struct {
 	// Timeout is the life of a request's context; DefaultTimeout if zero. A
 	// handler that gives up because of it is answered 503 timed_out.
 	Timeout time.Duration
-	// Proxies are the peers that tell who is calling; nil for none.
+	// Proxies are the peers that are trusted to say who is calling; nil for none.
 	Proxies *Proxies
 	// Quiet logs the requests that go well at DEBUG, where probes make them.
 	Quiet bool
-	// Failed is told of each request that failed for a reason of ours; it may be nil.
+	// Failed is called for each request that failed for a reason of ours; it may be nil.
 	Failed func(err error, from event.Origin)
-	// Rejected is told of each request to a route that was refused for what the caller
+	// Rejected is called for each request to a route that was refused for what the caller
 	// is or sent, by its status and code; it may be nil.
 	Rejected func(status int, code string, from event.Origin)
 	// Traces begins a trace for each request; nil for none.
@@ -58,9 +58,9 @@ type Stack struct {
 	Limit Limit
 	// Refused answers every error of a browser that asks for a page, unless the handler
 	// has answered it; nil leaves it the problem document.
-	Refused func(w http.ResponseWriter, p Problem) error
+	Refused func(w http.ResponseWriter, r *http.Request, p Problem) error
 
-	plainTold atomic.Int64 // when the log was told last of a proxy that says "http", in seconds since 1970
+	plainLogged atomic.Int64 // when a proxy that says "http" was last logged, in seconds since 1970
 }
 
 // route is a Handler at its place in the mux.
@@ -101,7 +101,7 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 
 	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
 		// It may have had a length as well, which net/http hides from us: nothing that
-		// stands behind it counts (RFC 9112 section 6.1).
+		// follows it counts (RFC 9112 section 6.1).
 		w.Header()["Connection"] = []string{"close"}
 	}
 
@@ -138,26 +138,26 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 }
 
 // warnPlain logs once a minute that a trusted proxy says "http" of what was to come over TLS: where
-// another proxy before it ends TLS, people are sent to the address that they came from, for ever.
+// another proxy before it ends TLS, people are redirected to the address that they came from, forever.
 func (s *Stack) warnPlain(x *exchange) {
 	if !x.caller.plain || x.status != http.StatusPermanentRedirect && !errors.Is(x.err, errPlain) {
 		return
 	}
-	now, last := x.started.Unix(), s.plainTold.Load()
-	if now-last < 60 && now >= last || !s.plainTold.CompareAndSwap(last, now) {
+	now, last := x.started.Unix(), s.plainLogged.Load()
+	if now-last < 60 && now >= last || !s.plainLogged.CompareAndSwap(last, now) {
 		return
 	}
-	s.Log.Warn("A trusted proxy says that a request came over plain HTTP: pages were sent to their https address, all else was refused. "+
+	s.Log.Warn("A trusted proxy says that a request came over plain HTTP: pages were redirected to https, everything else was refused. "+
 		"If people do use https, they go round in circles: have the proxy say X-Forwarded-Proto: https, as the one that ends TLS does.",
 		"proxy", x.caller.peer.String(), "setting", "TRUSTED_PROXIES")
 }
 
-// mostDrained is what nginx takes of a body, unless it is told otherwise.
+// mostDrained is what nginx accepts of a body by default.
 const mostDrained = 1 << 20
 
 // drain reads what is left of a refused request's body where the connection ends
 // with the answer, as for HTTP/1.0, which nginx speaks by default. net/http
-// would close it at once, and whoever still sends the body is told of a reset
+// would close it at once, and a client that still sends the body would see a reset
 // instead of the answer: nginx makes 502 of that.
 func drain(r *http.Request) {
 	if r.Close && r.Body != nil && r.Header.Get("Expect") == "" {
@@ -199,7 +199,7 @@ func (s *Stack) dispatch(mux *http.ServeMux, x *exchange, r *http.Request) {
 	case ok:
 		mux.ServeHTTP(x, r)
 	default:
-		// The mux alone knows the methods of a path, and tells them only by
+		// Only the mux knows the methods of a path, and reports them only by
 		// writing its answer.
 		answer := discarded{}
 		h.ServeHTTP(answer, r)
@@ -214,9 +214,9 @@ func (s *Stack) dispatch(mux *http.ServeMux, x *exchange, r *http.Request) {
 
 var (
 	errNotFound = fault.New(fault.NotFound, "not_found",
-		"There is nothing at this path. Paths are matched exactly: look for a slash too many and for capitals.")
+		"There is nothing at this path. Paths are matched exactly: check for extra slashes and capital letters.")
 	errMethodNotAllowed = fault.New(fault.Invalid, "method_not_allowed",
-		"This path does not take this method. The Allow header lists those that it takes.")
+		"This path does not support this method. The Allow header lists the methods that it supports.")
 )
 
 // plainPath reports whether a path is text that can be stored and that a proxy
@@ -238,7 +238,7 @@ func plainPath(u *url.URL) bool {
 	return strings.Count(p, "/") == strings.Count(u.RawPath, "/") && strings.TrimSuffix(p, "/") == path.Clean(p)
 }
 
-// discarded is an answer that nobody gets; its headers can be looked at.
+// discarded is a response that is not sent; its headers can be inspected.
 type discarded http.Header
 
 func (d discarded) Header() http.Header         { return http.Header(d) }

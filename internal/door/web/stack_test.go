@@ -165,7 +165,8 @@ func TestHDR1_Baseline(t *testing.T) {
 		return ok(w, r)
 	})
 	h.handle("GET /own-then-fault", func(w http.ResponseWriter, _ *http.Request) error {
-		for _, name := range []string{"Cache-Control", "Content-Security-Policy", "ETag", "Last-Modified", "Content-Encoding", "Content-Length", "Content-Disposition"} {
+		for _, name := range []string{"Cache-Control", "Content-Security-Policy", "ETag", "Last-Modified", "Content-Encoding", "Content-Length",
+			"Content-Disposition"} {
 			w.Header().Set(name, "7")
 		}
 		w.Header().Set("Set-Cookie", "gone=; Max-Age=0")
@@ -211,27 +212,28 @@ func TestLOG5_FailedHearsOfOurFaultsAlone(t *testing.T) {
 		err  error
 		from event.Origin
 	}
-	var told []failure
+	var reported []failure
 	h := newHouse(t, func(s *Stack, _ *http.Server) {
-		s.Failed = func(err error, from event.Origin) { told = append(told, failure{err, from}) }
+		s.Failed = func(err error, from event.Origin) { reported = append(reported, failure{err, from}) }
 	})
 	cause := errors.New("the cause")
 	for path, err := range map[string]error{
-		"mistake": cause, "away": fault.New(fault.Unavailable, "database_unavailable", "x").Because(cause), "refused": fault.New(fault.Denied, "x", "x").Because(cause),
+		"mistake": cause, "away": fault.New(fault.Unavailable, "database_unavailable", "x").Because(cause),
+		"refused": fault.New(fault.Denied, "x", "x").Because(cause),
 		"invalid": fault.New(fault.Invalid, "x", "x"), "limited": fault.New(fault.Limited, "x", "x"), "fine": nil,
 	} {
 		h.handle("GET /"+path, func(http.ResponseWriter, *http.Request) error { return err })
 	}
 	h.handle("GET /panic", func(http.ResponseWriter, *http.Request) error { panic("x") })
 	for path, want := range map[string]int{"/mistake": 1, "/away": 1, "/panic": 1, "/refused": 0, "/invalid": 0, "/limited": 0, "/fine": 0, "/nothing": 0} {
-		told = nil
+		reported = nil
 		h.stack.Wrap(h.mux).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
-		if len(told) != want {
-			t.Errorf("%s: told %d times, want %d", path, len(told), want)
+		if len(reported) != want {
+			t.Errorf("%s: reported %d times, want %d", path, len(reported), want)
 		}
-		for _, f := range told {
+		for _, f := range reported {
 			if path != "/panic" && !errors.Is(f.err, cause) || f.from.Address.String() != "192.0.2.1" || f.from.RequestID == "" {
-				t.Errorf("%s: told %+v", path, f)
+				t.Errorf("%s: reported %+v", path, f)
 			}
 		}
 	}

@@ -25,7 +25,7 @@ func (s *Stack) trace(x *exchange, r *http.Request) context.Context {
 	return ctx
 }
 
-// traced ends it. It tells the route, never the path.
+// traced ends it. It names the route, never the path.
 func (x *exchange) traced(r *http.Request, route string, status int, refusal Problem) {
 	if x.trace == "" {
 		return

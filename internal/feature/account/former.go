@@ -19,7 +19,7 @@ const formerMost = 20
 
 // ErrChangedTooOften is for who changes a password again and again.
 var ErrChangedTooOften = fault.New(fault.Limited, "password_changed_too_often",
-	"The password was changed 20 times within a week. Please wait some days, or set a new one by \"Forgot password\".")
+	"The password was changed 20 times within a week. Please wait a few days, or set a new one with \"Forgot password\".")
 
 // Standing is a password that is about to be replaced, with the account's row held.
 type Standing struct {
@@ -49,6 +49,9 @@ func HoldPassword(tx *db.Tx, id string, n int64, reset bool) (s Standing, ok boo
 // KeepChanged keeps a password that somebody replaces who is signed in: for seven days
 // it opens every undo. It returns ErrChangedTooOften if too many are kept already.
 func KeepChanged(tx *db.Tx, s Standing, now time.Time) error {
+	if s.hash == "" { // there was no password
+		return nil
+	}
 	var n int64
 	err := tx.QueryRow(`SELECT COUNT(*) FROM former_password WHERE account_id = $1 AND until_at > $2`, s.account, db.Micros(now)).Scan(&n)
 	if err != nil {
@@ -77,6 +80,9 @@ func KeepReset(tx *db.Tx, s Standing, undos []int64, now time.Time) error {
 	if _, err := tx.Exec(`DELETE FROM former_password WHERE account_id = $1 AND to_n < $2`, s.account, oldest); err != nil {
 		return err
 	}
+	if s.hash == "" {
+		return nil
+	}
 	for _, seq := range undos {
 		if s.resetN < seq && seq <= s.addressN {
 			return s.keep(tx, s.resetN, &s.addressN, now)
@@ -101,6 +107,10 @@ func Openers(tx *db.Tx, id string, seq int64, now time.Time) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return hashList(rows)
+}
+
+func hashList(rows *db.Rows) ([]string, error) {
 	defer rows.Close()
 	var out []string
 	for rows.Next() {
@@ -111,6 +121,16 @@ func Openers(tx *db.Tx, id string, seq int64, now time.Time) ([]string, error) {
 		out = append(out, hash)
 	}
 	return out, rows.Err()
+}
+
+// ChangedSince returns the stored hashes of the passwords that the account had within seven days and that
+// somebody who was signed in has replaced, less those that a reset has set aside.
+func ChangedSince(tx *db.Tx, id string, now time.Time) ([]string, error) {
+	rows, err := tx.Query(`SELECT hash FROM former_password WHERE account_id = $1 AND to_n IS NULL AND until_at > $2`, id, db.Micros(now))
+	if err != nil {
+		return nil, err
+	}
+	return hashList(rows)
 }
 
 // ForgetFormer deletes up to limit passwords that are kept no longer, and returns how

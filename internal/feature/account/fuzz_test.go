@@ -14,7 +14,8 @@ import (
 // FuzzParseRoles: what is accepted is sorted, each once, and accepted again as
 // it is; what is refused is a fault about the roles.
 func FuzzParseRoles(f *testing.F) {
-	for _, s := range []string{"", "admin", "admin,admin", "b,a", "billing:read,ops-1,x.y_z", "Admin", "1a", "a b", "ä", "a\n", strings.Repeat("a", 65), strings.Repeat("r,", 40) + "s"} {
+	for _, s := range []string{"", "admin", "admin,admin", "b,a", "billing:read,ops-1,x.y_z", "Admin", "1a", "a b", "ä", "a\n", strings.Repeat("a", 65),
+		strings.Repeat("r,", 40) + "s"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, list string) {

@@ -67,3 +67,25 @@ func FormerHashes(tx *db.Tx, after string, limit int) ([]Former, error) {
 func ReplaceFormer(tx *db.Tx, id, hash string) {
 	tx.Defer(`UPDATE former_password SET hash = $2 WHERE id = $1`, id, hash)
 }
+
+// CountHashes returns how many accounts have a hash that begins alike: with its form, the algorithm and the cost, such as
+// h1:$2a$12, or h1:$argon; i1:$ and w1:$ are imported ones. It reads the whole table.
+func CountHashes(tx *db.Tx) (map[string]int64, error) {
+	rows, err := tx.Query(`SELECT SUBSTR(hash, 1, 9), COUNT(*) FROM account WHERE hash <> '' GROUP BY 1`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := map[string]int64{}
+	for rows.Next() {
+		var (
+			kind string
+			n    int64
+		)
+		if err := rows.Scan(&kind, &n); err != nil {
+			return nil, err
+		}
+		out[kind] = n
+	}
+	return out, rows.Err()
+}

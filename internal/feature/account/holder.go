@@ -16,23 +16,25 @@ type Holder struct {
 	// the same password names it, and so waits for whoever changes it.
 	PasswordN          int64
 	Verified, Disabled bool
+	// Factors is how many second factors the account has, FactorN how often they have changed.
+	Factors, FactorN int64
 }
 
 // HolderByID returns the account with the id, or ErrNotFound.
 func HolderByID(tx *db.Tx, id string) (Holder, error) {
-	return scanHolder(tx.QueryRow(`SELECT id, email, email_key, name, locale, hash, password_n, verified_at, disabled_at
+	return scanHolder(tx.QueryRow(`SELECT id, email, email_key, name, locale, hash, password_n, verified_at, disabled_at, factors, factor_n
 		FROM account WHERE id = $1`, id))
 }
 
 // HolderByAddress returns the account with the address, or ErrNotFound.
 func HolderByAddress(tx *db.Tx, a Address) (Holder, error) {
-	return scanHolder(tx.QueryRow(`SELECT id, email, email_key, name, locale, hash, password_n, verified_at, disabled_at
+	return scanHolder(tx.QueryRow(`SELECT id, email, email_key, name, locale, hash, password_n, verified_at, disabled_at, factors, factor_n
 		FROM account WHERE email_key = $1`, a.Key))
 }
 
 func scanHolder(row *db.Row) (h Holder, err error) {
 	var verified, disabled *int64
-	err = row.Scan(&h.ID, &h.Email, &h.Key, &h.Name, &h.Locale, &h.Hash, &h.PasswordN, &verified, &disabled)
+	err = row.Scan(&h.ID, &h.Email, &h.Key, &h.Name, &h.Locale, &h.Hash, &h.PasswordN, &verified, &disabled, &h.Factors, &h.FactorN)
 	if errors.Is(err, db.ErrNoRows) {
 		return Holder{}, ErrNotFound
 	}
@@ -64,6 +66,9 @@ func SetPassword(tx *db.Tx, id string, n int64, hash string, verified bool, now 
 			name = CASE WHEN verified_at IS NULL AND $5 IS NOT NULL THEN '' ELSE name END,
 			locale = CASE WHEN verified_at IS NULL AND $5 IS NOT NULL THEN '' ELSE locale END
 		WHERE id = $1 AND password_n = $2 AND disabled_at IS NULL`, id, n, hash, db.Micros(now), at)
+	if err == nil && rows == 1 && verified {
+		err = rewriteWords(tx, id)
+	}
 	return rows == 1, err
 }
 
@@ -85,7 +90,7 @@ func DemandReset(tx *db.Tx, id string, n int64, now time.Time) (next int64, ok b
 // meanwhile. It returns ErrNotFound if there is no such account, or it is disabled.
 func Recover(tx *db.Tx, id string, now time.Time) (Holder, error) {
 	return scanHolder(tx.QueryRow(`UPDATE account SET reset_at = COALESCE(reset_at, $2), password_n = password_n + 1 WHERE id = $1 AND disabled_at IS NULL
-		RETURNING id, email, email_key, name, locale, hash, password_n, verified_at, disabled_at`, id, db.Micros(now)))
+		RETURNING id, email, email_key, name, locale, hash, password_n, verified_at, disabled_at, factors, factor_n`, id, db.Micros(now)))
 }
 
 // Confirm marks the address as verified, if it is still the given one and so is
@@ -109,6 +114,9 @@ func SetAddress(tx *db.Tx, id string, passwordN int64, typed, key string, now ti
 	if errors.Is(err, db.ErrNoRows) {
 		return 0, false, nil
 	}
+	if err == nil {
+		err = rewriteWords(tx, id)
+	}
 	return n, err == nil, err
 }
 
@@ -121,7 +129,10 @@ func Displace(tx *db.Tx, key, but string, now time.Time) (id string, err error) 
 			disabled_at = COALESCE(disabled_at, $3), password_n = password_n + 1
 		WHERE email_key = $1 AND id <> $2 AND verified_at IS NULL RETURNING id`, key, but, db.Micros(now)).Scan(&id)
 	if errors.Is(err, db.ErrNoRows) {
-		err = nil
+		return "", nil
+	}
+	if err == nil {
+		err = rewriteWords(tx, id)
 	}
 	return id, err
 }

@@ -31,6 +31,18 @@ func CheckName(field, name string) error {
 	return nil
 }
 
+// CheckTyped refuses what has been typed of an address or a name if it can't become one,
+// since it is too long already: over 254 bytes, or 100 code points.
+func CheckTyped(email, name string) error {
+	if len(email) > maxAddress {
+		return refusal("email", "it is longer than 254 bytes")
+	}
+	if utf8.RuneCountInString(name) > maxName {
+		return CheckName("name", name)
+	}
+	return nil
+}
+
 // mostAccepted is the longest Accept-Language that is read, in bytes: browsers send
 // a tenth of it.
 const mostAccepted = 1 << 10

@@ -13,6 +13,10 @@ import (
 // Admin is the role that may use the administration.
 const Admin = "admin"
 
+// Support is the role that helps people: it sees what administrators see, ends
+// sessions and sends resets.
+const Support = "support"
+
 // maxRoles bounds what an access token has to carry.
 const maxRoles = 32
 

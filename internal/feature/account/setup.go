@@ -18,7 +18,7 @@ func HasAdmin(tx *db.Tx) (bool, error) {
 }
 
 // ClaimFirstAdmin records that there is an administrator now, and reports
-// whether there was none before: of any number at once, one is told true.
+// whether there was none before: of any number at once, one gets true.
 func ClaimFirstAdmin(tx *db.Tx, now time.Time) (first bool, err error) {
 	n, err := tx.Exec(`UPDATE install SET admin_at = $1 WHERE admin_at IS NULL`, db.Micros(now))
 	if err != nil || n == 0 {

@@ -1,12 +1,12 @@
-// Package acme gets the public listener's certificate from an authority by ACME
-// (RFC 8555), and shares it with the other replicas through the database.
+// Package acme orders the public listener's certificate from a certificate authority
+// by ACME (RFC 8555), and shares it with the other replicas through the database.
 //
-// One job orders, on one replica at a time; a handshake never does, so no
-// stranger can cause an order. All replicas serve what stands in the database,
+// A job orders it, on one replica at a time; a handshake never does, so no
+// stranger can cause an order. All replicas serve the certificate in the database,
 // and answer the authority's challenges, whichever of them has ordered. While
-// the authority is away the certificate in force goes on serving.
+// the authority is unavailable the current certificate stays in use.
 //
-// Private keys stand in the database sealed under a key of the ring.
+// Private keys are stored in the database encrypted under a key of the keyring.
 package acme
 
 import (
@@ -71,7 +71,7 @@ type version struct {
 	pair *tls.Certificate // nil for a row that can't be opened
 }
 
-// Open returns the certificate as it stands in the database, if there is one by
+// Open returns the certificate in the database, if there is one by
 // now. The keys are those that open it, the first of which seals.
 func Open(ctx context.Context, c Config, d *db.DB, keys func() [][]byte, now func() time.Time, log *slog.Logger) (*Certificate, error) {
 	directory, client, err := outbound.HTTPS(c.Directory)
@@ -124,7 +124,7 @@ func (a *Certificate) Watch(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		// A database that is away is told of elsewhere, and the one in force stays.
+		// A database that is away is reported elsewhere, and the one in force stays.
 		_ = a.look(ctx)
 	}
 }
@@ -153,8 +153,8 @@ func (a *Certificate) look(ctx context.Context) error {
 	}
 	pair, err := a.unpack(sealed)
 	if err != nil {
-		// A row of a key that was revoked; the job orders anew.
-		a.log.Warn("The certificate in the database can't be opened; the one before goes on, and another is ordered.", "error", err.Error())
+		// A row of a key that was revoked; the job orders again.
+		a.log.Warn("The certificate in the database can't be decrypted; the previous one stays in use, and another is ordered.", "error", err.Error())
 		pair = known.pair
 	} else if known.n != 0 {
 		a.log.Info("The certificate was replaced.", "good_until", pair.Leaf.NotAfter.UTC().Format(time.RFC3339))

@@ -24,9 +24,9 @@ import (
 
 var domains = []string{"login.gatehouse.test", "www.gatehouse.test"}
 
-// bench is two replicas on one database, and the ports at which the authority
+// testReplicas are two replicas on one database, and the ports at which the authority
 // looks for them.
-type bench struct {
+type testReplicas struct {
 	*testing.T
 	db            *db.DB
 	keys          atomic.Pointer[[][]byte]
@@ -35,18 +35,18 @@ type bench struct {
 	authority     *acmetest.Authority
 }
 
-func newBench(t *testing.T, d *db.DB) *bench {
+func newTestReplicas(t *testing.T, d *db.DB) *testReplicas {
 	t.Helper()
-	b := &bench{T: t, db: d, plain: acmetest.Port(t), secure: acmetest.Port(t)}
+	b := &testReplicas{T: t, db: d, plain: acmetest.Port(t), secure: acmetest.Port(t)}
 	b.keys.Store(&[][]byte{secret.Random{}.Bytes(secret.KeySize)})
 	b.authority = acmetest.Start(t, b.plain, b.secure)
 	return b
 }
 
-func (b *bench) now() time.Time { return time.Now().Add(time.Duration(b.late.Load())) }
+func (b *testReplicas) now() time.Time { return time.Now().Add(time.Duration(b.late.Load())) }
 
 // replica takes the certificate up as a starting server does.
-func (b *bench) replica(c acme.Config) *acme.Certificate {
+func (b *testReplicas) replica(c acme.Config) *acme.Certificate {
 	b.Helper()
 	c.Domains = domains
 	if c.Directory == "" {
@@ -64,7 +64,7 @@ func (b *bench) replica(c acme.Config) *acme.Certificate {
 }
 
 // serve answers handshakes at a port, as this replica.
-func (b *bench) serve(a *acme.Certificate, port int) {
+func (b *testReplicas) serve(a *acme.Certificate, port int) {
 	b.Helper()
 	l, err := tls.Listen("tcp", fmt.Sprint("127.0.0.1:", port), &tls.Config{GetCertificate: a.Get, NextProtos: []string{"http/1.1", acme.Protocol}})
 	if err != nil {
@@ -83,16 +83,17 @@ func (b *bench) serve(a *acme.Certificate, port int) {
 }
 
 // servePlain answers challenges over plain HTTP.
-func (b *bench) servePlain(a *acme.Certificate, port int) {
+func (b *testReplicas) servePlain(a *acme.Certificate, port int) {
 	b.Helper()
-	s := &http.Server{Addr: fmt.Sprint("127.0.0.1:", port), ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		text, err := a.Challenge(r.Context(), strings.TrimPrefix(r.URL.Path, acme.ChallengePath))
-		if err != nil {
-			http.NotFound(w, r)
-			return
-		}
-		_, _ = w.Write(text)
-	})}
+	s := &http.Server{Addr: fmt.Sprint("127.0.0.1:", port), ReadHeaderTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			text, err := a.Challenge(r.Context(), strings.TrimPrefix(r.URL.Path, acme.ChallengePath))
+			if err != nil {
+				http.NotFound(w, r)
+				return
+			}
+			_, _ = w.Write(text)
+		})}
 	l, err := net.Listen("tcp", s.Addr)
 	if err != nil {
 		b.Fatal(err)
@@ -117,7 +118,7 @@ func serial(a *acme.Certificate, t *testing.T) string {
 }
 
 // eventually waits until the replicas serve one certificate, which is not those.
-func (b *bench) eventually(not string, replicas ...*acme.Certificate) string {
+func (b *testReplicas) eventually(not string, replicas ...*acme.Certificate) string {
 	b.Helper()
 	for range 600 {
 		first := serial(replicas[0], b.T)
@@ -140,7 +141,7 @@ func TestNET1_ACMESharedByReplicas(t *testing.T) {
 	t.Parallel()
 	dbtest.EachProductionDB(t, func(t *testing.T, d *db.DB) {
 		t.Parallel()
-		b := newBench(t, d)
+		b := newTestReplicas(t, d)
 		orders, answers := b.replica(acme.Config{}), b.replica(acme.Config{})
 		b.serve(answers, b.secure)
 		if serial(orders, t) != "" {
@@ -194,8 +195,8 @@ func TestNET1_ACMESharedByReplicas(t *testing.T) {
 	})
 }
 
-// sealed fails if what stands in the database tells of a key.
-func (b *bench) sealed() {
+// sealed fails if what is in the database reveals a key.
+func (b *testReplicas) sealed() {
 	b.Helper()
 	err := b.db.Read(b.Context(), func(tx *db.Tx) error {
 		rows, err := tx.Query(`SELECT name, sealed FROM acme_secret`)
@@ -230,7 +231,7 @@ func (b *bench) sealed() {
 // try.
 func TestNET1_ACMEOverPlainHTTP(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, dbtest.Open(t, dbtest.SQLite(t)))
+	b := newTestReplicas(t, dbtest.Open(t, dbtest.SQLite(t)))
 	a := b.replica(acme.Config{PlainHTTP: true})
 	b.servePlain(b.replica(acme.Config{PlainHTTP: true}), b.plain)
 	if err := a.Renew(t.Context()); err == nil || !strings.Contains(a.Trouble(), "tls-alpn-01 for ") {
@@ -256,7 +257,7 @@ func TestNET1_ACMEOverPlainHTTP(t *testing.T) {
 // as after a leak, another certificate is ordered and meanwhile the old one serves.
 func TestNET1_ACMERowsThatDoNotOpen(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, dbtest.Open(t, dbtest.SQLite(t)))
+	b := newTestReplicas(t, dbtest.Open(t, dbtest.SQLite(t)))
 	a := b.replica(acme.Config{})
 	b.serve(a, b.secure)
 	for i, spoil := range []func(tx *db.Tx) error{
@@ -294,7 +295,8 @@ func TestNET1_ACMERowsThatDoNotOpen(t *testing.T) {
 		go func() {
 			_ = tls.Server(server, &tls.Config{GetCertificate: a.Get, NextProtos: []string{acme.Protocol}}).Handshake()
 		}()
-		return tls.Client(client, &tls.Config{ServerName: name, NextProtos: protos, InsecureSkipVerify: true, VerifyPeerCertificate: func([][]byte, [][]*x509.Certificate) error { return nil }}).Handshake()
+		return tls.Client(client, &tls.Config{ServerName: name, NextProtos: protos, InsecureSkipVerify: true,
+			VerifyPeerCertificate: func([][]byte, [][]*x509.Certificate) error { return nil }}).Handshake()
 	}
 	for _, name := range []string{"other.gatehouse.test", "LOGIN.gatehouse.test.", strings.Repeat("a", 60) + ".test"} {
 		if hello(name, acme.Protocol) == nil {
@@ -306,11 +308,12 @@ func TestNET1_ACMERowsThatDoNotOpen(t *testing.T) {
 	}
 }
 
-// NET-1: an authority that can't be is told at the start.
+// NET-1: an impossible authority is reported at startup.
 func TestNET1_ACMEWrongDirectory(t *testing.T) {
 	d := dbtest.Open(t, dbtest.SQLite(t))
 	for _, directory := range []string{"http://ca.example/d", "https://ca.example/d?ca=/nowhere.pem", "https://ca.example/d?ca=acme_test.go"} {
-		if _, err := acme.Open(t.Context(), acme.Config{Directory: directory, Domains: domains}, d, nil, time.Now, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "TLS_ACME_DIRECTORY") {
+		if _, err := acme.Open(t.Context(), acme.Config{Directory: directory, Domains: domains}, d, nil, time.Now, slog.New(slog.DiscardHandler)); err == nil ||
+			!strings.Contains(err.Error(), "TLS_ACME_DIRECTORY") {
 			t.Errorf("%s: %v", directory, err)
 		}
 	}

@@ -20,7 +20,7 @@ func (a *Certificate) authorize(ctx context.Context, client *protocol.Client, ur
 		return fmt.Errorf("the authorization: %w", err)
 	}
 	if z.Status == protocol.StatusValid {
-		return nil // from an order of late
+		return nil // from a recent order
 	}
 	i := slices.IndexFunc(z.Challenges, func(c *protocol.Challenge) bool { return c.Type == kind })
 	if i < 0 {

@@ -76,7 +76,7 @@ func (a *Certificate) Renew(ctx context.Context) error {
 	kind := a.kind(last.failures)
 	if failure := a.order(limited, kind); failure != nil {
 		if ctx.Err() != nil {
-			return failure // we are told to stop
+			return failure // the server is stopping
 		}
 		return errors.Join(failure, a.failed(ctx, last.failures+1, failure))
 	}
@@ -84,7 +84,7 @@ func (a *Certificate) Renew(ctx context.Context) error {
 	return a.look(ctx)
 }
 
-// opened returns what stands in the database, if it can be opened: what this
+// opened returns what is in the database, if it can be opened: what this
 // replica serves may be older, when its row was sealed under a key since revoked.
 func (a *Certificate) opened(ctx context.Context) (*tls.Certificate, error) {
 	var sealed []byte

@@ -47,7 +47,7 @@ func unpack(b []byte) (*tls.Certificate, error) {
 		return nil, err
 	}
 	if len(p.Chain) == 0 {
-		return nil, errors.New("acme: a certificate without one")
+		return nil, errors.New("acme: a chain without a certificate")
 	}
 	key, err := x509.ParsePKCS8PrivateKey(p.Key)
 	if err != nil {
@@ -89,7 +89,7 @@ func readNewer(tx *db.Tx, name string, known int64) (sealed []byte, n int64, err
 	return sealed, n, err
 }
 
-// forget deletes what nobody needs any more.
+// forget deletes what is no longer needed.
 func forget(tx *db.Tx, now time.Time) error {
 	if _, err := tx.Exec(`DELETE FROM acme_try WHERE at < $1`, db.Micros(now.Add(-keep))); err != nil {
 		return err

@@ -1,17 +1,17 @@
-// Package block is the networks whose requests are refused, whatever they ask.
+// Package block is the networks whose requests are refused, whatever they are.
 //
 // A block is a row; every replica holds them all in memory, as a routing table,
-// and asks nobody when a request comes: see [List]. A change counts up
-// install.block_n, whose row it locks by that, so changes come one after another and
-// no replica that reads on from a number misses any. A removed block stays for a
+// and makes no query when a request arrives: see [List]. A change increments
+// install.block_n and thereby locks its row, so changes are serialised and
+// a replica that reads on from a number misses none. A removed block stays for a
 // while as a row that says so.
 //
 // # How it works
 //
-// The poll of the revocations looks at the number, and a goroutine of its own reads
+// The poll of the revocations compares the number, and a goroutine of its own reads
 // on from it. After ten seconds without a poll it reads everything, since rows may
-// have gone. The table is never changed but replaced. A narrow block that is over
-// hides no wide one ([List.Has]).
+// have been deleted. The table is never changed but replaced. A narrow block that has
+// ended does not hide a wider one ([List.Has]).
 package block
 
 import (
@@ -85,7 +85,7 @@ func microsOrNull(t time.Time) any {
 }
 
 // ErrUnknown is for a block that is not there, or no longer.
-var ErrUnknown = fault.New(fault.NotFound, "block_not_found", "There is no such block, or no longer.")
+var ErrUnknown = fault.New(fault.NotFound, "block_not_found", "There is no such block. It may have ended already.")
 
 // Find returns the block of an id or of a network.
 func Find(tx *db.Tx, idOrNetwork string, now time.Time) (Block, error) {

@@ -58,16 +58,16 @@ func FuzzParseNetwork(f *testing.F) {
 	})
 }
 
-// town is a database with a clock.
-type town struct {
+// testBlocks is a database with a clock.
+type testBlocks struct {
 	*testing.T
 	db  *db.DB
 	now atomic.Int64
 }
 
-func each(t *testing.T, test func(o *town)) {
+func each(t *testing.T, test func(o *testBlocks)) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		o := &town{T: t, db: d}
+		o := &testBlocks{T: t, db: d}
 		o.now.Store(db.Micros(time.Now()))
 		if err := d.Write(t.Context(), func(tx *db.Tx) error {
 			_, err := tx.Exec(`INSERT INTO install (one, id, epoch, created_at) VALUES (1, 'x', 1, 0)`)
@@ -79,11 +79,11 @@ func each(t *testing.T, test func(o *town)) {
 	})
 }
 
-func (o *town) clock() time.Time { return db.Time(o.now.Load()) }
+func (o *testBlocks) clock() time.Time { return db.Time(o.now.Load()) }
 
-func (o *town) pass(d time.Duration) { o.now.Add(d.Microseconds()) }
+func (o *testBlocks) pass(d time.Duration) { o.now.Add(d.Microseconds()) }
 
-func (o *town) write(fn func(tx *db.Tx, n int64) error) {
+func (o *testBlocks) write(fn func(tx *db.Tx, n int64) error) {
 	o.Helper()
 	if err := o.db.Write(context.WithoutCancel(o.Context()), func(tx *db.Tx) error {
 		n, err := block.Turn(tx)
@@ -96,7 +96,7 @@ func (o *town) write(fn func(tx *db.Tx, n int64) error) {
 	}
 }
 
-func (o *town) add(network string, life time.Duration) (b block.Block, added bool) {
+func (o *testBlocks) add(network string, life time.Duration) (b block.Block, added bool) {
 	o.Helper()
 	o.pass(time.Millisecond) // ids are in the order of time
 	o.write(func(tx *db.Tx, n int64) (err error) {
@@ -110,7 +110,7 @@ func (o *town) add(network string, life time.Duration) (b block.Block, added boo
 	return b, added
 }
 
-func (o *town) remove(id string) (done bool) {
+func (o *testBlocks) remove(id string) (done bool) {
 	o.Helper()
 	o.write(func(tx *db.Tx, n int64) (err error) {
 		done, err = block.Remove(tx, n, id, o.clock())
@@ -119,7 +119,7 @@ func (o *town) remove(id string) (done bool) {
 	return done
 }
 
-func (o *town) page(before string, limit int) (list []block.Block) {
+func (o *testBlocks) page(before string, limit int) (list []block.Block) {
 	o.Helper()
 	if err := o.db.Read(o.Context(), func(tx *db.Tx) (err error) {
 		list, err = block.Page(tx, before, limit, o.clock())
@@ -131,7 +131,7 @@ func (o *town) page(before string, limit int) (list []block.Block) {
 }
 
 // holds fails the test unless the list blocks just those of the addresses.
-func (o *town) holds(l *block.List, blocked, free []string) {
+func (o *testBlocks) holds(l *block.List, blocked, free []string) {
 	o.Helper()
 	if err := l.Load(o.Context()); err != nil {
 		o.Fatal(err)
@@ -151,7 +151,7 @@ func (o *town) holds(l *block.List, blocked, free []string) {
 // A list that reads on and one that reads everything know the same; a block can be
 // added again, removed, added anew, and ends by itself.
 func TestABlockComesAndGoes(t *testing.T) {
-	each(t, func(o *town) {
+	each(t, func(o *testBlocks) {
 		l := block.NewList(o.db, o.clock)
 		if l.Has(netip.Addr{}) || l.Has(netip.MustParseAddr("203.0.113.7")) {
 			t.Error("an empty list blocks")
@@ -193,7 +193,7 @@ func TestABlockComesAndGoes(t *testing.T) {
 
 // The sweep drops what is over from memory and then from the database.
 func TestTheSweep(t *testing.T) {
-	each(t, func(o *town) {
+	each(t, func(o *testBlocks) {
 		l := block.NewList(o.db, o.clock)
 		for i := range 5 {
 			o.add(fmt.Sprintf("203.0.113.%d/32", i), time.Minute)
@@ -231,7 +231,7 @@ func TestTheSweep(t *testing.T) {
 // Many add and remove the same network at once, and a reader that follows ends up
 // with what the database says.
 func TestAtOnce(t *testing.T) {
-	each(t, func(o *town) {
+	each(t, func(o *testBlocks) {
 		l := block.NewList(o.db, o.clock)
 		var (
 			all     sync.WaitGroup
@@ -299,7 +299,7 @@ func TestAtOnce(t *testing.T) {
 // A database that went back in time, and one that was away so long that rows may
 // have gone, are read whole.
 func TestADatabaseThatWentBack(t *testing.T) {
-	each(t, func(o *town) {
+	each(t, func(o *testBlocks) {
 		l := block.NewList(o.db, o.clock)
 		o.add("203.0.113.0/24", 0)
 		o.add("198.51.100.0/24", 0)
@@ -348,7 +348,7 @@ func TestParseReason(t *testing.T) {
 	}
 }
 
-// BenchmarkHas is a look-up among no blocks and among a million: three quarters
+// BenchmarkHas is a lookup among no blocks and among a million: three quarters
 // addresses, the rest networks, one in ten of them IPv6.
 func BenchmarkHas(b *testing.B) {
 	random := rand.New(rand.NewPCG(1, 2))

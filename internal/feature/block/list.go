@@ -98,7 +98,7 @@ func (l *List) Poll(tx *db.Tx) error {
 // forgetN keeps the blocks, and has everything read again.
 func (l *List) forgetN() { l.state.Store(&state{n: -1, table: l.state.Load().table}) }
 
-// Run reads changes when a poll saw some, until the context ends. complain is told
+// Run reads changes when a poll saw some, until the context ends. complain is called
 // when that begins to fail; the next poll has it tried again.
 func (l *List) Run(ctx context.Context, complain func(error)) {
 	failing := false

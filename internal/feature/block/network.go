@@ -53,7 +53,7 @@ const (
 	widestIPv6 = 19
 )
 
-// Wide reports whether a network is so wide that whoever blocks it is asked again.
+// Wide reports whether a network is so wide that blocking it needs a confirmation.
 func Wide(n netip.Prefix) bool {
 	if n.Addr().Is4() {
 		return n.Bits() < widestIPv4

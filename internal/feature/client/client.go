@@ -1,11 +1,12 @@
-// Package client is registered applications: programs that authenticate
-// themselves, to ask about tokens that people have brought them.
+// Package client is registered applications: services that authenticate
+// themselves to ask about the tokens that people bring them, and applications that people
+// sign in to with OpenID Connect ([Type]).
 //
 // An application has an id, a name, and a secret that is shown once. The secret
-// is 256 random bits, and its plain SHA-256 is what is kept: nobody can guess
+// is 256 random bits, and its plain SHA-256 is what is stored: nobody can guess
 // 256 bits, however fast the hash, and a slow one would let anyone on the
-// network spend our processor by sending wrong secrets. A rotation makes a new
-// secret and leaves the old one good for a stated time, so that an application
+// network burn our CPU by sending wrong secrets. A rotation generates a new
+// secret and keeps the old one valid for a stated time, so that an application
 // on many machines need not change all of them at once.
 package client
 
@@ -26,7 +27,7 @@ import (
 // can find them.
 const SecretPrefix = "gatehouse_cs_"
 
-// Forever is the time of an old secret that is good until it is told to end.
+// Forever is the expiry of an old secret that is valid until it is revoked.
 var Forever = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 
 // Client is a registered application.
@@ -35,21 +36,28 @@ type Client struct {
 	Name      string
 	CreatedAt time.Time
 	RotatedAt time.Time // when its secret was made
-	// OldUntil is until when the secret before is good, Forever if until told; it
+	// OldUntil is when the previous secret expires, Forever if not before it is revoked; it
 	// is zero if there is none.
 	OldUntil time.Time
+	// DisabledAt is when it was disabled; zero for one that is not.
+	DisabledAt time.Time
+	Type       Type
+	Settings   Settings
+	// Newer says that a newer version has written settings that this one does not know, and would not keep to: there are none here, and
+	// nobody signs in to the application by this replica.
+	Newer bool
 }
 
 // The faults.
 var (
 	ErrNotFound = fault.New(fault.NotFound, "client_not_found",
-		"There is no application of this id or name. To see all: gatehouse client list")
+		"There is no application with this id or name. List them all with: gatehouse client list")
 	ErrNameTaken = fault.New(fault.Conflict, "client_name_taken",
-		"There is an application of this name already. Take another name, or rotate that one's secret.")
-	ErrNoOldSecret = fault.New(fault.Conflict, "no_old_secret", "This application has no old secret that is still good.")
+		"There is already an application with this name. Choose another name, or rotate that application's secret.")
+	ErrNoOldSecret = fault.New(fault.Conflict, "no_old_secret", "This application has no old secret that is still valid.")
 )
 
-// names are short and plain, so that they can stand in a command, a log and a
+// names are short and plain, so that they can be used in a command, a log and a
 // page as they are.
 var names = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 
@@ -70,22 +78,65 @@ func newSecret(random secret.Random) (shown string, hash []byte) {
 	return shown, sum[:]
 }
 
-// Create registers an application, and returns its secret, which stands nowhere
-// else. The error is ErrNameTaken if another has its name.
-func Create(tx *db.Tx, random secret.Random, name string, now time.Time) (Client, string, error) {
-	c := Client{ID: random.ID(now), Name: name, CreatedAt: now, RotatedAt: now}
+// Create registers an application, and returns its secret, which is stored nowhere
+// else; a public one has none. The error is ErrNameTaken if another has its name.
+func Create(tx *db.Tx, random secret.Random, name string, kind Type, settings Settings, now time.Time) (Client, string, error) {
+	c := Client{ID: random.ID(now), Name: name, CreatedAt: now, RotatedAt: now, Type: kind, Settings: settings}
 	shown, hash := newSecret(random)
-	n, err := tx.Exec(`INSERT INTO client (id, name, hash, old_until, created_at, rotated_at) VALUES ($1, $2, $3, 0, $4, $4) ON CONFLICT DO NOTHING`,
-		c.ID, name, hash, db.Micros(now))
+	if kind.Public() {
+		shown = "" // nobody knows what was hashed
+	}
+	text, err := settings.text()
+	if err != nil {
+		return Client{}, "", err
+	}
+	n, err := tx.Exec(`INSERT INTO client (id, name, hash, old_until, created_at, rotated_at, type, settings) VALUES ($1, $2, $3, 0, $4, $4, $5, $6)
+		ON CONFLICT DO NOTHING`, c.ID, name, hash, db.Micros(now), string(kind), text)
 	if err == nil && n == 0 {
 		err = ErrNameTaken
 	}
 	return c, shown, err
 }
 
+// Change replaces what an application may do. Its type stays: whoever has one is another kind of program.
+func Change(tx *db.Tx, id string, settings Settings) error {
+	text, err := settings.text()
+	if err != nil {
+		return err
+	}
+	n, err := tx.Exec(`UPDATE client SET settings = $2 WHERE id = $1`, id, text)
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	return err
+}
+
+// Disable has an application be refused everywhere, and its people with it, until [Enable]. To do either twice changes nothing.
+func Disable(tx *db.Tx, id string, now time.Time) error {
+	_, err := tx.Exec(`UPDATE client SET disabled_at = $2 WHERE id = $1 AND disabled_at IS NULL`, id, db.Micros(now))
+	return err
+}
+
+// Enable undoes [Disable].
+func Enable(tx *db.Tx, id string) error {
+	_, err := tx.Exec(`UPDATE client SET disabled_at = NULL WHERE id = $1`, id)
+	return err
+}
+
 // Find returns the application of that id or name, or ErrNotFound.
 func Find(tx *db.Tx, idOrName string, now time.Time) (Client, error) {
-	k, err := scan(tx.QueryRow(`SELECT id, name, hash, old_hash, old_until, created_at, rotated_at FROM client WHERE id = $1 OR name = $1`, idOrName))
+	return found(tx.QueryRow(`SELECT id, name, hash, old_hash, old_until, created_at, rotated_at, disabled_at, type, settings FROM client
+		WHERE id = $1 OR name = $1`, idOrName), now)
+}
+
+// Hold is [Find], and keeps others from changing the application until the transaction ends.
+func Hold(tx *db.Tx, idOrName string, now time.Time) (Client, error) {
+	return found(tx.QueryRow(`UPDATE client SET name = name WHERE id = $1 OR name = $1
+		RETURNING id, name, hash, old_hash, old_until, created_at, rotated_at, disabled_at, type, settings`, idOrName), now)
+}
+
+func found(row *db.Row, now time.Time) (Client, error) {
+	k, err := scan(row)
 	if errors.Is(err, db.ErrNoRows) {
 		err = ErrNotFound
 	}
@@ -93,14 +144,13 @@ func Find(tx *db.Tx, idOrName string, now time.Time) (Client, error) {
 }
 
 // List returns all applications, the oldest first.
-func List(tx *db.Tx, now time.Time) ([]Client, error) {
-	var out []Client
-	err := each(tx, func(k known) { out = append(out, k.client(now)) })
+func List(tx *db.Tx, now time.Time) (out []Client, err error) {
+	err = each(tx, func(k known) { out = append(out, k.client(now)) })
 	return out, err
 }
 
 // Rotate gives the application a new secret and returns it. The one in force
-// until now stays good until keepUntil; one from before that ends.
+// until now stays valid until keepUntil; an older one is revoked.
 func Rotate(tx *db.Tx, random secret.Random, id string, keepUntil, now time.Time) (string, error) {
 	shown, hash := newSecret(random)
 	until := int64(0)
@@ -116,8 +166,8 @@ func Rotate(tx *db.Tx, random secret.Random, id string, keepUntil, now time.Time
 	return shown, err
 }
 
-// EndOld ends the secret from before the last rotation. The error is
-// ErrNoOldSecret if there is none that is good.
+// EndOld revokes the secret from before the last rotation. The error is
+// ErrNoOldSecret if there is none that is valid.
 func EndOld(tx *db.Tx, id string, now time.Time) error {
 	n, err := tx.Exec(`UPDATE client SET old_hash = NULL, old_until = 0 WHERE id = $1 AND old_hash IS NOT NULL AND old_until > $2`, id, db.Micros(now))
 	if err == nil && n == 0 {
@@ -126,7 +176,7 @@ func EndOld(tx *db.Tx, id string, now time.Time) error {
 	return err
 }
 
-// Delete takes the application away, or returns ErrNotFound.
+// Delete deletes the application, or returns ErrNotFound.
 func Delete(tx *db.Tx, id string) error {
 	n, err := tx.Exec(`DELETE FROM client WHERE id = $1`, id)
 	if err == nil && n == 0 {
@@ -141,10 +191,15 @@ type known struct {
 	hash, oldHash        []byte
 	oldUntil             int64
 	createdAt, rotatedAt int64
+	disabledAt           *int64
+	kind                 Type
+	settings             Settings
+	newer                bool
 }
 
 func (k known) client(now time.Time) Client {
-	c := Client{ID: k.id, Name: k.name, CreatedAt: db.Time(k.createdAt), RotatedAt: db.Time(k.rotatedAt)}
+	c := Client{ID: k.id, Name: k.name, CreatedAt: db.Time(k.createdAt), RotatedAt: db.Time(k.rotatedAt), DisabledAt: db.TimeOrZero(k.disabledAt),
+		Type: k.kind, Settings: k.settings, Newer: k.newer}
 	if k.oldGood(now) {
 		c.OldUntil = db.Time(k.oldUntil)
 	}
@@ -154,13 +209,20 @@ func (k known) client(now time.Time) Client {
 func (k known) oldGood(now time.Time) bool { return k.oldHash != nil && k.oldUntil > db.Micros(now) }
 
 func scan(row interface{ Scan(dest ...any) error }) (k known, err error) {
-	err = row.Scan(&k.id, &k.name, &k.hash, &k.oldHash, &k.oldUntil, &k.createdAt, &k.rotatedAt)
-	return k, err
+	var kind, settings string
+	if err = row.Scan(&k.id, &k.name, &k.hash, &k.oldHash, &k.oldUntil, &k.createdAt, &k.rotatedAt, &k.disabledAt, &kind, &settings); err != nil {
+		return k, err
+	}
+	k.kind = Type(kind)
+	if k.settings, err = parseSettings(settings); err != nil {
+		k.settings, k.newer = Settings{}, true
+	}
+	return k, nil
 }
 
 // each reads all rows.
 func each(tx *db.Tx, do func(known)) error {
-	rows, err := tx.Query(`SELECT id, name, hash, old_hash, old_until, created_at, rotated_at FROM client ORDER BY id`)
+	rows, err := tx.Query(`SELECT id, name, hash, old_hash, old_until, created_at, rotated_at, disabled_at, type, settings FROM client ORDER BY id`)
 	if err != nil {
 		return err
 	}

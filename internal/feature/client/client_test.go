@@ -16,8 +16,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
 )
 
-// office is a database, a clock, and the registry under test.
-type office struct {
+// testRegistry is a database, a clock, and the registry under test.
+type testRegistry struct {
 	*testing.T
 	db       *db.DB
 	now      time.Time
@@ -25,16 +25,16 @@ type office struct {
 	registry *client.Registry
 }
 
-func each(t *testing.T, test func(o *office)) {
+func each(t *testing.T, test func(o *testRegistry)) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		o := &office{T: t, db: d, now: time.Now().Truncate(time.Microsecond)}
+		o := &testRegistry{T: t, db: d, now: time.Now().Truncate(time.Microsecond)}
 		o.registry = client.NewRegistry(d, 0, func() time.Time { return o.now })
 		test(o)
 	})
 }
 
 // write makes a change, of which the registry hears.
-func (o *office) write(fn func(tx *db.Tx) error) {
+func (o *testRegistry) write(fn func(tx *db.Tx) error) {
 	o.Helper()
 	if err := o.db.Write(o.Context(), fn); err != nil {
 		o.Fatal(err)
@@ -42,16 +42,16 @@ func (o *office) write(fn func(tx *db.Tx) error) {
 	o.changes++
 }
 
-func (o *office) create(name string) (c client.Client, shown string) {
+func (o *testRegistry) create(name string) (c client.Client, shown string) {
 	o.Helper()
 	o.write(func(tx *db.Tx) (err error) {
-		c, shown, err = client.Create(tx, secret.Random{}, name, o.now)
+		c, shown, err = client.Create(tx, secret.Random{}, name, client.Service, client.Settings{}, o.now)
 		return err
 	})
 	return c, shown
 }
 
-func (o *office) rotate(c client.Client, keep time.Time) (shown string) {
+func (o *testRegistry) rotate(c client.Client, keep time.Time) (shown string) {
 	o.Helper()
 	o.write(func(tx *db.Tx) (err error) {
 		shown, err = client.Rotate(tx, secret.Random{}, c.ID, keep, o.now)
@@ -61,7 +61,7 @@ func (o *office) rotate(c client.Client, keep time.Time) (shown string) {
 }
 
 // expect authenticates while the registry hears of all changes.
-func (o *office) expect(want client.Verdict, id, shown string) {
+func (o *testRegistry) expect(want client.Verdict, id, shown string) {
 	o.Helper()
 	c, got, err := o.registry.Authenticate(o.Context(), id, shown, o.changes, true)
 	if err != nil || got != want {
@@ -73,7 +73,7 @@ func (o *office) expect(want client.Verdict, id, shown string) {
 }
 
 func TestOnlyTheRightSecretOfTheRightClientIsGood(t *testing.T) {
-	each(t, func(o *office) {
+	each(t, func(o *testRegistry) {
 		a, aSecret := o.create("billing")
 		b, bSecret := o.create("search")
 		if !strings.HasPrefix(aSecret, "gatehouse_cs_") || len(aSecret) != len("gatehouse_cs_")+43 || aSecret == bSecret {
@@ -81,7 +81,8 @@ func TestOnlyTheRightSecretOfTheRightClientIsGood(t *testing.T) {
 		}
 		o.expect(client.Good, a.ID, aSecret)
 		o.expect(client.Good, b.ID, bSecret)
-		for _, wrong := range []string{bSecret, "", aSecret[:len(aSecret)-1], aSecret + "A", strings.ToUpper(aSecret), "gatehouse_cs_", strings.TrimPrefix(aSecret, "gatehouse_cs_")} {
+		for _, wrong := range []string{bSecret, "", aSecret[:len(aSecret)-1], aSecret + "A", strings.ToUpper(aSecret), "gatehouse_cs_",
+			strings.TrimPrefix(aSecret, "gatehouse_cs_")} {
 			o.expect(client.WrongSecret, a.ID, wrong)
 		}
 		for _, id := range []string{"", "billing", strings.ToUpper(a.ID), a.ID + " ", "' OR 1=1 --"} {
@@ -91,7 +92,7 @@ func TestOnlyTheRightSecretOfTheRightClientIsGood(t *testing.T) {
 }
 
 func TestARotationKeepsTheOldSecretForItsTime(t *testing.T) {
-	each(t, func(o *office) {
+	each(t, func(o *testRegistry) {
 		c, first := o.create("billing")
 		second := o.rotate(c, o.now.Add(time.Hour))
 		o.expect(client.Good, c.ID, second)
@@ -122,7 +123,7 @@ func TestARotationKeepsTheOldSecretForItsTime(t *testing.T) {
 }
 
 func TestADeletedClientIsGone(t *testing.T) {
-	each(t, func(o *office) {
+	each(t, func(o *testRegistry) {
 		c, shown := o.create("billing")
 		o.expect(client.Good, c.ID, shown)
 		o.write(func(tx *db.Tx) error { return client.Delete(tx, c.ID) })
@@ -140,13 +141,13 @@ func TestADeletedClientIsGone(t *testing.T) {
 }
 
 func TestOfSixteenWithOneNameOneIsMade(t *testing.T) {
-	each(t, func(o *office) {
+	each(t, func(o *testRegistry) {
 		var made atomic.Int32
 		var wg sync.WaitGroup
 		for range 16 {
 			wg.Go(func() {
 				err := o.db.Write(o.Context(), func(tx *db.Tx) error {
-					_, _, err := client.Create(tx, secret.Random{}, "billing", o.now)
+					_, _, err := client.Create(tx, secret.Random{}, "billing", client.Service, client.Settings{}, o.now)
 					return err
 				})
 				switch {
@@ -165,7 +166,7 @@ func TestOfSixteenWithOneNameOneIsMade(t *testing.T) {
 }
 
 func TestASecretIsNowhereInTheDatabase(t *testing.T) {
-	each(t, func(o *office) {
+	each(t, func(o *testRegistry) {
 		c, first := o.create("billing")
 		second := o.rotate(c, client.Forever)
 		err := o.db.Read(o.Context(), func(tx *db.Tx) error {
@@ -200,7 +201,7 @@ func TestTheRegistryKnowsWhenItDoesNotKnow(t *testing.T) {
 			var c client.Client
 			var shown string
 			if err := d.Write(t.Context(), func(tx *db.Tx) (err error) {
-				c, shown, err = client.Create(tx, secret.Random{}, "billing", at)
+				c, shown, err = client.Create(tx, secret.Random{}, "billing", client.Service, client.Settings{}, at)
 				return err
 			}); err != nil {
 				t.Fatal(err)

@@ -12,13 +12,13 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 )
 
-// FreshFor is how long what was read is good by itself, when nobody can tell
+// FreshFor is how long what was read can be used when it can't be determined
 // whether it has changed since.
 const FreshFor = 900 * time.Millisecond
 
-// Registry is all applications in memory. Whoever calls it tells how many
+// Registry is all applications in memory. The caller says how many
 // changes of applications this replica has heard of: as long as that number
-// stays the same, to authenticate asks nobody, whether the id is known or not,
+// stays the same, authenticating makes no query, whether the id is known or not,
 // and takes the same work. There are few applications, and each takes a few
 // hundred bytes.
 type Registry struct {
@@ -34,6 +34,7 @@ type snapshot struct {
 	changes uint64 // those known before it was read
 	at      time.Time
 	byID    map[string]known
+	origins map[string]bool
 }
 
 // NewRegistry returns a registry that has read nothing yet. stale is for how
@@ -51,14 +52,17 @@ const (
 	Old         Verdict = "old_secret" // good too: the one from before the rotation
 	WrongSecret Verdict = "wrong_secret"
 	Unknown     Verdict = "unknown_client"
+	Disabled    Verdict = "client_disabled"
+	// Named is for a public application, which has no secret to show: anybody can name it.
+	Named Verdict = "named"
 )
 
-// none is compared with for an id that is not known.
+// none is what a secret is compared with if the id is unknown.
 var none = make([]byte, sha256.Size)
 
 // Authenticate returns the application if the secret is its. changes is how many
-// changes of applications are known of here, and fresh whether that is all there
-// were up to a moment ago. The error is one of the database's.
+// changes of applications are known here, and fresh whether those are all there
+// were up to a moment ago. The error is the database's.
 func (r *Registry) Authenticate(ctx context.Context, id, shown string, changes uint64, fresh bool) (Client, Verdict, error) {
 	s, err := r.current(ctx, changes, fresh)
 	if err != nil {
@@ -68,8 +72,29 @@ func (r *Registry) Authenticate(ctx context.Context, id, shown string, changes u
 	return c, verdict, nil
 }
 
+// Name returns the application of that id as it is now; ok is false if there is none. changes and fresh are as for
+// Authenticate.
+func (r *Registry) Name(ctx context.Context, id string, changes uint64, fresh bool) (c Client, ok bool, err error) {
+	s, err := r.current(ctx, changes, fresh)
+	if err != nil {
+		return Client{}, false, err
+	}
+	k, ok := s.byID[id]
+	if !ok {
+		return Client{}, false, nil
+	}
+	return k.client(r.now()), true, nil
+}
+
+// HasOrigin reports whether an origin is that of an application whose scripts may ask for its own tokens: where one that runs in a
+// browser, or on a person's computer, takes its answers.
+func (r *Registry) HasOrigin(ctx context.Context, origin string, changes uint64, fresh bool) bool {
+	s, err := r.current(ctx, changes, fresh)
+	return err == nil && s.origins[origin]
+}
+
 // Known reports whether what was read last has an application with this secret,
-// however long ago that was. It asks nobody.
+// however long ago that was. It makes no query.
 func (r *Registry) Known(id, shown string) bool {
 	s := r.have.Load()
 	if s == nil {
@@ -93,12 +118,14 @@ func (s *snapshot) judge(id, shown string, now time.Time) (Client, Verdict) {
 	switch {
 	case !ok:
 		return Client{}, Unknown
+	case isCurrent == 0 && isOld == 0:
+		return Client{}, WrongSecret
+	case k.disabledAt != nil:
+		return Client{}, Disabled
 	case isCurrent == 1:
 		return k.client(now), Good
-	case isOld == 1:
-		return k.client(now), Old
 	}
-	return Client{}, WrongSecret
+	return k.client(now), Old
 }
 
 // current returns what is in memory, or reads it again if that may have changed.
@@ -114,8 +141,18 @@ func (r *Registry) current(ctx context.Context, changes uint64, fresh bool) (*sn
 	}
 	next := &snapshot{changes: changes, at: r.now()}
 	err := r.db.Read(ctx, func(tx *db.Tx) error {
-		next.byID = map[string]known{}
-		return each(tx, func(k known) { next.byID[k.id] = k })
+		next.byID, next.origins = map[string]known{}, map[string]bool{}
+		return each(tx, func(k known) {
+			if k.newer {
+				return // it alone is refused, until this replica is as new as the one that wrote it
+			}
+			next.byID[k.id] = k
+			if k.kind.Public() && k.disabledAt == nil {
+				for _, uri := range k.settings.RedirectURIs {
+					next.origins[Origin(uri)] = true
+				}
+			}
+		})
 	})
 	if err != nil {
 		if s != nil && r.age(s) <= r.stale {

@@ -7,7 +7,7 @@ import (
 )
 
 // NoteAnchor notes whether checkpoints can be sent to the anchor, for all replicas:
-// whoever seals tells, and whoever watches may be another.
+// the replica that seals knows, and the one that watches may be another.
 func NoteAnchor(tx *db.Tx, failing bool, now time.Time) error {
 	if failing {
 		_, err := tx.Exec(`INSERT INTO event_anchor (one, failing_since) VALUES (1, $1) ON CONFLICT (one) DO NOTHING`, db.Micros(now))

@@ -23,7 +23,8 @@ func TestLOG1_TheCatalogueIsDocumented(t *testing.T) {
 
 <!-- Made from internal/feature/event/catalogue.go. Rewrite it with: go test ./internal/feature/event -run TestLOG1_TheCatalogueIsDocumented -update -->
 
-Each event is a line of JSON on standard error (` + "`event`, `outcome`, `event_id`, `account`, `session`, `request_id`, `address`, `user_agent`, `detail`" + `) and a row of
+Each event is a line of JSON on standard error (` + "`event`, `outcome`, `event_id`, `account`, `session`, `request_id`, `address`, `user_agent`, `detail`" +
+		`) and a row of
 the sealed log: see [guides/events.md](guides/events.md). The outcome is ` + "`success` or `failure`" + `. The first nine have the guide's names.
 
 | event | meaning |

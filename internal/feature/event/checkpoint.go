@@ -2,8 +2,6 @@ package event
 
 import (
 	"context"
-	"crypto/ed25519"
-	"encoding/base64"
 	"fmt"
 	"strings"
 	"time"
@@ -13,7 +11,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/base/notary"
 )
 
 // Checkpoint is a signed statement of how large the log is and what its root
@@ -25,38 +23,29 @@ type Checkpoint struct {
 	Note string
 }
 
-// Signer signs checkpoints with the log's own key, which stands in no database.
-type Signer struct {
-	signer   note.Signer
-	verifier string
-}
+// Signer signs checkpoints with the log's own key, which is in no database.
+type Signer struct{ signer *notary.Signer }
 
 // NewSigner returns a signer whose key (Ed25519) is derived from a secret of 32
 // random characters or more, for the log that has this origin as its name.
 func NewSigner(key, origin string) (*Signer, error) {
-	private := ed25519.NewKeyFromSeed(secret.Derive([]byte(key), []byte(origin), "gatehouse/checkpoint/1"))
-	verifier, err := note.NewEd25519VerifierKey(origin, private.Public().(ed25519.PublicKey))
+	s, err := notary.New(key, origin, "gatehouse/checkpoint/1")
 	if err != nil {
 		return nil, fmt.Errorf("the event log's key: %w", err)
 	}
-	hash := strings.Split(verifier, "+")[1]
-	s, err := note.NewSigner("PRIVATE+KEY+" + origin + "+" + hash + "+" + base64.StdEncoding.EncodeToString(append([]byte{1}, private.Seed()...)))
-	if err != nil {
-		return nil, fmt.Errorf("the event log's key: %w", err)
-	}
-	return &Signer{signer: s, verifier: verifier}, nil
+	return &Signer{s}, nil
 }
 
 // Origin is the name of the log in its checkpoints.
 func (s *Signer) Origin() string { return s.signer.Name() }
 
 // Verifier is the public key, as text: with it anyone can check a checkpoint.
-func (s *Signer) Verifier() string { return s.verifier }
+func (s *Signer) Verifier() string { return s.signer.Verifier }
 
 // sign returns the checkpoint of a head.
 func (s *Signer) sign(h Head, now time.Time) (Checkpoint, error) {
 	text := fmt.Sprintf("%s\n%d\n%s\n", s.Origin(), h.Size, h.Root)
-	signed, err := note.Sign(&note.Note{Text: text}, s.signer)
+	signed, err := s.signer.Sign(text)
 	return Checkpoint{Head: h, Time: now, Note: string(signed)}, err
 }
 
@@ -65,7 +54,7 @@ func (s *Signer) sign(h Head, now time.Time) (Checkpoint, error) {
 func ParseCheckpoint(text, verifier string) (Checkpoint, error) {
 	v, err := note.NewVerifier(verifier)
 	if err != nil {
-		return Checkpoint{}, fault.New(fault.Invalid, "key_malformed", "That is no public key of an event log: it looks like NAME+HEX+BASE64.").Because(err)
+		return Checkpoint{}, fault.New(fault.Invalid, "key_malformed", "That is not the public key of an event log, which looks like NAME+HEX+BASE64.").Because(err)
 	}
 	n, err := note.Open([]byte(text), note.VerifierList(v))
 	if err != nil {
@@ -77,15 +66,24 @@ func ParseCheckpoint(text, verifier string) (Checkpoint, error) {
 }
 
 // LastCheckpoint returns the last of several checkpoints that were written one
-// after another, as an anchor's file has them.
+// after another, as an anchor's file has them, or the text if it has none.
 func LastCheckpoint(text string) string {
-	const mark = "\n\n\u2014 " // before the signature, which is the last line
-	at := strings.LastIndex(text, mark)
-	if at < 0 {
-		return text
+	if list := SplitCheckpoints(text); len(list) > 0 {
+		return list[len(list)-1]
 	}
-	lines := strings.Split(text[:at], "\n")
-	return strings.Join(lines[max(0, len(lines)-3):], "\n") + text[at:]
+	return text
+}
+
+// SplitCheckpoints returns all checkpoints in a text, as an anchor's file has them.
+func SplitCheckpoints(text string) (list []string) {
+	const lines = 4 // before the signature: the name, the size, the root, and an empty one
+	all := strings.SplitAfter(text, "\n")
+	for i, line := range all {
+		if i >= lines && all[i-1] == "\n" && strings.HasPrefix(line, "\u2014 ") {
+			list = append(list, strings.TrimSuffix(strings.Join(all[i-lines:i+1], ""), "\n")+"\n")
+		}
+	}
+	return list
 }
 
 // parseHead reads what a checkpoint says.
@@ -94,7 +92,7 @@ func parseHead(text, origin string) (Head, error) {
 		h      Head
 		root   string
 		name   string
-		refuse = fault.New(fault.Invalid, "checkpoint_malformed", "That is no checkpoint of this event log.")
+		refuse = fault.New(fault.Invalid, "checkpoint_malformed", "That is not a checkpoint of this event log.")
 	)
 	lines := strings.Split(text, "\n")
 	if len(lines) != 4 {

@@ -15,7 +15,7 @@ import (
 
 // everyKind appends an event of each kind and outcome, with all its parts and
 // with none.
-func everyKind(t *testing.T, k *desk) {
+func everyKind(t *testing.T, k *testLog) {
 	t.Helper()
 	for _, kind := range kinds(t) {
 		for _, outcome := range []event.Outcome{event.Success, event.Failure} {
@@ -30,7 +30,7 @@ func everyKind(t *testing.T, k *desk) {
 // stored, and from nothing else.
 func TestLOG1_TheHashOfEveryEventVerifies(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		k := newAdmin(d, secret.Random{})
+		k := newTestLog(d, secret.Random{})
 		everyKind(t, k)
 		all := k.stored(t)
 		if len(all) != 4*len(kinds(t)) {
@@ -51,7 +51,7 @@ func TestLOG1_TheHashOfEveryEventVerifies(t *testing.T) {
 
 func TestLOG1_WhateverIsChangedIsFound(t *testing.T) {
 	d := dbtest.Open(t, dbtest.SQLite(t))
-	k := newAdmin(d, secret.Random{})
+	k := newTestLog(d, secret.Random{})
 	everyKind(t, k)
 	replace := func(old, new string) func(*stored) {
 		return func(s *stored) { s.data = strings.Replace(s.data, old, new, 1) }
@@ -102,7 +102,7 @@ func TestLOG1_WhateverIsChangedIsFound(t *testing.T) {
 // What two events' personal parts say can't be swapped between them.
 func TestLOG1_PersonalPartsCannotBeSwapped(t *testing.T) {
 	d := dbtest.Open(t, dbtest.SQLite(t))
-	k := newAdmin(d, secret.Random{})
+	k := newTestLog(d, secret.Random{})
 	jane, eve := full(event.Login), full(event.Login)
 	eve.Account, eve.Origin.Address = "account-2", netip.MustParseAddr("192.0.2.1")
 	k.append(t, jane, eve)
@@ -118,7 +118,7 @@ func TestLOG1_PersonalPartsCannotBeSwapped(t *testing.T) {
 // of the log can't be changed at all.
 func TestGDPR3_OnlyThePersonalPartCanBeDeleted(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		k := newAdmin(d, secret.Random{})
+		k := newTestLog(d, secret.Random{})
 		k.append(t, full(event.Login), full(event.Logout))
 		hashes := func() (list []string) {
 			err := d.Read(ctx, func(tx *db.Tx) error {

@@ -104,7 +104,7 @@ func NewExporter(w io.Writer, f Format) *Exporter {
 	e := &Exporter{format: f, out: bufio.NewWriter(w)}
 	if f == CSV {
 		e.csv = csv.NewWriter(e.out)
-		_ = e.csv.Write([]string{"time", "event", "outcome", "account_id", "session_id", "address", "user_agent", "request_id", "detail", "id"}) // Close tells
+		_ = e.csv.Write([]string{"time", "event", "outcome", "account_id", "session_id", "address", "user_agent", "request_id", "detail", "id"}) // Close reports it
 	}
 	return e
 }
@@ -185,7 +185,7 @@ func ExportSealed(ctx context.Context, d *db.DB, from int64, w io.Writer) (leave
 			return fault.New(fault.NotFound, "log_unsigned", "Nothing is signed yet: start the server first.").Because(err)
 		}
 		if err := tx.QueryRow(`SELECT size, note FROM event_checkpoint WHERE origin = $1 ORDER BY size DESC LIMIT 1`, o.N).Scan(&last.Size, &last.Note); err != nil {
-			return fault.New(fault.NotFound, "log_unsigned", "There is no checkpoint yet: wait a second while the server runs.").Because(err)
+			return fault.New(fault.NotFound, "log_unsigned", "There is no checkpoint yet. Wait a second while the server is running.").Because(err)
 		}
 		if from < 0 || from > last.Size {
 			return fault.New(fault.Invalid, "leaf_unknown", fmt.Sprintf("The log has the leaves 0 to %d.", last.Size-1))
@@ -238,12 +238,16 @@ func (r row) export() sealedLeaf {
 
 // errExport is for a file that ExportSealed did not write, or not to its end.
 var errExport = fault.New(fault.Invalid, "export_malformed",
-	"That is no whole export of an event log: gatehouse events export --sealed writes one. Its last line is a checkpoint.")
+	"That is not a complete export of an event log. gatehouse events export --sealed writes one, whose last line is a checkpoint.")
 
 // VerifyExport verifies a sealed export with nothing but the public key that
 // must have signed it. If key is empty the one in the file is believed, which
-// shows only that the file agrees with itself.
-func VerifyExport(r io.Reader, key string) (Report, error) {
+// shows only that the file agrees with itself. kept are checkpoints that were kept
+// elsewhere: those of its origin, and of leaves that it has, must agree with it and with
+// each other, and if there are any given there must be one. Those of more leaves are
+// counted: the log goes on after an export. Without, who rewrote the log and signed it
+// anew before it was exported is not found.
+func VerifyExport(r io.Reader, key string, kept ...string) (Report, error) {
 	dec := json.NewDecoder(r)
 	dec.DisallowUnknownFields()
 	var head sealedHead
@@ -257,6 +261,7 @@ func VerifyExport(r io.Reader, key string) (Report, error) {
 	} else if key != head.Key {
 		v.find(-1, "", "key", "the export is signed with another key than the one given: %s", head.Key)
 	}
+	v.keep(kept, key)
 	for {
 		var raw json.RawMessage
 		if err := dec.Decode(&raw); err != nil {
@@ -264,6 +269,15 @@ func VerifyExport(r io.Reader, key string) (Report, error) {
 		}
 		var tail sealedTail
 		if json.Unmarshal(raw, &tail) == nil && tail.Checkpoint != "" {
+			v.meet()
+			for size := range v.kept {
+				if size > v.tree.size {
+					v.report.Beyond++
+				}
+			}
+			if len(kept) > 0 && v.report.Kept == 0 && len(v.report.Findings) == 0 {
+				v.find(-1, "", "anchor", "of the checkpoints that were kept elsewhere none is of %s and of its leaves %d to %d", head.Origin, head.From, v.tree.size)
+			}
 			return v.report, v.tail(tail.Checkpoint, key)
 		}
 		var l sealedLeaf
@@ -271,11 +285,47 @@ func VerifyExport(r io.Reader, key string) (Report, error) {
 			return v.report, errExport
 		}
 		if l.Leaf < v.tree.size {
-			v.find(l.Leaf, l.ID, "reordered", "the leaf %d stands behind leaf %d", l.Leaf, v.tree.size-1)
+			v.find(l.Leaf, l.ID, "reordered", "the leaf %d comes after leaf %d", l.Leaf, v.tree.size-1)
 			continue
 		}
+		v.meet()
 		v.check(l.row())
 	}
+}
+
+// keep takes the checkpoints of the export's origin to be met.
+func (v *verifier) keep(kept []string, key string) {
+	v.kept = map[int64]Checkpoint{}
+	for _, text := range kept {
+		if name, _, _ := strings.Cut(text, "\n"); name != v.report.Origin {
+			continue // of an origin before or after it, which has its own key
+		}
+		c, err := ParseCheckpoint(text, key)
+		if err != nil {
+			v.find(-1, "", "unsigned", "a checkpoint that was kept elsewhere: %v", err)
+			continue
+		}
+		if was, ok := v.kept[c.Size]; ok && was.Root != c.Root {
+			// Who rewrote the log and can add to the anchor adds one of their own for each that is there.
+			v.find(-1, "", "forked", "two checkpoints that were kept elsewhere are of %d leaves, and not of the same: the log was rewritten", c.Size)
+			continue
+		}
+		v.kept[c.Size] = c
+	}
+}
+
+// meet holds the leaves so far against a checkpoint of as many that was kept elsewhere.
+func (v *verifier) meet() {
+	c, ok := v.kept[v.tree.size]
+	if !ok || c.Size == 0 || len(v.report.Findings) > 0 {
+		return
+	}
+	delete(v.kept, c.Size)
+	if c.Root != v.tree.root() {
+		v.find(-1, "", "forked", "the first %d leaves are not those of the checkpoint that was kept elsewhere: the log was rewritten", c.Size)
+		return
+	}
+	v.report.Kept++
 }
 
 // tail holds the leaves of an export against its checkpoint.

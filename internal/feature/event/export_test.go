@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 )
 
@@ -30,7 +32,7 @@ func exported(t *testing.T, f event.Format, list ...event.Entry) string {
 }
 
 // No cell begins with what a spreadsheet takes for a formula, whatever a client
-// called itself; and every format tells the same.
+// called itself; and every format has the same content.
 func TestLOG1_ExportsAreSafeAndWhole(t *testing.T) {
 	evil := []string{"=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "|cmd", "%x", "=cmd|' /C calc'!A0", `",=1`, "a\n=1", "plain"}
 	var list []event.Entry
@@ -69,7 +71,8 @@ func TestLOG1_ExportsAreSafeAndWhole(t *testing.T) {
 			UserAgent struct{ Original string } `json:"user_agent"`
 		}
 		if err := json.Unmarshal([]byte(line), &l); err != nil || l.Time != "2026-11-24T01:02:03.000004Z" || l.Event.Action != "failed_login_attempt" ||
-			l.Event.Outcome != "failure" || !slices.Equal(l.Event.Category, []string{"authentication"}) || l.User.ID != evil[i] || l.Source.IP != "192.0.2.7" || l.UserAgent.Original != evil[i] {
+			l.Event.Outcome != "failure" || !slices.Equal(l.Event.Category, []string{"authentication"}) || l.User.ID != evil[i] || l.Source.IP != "192.0.2.7" ||
+			l.UserAgent.Original != evil[i] {
 			t.Errorf("%q: %v", line, err)
 		}
 	}
@@ -113,5 +116,66 @@ func TestLOG1_ATamperedExportIsFound(t *testing.T) {
 	}
 	if r, err := verify(lines, "gatehouse/x+00000000+AAAA"); err == nil && len(r.Findings) == 0 {
 		t.Errorf("signed by another key: %+v", r)
+	}
+}
+
+// A checkpoint that was kept elsewhere finds who rewrote the log and signed it anew, before it was exported.
+func TestLOG1_AnExportAgreesWithWhatWasKeptElsewhere(t *testing.T) {
+	d, other := dbtest.Open(t, dbtest.SQLite(t)), dbtest.Open(t, dbtest.SQLite(t))
+	s, rewritten := newSealed(t, d), newSealed(t, other)
+	var install string
+	if err := d.Read(ctx, func(tx *db.Tx) (err error) { install, err = keyring.InstallID(tx); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Write(ctx, func(tx *db.Tx) error { _, err := tx.Exec(`UPDATE install SET id = $1`, install); return err }); err != nil {
+		t.Fatal(err)
+	}
+	var kept, forged strings.Builder
+	for range 2 {
+		s.many(t, 10)
+		kept.WriteString(s.seal(t).Note)
+		rewritten.many(t, 10)
+		forged.WriteString(rewritten.seal(t).Note)
+	}
+	checkpoints := event.SplitCheckpoints("The newest checkpoint:\n" + kept.String())
+	if len(checkpoints) != 2 {
+		t.Fatal(checkpoints)
+	}
+	verify := func(d *db.DB, from int64, kept ...string) event.Report {
+		t.Helper()
+		var b bytes.Buffer
+		if _, err := event.ExportSealed(ctx, d, from, &b); err != nil {
+			t.Fatal(err)
+		}
+		r, err := event.VerifyExport(&b, s.State().Origin.Verifier, kept...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	for from, n := range map[int64]int64{0: 2, 10: 2, 15: 1} {
+		if r := verify(d, from, checkpoints...); r.Kept != n || len(r.Findings) > 0 {
+			t.Errorf("from leaf %d: %+v", from, r)
+		}
+	}
+	if r := verify(other, 0); len(r.Findings) > 0 {
+		t.Errorf("it agrees with itself: %+v", r)
+	}
+	if r := verify(other, 0, checkpoints...); len(r.Findings) != 1 || r.Findings[0].What != "forked" {
+		t.Errorf("it was rewritten: %+v", r)
+	}
+	if r := verify(other, 0, event.SplitCheckpoints(kept.String()+forged.String())...); len(r.Findings) == 0 || r.Findings[0].What != "forked" {
+		t.Errorf("it was rewritten, and so was what was kept: %+v", r)
+	}
+	var b bytes.Buffer
+	if _, err := event.ExportSealed(ctx, d, 0, &b); err != nil {
+		t.Fatal(err)
+	}
+	s.many(t, 10)
+	if r, err := event.VerifyExport(&b, s.State().Origin.Verifier, append(checkpoints, s.seal(t).Note)...); err != nil || len(r.Findings) > 0 || r.Beyond != 1 {
+		t.Errorf("the log went on: %+v, %v", r, err)
+	}
+	if r := verify(d, 15, checkpoints[0]); len(r.Findings) != 1 || r.Findings[0].What != "anchor" {
+		t.Errorf("nothing to compare with: %+v", r)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzLine: whatever an event tells, it is one line that is one JSON object, and
+// FuzzLine: whatever an event contains, it is one line that is one JSON object, and
 // its personal part comes back from the database as it was.
 func FuzzLine(f *testing.F) {
 	f.Add("account", "session", "request", "curl/8", "wrong_password", int64(3))

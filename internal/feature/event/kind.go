@@ -14,6 +14,7 @@ const (
 	SuspiciousActivity Kind = "suspicious_activity"
 	TokenRefresh       Kind = "token_refresh"
 	Logout             Kind = "logout"
+	Reauthenticated    Kind = "reauthenticated"
 
 	RateLimitExceeded Kind = "rate_limit_exceeded"
 
@@ -21,6 +22,10 @@ const (
 	AccountDisabled   Kind = "account_disabled"
 	AccountEnabled    Kind = "account_enabled"
 	AccountDisplaced  Kind = "account_displaced"
+	ErasureAsked      Kind = "erasure_asked"
+	ErasureUndone     Kind = "erasure_undone"
+	AccountDeleted    Kind = "account_deleted"
+	DataExport        Kind = "data_export"
 	AccountUnlocked   Kind = "account_unlocked"
 	PepperRotated     Kind = "pepper_rotated"
 	DeviceKnown       Kind = "device_known"
@@ -30,16 +35,59 @@ const (
 	SessionRevoked    Kind = "session_revoked"
 	KeyRotated        Kind = "key_rotated"
 
+	AgreementAsked    Kind = "agreement_asked"
+	ConsentChange     Kind = "consent_change"
+	DocumentPublished Kind = "document_published"
+
+	AuthorizationGranted Kind = "authorization_granted"
+	AuthorizationDenied  Kind = "authorization_denied"
+	GrantEnded           Kind = "grant_ended"
+
+	SecondStepAsked   Kind = "second_step_asked"
+	FactorAdded       Kind = "factor_added"
+	FactorRemoved     Kind = "factor_removed"
+	FactorUndone      Kind = "factor_undone"
+	PasskeyChanged    Kind = "passkey_changed"
+	FactorsSuspended  Kind = "factors_suspended"
+	FactorsReinstated Kind = "factors_reinstated"
+	FactorInvited     Kind = "factor_invited"
+	FactorResetAsked  Kind = "factor_reset_asked"
+	FactorResetStop   Kind = "factor_reset_stopped"
+	FactorResetDone   Kind = "factor_reset_done"
+	PasswordRemoved   Kind = "password_removed"
+	RecoveryCodesMade Kind = "recovery_codes_made"
+	RecoveryCodeUsed  Kind = "recovery_code_used"
+
 	AddressBlocked   Kind = "address_blocked"
 	AddressUnblocked Kind = "address_unblocked"
 	AlertSilenced    Kind = "alert_silenced"
+	AdminAction      Kind = "admin_action"
 	BlockedRequest   Kind = "blocked_request"
 	AccessDenied     Kind = "access_denied"
 	MalformedRequest Kind = "malformed_request"
 
 	ClientCreated Kind = "client_created"
+	ClientChanged Kind = "client_changed"
 	ClientRotated Kind = "client_rotated"
 	ClientDeleted Kind = "client_deleted"
+
+	BackupCreated   Kind = "backup_created"
+	BackupRestored  Kind = "backup_restored"
+	BackupDrilled   Kind = "backup_drilled"
+	BackupKeyProved Kind = "backup_key_proved"
+	BackupDeleted   Kind = "backup_deleted"
+	DatabaseMoved   Kind = "database_moved"
+
+	AccountsImported Kind = "accounts_imported"
+
+	AccountInactive  Kind = "account_inactive"
+	RetentionRun     Kind = "retention_run"
+	RetentionPaused  Kind = "retention_paused"
+	RetentionResumed Kind = "retention_resumed"
+
+	IncidentOpened Kind = "incident_opened"
+	IncidentAction Kind = "incident_action"
+	IncidentClosed Kind = "incident_closed"
 
 	EventsErased  Kind = "events_erased"
 	EventsRetired Kind = "events_retired"
@@ -55,29 +103,34 @@ const (
 	Failure Outcome = "failure"
 )
 
-// Detail is what else an event tells. It is a struct and no map so that what
+// Detail is what else an event says. It is a struct and no map so that what
 // gets into the log is decided here; none of it is ever a password, a token or
 // a key.
 type Detail struct {
 	// Reason is a code: why it failed, or what made it happen.
 	Reason string `json:"reason,omitempty"`
 	// By is who did it, where that is not the person of the event: "operator" for
-	// the command line, "setup" for the first administrator's link, "client" for a
-	// registered application.
+	// the command line, "administrator" or "support" by the role, "setup" for the first
+	// administrator's link, "client" for a registered application.
 	By string `json:"by,omitempty"`
 	// Client is the id of a registered application that did it, or that it happened to.
 	Client string `json:"client,omitempty"`
 	// Address is a keyed hash of an e-mail address that was tried, so that tries
-	// at one address can be told from tries at many without keeping it.
+	// at one address can be distinguished from tries at many without storing it.
 	Address string `json:"address_hash,omitempty"`
 	// Roles are the account's roles after a role_change, or at a successful_login.
 	Roles []string `json:"roles,omitempty"`
 	// Fields are the names of what a profile_change changed.
 	Fields []string `json:"fields,omitempty"`
-	// Rule is the rule whose alerts are told to nobody for a while.
+	// Rule is the rule whose alerts are silenced for a while.
 	Rule string `json:"rule,omitempty"`
 	// Network is what was blocked, or is no longer.
 	Network string `json:"network,omitempty"`
+	// Factor is the kind of second factor that was added, removed or used.
+	Factor string `json:"factor,omitempty"`
+	// Document and Version are what was published, agreed to or withdrawn.
+	Document string `json:"document,omitempty"`
+	Version  int64  `json:"version,omitempty"`
 	// Count is how often it happened, for what is counted and recorded once a
 	// minute, or how many things one action touched.
 	Count int64 `json:"count,omitempty"`
@@ -85,7 +138,7 @@ type Detail struct {
 	// events whose personal part an events_erased erased, in the order of the ids.
 	Hash string `json:"hash,omitempty"`
 	// Checkpoint is the size and root of the log that an event_log_restarted
-	// leaves behind.
+	// leaves behind, or that a restored backup had.
 	Checkpoint string `json:"checkpoint,omitempty"`
 	// From and Until are the first leaf of a range of the log, and the one after its
 	// last.
@@ -95,6 +148,8 @@ type Detail struct {
 	// is secret.
 	Key     string `json:"key,omitempty"`
 	Purpose string `json:"purpose,omitempty"`
+	// Backup is the id of a backup.
+	Backup string `json:"backup,omitempty"`
 	// Generation is the number of the refresh token at hand.
 	Generation uint32 `json:"generation,omitempty"`
 	// AMR is how the person showed who they are (RFC 8176), where they did.
@@ -102,4 +157,20 @@ type Detail struct {
 	// Actor is which person did it where By says in what capacity: the system's user
 	// and machine for the command line, the id of an administrator's account.
 	Actor string `json:"actor,omitempty"`
+	// Action is what an admin_action did, and Why what its actor gave as the reason, in
+	// their words.
+	Action string `json:"action,omitempty"`
+	Why    string `json:"why,omitempty"`
+	// Deleted is what a retention_run deleted, by kind.
+	Deleted []Deleted `json:"deleted,omitempty"`
+	// Incident is the name of an incident, such as INC-7.
+	Incident string `json:"incident,omitempty"`
+	// Ends is when what the event began ends by itself (RFC 3339).
+	Ends string `json:"ends,omitempty"`
+}
+
+// Deleted is how many of a kind were deleted for their age.
+type Deleted struct {
+	Kind  string `json:"kind"`
+	Count int64  `json:"count"`
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 )
 
-func (k *desk) ofPerson(t testing.TB, account, before string, limit int) (page []event.Entry) {
+func (k *testLog) ofPerson(t testing.TB, account, before string, limit int) (page []event.Entry) {
 	t.Helper()
 	err := k.db.Read(ctx, func(tx *db.Tx) (err error) { page, err = k.OfPerson(tx, account, before, limit); return err })
 	if err != nil {
@@ -34,7 +34,7 @@ func sessions(page []event.Entry) (names []string) {
 
 // fill appends seven events of one account among as many of others and of
 // nobody.
-func (k *desk) fill(t testing.TB) {
+func (k *testLog) fill(t testing.TB) {
 	t.Helper()
 	for i := range 7 {
 		for _, account := range []string{"jane", "eve", "", "janet"} {
@@ -45,7 +45,7 @@ func (k *desk) fill(t testing.TB) {
 
 func TestOfPersonReadsBackWhatWasAppended(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		k := newAdmin(d, secret.Random{})
+		k := newTestLog(d, secret.Random{})
 		e := full(event.RoleChange)
 		k.append(t, e)
 		e.Origin.Address, e.Outcome = e.Origin.Address.Prev(), event.Failure
@@ -68,7 +68,7 @@ func TestOfPersonReadsBackWhatWasAppended(t *testing.T) {
 	})
 }
 
-func (k *desk) checkPages(t *testing.T) {
+func (k *testLog) checkPages(t *testing.T) {
 	t.Helper()
 	for limit, want := range map[int][]string{
 		1: {"jane6", "jane5", "jane4", "jane3", "jane2", "jane1", "jane0"}, 3: {"jane6 jane5 jane4", "jane3 jane2 jane1", "jane0"},
@@ -91,7 +91,7 @@ func (k *desk) checkPages(t *testing.T) {
 
 func TestOfPersonPages(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		k := newAdmin(d, secret.Random{})
+		k := newTestLog(d, secret.Random{})
 		k.fill(t)
 		k.checkPages(t)
 		newest := k.ofPerson(t, "jane", "", 1)[0]
@@ -125,7 +125,7 @@ func TestOfPersonPagesInADatabaseThatSortsByLanguage(t *testing.T) {
 	if _, err := d.Migrate(ctx); err != nil {
 		t.Fatal(err)
 	}
-	k := newAdmin(d, secret.Random{})
+	k := newTestLog(d, secret.Random{})
 	k.fill(t)
 	k.checkPages(t)
 }
@@ -133,7 +133,7 @@ func TestOfPersonPagesInADatabaseThatSortsByLanguage(t *testing.T) {
 // ASVS 8.2.2: nobody reads what is another's.
 func TestOfPersonShowsNobodyElsesEvents(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		k := newAdmin(d, secret.Random{})
+		k := newTestLog(d, secret.Random{})
 		k.fill(t)
 		others := k.ofPerson(t, "eve", "", 100)
 		for _, before := range []string{"", others[0].ID, others[3].ID} {

@@ -1,11 +1,11 @@
 // Package event is the log of security events: what happened, to whom, from
-// where, and how it ended.
+// where, and with which outcome.
 //
-// An event is written in the transaction of the change it tells of, so there
+// An event is written in the transaction of the change that it records, so there
 // is no change without its event and no event without its change. What happened
-// stands in the table event, which is append-only; everything that points at a
-// person stands in event_personal, which can be deleted without breaking the
-// log: the event's hash holds only a salted commitment to it. Each event is
+// is in the table event, which is append-only; all personal data is in
+// event_personal, from which it can be deleted without breaking the
+// log: the event's hash contains only a salted commitment to it. Each event is
 // also one line of JSON in the process's log, once it is committed.
 package event
 
@@ -68,8 +68,8 @@ type Log struct {
 	count  func(Kind, Outcome)
 }
 
-// NewLog returns a log that also writes each event to out, and tells count of
-// it, once it is committed. count may be nil.
+// NewLog returns a log that also writes each event to out, and calls count
+// with it, once it is committed. count may be nil.
 func NewLog(out *slog.Logger, random secret.Random, now func() time.Time, count func(Kind, Outcome)) *Log {
 	if count == nil {
 		count = func(Kind, Outcome) {}
@@ -141,7 +141,7 @@ func (l *Log) print(r record, p personal, traceID string) {
 }
 
 // commitment is HMAC-SHA-256(salt, data) in base64: it holds the event to its
-// personal part without telling it, even to one who can guess it.
+// personal part without revealing it, even to someone who can guess it.
 func commitment(salt, data []byte) string {
 	h := hmac.New(sha256.New, salt)
 	h.Write(data)

@@ -34,8 +34,8 @@ var (
 	start = time.Date(2026, 11, 24, 12, 0, 0, 123456000, time.UTC)
 )
 
-// desk is a log on a database, with what it prints and counts.
-type desk struct {
+// testLog is a log on a database, with what it prints and counts.
+type testLog struct {
 	*event.Log
 	db      *db.DB
 	mu      sync.Mutex
@@ -44,8 +44,8 @@ type desk struct {
 	ticks   int
 }
 
-func newAdmin(d *db.DB, random secret.Random) *desk {
-	k := &desk{db: d}
+func newTestLog(d *db.DB, random secret.Random) *testLog {
+	k := &testLog{db: d}
 	k.Log = event.NewLog(slog.New(slog.NewJSONHandler(k, nil)), random, k.now, func(kind event.Kind, o event.Outcome) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -55,20 +55,20 @@ func newAdmin(d *db.DB, random secret.Random) *desk {
 }
 
 // now goes on by a second each time it is asked.
-func (k *desk) now() time.Time {
+func (k *testLog) now() time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.ticks++
 	return start.Add(time.Duration(k.ticks-1) * time.Second)
 }
 
-func (k *desk) Write(b []byte) (int, error) {
+func (k *testLog) Write(b []byte) (int, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.out.Write(b)
 }
 
-func (k *desk) append(t testing.TB, events ...event.Event) {
+func (k *testLog) append(t testing.TB, events ...event.Event) {
 	t.Helper()
 	err := k.db.Write(ctx, func(tx *db.Tx) error {
 		for _, e := range events {
@@ -83,7 +83,7 @@ func (k *desk) append(t testing.TB, events ...event.Event) {
 
 // lines returns what was printed, each line parsed, without the logger's own
 // time.
-func (k *desk) lines(t testing.TB) (lines []map[string]any) {
+func (k *testLog) lines(t testing.TB) (lines []map[string]any) {
 	t.Helper()
 	for line := range strings.Lines(k.out.String()) {
 		var m map[string]any
@@ -104,7 +104,7 @@ type stored struct {
 	person, data      string
 }
 
-func (k *desk) stored(t testing.TB) (all []stored) {
+func (k *testLog) stored(t testing.TB) (all []stored) {
 	t.Helper()
 	err := k.db.Read(ctx, func(tx *db.Tx) error {
 		rows, err := tx.Query(`SELECT e.id, e.time, e.kind, e.outcome, e.hash, p.person, p.salt, p.data
@@ -188,7 +188,7 @@ func TestLOG1_TheNineKindsHaveTheGuidesNames(t *testing.T) {
 // ASVS 16.2.1, 16.2.4: when, where, who, what, in one line each.
 func TestLOG1_EachEventIsOneLineAndTwoRows(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		k := newAdmin(d, secret.Random{})
+		k := newTestLog(d, secret.Random{})
 		var want []map[string]any
 		for i, kind := range kinds(t) {
 			k.append(t, full(kind))
@@ -197,7 +197,8 @@ func TestLOG1_EachEventIsOneLineAndTwoRows(t *testing.T) {
 				t.Fatalf("%d events are %d rows", i+1, len(all))
 			}
 			s := all[i]
-			if s.kind != string(kind) || s.outcome != "success" || s.person != "account-1" || s.time != db.Micros(start.Add(time.Duration(i)*time.Second)) || len(s.salt) != 16 {
+			if s.kind != string(kind) || s.outcome != "success" || s.person != "account-1" || s.time != db.Micros(start.Add(time.Duration(i)*time.Second)) ||
+				len(s.salt) != 16 {
 				t.Errorf("%s is stored as %+v", kind, s)
 			}
 			want = append(want, map[string]any{
@@ -226,7 +227,7 @@ func TestLOG1_EachEventIsOneLineAndTwoRows(t *testing.T) {
 func TestAnEventAndItsChangeAreOneTransaction(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		refused := errors.New("refused")
-		k := newAdmin(d, secret.Random{})
+		k := newTestLog(d, secret.Random{})
 		err := d.Write(ctx, func(tx *db.Tx) error {
 			k.Append(tx, full(event.Login))
 			return refused
@@ -241,7 +242,7 @@ func TestAnEventAndItsChangeAreOneTransaction(t *testing.T) {
 				panic("in a flow")
 			})
 		}()
-		// Not to be told of before it is on disk, even while the transaction runs.
+		// Not to be announced before it is on disk, even while the transaction runs.
 		err = d.Write(ctx, func(tx *db.Tx) error {
 			k.Append(tx, full(event.Logout))
 			if k.out.Len() != 0 || len(k.counted) != 0 {
@@ -259,7 +260,7 @@ func TestAnEventAndItsChangeAreOneTransaction(t *testing.T) {
 // there: then there is no change either.
 func TestNoChangeWithoutItsEvent(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		stuck := &desk{db: d}
+		stuck := &testLog{db: d}
 		stuck.Log = event.NewLog(slog.New(slog.NewJSONHandler(stuck, nil)), secret.Random{Reader: zeros{}}, func() time.Time { return start }, nil)
 		stuck.append(t, full(event.Login))
 		change := func(tx *db.Tx) error {
@@ -288,7 +289,7 @@ func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
 func TestATransactionThatIsRunAgainTellsOnce(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		k := newAdmin(d, secret.Random{})
+		k := newTestLog(d, secret.Random{})
 		tries := 0
 		err := d.Write(ctx, func(tx *db.Tx) error {
 			k.Append(tx, full(event.Login))
@@ -307,7 +308,7 @@ func TestATransactionThatIsRunAgainTellsOnce(t *testing.T) {
 // terminal would obey.
 func TestNobodyCanForgeALine(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		k := newAdmin(d, secret.Random{})
+		k := newTestLog(d, secret.Random{})
 		agents := []string{
 			"x\n" + `{"level":"INFO","msg":"security event","event":"successful_login"}`, "x\r\ny", `x","event":"successful_login","y":"`,
 			"\x1b[2J\x1b[31mred", "x\u2028y\u2029z", "x\u0085y", "\x00", "\xff\xfe", `\`, `\n`, `"`, "\u202eevil", strings.Repeat("A", 256),

@@ -78,7 +78,7 @@ func BeginOrigin(tx *db.Tx, n int64, key string, now time.Time) (LogOrigin, erro
 }
 
 // Restart takes the leaves in the database for the log from now on, whatever was
-// signed before, under a new origin. It computes the tree anew. It is for an
+// signed before, under a new origin. It recomputes the tree. It is for an
 // operator who has found out why the log contradicts what was signed, and can't
 // restore it; the caller appends an event that says so. It needs the owner's
 // rights on PostgreSQL.

@@ -85,7 +85,7 @@ func (s *Sealer) Seal(ctx context.Context) (Checkpoint, error) {
 	return s.sign(ctx)
 }
 
-// State is how sealing stands on this replica, for metrics.
+// State is the state of sealing on this replica, for metrics.
 type State struct {
 	// Size is the log's, as far as this replica has seen.
 	Size int64
@@ -107,7 +107,7 @@ func (s *Sealer) State() State {
 	return State{Size: s.known.Size, Last: s.last, Signed: s.signed, Origin: s.origin, Signs: s.signer != nil, Contradicted: s.contrary}
 }
 
-// Know tells the sealer of a checkpoint that is kept somewhere else. A log that
+// Know gives the sealer a checkpoint that is kept somewhere else. A log that
 // contradicts it is not sealed any further. One of an earlier origin, or that the
 // log's key did not sign, is a fault.Invalid and changes nothing.
 func (s *Sealer) Know(ctx context.Context, text string) error {
@@ -146,7 +146,7 @@ func (s *Sealer) look(ctx context.Context) (p plan, err error) {
 			return err
 		}
 		if p.horizon < p.fromTx {
-			p.fromTx = 0 // the database was moved to another cluster, which counts anew
+			p.fromTx = 0 // the database was moved to another cluster, which counts from the start
 		}
 		var id string
 		err := tx.QueryRow(`SELECT event.id FROM event
@@ -175,7 +175,7 @@ func (s *Sealer) batch(ctx context.Context) (sealed int, err error) {
 	var grown *edge
 	err = s.db.Write(ctx, func(tx *db.Tx) error {
 		grown, sealed = nil, 0
-		// Whoever else is sealing waits here, and then finds another size.
+		// Any other sealer waits here, and then finds another size.
 		mine, err := tx.Exec(`UPDATE event_head SET size = size WHERE one = 1 AND size = $1`, p.head.Size)
 		if err != nil || mine == 0 {
 			return err
@@ -184,6 +184,11 @@ func (s *Sealer) batch(ctx context.Context) (sealed int, err error) {
 		var last string
 		if sealed, last, err = grow(tx, grown, p.fromTx); err != nil {
 			return err
+		}
+		if sealed > 0 {
+			if err := countFigures(tx, p.head.Size, grown.size); err != nil {
+				return err
+			}
 		}
 		from := p.horizon
 		if sealed == sealBatch {
@@ -220,7 +225,7 @@ func (s *Sealer) continues(tx *db.Tx, head Head) (*edge, error) {
 		return nil, missing(err)
 	}
 	if e.root() != head.Root {
-		return nil, contradiction("the leaves of the sealed log do not add up to its root: somebody changed them")
+		return nil, contradiction("the leaves of the sealed log do not add up to its root: they were changed")
 	}
 	return e, nil
 }
@@ -251,7 +256,7 @@ func missing(err error) error {
 
 func contradiction(what string) error {
 	return fault.New(fault.Conflict, "event_log_contradicted",
-		"The event log contradicts itself: "+what+". Nothing is sealed until an operator has looked: gatehouse events verify tells where; gatehouse events "+
+		"The event log contradicts itself: "+what+". Nothing is sealed until an operator has looked: gatehouse events verify shows where; gatehouse events "+
 			"origin says how to go on.")
 }
 

@@ -25,9 +25,9 @@ import (
 
 const logKey = "a key for the tests of the event log, long enough"
 
-// sealed is a desk whose log is sealed.
+// sealed is a testLog that is sealed.
 type sealed struct {
-	*desk
+	*testLog
 	*event.Sealer
 }
 
@@ -36,7 +36,7 @@ func newSealed(t testing.TB, d *db.DB) *sealed {
 	if err := keyring.Install(ctx, d, secret.Random{}, start); err != nil {
 		t.Fatal(err)
 	}
-	k := newAdmin(d, secret.Random{})
+	k := newTestLog(d, secret.Random{})
 	return &sealed{k, event.NewSealer(d, logKey, k.now)}
 }
 
@@ -264,19 +264,28 @@ func TestLOG1_EachTamperingIsFoundAndNamed(t *testing.T) {
 		leaf       int64
 		statements []string
 	}{
-		"an outcome is changed":          {"changed", 3, []string{`UPDATE event SET outcome = 'failure' WHERE id = (SELECT event_id FROM event_leaf WHERE n = 3)`}},
-		"a time is changed":              {"changed", 7, []string{`UPDATE event SET time = time + 1 WHERE id = (SELECT event_id FROM event_leaf WHERE n = 7)`}},
-		"a personal field is changed":    {"changed", 9, []string{`UPDATE event_personal SET data = REPLACE(data, 'account-1', 'account-2') WHERE event_id = (SELECT event_id FROM event_leaf WHERE n = 9)`}},
-		"a leaf is changed":              {"changed", 2, []string{`UPDATE event_leaf SET hash = (SELECT hash FROM event_leaf WHERE n = 1) WHERE n = 2`}},
-		"an event is removed":            {"removed", 4, []string{`DELETE FROM event_personal WHERE event_id = (SELECT event_id FROM event_leaf WHERE n = 4)`, `DELETE FROM event WHERE id = (SELECT event_id FROM event_leaf WHERE n = 4)`}},
-		"its leaf too":                   {"removed", 4, []string{`DELETE FROM event WHERE id = (SELECT event_id FROM event_leaf WHERE n = 4)`, `DELETE FROM event_leaf WHERE n = 4`}},
-		"a personal part is removed":     {"removed", 5, []string{`DELETE FROM event_personal WHERE event_id = (SELECT event_id FROM event_leaf WHERE n = 5)`}},
-		"two leaves are swapped":         {"reordered", 10, []string{`UPDATE event_leaf SET n = 100000 WHERE n = 10`, `UPDATE event_leaf SET n = 10 WHERE n = 11`, `UPDATE event_leaf SET n = 11 WHERE n = 100000`}},
-		"the end is cut":                 {"cut", 24, []string{`DELETE FROM event WHERE id IN (SELECT event_id FROM event_leaf WHERE n >= 24)`, `DELETE FROM event_leaf WHERE n >= 24`, `UPDATE event_head SET size = 24`}},
-		"an event is put into the past":  {"added", -1, []string{`INSERT INTO event (tx, id, time, kind, outcome, hash) SELECT -1, '00000000-0000-7000-8000-000000000000', time, kind, outcome, hash FROM event WHERE id = (SELECT event_id FROM event_leaf WHERE n = 3)`}},
-		"a leaf behind the end":          {"added", 30, []string{`INSERT INTO event_leaf (n, event_id, hash) SELECT 31, 'nobody', hash FROM event_leaf WHERE n = 1`}},
-		"a checkpoint is changed":        {"unsigned", 19, []string{`UPDATE event_checkpoint SET note = REPLACE(note, 'gatehouse', 'gatehause') WHERE size = 20`}},
-		"a checkpoint is another's size": {"unsigned", 19, []string{`UPDATE event_checkpoint SET note = (SELECT note FROM event_checkpoint WHERE size = 30) WHERE size = 20`}},
+		"an outcome is changed": {"changed", 3, []string{`UPDATE event SET outcome = 'failure' WHERE id = (SELECT event_id FROM event_leaf WHERE n = 3)`}},
+		"a time is changed":     {"changed", 7, []string{`UPDATE event SET time = time + 1 WHERE id = (SELECT event_id FROM event_leaf WHERE n = 7)`}},
+		"a personal field is changed": {"changed", 9,
+			[]string{`UPDATE event_personal SET data = REPLACE(data, 'account-1', 'account-2') WHERE event_id = (SELECT event_id FROM event_leaf WHERE n = 9)`}},
+		"a leaf is changed": {"changed", 2, []string{`UPDATE event_leaf SET hash = (SELECT hash FROM event_leaf WHERE n = 1) WHERE n = 2`}},
+		"an event is removed": {"removed", 4,
+			[]string{`DELETE FROM event_personal WHERE event_id = (SELECT event_id FROM event_leaf WHERE n = 4)`,
+				`DELETE FROM event WHERE id = (SELECT event_id FROM event_leaf WHERE n = 4)`}},
+		"its leaf too": {"removed", 4,
+			[]string{`DELETE FROM event WHERE id = (SELECT event_id FROM event_leaf WHERE n = 4)`, `DELETE FROM event_leaf WHERE n = 4`}},
+		"a personal part is removed": {"removed", 5, []string{`DELETE FROM event_personal WHERE event_id = (SELECT event_id FROM event_leaf WHERE n = 5)`}},
+		"two leaves are swapped": {"reordered", 10,
+			[]string{`UPDATE event_leaf SET n = 100000 WHERE n = 10`, `UPDATE event_leaf SET n = 10 WHERE n = 11`, `UPDATE event_leaf SET n = 11 WHERE n = 100000`}},
+		"the end is cut": {"cut", 24,
+			[]string{`DELETE FROM event WHERE id IN (SELECT event_id FROM event_leaf WHERE n >= 24)`, `DELETE FROM event_leaf WHERE n >= 24`,
+				`UPDATE event_head SET size = 24`}},
+		"an event is put into the past": {"added", -1,
+			[]string{`INSERT INTO event (tx, id, time, kind, outcome, hash) SELECT -1, '00000000-0000-7000-8000-000000000000', time, kind, outcome, hash FROM event WHERE id = (SELECT event_id FROM event_leaf WHERE n = 3)`}},
+		"a leaf behind the end":   {"added", 30, []string{`INSERT INTO event_leaf (n, event_id, hash) SELECT 31, 'nobody', hash FROM event_leaf WHERE n = 1`}},
+		"a checkpoint is changed": {"unsigned", 19, []string{`UPDATE event_checkpoint SET note = REPLACE(note, 'gatehouse', 'gatehause') WHERE size = 20`}},
+		"a checkpoint is another's size": {"unsigned", 19,
+			[]string{`UPDATE event_checkpoint SET note = (SELECT note FROM event_checkpoint WHERE size = 30) WHERE size = 20`}},
 	}
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		for name, c := range everything {
@@ -317,7 +326,8 @@ func TestLOG1_AForgedLogContradictsWhatWasSigned(t *testing.T) {
 		kept := s.seal(t)
 		s.untie(t)
 		s.exec(t, `DELETE FROM event_personal WHERE event_id IN (SELECT event_id FROM event_leaf WHERE n = 11)`,
-			`DELETE FROM event WHERE id = (SELECT event_id FROM event_leaf WHERE n = 11)`, `DELETE FROM event_leaf`, `DELETE FROM event_node`, `DELETE FROM event_checkpoint`,
+			`DELETE FROM event WHERE id = (SELECT event_id FROM event_leaf WHERE n = 11)`, `DELETE FROM event_leaf`, `DELETE FROM event_node`,
+			`DELETE FROM event_checkpoint`,
 			`UPDATE event_head SET size = 0, from_tx = 0`)
 		forger := event.NewSealer(d, "", s.now) // has the database, and not the key
 		nothing := sha256.Sum256(nil)
@@ -348,7 +358,7 @@ func TestLOG1_AForgedLogContradictsWhatWasSigned(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := fresh.Seal(ctx); fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), "gatehouse events verify") {
-			t.Errorf("a sealer that was told of the checkpoint goes on: %v", err)
+			t.Errorf("a sealer that knows the checkpoint goes on: %v", err)
 		}
 		if r := s.verify(t, event.VerifyOptions{Key: "x+00000000+AAAA"}); len(r.Findings) == 0 || r.Findings[0].What != "key" {
 			t.Errorf("held against another key: %+v", r.Findings)
@@ -377,25 +387,38 @@ func TestGDPR3_ErasureAndRetentionLeaveTheLogVerifying(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		write(func(tx *db.Tx) error {
-			n, err := s.Erase(tx, "jane", 100, "operator", event.Origin{})
-			if n != 2 {
-				t.Errorf("%d events of jane's", n)
-			}
-			return err
-		})
-		var until int64
+		if n := s.erase(t, "jane"); n != 2 {
+			t.Errorf("%d events of jane's", n)
+		}
+		var (
+			until     int64
+			statement string
+		)
 		write(func(tx *db.Tx) (err error) {
 			until, _, err = event.Retirable(tx, time.Now().Add(-90*24*time.Hour))
 			if until != 700 {
 				t.Errorf("up to %d, want 700", until)
 			}
-			s.StateRetirement(tx, until, "retention")
+			statement = s.StateRetirement(tx, until, "retention")
 			return err
 		})
+		// Nothing goes before the statement is sealed, nor more than it states, nor by another event.
+		for name, one := range map[string]struct {
+			id    string
+			until int64
+		}{"not sealed": {statement, until}, "no such event": {"x", until}} {
+			err := d.Write(ctx, func(tx *db.Tx) error { _, err := s.Retire(tx, one.id, one.until, 300); return err })
+			if err == nil || !strings.Contains(err.Error(), "no sealed event states this") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		s.seal(t)
+		if err := d.Write(ctx, func(tx *db.Tx) error { _, err := s.Retire(tx, statement, until+1, 9999); return err }); err == nil {
+			t.Error("more goes than was stated")
+		}
 		for more := true; more; {
 			write(func(tx *db.Tx) error {
-				n, err := s.Retire(tx, until, 300)
+				n, err := s.Retire(tx, statement, until, 300)
 				more = n > 0
 				return err
 			})
@@ -412,10 +435,23 @@ func TestGDPR3_ErasureAndRetentionLeaveTheLogVerifying(t *testing.T) {
 		if len(r.Findings) > 0 || left != 24 || parts != 0 || r.Retired != 700 || r.Erased != 2 || r.Leaves != 724 {
 			t.Errorf("%d events left, %d parts of jane's: %+v", left, parts, r)
 		}
-		// Nothing younger than 30 days goes by this way.
+		// Nothing younger than 30 days goes by this way, and no range is left out.
+		write(func(tx *db.Tx) error {
+			statement = s.StateRetirement(tx, 720, "a thief")
+			return nil
+		})
+		s.seal(t)
+		for _, n := range []int64{650, 710} {
+			err := d.Write(ctx, func(tx *db.Tx) error {
+				_, err := tx.Exec(`INSERT INTO event_retired (n, until, event_id, time) VALUES ($1, 720, $2, 0)`, n, statement)
+				return err
+			})
+			if err == nil || !strings.Contains(err.Error(), "touch") {
+				t.Errorf("a range from %d on: %v", n, err)
+			}
+		}
 		err := d.Write(ctx, func(tx *db.Tx) error {
-			s.StateRetirement(tx, 720, "a thief")
-			_, err := s.Retire(tx, 720, 100)
+			_, err := s.Retire(tx, statement, 720, 100)
 			return err
 		})
 		if err == nil || !strings.Contains(err.Error(), "30 days") {
@@ -431,7 +467,8 @@ func TestLOG1_AnOperatorCanBeginANewOrigin(t *testing.T) {
 		s.many(t, 300)
 		s.seal(t)
 		s.untie(t)
-		s.exec(t, `DELETE FROM event WHERE id IN (SELECT event_id FROM event_leaf WHERE n >= 280)`, `DELETE FROM event_leaf WHERE n >= 280`, `UPDATE event_head SET size = 280`)
+		s.exec(t, `DELETE FROM event WHERE id IN (SELECT event_id FROM event_leaf WHERE n >= 280)`, `DELETE FROM event_leaf WHERE n >= 280`,
+			`UPDATE event_head SET size = 280`)
 		if _, err := s.Seal(ctx); fault.KindOf(err) != fault.Conflict {
 			t.Fatalf("the sealer goes on: %v", err)
 		}

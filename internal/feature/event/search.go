@@ -218,3 +218,14 @@ func (l *Log) After(tx *db.Tx, n int64, limit int) (page []Sealed, next int64, e
 	}
 	return page, next, rows.Err()
 }
+
+// lateLeaves is how many leaves are looked at for the first of a time: events are sealed in the order of their commits, which
+// is almost that of their times.
+const lateLeaves = 1000
+
+// LeafSince returns the leaf before which no event of the time is, or later: the log's size if there is none.
+func LeafSince(tx *db.Tx, since time.Time) (leaf int64, err error) {
+	err = tx.QueryRow(`SELECT COALESCE(MIN(n), (SELECT size FROM event_head WHERE one = 1)) FROM (
+		SELECT n FROM event_leaf WHERE event_id >= $1 ORDER BY event_id LIMIT $2) AS first`, secret.FirstID(since), lateLeaves).Scan(&leaf)
+	return leaf, err
+}

@@ -10,8 +10,8 @@ import (
 )
 
 // Tally counts what anyone can cause without credentials, such as tokens with
-// a wrong signature, and writes it as one event a network and minute with the
-// count, so that nobody can fill the disk or find the database by it.
+// a wrong signature, and writes it as one event a network (with IPv6 a site, see [Site]) and minute with the
+// count, so that nobody can fill the disk or slow the database with it.
 type Tally struct {
 	log *Log
 	db  *db.DB
@@ -25,7 +25,7 @@ type Tally struct {
 const tallyMax = 10_000
 
 // flushMax bounds the events of one transaction: SQLite has one writer, and
-// nobody's sign-in shall wait long for it.
+// no sign-in should wait long for it.
 const flushMax = 250
 
 type tallyKey struct {
@@ -44,14 +44,14 @@ func NewTally(d *db.DB, l *Log) *Tally {
 	return &Tally{log: l, db: d, counts: map[tallyKey]*tallied{}}
 }
 
-// Add counts one happening. It costs a map look-up.
+// Add counts one happening. It costs a map lookup.
 func (t *Tally) Add(kind Kind, reason string, from Origin) { t.AddCount(kind, reason, from, 1) }
 
 // AddCount counts several at once.
 func (t *Tally) AddCount(kind Kind, reason string, from Origin, n int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.entry(tallyKey{kind, reason, Network(from.Address)}, from).count += n
+	t.entry(tallyKey{kind, reason, Site(from.Address)}, from).count += n
 }
 
 // entry returns what is counted under a key, or under its kind and reason alone
@@ -135,11 +135,17 @@ func (t *Tally) giveBack(counts map[tallyKey]*tallied) {
 
 // Network returns what an address is counted under: an IPv4 address by itself,
 // an IPv6 address by its /64, which is what one subscriber has (RATE-3).
-func Network(a netip.Addr) netip.Prefix {
+func Network(a netip.Addr) netip.Prefix { return prefixOf(a, 64) }
+
+// Site returns what all of one IPv6 customer's networks have in common, at the widest that is
+// given to one: the address's /48. An IPv4 address has no other site than itself.
+func Site(a netip.Addr) netip.Prefix { return prefixOf(a, 48) }
+
+func prefixOf(a netip.Addr, bits6 int) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := a.BitLen()
 	if a.Is6() {
-		bits = 64
+		bits = bits6
 	}
 	p, err := a.Prefix(bits)
 	if err != nil {

@@ -87,11 +87,12 @@ func (t *Tally) flush(tb testing.TB) {
 	}
 }
 
-// RATE-3: what comes from one network is one event with the count.
+// RATE-3: what comes from one network, or one IPv6 site of many, is one event with the count.
 func TestRATE3_TallyCountsByNetworkKindAndReason(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		tally := newTally(d)
-		for _, a := range []string{"192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::ffff:ffff", "2001:db8:0:1::1", "fe80::1%eth0", "fe80::1%eth1", "", ""} {
+		for _, a := range []string{"192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::ffff:ffff", "2001:db8:0:1::1",
+			"2001:db8:1::1", "fe80::1%eth0", "fe80::1%eth1", "", ""} {
 			tally.Add(SuspiciousActivity, "forged", from(a))
 		}
 		tally.Add(SuspiciousActivity, "refused", from("192.0.2.1"))
@@ -101,8 +102,8 @@ func TestRATE3_TallyCountsByNetworkKindAndReason(t *testing.T) {
 		}
 		tally.flush(t)
 		want := map[string]int64{
-			"suspicious_activity forged 192.0.2.1": 3, "suspicious_activity forged 192.0.2.2": 1, "suspicious_activity forged 2001:db8::1": 2,
-			"suspicious_activity forged 2001:db8:0:1::1": 1, "suspicious_activity forged fe80::1%eth0": 2, "suspicious_activity forged ": 2,
+			"suspicious_activity forged 192.0.2.1": 3, "suspicious_activity forged 192.0.2.2": 1, "suspicious_activity forged 2001:db8::1": 3,
+			"suspicious_activity forged 2001:db8:1::1": 1, "suspicious_activity forged fe80::1%eth0": 2, "suspicious_activity forged ": 2,
 			"suspicious_activity refused 192.0.2.1": 1, "failed_login_attempt forged 192.0.2.1": 1,
 		}
 		counts, events := written(t, d)
@@ -138,7 +139,7 @@ func TestTallyIsBoundedAndCountsTheRestTogether(t *testing.T) {
 		if total := sum(counts); total != 2*(tallyMax+beyond) || events != tallyMax+1 || counts["suspicious_activity forged "] != beyond {
 			t.Errorf("%d events with %d in all, %d of them under no address", events, total, counts["suspicious_activity forged "])
 		}
-		if d.Dialect() == db.Postgres { // there tx tells the transactions apart
+		if d.Dialect() == db.Postgres { // there tx distinguishes the transactions
 			var most int
 			err := d.Read(ctx, func(tx *db.Tx) error {
 				return tx.QueryRow(`SELECT max(n) FROM (SELECT count(*) AS n FROM event GROUP BY tx) AS t`).Scan(&most)
@@ -292,7 +293,8 @@ func TestRunFlushesWhenItIsToldToStop(t *testing.T) {
 }
 
 func FuzzNetwork(f *testing.F) {
-	for _, s := range []string{"192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "fe80::1%eth0", "::", "0.0.0.0", "::1", "::ffff:0:0%x", "", "x", "255.255.255.255"} {
+	for _, s := range []string{"192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "fe80::1%eth0", "::", "0.0.0.0", "::1", "::ffff:0:0%x", "", "x",
+		"255.255.255.255"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -79,11 +79,11 @@ func TestLOG1_ARestoredBackupIsFoundAndNamed(t *testing.T) {
 		if r := s.verify(t, event.VerifyOptions{Checkpoint: kept.Note}); len(r.Findings) == 0 {
 			t.Error("it has grown again, and nothing is found")
 		}
-		told := event.NewSealer(d, logKey, s.now)
-		if err := told.Know(ctx, kept.Note); err != nil {
+		informed := event.NewSealer(d, logKey, s.now)
+		if err := informed.Know(ctx, kept.Note); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := told.Seal(ctx); fault.KindOf(err) != fault.Conflict {
+		if _, err := informed.Seal(ctx); fault.KindOf(err) != fault.Conflict {
 			t.Errorf("a server that knows the anchor goes on: %v", err)
 		}
 	})

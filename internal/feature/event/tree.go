@@ -31,7 +31,7 @@ func lost(size int64) *edge {
 	return &edge{size: size, hashes: make([]tlog.Hash, bits.OnesCount64(uint64(size)))} //nolint:gosec // never negative
 }
 
-// append adds a leaf. done is told of each subtree that it completes, the leaf
+// append adds a leaf. done is called with each subtree that it completes, the leaf
 // included.
 func (e *edge) append(leaf tlog.Hash, done func(level int, n int64, h tlog.Hash)) {
 	n, h := e.size, leaf

@@ -45,8 +45,7 @@ func (v *verifier) erasedBy(r row) {
 	}
 }
 
-// explainErasures finds what was erased and no sealed event names. One that waits to
-// be sealed names it too: nobody can take it back unseen.
+// explainErasures finds what was erased and no sealed event names.
 func (w *walk) explainErasures(tx *db.Tx) error {
 	v := w.v
 	if v.report.From == 0 && v.before > v.toldBefore {
@@ -97,8 +96,8 @@ func (w *walk) elsewhere(tx *db.Tx, id string) (d Detail, stated bool, err error
 	h := tlog.RecordHash(encode(rec))
 	switch {
 	case rec.Kind != EventsErased:
-	case n == nil && eventTx < w.fromTx: // it should have been sealed
-	case n != nil && (*n >= w.v.report.From && *n < w.head.Size || string(leaf) != string(h[:])): // read, and found wrong
+	case n == nil: // it is sealed before anything is erased
+	case *n >= w.v.report.From && *n < w.head.Size || string(leaf) != string(h[:]): // read, and found wrong
 	default:
 		var p personal
 		if json.Unmarshal([]byte(data), &p) == nil && p.Detail.Hash != "" {

@@ -1,10 +1,9 @@
-// Package job runs what has to be done in the background, each job on one
-// replica at a time.
+// Package job runs background jobs, each on one replica at a time.
 //
-// A job is a row with a lease and a timetable. Whichever replica finds it due
-// and free takes the lease; when the replica dies, the lease runs out and
-// another takes over. So a job may be run twice, by a replica that was taken
-// for dead and was not: every job must be right even then. It should work in
+// A job is a row with a lease and a schedule. Whichever replica finds it due
+// and free takes the lease; if that replica dies, the lease expires and
+// another takes over. So a job may run twice, if a replica was taken
+// for dead and was not: every job must be correct even then. It should work in
 // small batches, and stop when its context ends.
 package job
 
@@ -21,7 +20,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 )
 
-// Job is one entry of the timetable.
+// Job is one background job and its schedule.
 type Job struct {
 	Name  string
 	Every time.Duration
@@ -30,7 +29,7 @@ type Job struct {
 	Run   func(ctx context.Context) error
 }
 
-// Runner runs jobs until it is told to stop.
+// Runner runs jobs until the context ends.
 type Runner struct {
 	db     *db.DB
 	holder string // this process
@@ -38,11 +37,13 @@ type Runner struct {
 	log    *slog.Logger
 	jobs   []Job
 
+	look time.Duration // the longest time between two checks whether a job is due
+
 	mu   sync.Mutex
 	last map[string]Last
 }
 
-// Last is how a job stands, as far as this replica has seen.
+// Last is the state of a job, as far as this replica has seen.
 type Last struct {
 	// Due is when it is to run next, on any replica; it lies in the past while
 	// one is running it. It is the start of this replica until that has looked.
@@ -57,12 +58,16 @@ type Last struct {
 // NewRunner returns a runner for the jobs. The holder names this process and is
 // unique among the replicas.
 func NewRunner(d *db.DB, holder string, now func() time.Time, log *slog.Logger, jobs ...Job) *Runner {
-	r := &Runner{db: d, holder: holder, now: now, log: log, last: map[string]Last{}}
+	r := &Runner{db: d, holder: holder, now: now, log: log, look: 15 * time.Second, last: map[string]Last{}}
 	r.Add(jobs...)
 	return r
 }
 
-// Add adds jobs to the timetable. It must be called before Run.
+// LookWithin shortens the longest time between two looks whether a job is due, which is
+// 15 s: for tests whose clock leaps. It must be called before Run.
+func (r *Runner) LookWithin(d time.Duration) { r.look = min(r.look, d) }
+
+// Add adds jobs. It must be called before Run.
 func (r *Runner) Add(jobs ...Job) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -79,7 +84,7 @@ func (r *Runner) Run(ctx context.Context) {
 	for _, j := range r.jobs {
 		wg.Go(func() {
 			// Look more often than the job is due, so that a replica takes over soon.
-			tick := time.NewTicker(min(max(j.Every/4, 100*time.Millisecond), 15*time.Second))
+			tick := time.NewTicker(min(max(j.Every/4, 100*time.Millisecond), r.look))
 			defer tick.Stop()
 			for {
 				if _, err := r.Try(ctx, j); err != nil && ctx.Err() == nil {
@@ -97,7 +102,7 @@ func (r *Runner) Run(ctx context.Context) {
 }
 
 // Try runs the job if it is due and free, and reports whether it did. The
-// error is of the timetable: the job's own is logged and kept in its row.
+// error is the runner's: the job's own is logged and stored in its row.
 func (r *Runner) Try(ctx context.Context, j Job) (ran bool, err error) {
 	taken, err := r.take(ctx, j)
 	if err != nil || !taken {
@@ -111,13 +116,13 @@ func (r *Runner) Try(ctx context.Context, j Job) (ran bool, err error) {
 	text := ""
 	switch {
 	case failure != nil && ctx.Err() != nil:
-		// We are told to stop, which is no failure: the next replica does it at once.
+		// The server is stopping, which is no failure: the next replica does it at once.
 		l.Due, l.Failed = began, false
 	case failure != nil:
 		text = storable(failure.Error())
 		level := slog.LevelError
 		if fault.KindOf(failure) == fault.Unavailable {
-			level = slog.LevelWarn // the database is away, which others tell of
+			level = slog.LevelWarn // the database is unavailable, which others report
 		}
 		r.log.Log(ctx, level, "A background job failed; it will be tried again when it is due.", "job", j.Name, "error", text)
 	}
@@ -221,3 +226,42 @@ func storable(s string) string {
 type panicked struct{ value any }
 
 func (p panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// Row is the state of a job on all replicas.
+type Row struct {
+	Name string
+	// Due is when it is to run next, zero if that is nobody's plan: see [Runner.Hold], and a
+	// first run. Started and Finished are of its last run, zero if there was none.
+	Due, Started, Finished time.Time
+	// Running is whether some replica holds its lease.
+	Running bool
+	// Error is why its last run failed, or empty.
+	Error string
+}
+
+// Rows returns all jobs that have ever been due, and all leases, by name.
+func Rows(tx *db.Tx) ([]Row, error) {
+	rows, err := tx.Query(`SELECT name, holder, due_at, started_at, finished_at, error FROM job ORDER BY name`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []Row
+	for rows.Next() {
+		var (
+			r                 Row
+			holder            string
+			due               int64
+			started, finished *int64
+		)
+		if err := rows.Scan(&r.Name, &holder, &due, &started, &finished, &r.Error); err != nil {
+			return nil, err
+		}
+		if due > 0 {
+			r.Due = db.Time(due)
+		}
+		r.Running, r.Started, r.Finished = holder != "", db.TimeOrZero(started), db.TimeOrZero(finished)
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}

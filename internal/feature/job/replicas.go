@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 )
 
-// Replicas tells how many processes serve from one database. Each counts a row of
+// Replicas reports how many processes serve from one database. Each counts a row of
 // its own up, and takes those for alive whose rows it has seen go up in the last
 // minute: so no two clocks need to agree.
 type Replicas struct {
@@ -114,7 +114,7 @@ func readReplicas(tx *db.Tx, since time.Time) (map[string]int64, error) {
 	return found, rows.Err()
 }
 
-// Run beats until the context ends, and says goodbye. What fails is told to failed;
+// Run beats until the context ends, and says goodbye. failed is called with what fails;
 // until the database is back, those who were alive last are taken to be so.
 func (r *Replicas) Run(ctx context.Context, failed func(error)) {
 	tick := time.NewTicker(beat)
@@ -145,4 +145,11 @@ func (r *Replicas) leave(ctx context.Context) error {
 // ForgetReplicas deletes up to limit rows of those that were not seen since.
 func ForgetReplicas(tx *db.Tx, before time.Time, limit int) (int64, error) {
 	return tx.Exec(`DELETE FROM replica WHERE id IN (SELECT id FROM replica WHERE seen_at < $1 LIMIT $2)`, db.Micros(before), limit)
+}
+
+// CountReplicas returns how many have shown themselves within a minute, by the clock of
+// this one: for people to look at. Without a shared counter there is one.
+func CountReplicas(tx *db.Tx, now time.Time) (n int, err error) {
+	err = tx.QueryRow(`SELECT COUNT(*) FROM replica WHERE seen_at > $1`, db.Micros(now.Add(-alive))).Scan(&n)
+	return max(n, 1), err
 }

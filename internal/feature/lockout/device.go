@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// DeviceLife is for how long a browser stays known without a sign-in.
+	// DeviceLife is how long a browser stays known without a sign-in.
 	DeviceLife = 180 * 24 * time.Hour
-	// devicesMost is how many known devices an account has; the one that was
-	// unused for longest goes.
+	// devicesMost is how many known devices an account can have; the one unused
+	// for longest is dropped.
 	devicesMost = 20
 	deviceSize  = 16
 )
@@ -26,7 +26,7 @@ func (s *Store) CookieName(addressKey string) string {
 }
 
 // deviceID returns the id in a device's token, if the token was made by us for
-// the account: whoever sends anything else costs no look-up.
+// the account: anything else costs no lookup.
 func (s *Store) deviceID(token, account string) string {
 	id, mac, ok := strings.Cut(token, ".")
 	if !ok || len(id) != base64.RawURLEncoding.EncodedLen(deviceSize) || !secret.Equal([]byte(mac), []byte(s.bucket("device", id, account))) {
@@ -41,14 +41,14 @@ func (s *Store) Recognises(token, addressKey string) bool {
 	return s.deviceID(token, s.bucket("account", addressKey)) != ""
 }
 
-// Remember makes the device of a try that was right known, or notes that it was
+// Remember makes the device of a successful try known, or notes that it was
 // seen, and returns the token for its cookie. The statements are deferred.
 func (s *Store) Remember(tx *db.Tx, t Try, accountID string, now time.Time) (token string) {
-	return s.remember(tx, t.Device, accountID, t.account, now)
+	return s.remember(tx, t.Device, accountID, t.home, now)
 }
 
-// NewDevice makes a device known to an account whose owner has shown that it is
-// theirs by other means: by a link in a mail.
+// NewDevice makes a device known to an account whose owner has confirmed it
+// by other means: by a link in a mail.
 func (s *Store) NewDevice(tx *db.Tx, accountID, addressKey string, now time.Time) (token string) {
 	return s.remember(tx, "", accountID, s.bucket("account", addressKey), now)
 }
@@ -71,8 +71,19 @@ func ForgetDevices(tx *db.Tx, accountID string) (int64, error) {
 	return tx.Exec(`DELETE FROM known_device WHERE account_id = $1`, accountID)
 }
 
-// ForgetUnused deletes up to limit devices that were not seen since the given
-// time, and returns how many they were.
-func ForgetUnused(tx *db.Tx, before time.Time, limit int) (int64, error) {
-	return tx.Exec(`DELETE FROM known_device WHERE id IN (SELECT id FROM known_device WHERE seen_at < $1 LIMIT $2)`, db.Micros(before), limit)
+// CountDevices returns how many known devices an account has.
+func CountDevices(tx *db.Tx, accountID string) (n int64, err error) {
+	err = tx.QueryRow(`SELECT COUNT(*) FROM known_device WHERE account_id = $1`, accountID).Scan(&n)
+	return n, err
+}
+
+// ForgetUnused deletes devices that were not seen since a time.
+func ForgetUnused(tx *db.Tx, b db.Batch) (db.Swept, error) {
+	s, err := b.Read(tx.Query(`SELECT seen_at, id, 1, seen_at FROM known_device WHERE (seen_at, id) > ($1, $2) AND seen_at < $3 ORDER BY seen_at, id LIMIT $4`,
+		b.After.At, b.After.ID, b.Before, b.Keys))
+	if err == nil && b.Deletes(s) {
+		s.Due, err = tx.Exec(`DELETE FROM known_device WHERE (seen_at, id) > ($1, $2) AND (seen_at, id) <= ($4, $5) AND seen_at < $3`,
+			b.After.At, b.After.ID, b.Before, s.Last.At, s.Last.ID)
+	}
+	return s, err
 }

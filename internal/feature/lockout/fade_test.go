@@ -40,7 +40,7 @@ func TestAttack6_StrangersTriesFade(t *testing.T) {
 			}
 			now = now.Add(3 * time.Second)
 			if err := try(); err != nil {
-				t.Fatalf("day %d: who came back when they were told to is refused: %v", day, err)
+				t.Fatalf("day %d: a client that came back when it was asked to is refused: %v", day, err)
 			}
 			now = now.Add(lockout.DelayMost)
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 )
 
-// LinkLife is how long the link in a mail about a lockout works. It signs nobody
-// in, and somebody else's guessing begins when it suits them, so it is a day.
+// LinkLife is how long the link in a mail about a lockout works. It does not sign anyone
+// in, and an attacker chooses when the guessing begins, so it is a day.
 const LinkLife = 24 * time.Hour
 
 // linkPrefix begins the token of every link in a mail, so that scanners for
@@ -20,9 +20,9 @@ const linkPrefix = "gatehouse_mt_"
 
 // ErrLink is for a link that does not work.
 var ErrLink = fault.New(fault.Invalid, "invalid_link",
-	"This link does not work, or no longer: it works once, for a day. If you can't sign in, set a new password by \"Forgot password\".")
+	"This link does not work, or no longer works: it can be used once, within a day. If you can't sign in, set a new password with \"Forgot password\".")
 
-// AddLink makes the link of a mail about a lockout, which makes one browser a
+// AddLink creates the link of a mail about a lockout, which makes one browser a
 // known device, and returns its token. The statement is deferred.
 func (s *Store) AddLink(tx *db.Tx, accountID, addressKey string, now time.Time) (token string) {
 	token = linkPrefix + s.random.Text(secret.KeySize)
@@ -49,14 +49,24 @@ func (s *Store) UseLink(tx *db.Tx, token string, now time.Time) (accountID, cook
 	return accountID, cookie, s.remember(tx, "", accountID, account, now), nil
 }
 
-// ForgetLinks deletes up to limit links that expired before the given time, and
-// returns how many they were.
-func ForgetLinks(tx *db.Tx, before time.Time, limit int) (int64, error) {
-	return tx.Exec(`DELETE FROM unlock_link WHERE hash IN (SELECT hash FROM unlock_link WHERE expires_at < $1 LIMIT $2)`, db.Micros(before), limit)
+// ForgetLinks deletes links that expired before a time.
+func ForgetLinks(tx *db.Tx, b db.Batch) (db.Swept, error) {
+	s, err := b.Read(tx.Query(`SELECT expires_at, '', 1, expires_at FROM unlock_link WHERE expires_at > $1 AND expires_at < $2 ORDER BY expires_at LIMIT $3`,
+		b.After.At, b.Before, b.Keys))
+	if err == nil && b.Deletes(s) {
+		s.Due, err = tx.Exec(`DELETE FROM unlock_link WHERE expires_at > $1 AND expires_at <= $2`, b.After.At, s.Last.At)
+	}
+	return s, err
 }
 
 // VoidLinks makes the links of an account void.
 func VoidLinks(tx *db.Tx, accountID string) error {
 	_, err := tx.Exec(`DELETE FROM unlock_link WHERE account_id = $1`, accountID)
 	return err
+}
+
+// VoidMadeLinks deletes up to limit links of everybody that nobody has used, as far as they end before a time, and returns how many they were.
+func VoidMadeLinks(tx *db.Tx, before time.Time, limit int) (int64, error) {
+	return tx.Exec(`DELETE FROM unlock_link WHERE hash IN (SELECT hash FROM unlock_link WHERE used_at IS NULL AND expires_at < $1 LIMIT $2)`,
+		db.Micros(before), limit)
 }

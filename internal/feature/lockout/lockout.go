@@ -1,29 +1,29 @@
-// Package lockout bounds how often passwords are guessed, without giving
-// strangers a way to keep an owner out.
+// Package lockout limits how often passwords can be guessed, without giving
+// strangers a way to lock an owner out.
 //
-// A try is taken before the password is looked at, so that many at once can't
-// get ahead of the count. It counts in two buckets. Of all clients that an
-// address does not know, together, 80 tries are taken; each network of theirs
+// A try is counted before the password is checked, so that many at once can't
+// get ahead of the count. It counts in two buckets. All clients that an
+// address does not know get 80 tries together; each of their networks
 // has to wait after a few in a row, longer and longer. Browsers that an account
-// has signed in from before, its known devices, have 20 of their own, and each
-// of them 10: whoever guesses from elsewhere does not use those up. That makes
+// has signed in from before, its known devices, have 20 of their own together, and
+// each of them 10: guesses from elsewhere do not use those up. That makes
 // the 100 of NIST SP 800-63B-4 section 3.2.2. A success clears its own bucket, and
-// gives back to the shared one what that had taken. The tries of strangers fade, one
-// a day (UTC): so nobody keeps the programs of an owner out for good that are no
-// browser and can't become a known device, and a guesser gets one more try a day.
+// gives the shared one back what it had taken. Strangers' tries fade, one
+// a day (UTC): so nobody can permanently lock out an owner's programs that are not
+// browsers and can't become a known device, and a guesser gets one more try a day.
 //
-// Buckets are named by a keyed hash of the address as it was typed, so an
-// address without an account has them too, and nobody can tell the difference.
-// Sessions that are alive have nothing to do with any of this.
+// Buckets are named by a keyed hash of the address as it was typed. An
+// address without an account therefore has them too, and the two can't be distinguished.
+// Live sessions are not affected by any of this.
 //
 // # How it works
 //
 // A try is one statement over two rows: one that all clients like it share (80 for
 // unknown ones, 20 for known devices) and one of its own. The shared row is always
-// locked first. The model (model_test.go) mended two rules of the paper design: a
-// bucket without a wait keeps 0 and no time, or a clock set back by a second would
-// shut everybody out; and a wait that lies further ahead than any wait can does not
-// count. Known devices are rows; the MAC in their cookie spares strangers a look-up.
+// locked first. The model (model_test.go) corrected two rules of the first design: a
+// bucket without a wait stores 0 and no time, or a clock set back by a second would
+// lock everybody out; and a wait that ends later than any wait can is
+// ignored. Known devices are rows; the MAC in their cookie saves a lookup for strangers.
 package lockout
 
 import (
@@ -37,7 +37,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 )
 
-// How many tries there are until somebody succeeds.
+// How many tries there are until one succeeds.
 const (
 	// UnknownMost is for all clients together that the address does not know.
 	UnknownMost = 80
@@ -73,33 +73,51 @@ func NewStore(c Config, key []byte, random secret.Random) *Store {
 // them is to wait.
 func (s *Store) AtOnce() int { return max(min(s.config.After, DeviceMost), 1) }
 
-// Client is who tries: an address as the account rules compare it, the network
+// Client is who tries to sign in: an address as the account rules compare it, the network
 // that the request came from, and the token of a known device, which may be
 // empty or anything that a stranger sends.
 type Client struct {
 	AddressKey string
 	Network    netip.Prefix
 	Device     string
+	// Codes is the id of the account whose codes of an app are tried; empty where its password
+	// is. Codes have buckets of their own, so that neither locks the other, and hang on the
+	// account: an address can be changed. They do not fade.
+	Codes string
 }
 
-// Try is one that was taken.
+// guessed is the bucket of what the client tries, and home that of the address, under which its
+// devices are known.
+func (s *Store) guessed(c Client) (guessed, home string) {
+	home = s.bucket("account", c.AddressKey)
+	if c.Codes == "" {
+		return home, home
+	}
+	return s.bucket("factor", c.Codes), home
+}
+
+// Try is a try that was accepted.
 type Try struct {
-	account, shared, own string
+	account, home, shared, own string
+	codes                      bool
 	// Device is the id of the known device that it was made from, or empty.
 	Device string
-	// Last says that it was the last of its shared bucket, and First that its
+	// Last says that it was the last of its shared bucket (see [Store.Locks]), and First that its
 	// network, or its device, has to wait for the first time.
 	Last, First bool
+	// Guessed says that its network, or its device, has had as many wrong tries in a row
+	// before it as are allowed without a wait: if it succeeds, its owner is notified.
+	Guessed bool
 	// Delay is how long it has to wait for the next one.
 	Delay time.Duration
 	at    time.Time
 }
 
-// The faults of a try that is not taken.
+// The faults of a try that is not accepted.
 var (
 	// ErrDelayed carries when to come back.
 	ErrDelayed = fault.New(fault.Limited, "too_many_attempts",
-		"Too many wrong passwords were tried in a row. Please wait a little before the next try. If you forgot your password, set a new one.")
+		"Too many wrong tries in a row. Please wait a little before you try again. If you forgot your password, set a new one.")
 	// ErrLocked is for an address at which clients that it does not know have no
 	// more tries.
 	ErrLocked = fault.New(fault.Limited, "account_locked",
@@ -128,13 +146,13 @@ const (
 		RETURNING k, n, next_at`
 	// fadedSQL is what is left of a bucket's tries.
 	fadedSQL = `(CASE WHEN guess.day >= excluded.day THEN guess.n WHEN guess.n > excluded.day - guess.day THEN guess.n - (excluded.day - guess.day) ELSE 0 END)`
-	// takeDeviceSQL takes nothing if the device, $12, is not the account's, or not
-	// any more.
+	// takeDeviceSQL takes nothing if the device, $12, is not known under the address's
+	// bucket, $13, or not any more.
 	takeDeviceSQL = `INSERT INTO guess (k, account, n, next_at, seen_at)
 		SELECT CAST($1 AS TEXT), CAST($3 AS TEXT), 1, 0, CAST($4 AS BIGINT)
-			WHERE EXISTS (SELECT 1 FROM known_device WHERE id = $12 AND account = $3)
+			WHERE EXISTS (SELECT 1 FROM known_device WHERE id = $12 AND account = $13)
 		UNION ALL SELECT CAST($2 AS TEXT), CAST($3 AS TEXT), 1, CAST($5 AS BIGINT), CAST($4 AS BIGINT)
-			WHERE EXISTS (SELECT 1 FROM known_device WHERE id = $12 AND account = $3)
+			WHERE EXISTS (SELECT 1 FROM known_device WHERE id = $12 AND account = $13)
 		ON CONFLICT (k) DO UPDATE SET n = guess.n + 1, seen_at = excluded.seen_at, next_at =
 			CASE WHEN guess.k = $1 OR guess.n + 1 < $8 THEN 0
 				WHEN guess.n + 1 - $8 >= $10 THEN excluded.seen_at + $11
@@ -144,14 +162,17 @@ const (
 		RETURNING k, n, next_at`
 )
 
-// Take takes a try, or returns ErrDelayed or ErrLocked: then the transaction
+// Take counts a try, or returns ErrDelayed or ErrLocked: then the transaction
 // must be rolled back, since one of the two buckets may have counted. It is one
 // statement, and more only where the try is refused, or the device is not known
 // any more. A device that has no tries left is taken for one that is not known.
 func (s *Store) Take(tx *db.Tx, c Client, now time.Time) (Try, error) {
-	account := s.bucket("account", c.AddressKey)
-	if id := s.deviceID(c.Device, account); id != "" {
-		t := Try{account: account, Device: id, shared: "known " + account, own: "device " + id, at: now}
+	account, home := s.guessed(c)
+	if id := s.deviceID(c.Device, home); id != "" {
+		t := Try{account: account, home: home, Device: id, shared: "known " + account, own: "device " + id, codes: c.Codes != "", at: now}
+		if t.codes {
+			t.own = "factor device " + id
+		}
 		taken, err := s.take(tx, &t, DeviceMost)
 		if err != nil || len(taken) == 2 {
 			return t, err
@@ -166,8 +187,11 @@ func (s *Store) Take(tx *db.Tx, c Client, now time.Time) (Try, error) {
 		}
 	}
 	t := Try{
-		account: account, shared: "unknown " + account,
-		own: "network " + s.bucket("network", c.AddressKey, c.Network.String()), at: now,
+		account: account, home: home, shared: "unknown " + account,
+		own: "network " + s.bucket("network", c.AddressKey, c.Network.String()), codes: c.Codes != "", at: now,
+	}
+	if t.codes {
+		t.own = "factor network " + s.bucket("factor network", c.Codes, c.Network.String())
 	}
 	taken, err := s.take(tx, &t, UnknownMost)
 	if err != nil || len(taken) == 2 {
@@ -190,10 +214,10 @@ func (s *Store) take(tx *db.Tx, t *Try, ownMost int) (taken []string, err error)
 	most := UnknownMost
 	var rows *db.Rows
 	if t.Device == "" {
-		rows, err = tx.Query(takeSQL, t.shared, t.own, t.account, now, first, most, ownMost, s.config.After, wait, s.doublings(), longest, dayOf(t.at))
+		rows, err = tx.Query(takeSQL, t.shared, t.own, t.account, now, first, most, ownMost, s.config.After, wait, s.doublings(), longest, t.day())
 	} else {
 		most = KnownMost
-		rows, err = tx.Query(takeDeviceSQL, t.shared, t.own, t.account, now, first, most, ownMost, s.config.After, wait, s.doublings(), longest, t.Device)
+		rows, err = tx.Query(takeDeviceSQL, t.shared, t.own, t.account, now, first, most, ownMost, s.config.After, wait, s.doublings(), longest, t.Device, t.home)
 	}
 	if err != nil {
 		return nil, err
@@ -212,7 +236,7 @@ func (s *Store) take(tx *db.Tx, t *Try, ownMost int) (taken []string, err error)
 		case t.shared:
 			t.Last = n == int64(most)
 		case t.own:
-			t.First = n == int64(s.config.After)
+			t.First, t.Guessed = n == int64(s.config.After), n > int64(s.config.After)
 			t.Delay = max(db.Time(next).Sub(db.Time(now)), 0)
 		}
 	}
@@ -227,7 +251,7 @@ func (s *Store) doublings() (n int) {
 	return n
 }
 
-// why tells why a try was not taken, or nil if the buckets don't say so.
+// why returns why a try was not accepted, or nil if the buckets don't say.
 func (s *Store) why(tx *db.Tx, t Try, sharedMost, ownMost int64, now time.Time) (why error, err error) {
 	rows, err := tx.Query(`SELECT k, n, next_at, day FROM guess WHERE k = $1 OR k = $2`, t.shared, t.own)
 	if err != nil {
@@ -242,12 +266,17 @@ func (s *Store) why(tx *db.Tx, t Try, sharedMost, ownMost int64, now time.Time) 
 		if err := rows.Scan(&k, &n, &next, &day); err != nil {
 			return nil, err
 		}
-		if t.Device == "" {
+		if t.Device == "" && !t.codes {
 			n = faded(n, day, now)
 		}
 		wait := db.Time(next).Sub(now)
 		switch {
 		case k == t.shared && n >= sharedMost, k == t.own && n >= ownMost:
+			if t.codes {
+				locked := *ErrCodesLocked
+				locked.RetryAfter = codesLockedRetry
+				return &locked, nil
+			}
 			locked := *ErrLocked
 			locked.RetryAfter = untilFaded(day, now)
 			return &locked, nil
@@ -260,38 +289,35 @@ func (s *Store) why(tx *db.Tx, t Try, sharedMost, ownMost int64, now time.Time) 
 	return why, rows.Err()
 }
 
-const day = 24 * time.Hour
-
-// dayOf counts the days (UTC) since 1970.
-func dayOf(t time.Time) int64 { return db.Micros(t) / day.Microseconds() }
-
-// faded is what is left of the tries of strangers that were n on a day: see fadedSQL.
-// A clock that was set back lets none fade.
-func faded(n, since int64, now time.Time) int64 {
-	return max(n-max(dayOf(now)-since, 0), 0)
-}
-
-// untilFaded is when the next try of a bucket fades, which lets one more be taken.
-func untilFaded(since int64, now time.Time) time.Duration {
-	next := db.Time((max(since, dayOf(now)) + 1) * day.Microseconds())
-	return (next.Sub(now) + time.Second - 1).Truncate(time.Second)
-}
-
-// Succeeded clears the bucket of a try that was right, and gives back to the
-// shared one what that had taken. The statements are deferred. The first takes
+// Succeeded clears the bucket of a successful try, and gives the shared one back
+// what that had taken. The statements are deferred. The first takes
 // the row that all tries of the address take first, so that none can come
 // between the others.
 func (s *Store) Succeeded(tx *db.Tx, t Try) {
+	if t.own == "" {
+		return // nothing was counted
+	}
 	tx.Defer(lockSQL, t.shared)
-	tx.Defer(`UPDATE guess SET n = COALESCE((SELECT guess.n - g.n FROM guess AS g WHERE g.k = $2 AND g.n < guess.n), 0)
+	tx.Defer(`UPDATE guess SET n = COALESCE((SELECT guess.n - g.n FROM guess AS g WHERE g.k = $2 AND g.n < guess.n), 0), locked_day = 0
 		WHERE k = $1 AND EXISTS (SELECT 1 FROM guess AS g WHERE g.k = $2)`, t.shared, t.own)
 	tx.Defer(`DELETE FROM guess WHERE k = $1`, t.own)
+}
+
+// Locks records that a try which was the last of its shared bucket was wrong, and
+// reports whether it is the one that locks the address: the first of the day since the
+// bucket was cleared, or since a success. After a try that was given back there is another last one.
+func (s *Store) Locks(tx *db.Tx, t Try, now time.Time) (bool, error) {
+	if !t.Last {
+		return false, nil
+	}
+	n, err := tx.Exec(`UPDATE guess SET locked_day = $2 WHERE k = $1 AND locked_day < $2`, t.shared, dayOf(now))
+	return n == 1, err
 }
 
 // lockSQL makes other tries at the address wait for this transaction.
 const lockSQL = `UPDATE guess SET seen_at = seen_at WHERE k = $1`
 
-// GiveBack takes a try back whose password was never looked at. The statements
+// GiveBack takes back a try whose password was never checked. The statements
 // are deferred. A wait stays: another try may have caused it. What a success on
 // the same network has given back already is not given back twice.
 func (s *Store) GiveBack(tx *db.Tx, t Try) {
@@ -300,10 +326,13 @@ func (s *Store) GiveBack(tx *db.Tx, t Try) {
 	tx.Defer(`UPDATE guess SET n = n - 1 WHERE k = $1 AND n > 0`, t.own)
 }
 
-// Clear empties all buckets of an address: its password is another one now, or
+// Clear empties all buckets of an address: its password has changed, or
 // an operator says so. The known devices stay: see [ForgetDevices].
 func (s *Store) Clear(tx *db.Tx, addressKey string) error {
-	account := s.bucket("account", addressKey)
+	return s.clear(tx, s.bucket("account", addressKey))
+}
+
+func (s *Store) clear(tx *db.Tx, account string) error {
 	// In the order in which tries take them.
 	for _, shared := range []string{"known ", "unknown "} {
 		if _, err := tx.Exec(`DELETE FROM guess WHERE k = $1`, shared+account); err != nil {
@@ -343,13 +372,18 @@ func tries(tx *db.Tx, k string) (n, since int64, err error) {
 	return n, since, err
 }
 
-// Keep is for how long tries are counted after the last one.
+// Keep is how long tries are counted after the last one.
 const Keep = 365 * 24 * time.Hour
 
-// Forget deletes up to limit buckets that took nothing since the given time,
-// and returns how many they were.
-func Forget(tx *db.Tx, before time.Time, limit int) (int64, error) {
-	return tx.Exec(`DELETE FROM guess WHERE k IN (SELECT k FROM guess WHERE seen_at < $1 LIMIT $2)`, db.Micros(before), limit)
+// Forget deletes buckets that took nothing since a time.
+func Forget(tx *db.Tx, b db.Batch) (db.Swept, error) {
+	s, err := b.Read(tx.Query(`SELECT seen_at, k, 1, seen_at FROM guess WHERE (seen_at, k) > ($1, $2) AND seen_at < $3 ORDER BY seen_at, k LIMIT $4`,
+		b.After.At, b.After.ID, b.Before, b.Keys))
+	if err == nil && b.Deletes(s) {
+		s.Due, err = tx.Exec(`DELETE FROM guess WHERE (seen_at, k) > ($1, $2) AND (seen_at, k) <= ($4, $5) AND seen_at < $3`,
+			b.After.At, b.After.ID, b.Before, s.Last.At, s.Last.ID)
+	}
+	return s, err
 }
 
 // bucket is a keyed hash of the parts, in text.

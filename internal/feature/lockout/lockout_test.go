@@ -145,7 +145,7 @@ func TestPW4_WaitsDouble(t *testing.T) {
 }
 
 // GHSA-7h8m-vrxx-vr4m (Zitadel): 64 at once don't get ahead of the count, and
-// nobody deadlocks, whatever they share.
+// none deadlocks, whatever they share.
 func TestPW4_ManyAtOnce(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		id := account(t, d, ada)
@@ -205,7 +205,7 @@ func TestPW4_ManyAtOnce(t *testing.T) {
 }
 
 // Takes, successes, give-backs and an operator's clearing at once: nothing
-// deadlocks or fails, and no count is ever below nought.
+// deadlocks or fails, and no count is ever below zero.
 func TestPW4_EverythingAtOnce(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		s := store(patient)
@@ -256,7 +256,7 @@ func TestPW4_EverythingAtOnce(t *testing.T) {
 }
 
 // GHSA-cq42-vhv7-xr7p (Keycloak): a stranger who guesses from everywhere does not
-// keep a known device out, and the last of all tries is told once.
+// keep a known device out, and the last of all tries is reported once.
 func TestPW4_StrangersDoNotLockTheOwnerOut(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		s := store(usual)
@@ -369,7 +369,8 @@ func TestPW4_ForgottenDevices(t *testing.T) {
 			t.Errorf("%d known devices, %v", n, err)
 		}
 		write(t, d, func(tx *db.Tx) error {
-			gone, err := lockout.ForgetUnused(tx, start.Add(7*time.Second), 500)
+			swept, err := lockout.ForgetUnused(tx, db.Batch{Before: db.Micros(start.Add(7 * time.Second)), Keys: 500})
+			gone := swept.Due
 			if gone != 3 { // eve's, and those of the seconds 5 and 6
 				t.Errorf("%d were unused", gone)
 			}
@@ -408,7 +409,7 @@ func TestPW4_ClockJumps(t *testing.T) {
 	})
 }
 
-// A try whose password was not looked at is no try; a wait stays.
+// A try whose password was not checked does not count; a wait stays.
 func TestPW4_GiveBack(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		s := store(usual)
@@ -429,6 +430,79 @@ func TestPW4_GiveBack(t *testing.T) {
 	})
 }
 
+// However often the last try comes again, since another was given back, an address is
+// locked once a day: its owner gets one mail, whichever of sixteen at once was last. A
+// success starts from zero, and so does clearing the address.
+func TestPW4_TheLastTryLocksOnce(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		s := store(patient)
+		var last []lockout.Try
+		takes := func(at time.Time) (try lockout.Try) {
+			t.Helper()
+			for i := 0; ; i++ {
+				var err error
+				if try, err = take(d, s, from(ada, i), at); err != nil {
+					t.Fatal(err)
+				}
+				if try.Last {
+					last = append(last, try)
+					return try
+				}
+			}
+		}
+		lock := func(try lockout.Try, at time.Time) (locks bool) {
+			t.Helper()
+			write(t, d, func(tx *db.Tx) (err error) { locks, err = s.Locks(tx, try, at); return err })
+			return locks
+		}
+		for range 16 {
+			try := takes(start)
+			write(t, d, func(tx *db.Tx) error { s.GiveBack(tx, try); return nil })
+		}
+		var (
+			locked atomic.Int64
+			wg     sync.WaitGroup
+		)
+		for _, try := range last {
+			wg.Go(func() {
+				err := d.Write(ctx, func(tx *db.Tx) error {
+					locks, err := s.Locks(tx, try, start)
+					if locks {
+						locked.Add(1)
+					}
+					return err
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if len(last) != 16 || locked.Load() != 1 {
+			t.Errorf("%d of %d last tries locked the address", locked.Load(), len(last))
+		}
+		other, err := take(d, store(patient), from("eve@example.org", 1), start)
+		if err != nil || lock(other, start) {
+			t.Errorf("a try that is not the last locks: %v", err)
+		}
+		try := takes(start)
+		if lock(try, start) || !lock(try, start.Add(24*time.Hour)) || lock(try, start) {
+			t.Error("it is once a day, by a clock that may be set back")
+		}
+		write(t, d, func(tx *db.Tx) error { s.Succeeded(tx, try); return nil })
+		if try = takes(start.Add(24 * time.Hour)); !lock(try, start.Add(24*time.Hour)) {
+			t.Error("after a success it does not lock again")
+		}
+		write(t, d, func(tx *db.Tx) error { return s.Clear(tx, ada) })
+		if lock(try, start.Add(24*time.Hour)) {
+			t.Error("a try from before it was cleared locks")
+		}
+		if try = takes(start.Add(24 * time.Hour)); !lock(try, start.Add(24*time.Hour)) {
+			t.Error("after it was cleared it does not lock again")
+		}
+	})
+}
+
 func TestPW4_Forget(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		s := store(patient)
@@ -439,8 +513,8 @@ func TestPW4_Forget(t *testing.T) {
 		}
 		write(t, d, func(tx *db.Tx) error {
 			for _, want := range []int64{2, 1, 0} {
-				if n, err := lockout.Forget(tx, start.Add(3*time.Hour), 2); n != want || err != nil {
-					t.Errorf("forgot %d, %v, want %d", n, err, want)
+				if s, err := lockout.Forget(tx, db.Batch{Before: db.Micros(start.Add(3 * time.Hour)), Keys: 2}); s.Due != want || err != nil {
+					t.Errorf("forgot %+v, %v, want %d", s, err, want)
 				}
 			}
 			return nil
@@ -458,7 +532,8 @@ func TestPW4_Links(t *testing.T) {
 		id := account(t, d, ada)
 		var old, late, good string
 		write(t, d, func(tx *db.Tx) error {
-			old, late, good = s.AddLink(tx, id, ada, start.Add(-lockout.LinkLife)), s.AddLink(tx, id, ada, start.Add(time.Second-lockout.LinkLife)), s.AddLink(tx, id, ada, start)
+			old, late, good = s.AddLink(tx, id, ada, start.Add(-lockout.LinkLife)), s.AddLink(tx, id, ada, start.Add(time.Second-lockout.LinkLife)),
+				s.AddLink(tx, id, ada, start)
 			return nil
 		})
 		use := func(token string) (of, cookie, value string, err error) {
@@ -483,8 +558,8 @@ func TestPW4_Links(t *testing.T) {
 			}
 		}
 		write(t, d, func(tx *db.Tx) error {
-			if n, err := lockout.ForgetLinks(tx, start.Add(2*time.Second), 10); n != 2 || err != nil {
-				t.Errorf("forgot %d, %v", n, err)
+			if s, err := lockout.ForgetLinks(tx, db.Batch{Before: db.Micros(start.Add(2 * time.Second)), Keys: 10}); s.Due != 2 || err != nil {
+				t.Errorf("forgot %+v, %v", s, err)
 			}
 			return nil
 		})

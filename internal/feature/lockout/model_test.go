@@ -101,8 +101,9 @@ func TestPW4_Model(t *testing.T) {
 		}
 		rapid.Check(t, func(r *rapid.T) {
 			m := &model{
-				config: lockout.Config{After: rapid.IntRange(1, 10).Draw(r, "after"), Delay: time.Duration(rapid.SampledFrom([]int{1, 30, 700, 900}).Draw(r, "delay")) * time.Second},
-				now:    start, count: map[string]int{}, next: map[string]time.Time{}, day: map[string]int{},
+				config: lockout.Config{After: rapid.IntRange(1, 10).Draw(r, "after"),
+					Delay: time.Duration(rapid.SampledFrom([]int{1, 30, 700, 900}).Draw(r, "delay")) * time.Second},
+				now: start, count: map[string]int{}, next: map[string]time.Time{}, day: map[string]int{},
 			}
 			s := store(m.config)
 			tokens := map[string][]string{}
@@ -209,17 +210,17 @@ func TestPW4_Model(t *testing.T) {
 // window; a busy service whose people mistype is not.
 func TestPW4_Spray(t *testing.T) {
 	var s lockout.Spray
-	told := 0
+	reported := 0
 	for i := range 300 {
 		if n := s.Failed(network(i).String(), network(i%40), start.Add(time.Duration(i)*time.Second)); n > 0 {
-			told++
+			reported++
 			if n < lockout.SprayAddresses || n > lockout.SprayAddresses+10 {
-				t.Errorf("told after %d", n)
+				t.Errorf("reported after %d", n)
 			}
 		}
 	}
-	if told != 1 {
-		t.Errorf("told %d times", told)
+	if reported != 1 {
+		t.Errorf("reported %d times", reported)
 	}
 	for name, c := range map[string]struct {
 		addresses, networks, right int
@@ -240,7 +241,7 @@ func TestPW4_Spray(t *testing.T) {
 			got = got || s.Failed(network(i%c.addresses).String(), network(i%c.networks), start) > 0
 		}
 		if got != c.want {
-			t.Errorf("%s: told %v", name, got)
+			t.Errorf("%s: reported %v", name, got)
 		}
 	}
 	var slow lockout.Spray

@@ -30,7 +30,7 @@ type Spray struct {
 	networks  map[netip.Prefix]struct{}
 	failed    int
 	succeeded int
-	told      bool
+	reported  bool
 }
 
 // Failed counts a wrong password, and returns how many there were at the moment
@@ -46,10 +46,10 @@ func (s *Spray) Failed(addressKey string, network netip.Prefix, now time.Time) i
 	if len(s.networks) < sprayMost {
 		s.networks[network] = struct{}{}
 	}
-	if s.told || len(s.addresses) < SprayAddresses || len(s.networks) < SprayNetworks || s.failed < SprayRatio*s.succeeded {
+	if s.reported || len(s.addresses) < SprayAddresses || len(s.networks) < SprayNetworks || s.failed < SprayRatio*s.succeeded {
 		return 0
 	}
-	s.told = true
+	s.reported = true
 	return s.failed
 }
 
@@ -66,6 +66,6 @@ func (s *Spray) turn(now time.Time) {
 	if age := now.Sub(s.begun); s.addresses != nil && age >= 0 && age < SprayWindow {
 		return
 	}
-	s.begun, s.failed, s.succeeded, s.told = now, 0, 0, false
+	s.begun, s.failed, s.succeeded, s.reported = now, 0, 0, false
 	s.addresses, s.networks = map[string]struct{}{}, map[netip.Prefix]struct{}{}
 }

@@ -67,7 +67,7 @@ type Delivery struct {
 }
 
 // Run delivers until the context ends. A mail that is being handed over then is
-// finished, or tried again by whoever comes next.
+// finished, or tried again by the next deliverer.
 func (d *Delivery) Run(ctx context.Context) {
 	first := orElse(d.Pause, time.Second)
 	pause := first
@@ -102,7 +102,7 @@ func orElse(a, b time.Duration) time.Duration {
 	return b
 }
 
-// note keeps and tells why nothing is sent, once an outage.
+// note keeps and logs why nothing is sent, once an outage.
 func (d *Delivery) note(err error) {
 	d.mu.Lock()
 	before := d.trouble
@@ -110,7 +110,7 @@ func (d *Delivery) note(err error) {
 	d.mu.Unlock()
 	switch {
 	case err != nil && before == nil && !errors.Is(err, context.Canceled):
-		d.Log.Warn("Mails can't be delivered now; they wait.", "error", err.Error())
+		d.Log.Warn("Mails can't be delivered now; they stay queued.", "error", err.Error())
 	case err == nil && before != nil:
 		d.Log.Info("Mails are delivered again.")
 	}
@@ -350,7 +350,7 @@ func (d *Delivery) taken(id string) {
 	again := d.doubt.taken()
 	d.mu.Unlock()
 	if again {
-		d.Log.Info("The mail server takes mails again.")
+		d.Log.Info("The mail server accepts mails again.")
 	}
 }
 

@@ -43,7 +43,7 @@ func (d *Delivery) ownFault(id string) bool {
 }
 
 // undoubtedFirst puts those last that were refused before, so that they hold up no other:
-// what becomes of that one tells about them.
+// what becomes of that one says about them.
 func (d *Delivery) undoubtedFirst(list []due) []due {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -12,46 +12,75 @@ import (
 // Kind is what a mail is about.
 type Kind string
 
-// The kinds of mails. What each says stands in texts/, one file a kind and
+// The kinds of mails. What each says is in texts/, one file per kind and
 // language.
 const (
-	// VerifyAddress asks whoever registered to show that the address is theirs.
+	// VerifyAddress asks the person who registered to show that the address is theirs.
 	VerifyAddress Kind = "verify_address"
-	// AddressRegistered tells an owner that somebody registered their address.
+	// AddressRegistered notifies an owner that somebody registered their address.
 	AddressRegistered Kind = "address_registered"
-	// ResetPassword is the way to a new password for whoever forgot theirs.
+	// ResetPassword is the way to a new password for a person who forgot theirs.
 	ResetPassword Kind = "reset_password"
-	// PasswordChanged tells that the password was changed or reset.
+	// PasswordChanged says that the password was changed or reset.
 	PasswordChanged Kind = "password_changed"
 	// ConfirmAddress asks at the new address whether it is to be the account's.
 	ConfirmAddress Kind = "confirm_address"
-	// AddressChanged tells the old address of the new one, with a way back.
+	// AddressChanged notifies the old address of the new one, with a way back.
 	AddressChanged Kind = "address_changed"
-	// NewSignIn tells of a sign-in from a device or a network never seen before.
+	// NewSignIn reports a sign-in from a device or a network never seen before.
 	NewSignIn Kind = "new_sign_in"
-	// RolesChanged tells what the account may do from now on.
+	// RolesChanged says what the account may do from now on.
 	RolesChanged Kind = "roles_changed"
-	// LockedOut tells that somebody guesses passwords; its link lets the owner's
+	// LockedOut says that somebody is guessing passwords; its link lets the owner's
 	// browser in.
 	LockedOut Kind = "locked_out"
-	// TokenReused tells that a session was ended because a retired token was used.
+	// TokenReused says that a session was ended because a replaced token was used.
 	TokenReused Kind = "token_reused"
-	// AccountDeleted tells that the account is gone.
+	// AccountDeleted says that the account is gone.
 	AccountDeleted Kind = "account_deleted"
-	// AdminReset tells that those who run the service have reset the account.
+	// ErasureAsked says that the account will be deleted, when, and how it is kept; ErasureUndone that it is kept.
+	ErasureAsked  Kind = "erasure_asked"
+	ErasureUndone Kind = "erasure_undone"
+	// AdminReset says that those who run the service have reset the account.
 	AdminReset Kind = "admin_reset"
-	// AccountDisabled and AccountEnabled tell that nobody can sign in any more, and
+	// AccountDisabled and AccountEnabled say that nobody can sign in any more, and
 	// that one can again.
 	AccountDisabled Kind = "account_disabled"
 	AccountEnabled  Kind = "account_enabled"
-	// DataExported tells that a copy of the account's data was fetched.
+	// DataExported says that a copy of the account's data was fetched.
 	DataExported Kind = "data_exported"
-	// AlertRaised tells those who run the service what a rule over the event log found.
+	// Invitation asks somebody for whom an account was opened to choose a password.
+	Invitation Kind = "invitation"
+	// FactorCode has the code with which a first second factor is added.
+	FactorCode Kind = "factor_code"
+	// FactorAdded and FactorRemoved say that the account has another second factor, or one less;
+	// RecoveryCodesMade and RecoveryCodeUsed report what stands in for one.
+	FactorAdded       Kind = "factor_added"
+	FactorRemoved     Kind = "factor_removed"
+	RecoveryCodesMade Kind = "recovery_codes_made"
+	RecoveryCodeUsed  Kind = "recovery_code_used"
+	// PasswordRemoved says that the account has no password any more.
+	PasswordRemoved Kind = "password_removed"
+	// FactorResetAsked says that those who run the service take the account's second factors away, and when;
+	// its link stops that. FactorResetDone says that it was done, and leads to a new password.
+	FactorResetAsked Kind = "factor_reset_asked"
+	FactorResetDone  Kind = "factor_reset_done"
+	// PasskeySuspect says that there seems to be a copy of a passkey, which opens nothing since.
+	PasskeySuspect Kind = "passkey_suspect"
+	// PasswordKnown says that somebody has shown the right password, and not the second factor.
+	PasswordKnown Kind = "password_known"
+	// FactorLocked says that somebody guesses an app's codes; its link lets the owner's browser in.
+	FactorLocked Kind = "factor_locked"
+	// AccountInactive announces that the account will be deleted because nobody uses it.
+	AccountInactive Kind = "account_inactive"
+	// IncidentNotice tells somebody of an incident that touched their account, in the words of those who run the service.
+	IncidentNotice Kind = "incident_notice"
+	// AlertRaised notifies those who run the service of what a rule over the event log found.
 	AlertRaised Kind = "alert_raised"
 )
 
 // Mail is what a flow has to say to somebody. Which of its facts a kind needs,
-// and which others it can tell, stands in Facts.
+// and which others it can have, is in Facts.
 type Mail struct {
 	Kind Kind
 	// Account is the id of the account it is about; empty if there is none.
@@ -84,11 +113,32 @@ type Mail struct {
 	NewAddress string
 	// Roles are the account's roles from now on; none is a fact too.
 	Roles []string
+	// Factor is the kind of second factor that it is about: totp or passkey.
+	Factor string
+	// Due is when it will be done that the mail announces.
+	Due time.Time
+	// Left is how many recovery codes are unused.
+	Left int
 	// Alert is what a rule found.
 	Alert Alert
+	// Message is what those who run the service have to say, in their language: paragraphs with an empty line between.
+	Message string
 	// ByOperator is set where those who run the service did it.
 	ByOperator bool
+	// Why is what is unusual about a sign-in.
+	Why Why
 }
+
+// Why is what is unusual about a sign-in; empty for a new device or network.
+type Why string
+
+// The reasons.
+const (
+	// AfterGuesses is for one that followed wrong passwords in a row, AfterLong for the
+	// first in a long time.
+	AfterGuesses Why = "after_guesses"
+	AfterLong    Why = "after_long"
+)
 
 // Alert is what a rule over the event log found: its name, how many of how many, a
 // sentence in English, and a command that shows more.
@@ -111,28 +161,45 @@ const (
 	NewAddress Fact = "new_address"
 	Roles      Fact = "roles"
 	Finding    Fact = "alert"
+	Words      Fact = "message"
 )
 
-// Needs is what a kind must be given, and what else it can tell.
+// Needs is what a kind must be given, and what else it can contain.
 type Needs struct{ Must, May []Fact }
 
 // Facts is the table of the kinds.
 var Facts = map[Kind]Needs{
-	VerifyAddress:     {Must: []Fact{Link, Code}},
+	VerifyAddress:     {Must: []Fact{Link}, May: []Fact{Code}},
 	AddressRegistered: {May: []Fact{NotMe}},
 	ResetPassword:     {Must: []Fact{Link, Code}, May: []Fact{NotMe}},
 	PasswordChanged:   {May: []Fact{NotMe}},
 	ConfirmAddress:    {Must: []Fact{Link, Code}},
-	AddressChanged:    {Must: []Fact{Undo, NewAddress}, May: []Fact{NotMe}},
+	AddressChanged:    {Must: []Fact{NewAddress}, May: []Fact{Undo, NotMe}},
 	NewSignIn:         {May: []Fact{NotMe}},
 	RolesChanged:      {May: []Fact{NotMe, Roles}},
 	LockedOut:         {May: []Fact{Link, NotMe}},
 	TokenReused:       {May: []Fact{NotMe}},
 	AccountDeleted:    {},
+	ErasureAsked:      {May: []Fact{NotMe}},
+	ErasureUndone:     {May: []Fact{NotMe}},
 	AdminReset:        {May: []Fact{Link, Code, NotMe}},
 	AccountDisabled:   {May: []Fact{NotMe}},
 	AccountEnabled:    {May: []Fact{NotMe}},
 	DataExported:      {May: []Fact{NotMe}},
+	Invitation:        {Must: []Fact{Link}},
+	FactorCode:        {Must: []Fact{Code}, May: []Fact{NotMe}},
+	FactorAdded:       {May: []Fact{Undo, NotMe}},
+	FactorRemoved:     {May: []Fact{NotMe}},
+	RecoveryCodesMade: {May: []Fact{Undo, NotMe}},
+	RecoveryCodeUsed:  {May: []Fact{NotMe}},
+	PasswordRemoved:   {May: []Fact{NotMe}},
+	FactorResetAsked:  {Must: []Fact{Link}},
+	FactorResetDone:   {Must: []Fact{Link}},
+	PasskeySuspect:    {May: []Fact{NotMe}},
+	PasswordKnown:     {May: []Fact{NotMe}},
+	FactorLocked:      {May: []Fact{Link, NotMe}},
+	AccountInactive:   {},
+	IncidentNotice:    {Must: []Fact{Words}},
 	AlertRaised:       {Must: []Fact{Finding}},
 }
 
@@ -146,7 +213,7 @@ func Kinds() []Kind {
 	return list
 }
 
-// Takes reports whether a mail of the kind can tell the fact.
+// Takes reports whether a mail of the kind can contain the fact.
 func (k Kind) Takes(f Fact) bool {
 	n := Facts[k]
 	return slices.Contains(n.Must, f) || slices.Contains(n.May, f)
@@ -159,7 +226,7 @@ func (m Mail) facts() (has []Fact) {
 		here bool
 	}{
 		{Link, m.Link != ""}, {Code, m.Code != ""}, {NotMe, m.NotMe != ""}, {Undo, m.Undo != ""},
-		{NewAddress, m.NewAddress != ""}, {Roles, len(m.Roles) > 0}, {Finding, m.Alert.Rule != ""},
+		{NewAddress, m.NewAddress != ""}, {Roles, len(m.Roles) > 0}, {Finding, m.Alert.Rule != ""}, {Words, m.Message != ""},
 	} {
 		if f.here {
 			has = append(has, f.fact)
@@ -184,7 +251,7 @@ func (m Mail) check() error {
 	}
 	for _, f := range has {
 		if !m.Kind.Takes(f) {
-			wrong = append(wrong, fmt.Errorf("notice: a mail of kind %s can't tell the fact %s", m.Kind, f))
+			wrong = append(wrong, fmt.Errorf("notice: a mail of kind %s can't contain the fact %s", m.Kind, f))
 		}
 	}
 	for _, l := range []struct {
@@ -203,7 +270,7 @@ func (m Mail) check() error {
 }
 
 // expires is when the mail is of no use any more: its only purpose is a link, or
-// a code, and both are over. It is zero if it tells something anyway.
+// a code, and both have expired. It is zero if the mail is of use anyway.
 func (m Mail) expires() time.Time {
 	if !slices.Contains(Facts[m.Kind].Must, Link) {
 		return time.Time{}

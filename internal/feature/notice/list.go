@@ -37,9 +37,17 @@ func (e Entry) State() string {
 // List returns up to limit rows, the newest first; only those that are dead if
 // that is asked for.
 func List(tx *db.Tx, dead bool, limit int) (list []Entry, err error) {
+	return Page(tx, "", dead, limit)
+}
+
+// Page is List for those before the row of an id, if that is not empty.
+func Page(tx *db.Tx, before string, dead bool, limit int) (list []Entry, err error) {
+	if before == "" {
+		before = "g" // after every id, which is hexadecimal, in any collation
+	}
 	rows, err := tx.Query(`SELECT id, kind, account_id, sent_to, created_at, COALESCE(due_at, 0), COALESCE(sent_at, 0), COALESCE(dead_at, 0),
 		CASE WHEN sealed IS NULL THEN 0 ELSE 1 END, tries, error FROM outbox
-		WHERE $1 = 0 OR dead_at IS NOT NULL AND sealed IS NOT NULL ORDER BY id DESC LIMIT $2`, flag(dead), limit)
+		WHERE id < $3 AND ($1 = 0 OR dead_at IS NOT NULL AND sealed IS NOT NULL) ORDER BY id DESC LIMIT $2`, flag(dead), limit, before)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +81,7 @@ func timeOf(micros int64) time.Time {
 
 // ErrNotWaiting is for a mail that can't be sent again: there is none of this id,
 // or it was sent, or is over.
-var ErrNotWaiting = fault.New(fault.NotFound, "mail_not_found", "There is no mail of this id that waits or was given up.")
+var ErrNotWaiting = fault.New(fault.NotFound, "mail_not_found", "There is no waiting or failed mail with this id.")
 
 // Retry makes a mail due at once, with all its tries before it.
 func Retry(tx *db.Tx, id string, now time.Time) error {
@@ -120,4 +128,14 @@ func (o *Outbox) Open(tx *db.Tx, x *Texts, limit int) (list []Shown, err error) 
 		list = append(list, Shown{e, r})
 	}
 	return list, nil
+}
+
+// Fate is what became of mails: Sent were taken by a mail server, Waiting are still to be, Dead were given up.
+type Fate struct{ Sent, Waiting, Dead int64 }
+
+// FateOf counts what became of the mails of a kind that were queued since a time; those that were sent are forgotten after a while.
+func FateOf(tx *db.Tx, kind Kind, since time.Time) (d Fate, err error) {
+	err = tx.QueryRow(`SELECT COUNT(sent_at), COUNT(due_at), COUNT(dead_at) FROM outbox WHERE kind = $1 AND created_at >= $2`,
+		string(kind), db.Micros(since)).Scan(&d.Sent, &d.Waiting, &d.Dead)
+	return d, err
 }

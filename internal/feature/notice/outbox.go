@@ -1,20 +1,20 @@
-// Package notice is the mails that Gatehouse sends: the outbox that they wait
-// in, what they say, and their delivery.
+// Package notice is the mails that Gatehouse sends: the outbox in which they
+// wait, their texts, and their delivery.
 //
-// A mail is queued in the transaction of the change that it tells of, so there
-// is no change without its mail and no mail without its change, and nobody waits
-// for a mail server. Links and codes are secrets: a mail waits sealed under a
-// key of the ring, and once it is sent the row keeps neither them nor the
+// A mail is queued in the transaction of the change that it reports, so there
+// is no change without its mail and no mail without its change, and no request waits
+// for a mail server. Links and codes are secrets: a queued mail is encrypted under a
+// key of the keyring, and once it is sent the row keeps neither them nor the
 // address.
 //
 // # How it works
 //
-// Every replica delivers (deliver.go): it takes due rows by putting due_at off, one
-// compare-and-set a row in the order of ids, sends them over one connection with no
-// transaction open, and writes each down at once; what was sent and could not be
-// written down is remembered, and written before anything else is sent. A server
-// that is away costs a mail none of its tries. The HTML part is made of the plain
-// one's paragraphs, so the two never differ.
+// Every replica delivers (deliver.go): it claims due rows by postponing due_at, one
+// compare-and-set per row in the order of ids, sends them over one connection with no
+// transaction open, and records each at once; what was sent and could not be
+// recorded is remembered, and recorded before anything else is sent. A server
+// that is unavailable costs a mail none of its tries. The HTML part is generated from
+// the plain one's paragraphs, so the two never differ.
 package notice
 
 import (
@@ -43,26 +43,32 @@ func NewOutbox(key []byte, random secret.Random, now func() time.Time) *Outbox {
 // deferred: it costs no round trip, and if it fails, so does the commit. An
 // error is a mistake in the flow: the mail lacks what its kind needs.
 func (o *Outbox) Queue(tx *db.Tx, m Mail) error {
+	_, err := o.QueueID(tx, m)
+	return err
+}
+
+// QueueID is Queue, and returns the id of the mail's row.
+func (o *Outbox) QueueID(tx *db.Tx, m Mail) (id string, err error) {
 	now := o.now()
 	if m.At.IsZero() {
 		m.At = now
 	}
 	if err := m.check(); err != nil {
-		return err
+		return "", err
 	}
 	var until *int64
 	if e := m.expires(); !e.IsZero() {
 		until = new(db.Micros(e))
 	}
-	id := o.random.ID(now)
+	id = o.random.ID(now)
 	tx.Defer(`INSERT INTO outbox (id, kind, account_id, sent_to, sealed, created_at, due_at, until_at, tries, error)
 		VALUES ($1, $2, $3, $4, $5, $6, $6, $7, 0, '')`,
 		id, string(m.Kind), m.Account, m.To, o.seal(id, m), db.Micros(now), until)
 	tx.OnCommit(o.nudge)
-	return nil
+	return id, nil
 }
 
-// nudge wakes whoever delivers, if somebody does.
+// nudge wakes the deliverer, if there is one.
 func (o *Outbox) nudge() {
 	select {
 	case o.wake <- struct{}{}:

@@ -24,7 +24,7 @@ var (
 	start = time.Date(2026, 11, 24, 9, 5, 0, 0, time.UTC)
 )
 
-// full is a mail of the kind with every fact that it can tell.
+// full is a mail of the kind with every fact that it can contain.
 func full(k notice.Kind) notice.Mail {
 	m := notice.Mail{
 		Kind: k, Account: "0192f0c1-0000-7000-8000-000000000001", To: "ada@example.org", Name: "Ada Lovelace", Locale: "en", At: start,
@@ -51,8 +51,15 @@ func full(k notice.Kind) notice.Mail {
 	if k.Takes(notice.Roles) {
 		m.Roles, m.ByOperator = []string{"admin", "editor"}, true
 	}
+	if k == notice.FactorResetAsked || k == notice.AccountInactive {
+		m.Due = start.Add(24 * time.Hour)
+	}
 	if k.Takes(notice.Finding) {
-		m.Alert = notice.Alert{Rule: "spraying", N: 31, Bound: 20, What: "31 addresses were tried from one network.", Look: "gatehouse events list --network 192.0.2.7/32"}
+		m.Alert = notice.Alert{Rule: "spraying", N: 31, Bound: 20, What: "31 addresses were tried from one network.",
+			Look: "gatehouse events list --network 192.0.2.7/32"}
+	}
+	if k.Takes(notice.Words) {
+		m.Message = "Somebody tried passwords from lists."
 	}
 	return m
 }

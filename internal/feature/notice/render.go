@@ -28,9 +28,13 @@ type view struct {
 	Link, Code, NotMe, Undo      string
 	CodePage                     string // where the code is typed: the link's page
 	LinkLife, CodeLife, UndoLife Life
-	NewAddress, Roles            string
+	NewAddress, Roles, Why       string
 	ByOperator                   bool
+	Factor                       string // totp or passkey
+	Due                          string
+	Left                         int // how many recovery codes are unused
 	Alert                        Alert
+	Message                      string
 }
 
 // page is what layout.html sees: the view, and the paragraphs of the text.
@@ -38,13 +42,25 @@ type page struct {
 	view
 	Subject, Foot string
 	Blocks        []Block
+	// Preview is the line that mail programs show next to the subject: the code, if there is one, or else what
+	// happened where.
+	Preview string
+	// Color is that of the main button, OnColor of what is written on it.
+	Color, OnColor string
+	RTL            bool
 }
 
 // Block is a paragraph: a label and a URL, a code, or lines.
 type Block struct {
 	Label, URL, Code string
 	Lines            []string
+	// Main is the one button that a mail is about; Facts are the lines that say when and from where.
+	Main  bool
+	Facts []NamedFact
 }
+
+// NamedFact is such a line.
+type NamedFact struct{ Name, Value string }
 
 // Life is how long something works.
 type Life struct {
@@ -75,8 +91,10 @@ func (t *Texts) view(m Mail, name string) view {
 		When: m.At.UTC().Format("2006-01-02 15:04 UTC"),
 		Link: line(m.Link), Code: line(m.Code), NotMe: line(m.NotMe), Undo: line(m.Undo),
 		LinkLife: lifeOf(m.LinkLife), CodeLife: lifeOf(m.CodeLife), UndoLife: lifeOf(m.UndoLife),
-		NewAddress: veiled(m.NewAddress), Roles: line(strings.Join(m.Roles, ", ")), ByOperator: m.ByOperator,
-		Alert: Alert{Rule: line(m.Alert.Rule), N: m.Alert.N, Bound: m.Alert.Bound, What: line(m.Alert.What), Look: line(m.Alert.Look)},
+		NewAddress: veiled(m.NewAddress), Roles: line(strings.Join(m.Roles, ", ")), ByOperator: m.ByOperator, Why: string(m.Why),
+		Factor: line(m.Factor), Left: m.Left, Due: m.Due.UTC().Format("2006-01-02 15:04 UTC"),
+		Message: paragraphs(m.Message),
+		Alert:   Alert{Rule: line(m.Alert.Rule), N: m.Alert.N, Bound: m.Alert.Bound, What: line(m.Alert.What), Look: line(m.Alert.Look)},
 	}
 	v.CodePage, _, _ = strings.Cut(v.Link, "#")
 	v.Browser, v.System = device(m.UserAgent)
@@ -86,7 +104,18 @@ func (t *Texts) view(m Mail, name string) view {
 	return v
 }
 
-var errNoSubject = errors.New("it does not begin with a line of the subject (Subject: …) and an empty one")
+// paragraphs keeps a text's empty lines, and makes of each paragraph a line.
+func paragraphs(s string) string {
+	var list []string
+	for p := range strings.SplitSeq(s, "\n\n") {
+		if p = line(strings.ReplaceAll(strings.TrimSpace(p), "\n", " ")); p != "" {
+			list = append(list, p)
+		}
+	}
+	return strings.Join(list, "\n\n")
+}
+
+var errNoSubject = errors.New("it does not begin with a subject line (Subject: …) and an empty line")
 
 func (t *Texts) render(s *speech, name string, m Mail) (r Rendered, err error) {
 	v := t.view(m, name)
@@ -103,6 +132,8 @@ func (t *Texts) render(s *speech, name string, m Mail) (r Rendered, err error) {
 		return r, errNoSubject
 	}
 	p := newPage(v, strings.TrimSpace(subject), strings.TrimSpace(foot.String()), body)
+	p.Color, p.OnColor, p.RTL = t.color, t.onColor, name == "ar"
+	p.lookAt()
 	layout := s.page
 	if own := s.html[m.Kind]; own != nil {
 		layout = own
@@ -142,6 +173,27 @@ func newPage(v view, subject, foot, body string) page {
 	return p
 }
 
+// lookAt finds what the HTML part shows in a way of its own.
+func (p *page) lookAt() {
+	for i := range p.Blocks {
+		b := &p.Blocks[i]
+		b.Main = b.URL != "" && b.URL != p.NotMe && b.URL != p.Undo
+		p.Preview += b.Code
+		if len(b.Lines) == 0 || !strings.HasSuffix(b.Lines[0], ": "+p.When) {
+			continue
+		}
+		var values []string
+		for _, l := range b.Lines {
+			name, value, _ := strings.Cut(l, ": ")
+			b.Facts = append(b.Facts, NamedFact{name, value})
+			values = append(values, value)
+		}
+		if p.Code == "" {
+			p.Preview = strings.Join(values, ", ")
+		}
+	}
+}
+
 // text is the plain part.
 func (p page) text() string {
 	var b strings.Builder
@@ -171,7 +223,7 @@ func line(s string) string {
 	}, strings.ToValidUTF8(s, ""))
 }
 
-// names is what a name is made of. Whoever registers somebody else's address
+// names is what a name is made of. Anyone who registers someone else's address
 // chooses it: a name that could be a message or a link is not shown at all.
 var names = regexp.MustCompile(`^[\p{L}\p{M}\p{N}]+\.?([ '’-][\p{L}\p{M}\p{N}]+\.?)*$`)
 
@@ -223,6 +275,10 @@ func specimen(k Kind, full bool) Mail {
 	if has(Finding) {
 		m.Alert = Alert{Rule: "spraying", N: 31, Bound: 20, What: "31 addresses were tried from one network.", Look: "gatehouse events list"}
 	}
+	if has(Words) {
+		m.Message = "Somebody tried passwords from lists.\n\nWe have blocked them."
+	}
+	m.Factor, m.Left = "totp", 7
 	if has(Roles) {
 		m.Roles = []string{"admin"}
 	}

@@ -24,7 +24,7 @@ func render(t *testing.T, x *notice.Texts, m notice.Mail) notice.Rendered {
 // both parts and both languages.
 func TestEveryMailTellsItsFacts(t *testing.T) {
 	x := texts(t)
-	for _, locale := range []string{"en", "de"} {
+	for _, locale := range []string{"en", "de", "fr", "es", "ar"} {
 		for _, k := range notice.Kinds() {
 			m := full(k)
 			m.Locale = locale
@@ -32,9 +32,17 @@ func TestEveryMailTellsItsFacts(t *testing.T) {
 			if r.Language != locale || !strings.Contains(r.Subject, "login.example.org") {
 				t.Errorf("%s in %s: %q in %s", k, locale, r.Subject, r.Language)
 			}
-			facts := []string{m.Link, m.Code, m.NotMe, m.Undo, "2026-11-24 09:05 UTC", "Ada Lovelace", strings.Join(m.Roles, ", "), m.Alert.Rule, m.Alert.What, m.Alert.Look}
-			if k != notice.AlertRaised { // that comes from nobody
-				facts = append(facts, "203.0.113.7", "Firefox", "Linux")
+			facts := []string{m.Link, m.Code, m.Undo, "Ada Lovelace", strings.Join(m.Roles, ", "), m.Alert.Rule, m.Alert.What, m.Alert.Look, m.Message}
+			switch k {
+			case notice.AlertRaised: // that comes from nobody
+				facts = append(facts, m.NotMe, "2026-11-24 09:05 UTC")
+			case notice.FactorResetAsked, notice.AccountInactive: // these from those who run the service
+				facts = append(facts, "2026-11-25 09:05 UTC")
+			case notice.FactorResetDone, notice.IncidentNotice:
+			case notice.FactorAdded, notice.RecoveryCodesMade: // the undo does what "this wasn't me" would, and more
+				facts = append(facts, "2026-11-24 09:05 UTC", "203.0.113.7", "Firefox", "Linux")
+			default:
+				facts = append(facts, m.NotMe, "2026-11-24 09:05 UTC", "203.0.113.7", "Firefox", "Linux")
 			}
 			for _, fact := range facts {
 				if !strings.Contains(r.Text, fact) || !strings.Contains(html.UnescapeString(r.HTML), fact) {
@@ -44,10 +52,12 @@ func TestEveryMailTellsItsFacts(t *testing.T) {
 			if m.NewAddress != "" && (!strings.Contains(r.Text, "m…@bücher.example") || strings.Contains(r.Text, "mallory")) {
 				t.Errorf("%s: the new address:\n%s", k, r.Text)
 			}
-			if strings.Contains(r.Text, "Mozilla") || regexp.MustCompile(`(?i)<img|<script|url\(|src=`).MatchString(r.HTML) || regexp.MustCompile(`[\x00-\x08\x0b-\x1f]`).MatchString(r.Text+r.HTML) {
+			if strings.Contains(r.Text, "Mozilla") || regexp.MustCompile(`(?i)<img|<script|url\(|src=`).MatchString(r.HTML) ||
+				regexp.MustCompile(`[\x00-\x08\x0b-\x1f]`).MatchString(r.Text+r.HTML) {
 				t.Errorf("%s holds what it should not:\n%s\n%s", k, r.Text, r.HTML)
 			}
-			least := notice.Mail{Kind: k, To: m.To, Locale: locale, At: start, Link: m.Link, LinkLife: m.LinkLife, Code: m.Code, CodeLife: m.CodeLife, Undo: m.Undo, UndoLife: m.UndoLife, NewAddress: m.NewAddress, Alert: m.Alert}
+			least := notice.Mail{Kind: k, To: m.To, Locale: locale, At: start, Link: m.Link, LinkLife: m.LinkLife, Code: m.Code, CodeLife: m.CodeLife, Undo: m.Undo,
+				UndoLife: m.UndoLife, NewAddress: m.NewAddress, Alert: m.Alert, Due: m.Due, Message: m.Message}
 			if bare := render(t, x, least); strings.Contains(bare.Text, "\n\n\n") || strings.Contains(bare.Text, "  \n") {
 				t.Errorf("%s with little to tell:\n%s", k, bare.Text)
 			}
@@ -57,10 +67,11 @@ func TestEveryMailTellsItsFacts(t *testing.T) {
 
 func TestMailIsInTheAccountsLanguage(t *testing.T) {
 	x := texts(t)
-	for locale, want := range map[string]string{"": "en", "en": "en", "en-GB": "en", "de": "de", "de-AT": "de", "de-Latn-CH-1996": "de", "fr": "en", "zh-Hant": "en", "../de": "en", "\x00": "en", strings.Repeat("de-", 1000): "en"} {
+	for locale, want := range map[string]string{"": "en", "en": "en", "en-GB": "en", "de": "de", "de-AT": "de", "de-Latn-CH-1996": "de", "fr": "fr", "ar-EG": "ar",
+		"es-MX": "es", "zh-Hant": "en", "../de": "en", "\x00": "en", strings.Repeat("de-", 1000): "en"} {
 		m := full(notice.NewSignIn)
 		if m.Locale = locale; render(t, x, m).Language != want {
-			t.Errorf("%.20q is told in %s", locale, render(t, x, m).Language)
+			t.Errorf("%.20q is written in %s", locale, render(t, x, m).Language)
 		}
 	}
 }
@@ -72,8 +83,9 @@ func TestMailRepeatsNothingOfStrangers(t *testing.T) {
 	for name, shown := range map[string]bool{
 		"Ada Lovelace": true, "J. R. R. Tolkien": true, "Anne-Marie O'Neil": true, "Łukasz Żółć": true, "李小龙": true, "Ada 2": true, "": true,
 		"http://evil.example": false, "evil.example": false, "Visit evil.example now": false, "You won! Call": false, "a@evil.example": false,
-		"Ada\r\nBcc: eve@example.org": false, "Ada\n\nClick here": false, "\u202eadA": false, "<b>Ada</b>": false, "{{.Link}}": false, "\x01Click\x03https://evil.example": false,
-		strings.Repeat("a", 51): false, "your account was hacked please call us now": false, "evil․example": false, "Ada&lt;": false,
+		"Ada\r\nBcc: eve@example.org": false, "Ada\n\nClick here": false, "\u202eadA": false, "<b>Ada</b>": false, "{{.Link}}": false,
+		"\x01Click\x03https://evil.example": false,
+		strings.Repeat("a", 51):             false, "your account was hacked please call us now": false, "evil․example": false, "Ada&lt;": false,
 	} {
 		m := full(notice.NewSignIn)
 		m.Name = name
@@ -88,7 +100,8 @@ func TestMailRepeatsNothingOfStrangers(t *testing.T) {
 	m := full(notice.AddressChanged)
 	m.UserAgent, m.NewAddress = "Firefox/1 \r\nX: y <script>alert(1)</script> Linux http://evil.example", "e\r\nBcc: x@<script>.example\u202e"
 	r := render(t, x, m)
-	if strings.Contains(r.Text, "\r") || strings.Contains(r.Text+r.HTML, "evil") || strings.Contains(r.HTML, "<script>") || strings.ContainsRune(r.Text, '\u202e') {
+	if strings.Contains(r.Text, "\r") || strings.Contains(r.Text+r.HTML, "evil") || strings.Contains(r.HTML, "<script>") ||
+		strings.ContainsRune(r.Text, '\u202e') {
 		t.Errorf("%s\n%s", r.Text, r.HTML)
 	}
 	if !strings.Contains(r.Text, "With: Firefox on Linux\n") {
@@ -145,20 +158,21 @@ func TestMailTemplatesOfOnesOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := render(t, x, full(notice.NewSignIn)); r.Subject != "Hi from login.example.org" || !strings.HasPrefix(r.Text, "Somebody came at 2026-11-24 09:05 UTC.\n\n-- \n") || !strings.Contains(r.HTML, "<p>Somebody came") {
+	if r := render(t, x, full(notice.NewSignIn)); r.Subject != "Hi from login.example.org" ||
+		!strings.HasPrefix(r.Text, "Somebody came at 2026-11-24 09:05 UTC.\n\n-- \n") || !strings.Contains(r.HTML, ">Somebody came") {
 		t.Errorf("%+v", r)
 	}
 	if r := render(t, x, full(notice.PasswordChanged)); r.HTML != "<p>Ada Lovelace, login.example.org</p>" {
 		t.Errorf("%s", r.HTML)
 	}
-	// All that is wrong is told, at once.
+	// All errors are reported at once.
 	put("en/reset_password.txt", "Subject: Hi\n\nno link, no code")
 	put("en/new_sign_in.txt", "Hello")
 	put("en/roles_changed.txt", "Subject: {{.Nothing}}\n\nx")
 	put("en/locked_out.txt", "Subject: x\n\n{{if}}")
 	put("en/tokenreused.txt", "x")
 	put("not a language/x.txt", "x")
-	put("fr/common.txt", `{{define "foot"}}Bonjour{{end}}`)
+	put("it/common.txt", `{{define "foot"}}Ciao{{end}}`)
 	put("logo.png", "x")
 	_, err = notice.NewTexts("https://login.example.org", dir)
 	wantAll(t, err, "en/tokenreused.txt", "not a language", "logo.png")
@@ -168,13 +182,14 @@ func TestMailTemplatesOfOnesOwn(t *testing.T) {
 		}
 	}
 	_, err = notice.NewTexts("https://login.example.org", dir)
-	wantAll(t, err, "en/locked_out.txt", "fr/reset_password.txt: it is missing")
-	if err := os.RemoveAll(filepath.Join(dir, "fr")); err != nil {
+	wantAll(t, err, "en/locked_out.txt", "it/reset_password.txt: it is missing")
+	if err := os.RemoveAll(filepath.Join(dir, "it")); err != nil {
 		t.Fatal(err)
 	}
 	put("en/locked_out.txt", "Subject: x\n\n{{button \"a\" .NotMe}} b")
 	_, err = notice.NewTexts("https://login.example.org", dir)
-	wantAll(t, err, "en/reset_password: it does not show the link", "en/reset_password: it does not show the code", "en/new_sign_in: it does not begin", "en/roles_changed", "Nothing")
+	wantAll(t, err, "en/reset_password: it does not show the link", "en/reset_password: it does not show the code", "en/new_sign_in: it does not begin",
+		"en/roles_changed", "Nothing")
 	if _, err := notice.NewTexts("https://login.example.org", filepath.Join(dir, "none")); err == nil {
 		t.Error("a folder that does not exist")
 	}
@@ -184,7 +199,7 @@ func wantAll(t *testing.T, err error, words ...string) {
 	t.Helper()
 	for _, w := range words {
 		if err == nil || !strings.Contains(err.Error(), w) {
-			t.Errorf("not told: %s, in\n%v", w, err)
+			t.Errorf("not reported: %s, in\n%v", w, err)
 		}
 	}
 }

@@ -38,8 +38,13 @@ const affordsSQL = `INSERT INTO mail_share (k, due, at, sent) VALUES ($1, $2, $3
 				ELSE 1 END
 	RETURNING sent`
 
-// ForgetShares deletes up to limit shares of which nobody asked since the given
-// time, and returns how many they were.
-func ForgetShares(tx *db.Tx, before time.Time, limit int) (int64, error) {
-	return tx.Exec(`DELETE FROM mail_share WHERE k IN (SELECT k FROM mail_share WHERE at < $1 LIMIT $2)`, db.Micros(before), limit)
+// ForgetShares deletes shares that were not used since a time.
+func ForgetShares(tx *db.Tx, b db.Batch) (db.Swept, error) {
+	s, err := b.Read(tx.Query(`SELECT at, k, 1, at FROM mail_share WHERE (at, k) > ($1, $2) AND at < $3 ORDER BY at, k LIMIT $4`,
+		b.After.At, b.After.ID, b.Before, b.Keys))
+	if err == nil && b.Deletes(s) {
+		s.Due, err = tx.Exec(`DELETE FROM mail_share WHERE (at, k) > ($1, $2) AND (at, k) <= ($4, $5) AND at < $3`,
+			b.After.At, b.After.ID, b.Before, s.Last.At, s.Last.ID)
+	}
+	return s, err
 }

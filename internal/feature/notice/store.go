@@ -10,6 +10,13 @@ import (
 // expired is the error of a mail whose links were over before it could be sent.
 const expired = "it could not be sent before its link was over"
 
+// GiveUpAll gives up every mail that waits, after a restore from a backup: it may have been
+// sent, and its links are void. It returns how many they are.
+func GiveUpAll(tx *db.Tx, now time.Time) (int64, error) {
+	return tx.Exec(`UPDATE outbox SET due_at = NULL, dead_at = COALESCE(dead_at, $1), sealed = NULL, sent_to = '', error = 'restored'
+		WHERE sealed IS NOT NULL AND sent_at IS NULL`, db.Micros(now))
+}
+
 // Expire gives up the mails that are of no use any more, and forgets what they
 // said.
 func Expire(ctx context.Context, d *db.DB, now time.Time) error {
@@ -48,14 +55,26 @@ func StateOf(tx *db.Tx) (s State, err error) {
 	return s, tx.QueryRow(`SELECT COUNT(*) FROM outbox WHERE dead_at IS NOT NULL AND sealed IS NOT NULL`).Scan(&s.Dead)
 }
 
-// Forget deletes up to limit rows of mails that were sent or given up before.
-func Forget(tx *db.Tx, sentBefore, deadBefore time.Time, limit int) (int64, error) {
-	sent, err := tx.Exec(`DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE sent_at < $1 LIMIT $2)`, db.Micros(sentBefore), limit)
-	if err != nil {
-		return 0, err
+// ForgetSent deletes rows of mails that were sent before a time.
+func ForgetSent(tx *db.Tx, b db.Batch) (db.Swept, error) {
+	s, err := b.Read(tx.Query(`SELECT sent_at, id, 1, sent_at FROM outbox WHERE (sent_at, id) > ($1, $2) AND sent_at < $3 ORDER BY sent_at, id LIMIT $4`,
+		b.After.At, b.After.ID, b.Before, b.Keys))
+	if err == nil && b.Deletes(s) {
+		s.Due, err = tx.Exec(`DELETE FROM outbox WHERE (sent_at, id) > ($1, $2) AND (sent_at, id) <= ($4, $5) AND sent_at < $3`,
+			b.After.At, b.After.ID, b.Before, s.Last.At, s.Last.ID)
 	}
-	dead, err := tx.Exec(`DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE dead_at < $1 LIMIT $2)`, db.Micros(deadBefore), limit)
-	return max(sent, dead), err
+	return s, err
+}
+
+// ForgetDead deletes rows of mails that were given up before a time.
+func ForgetDead(tx *db.Tx, b db.Batch) (db.Swept, error) {
+	s, err := b.Read(tx.Query(`SELECT dead_at, id, 1, dead_at FROM outbox WHERE (dead_at, id) > ($1, $2) AND dead_at < $3 ORDER BY dead_at, id LIMIT $4`,
+		b.After.At, b.After.ID, b.Before, b.Keys))
+	if err == nil && b.Deletes(s) {
+		s.Due, err = tx.Exec(`DELETE FROM outbox WHERE (dead_at, id) > ($1, $2) AND (dead_at, id) <= ($4, $5) AND dead_at < $3`,
+			b.After.At, b.After.ID, b.Before, s.Last.At, s.Last.ID)
+	}
+	return s, err
 }
 
 // ForgetAll deletes up to limit mails that were queued before, sent or not.

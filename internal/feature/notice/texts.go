@@ -19,13 +19,13 @@ import (
 //go:embed texts
 var embedded embed.FS
 
-// fallback is the language of whoever has none that there are texts for.
+// fallback is the language for people with none that there are texts for.
 const fallback = "en"
 
 const (
 	commonText = "common"
 	layoutFile = "layout.html"
-	// mostText is the longest file, so that a mistaken folder is told and not read.
+	// mostText is the longest file, so that a mistaken folder is reported and not read.
 	mostText = 64 << 10
 )
 
@@ -34,12 +34,14 @@ const (
 // A language is a folder. In it, common.txt defines pieces, and each kind has a
 // file: a line with the subject, an empty one, and paragraphs (text/template).
 // The HTML part is made of the same paragraphs by layout.html, so the two never
-// differ; a kind may have an .html of its own (html/template) beside its .txt.
+// differ; a kind may have an .html of its own (html/template) next to its .txt.
 type Texts struct {
 	site, home string
-	languages  map[string]*speech
-	matcher    language.Matcher
-	tags       []string // as the matcher counts them
+	// color is that of the main button, onColor of what is written on it.
+	color, onColor string
+	languages      map[string]*speech
+	matcher        language.Matcher
+	tags           []string // as the matcher counts them
 }
 
 // speech is one language.
@@ -52,10 +54,10 @@ type speech struct {
 
 // NewTexts returns the texts for the site at the URL (PUBLIC_URL), with those in the
 // folder in the place of the program's own; an empty folder is none. The error
-// tells all that is wrong with the folder: every text is tried with every mail
+// reports all that is wrong with the folder: every text is tried with every mail
 // that it can be used for.
 func NewTexts(url, folder string) (*Texts, error) {
-	t := &Texts{home: url, languages: map[string]*speech{}}
+	t := &Texts{home: url, languages: map[string]*speech{}, color: "#0a6a65", onColor: "#ffffff"}
 	_, t.site, _ = strings.Cut(url, "://")
 	own, err := fs.Sub(embedded, "texts")
 	if err != nil {
@@ -93,6 +95,9 @@ func NewTexts(url, folder string) (*Texts, error) {
 // host of its URL.
 func (t *Texts) Named(name string) { t.site = name }
 
+// Colored gives the main button its colours: #rrggbb each.
+func (t *Texts) Colored(color, on string) { t.color, t.onColor = color, on }
+
 func (t *Texts) match() {
 	t.tags = []string{fallback}
 	for name := range t.languages {
@@ -121,7 +126,7 @@ func (t *Texts) languageFor(locale string) string {
 	return t.tags[i]
 }
 
-// checkFolder tells every file that has no meaning: one whose name is misspelt
+// checkFolder reports every file that has no meaning: one whose name is misspelt
 // would have no effect, and nobody would notice.
 func checkFolder(folder fs.FS) error {
 	var faults []error
@@ -167,7 +172,7 @@ func languagesOf(layers []fs.FS) []string {
 	for _, l := range layers {
 		entries, err := fs.ReadDir(l, ".")
 		if err != nil {
-			continue // checkFolder has told
+			continue // checkFolder has reported it
 		}
 		for _, e := range entries {
 			if e.IsDir() && !strings.HasPrefix(e.Name(), ".") && !slices.Contains(list, e.Name()) {
@@ -240,7 +245,7 @@ func load(layers []fs.FS, name string) (*speech, []error) {
 	return s, faults
 }
 
-// try renders the kind with all that it can tell and with the least, and returns
+// try renders the kind with all that it can contain and with the least, and returns
 // what is wrong with its texts.
 func (t *Texts) try(s *speech, name string, k Kind) (faults []error) {
 	for _, m := range []Mail{specimen(k, true), specimen(k, false)} {

@@ -17,4 +17,5 @@ const inForce = `UPDATE session SET
 	ended_at   = CASE WHEN (cur = $2 OR prev = $2) OR (prev = $2 AND (minted_at > $7 OR rotated_at > $8)) THEN NULL ELSE $6 END,
 	ended_why  = CASE WHEN (cur = $2 OR prev = $2) OR (prev = $2 AND (minted_at > $7 OR rotated_at > $8)) THEN NULL WHEN $5 > gen THEN 'ahead' ELSE 'reuse' END
 WHERE id = $1 AND ended_at IS NULL AND idle_at > $6 AND max_at > $6
-RETURNING account_id, roles, amr, auth_at, max_at, idle_at, gen, cur, salt, rotated_at, ended_why`
+RETURNING account_id, roles, amr, auth_at, max_at, idle_at, gen, cur, salt, rotated_at, ended_why,
+	CASE WHEN last_address = '' THEN address ELSE last_address END`

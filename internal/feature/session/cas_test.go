@@ -10,7 +10,7 @@ import (
 )
 
 // TestTheBrokenStatementIsBrokenInOnePlace keeps the statement of the tag
-// brokencas beside the real one, so that nothing but the compare-and-set can be
+// brokencas next to the real one, so that nothing but the compare-and-set can be
 // what a checker finds in it.
 func TestTheBrokenStatementIsBrokenInOnePlace(t *testing.T) {
 	statement := func(file string) string {

@@ -14,7 +14,7 @@ import (
 // old ones is forged, and a rotation that had begun ends with a token of theirs.
 func TestNewKeysForgeTheOldTokens(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		k := newAdmin(t, d, standard)
+		k := newTestStore(t, d, standard)
 		old, err := k.begin(start)
 		if err != nil {
 			t.Fatal(err)

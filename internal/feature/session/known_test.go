@@ -12,7 +12,7 @@ import (
 // MAIL-4: which sessions make a device and a network known.
 func TestMAIL4_WhatIsKnown(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		k, other := newAdmin(t, d, standard), newAdmin(t, d, standard)
+		k, other := newTestStore(t, d, standard), newTestStore(t, d, standard)
 		here := session.Start{Account: k.account, Device: "Firefox Linux", Network: "203.0.113.7/32"}
 		begin := func(b session.Start, now time.Time, why string) {
 			t.Helper()

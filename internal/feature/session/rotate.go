@@ -8,88 +8,81 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
-	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/base/rotation"
 )
 
-// Turn is how the use of a refresh token ended.
-type Turn string
+// Turn is how the use of a refresh token ended: see package rotation.
+type Turn = rotation.Turn
 
-// The turns. Rotated, Raced and Retried come with a new token; after Reused and
-// Ahead the session has ended; Refused touched nothing.
+// The turns.
 const (
-	// Rotated: the current token was used, and replaced.
-	Rotated Turn = "rotated"
-	// Raced: the token before it was used within the grace, and got the very same
-	// successor as whoever came first.
-	Raced Turn = "raced"
-	// Retried: the token before it was used while its successor was unused, and
-	// got a fresh one; the unused one is dead.
-	Retried Turn = "retried"
-	// Reused: an older token was used, so two parties hold this session.
-	Reused Turn = "reused"
-	// Ahead: the token is newer than the row, so the database went back in time.
-	Ahead Turn = "ahead"
-	// Refused: the session has ended, or never was.
-	Refused Turn = "refused"
-	// Forged: the token is not ours. The database was not asked.
-	Forged Turn = "forged"
-	// Outdated: the token is from before a restore of the database.
-	Outdated Turn = "outdated"
-	// FromCookie: the token was given to a browser as a cookie, and came in a body. Nothing
-	// was touched.
-	FromCookie Turn = "from_cookie"
+	Rotated    = rotation.Rotated
+	Raced      = rotation.Raced
+	Retried    = rotation.Retried
+	Reused     = rotation.Reused
+	Ahead      = rotation.Ahead
+	Refused    = rotation.Refused
+	Forged     = rotation.Forged
+	Outdated   = rotation.Outdated
+	FromCookie = rotation.FromCookie
 )
+
+// TokenPrefix begins every refresh token.
+const TokenPrefix = rotation.TokenPrefix
+
+// Keys are the two ring keys of refresh tokens.
+type Keys = rotation.Keys
 
 // Presented is a refresh token that a client has sent and whose MAC is right.
 type Presented struct {
-	token refreshToken
+	token rotation.Token
 	keys  Keys // under which it was right, and its successor is made
 }
 
 // SessionID names the session that the token is of.
-func (p Presented) SessionID() string { return p.token.session.String() }
+func (p Presented) SessionID() string { return p.token.Of.String() }
 
 // Generation is the number of the token in its session, from 1.
-func (p Presented) Generation() uint32 { return p.token.generation }
+func (p Presented) Generation() uint32 { return p.token.Generation }
 
 // FromCookie reports whether the token was given to a browser as a cookie: see [Store.ForCookie].
-func (p Presented) FromCookie() bool { return p.token.cookie }
+func (p Presented) FromCookie() bool { return p.token.Kind == rotation.Cookie }
 
 // Key names the token itself in the memory of a replica: of two tokens, or of one that was
 // written in two ways, none has the other's.
-func (p Presented) Key() [32]byte { return [32]byte(p.token.hash()) }
+func (p Presented) Key() [32]byte { return [32]byte(p.token.Hash()) }
 
-// ForCookie returns a refresh token of ours as it stands in a cookie. Its successor is
+// ForCookie returns a refresh token of ours as it is in a cookie. Its successor is
 // the same one, whichever of the two is used; but what was a cookie counts only as one, so
 // that whatever sees a browser's cookies can't take the session along (ASVS 10.1.1).
 func (s *Store) ForCookie(token string) string {
 	keys := *s.keys.Load()
-	t, ok := parseToken(keys, token)
+	t, ok := rotation.Parse(keys, token, kinds...)
 	if !ok {
 		return token
 	}
-	t.cookie = true
-	return t.encode(keys)
+	t.Kind = rotation.Cookie
+	return t.Encode(keys)
 }
 
 // Idle is how long a session lives unused.
 func (s *Store) Idle() time.Duration { return s.config.Idle }
 
+// kinds are those of a session's tokens: in a body, and in a cookie.
+var kinds = []rotation.Kind{rotation.Session, rotation.Cookie}
+
 // Present checks a token's form, MAC and epoch, which needs no database. The
 // turn is Forged or Outdated if they are wrong, else empty.
 func (s *Store) Present(token string) (Presented, Turn) {
 	keys := *s.keys.Load()
-	t, ok := parseToken(keys, token)
-	if !ok {
-		return Presented{}, Forged
-	}
-	if t.epoch != s.epoch {
-		return Presented{token: t}, Outdated
+	t, turn := rotation.Present(keys, token, s.epoch, kinds...)
+	if turn != "" {
+		return Presented{token: t}, turn
 	}
 	return Presented{token: t, keys: keys}, ""
 }
 
-// RotateSQL is the one statement for whoever comes first, comes at the same time,
+// RotateSQL is the one statement for a client that comes first, at the same time,
 // comes again after a lost answer, or comes with a stolen token. It touches no
 // index but the primary key.
 //
@@ -108,60 +101,47 @@ const RotateSQL = `UPDATE session SET
 	ended_at   = CASE WHEN cur = $2 OR (prev = $2 AND (minted_at > $7 OR rotated_at > $8)) THEN NULL ELSE $6 END,
 	ended_why  = CASE WHEN cur = $2 OR (prev = $2 AND (minted_at > $7 OR rotated_at > $8)) THEN NULL WHEN $5 > gen THEN 'ahead' ELSE 'reuse' END
 WHERE id = $1 AND ended_at IS NULL AND idle_at > $6 AND max_at > $6
-RETURNING account_id, roles, amr, auth_at, max_at, idle_at, gen, cur, salt, rotated_at, ended_why`
+RETURNING account_id, roles, amr, auth_at, max_at, idle_at, gen, cur, salt, rotated_at, ended_why,
+	CASE WHEN last_address = '' THEN address ELSE last_address END`
 
 // Rotate uses a refresh token. With Rotated, Raced and Retried the grant is
 // good; with Reused and Ahead the session has been ended, which must be
-// committed although the client is refused, and the grant tells whose it was.
+// committed although the client is refused, and the grant says whose it was.
 func (s *Store) Rotate(tx *db.Tx, p Presented, now time.Time) (Grant, Turn, error) {
 	old := p.token
-	salt := s.random.Bytes(saltSize)
-	candidate := derived(p.keys, s.epoch, old.session, old.generation+1, salt)
-	candidateHash := candidate.hash()
+	salt := s.random.Bytes(rotation.SaltSize)
+	candidate := rotation.Derived(p.keys, rotation.Session, s.epoch, old.Of, old.Generation+1, salt)
 	at := db.Micros(now)
 	var row rotated
-	err := tx.QueryRow(inForce, old.session.String(), old.hash(), candidateHash, salt, int64(old.generation),
+	err := tx.QueryRow(inForce, old.Of.String(), old.Hash(), candidate.Hash(), salt, int64(old.Generation),
 		at, db.Micros(now.Add(-s.config.Grace)), db.Micros(now.Add(-s.config.Retry)), db.Micros(now.Add(s.config.Idle))).
-		Scan(&row.account, &row.roles, &row.amr, &row.authAt, &row.maxAt, &row.idleAt, &row.gen, &row.cur, &row.salt, &row.rotatedAt, &row.endedWhy)
+		Scan(&row.account, &row.roles, &row.amr, &row.authAt, &row.maxAt, &row.idleAt, &row.gen, &row.Cur, &row.Salt, &row.RotatedAt, &row.EndedWhy, &row.address)
 	if errors.Is(err, db.ErrNoRows) {
 		return Grant{}, Refused, nil
 	}
 	if err != nil {
 		return Grant{}, "", err
 	}
-	g, err := row.grant(old.session)
+	g, err := row.grant(old.Of)
 	if err != nil {
 		return Grant{}, "", err
 	}
-	if row.endedWhy != nil {
-		if *row.endedWhy == WhyAhead {
-			return g, Ahead, nil
-		}
-		return g, Reused, nil
+	row.Generation = g.Generation
+	next, turn, err := rotation.Settle(p.keys, candidate, row.Settled, at)
+	if err != nil {
+		return Grant{}, "", fmt.Errorf("session %s: %w", g.Session, err)
 	}
-	turn, next := Raced, candidate
-	switch {
-	case !secret.Equal(row.cur, candidateHash):
-		next = derived(p.keys, s.epoch, old.session, g.Generation, row.salt)
-		if !secret.Equal(row.cur, next.hash()) {
-			return Grant{}, "", fmt.Errorf("session %s: the current refresh token can't be derived again", g.Session)
-		}
-	case row.rotatedAt == at:
-		turn = Rotated
-	default:
-		turn = Retried
+	if turn.Good() {
+		g.Refresh = next.Encode(p.keys)
 	}
-	g.Refresh = next.encode(p.keys)
 	return g, turn, nil
 }
 
 // rotated is the row as the statement returns it.
 type rotated struct {
-	account, roles, amr              string
-	authAt, maxAt, idleAt, rotatedAt int64
-	gen                              int64
-	cur, salt                        []byte
-	endedWhy                         *string
+	rotation.Settled
+	account, roles, amr, address string
+	authAt, maxAt, idleAt, gen   int64
 }
 
 func (r rotated) grant(session uuid.UUID) (Grant, error) {
@@ -174,7 +154,7 @@ func (r rotated) grant(session uuid.UUID) (Grant, error) {
 		return Grant{}, err
 	}
 	return Grant{
-		Session: session.String(), Account: r.account, Roles: roles, AMR: amr, AuthAt: db.Time(r.authAt),
+		Session: session.String(), Account: r.account, Roles: roles, AMR: amr, AuthAt: db.Time(r.authAt), LastAddress: r.address,
 		RefreshUntil: earlier(db.Time(r.idleAt), db.Time(r.maxAt)), SessionUntil: db.Time(r.maxAt), Generation: uint32(r.gen), //nolint:gosec // counts rotations
 	}, nil
 }

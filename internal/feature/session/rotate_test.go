@@ -26,17 +26,17 @@ var (
 	start    = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 )
 
-// desk is a store on a database, with one account to open sessions for.
-type desk struct {
+// testStore is a store on a database, with one account to open sessions for.
+type testStore struct {
 	db      *db.DB
 	config  session.Config
 	store   *session.Store
 	account string
 }
 
-func newAdmin(t testing.TB, d *db.DB, c session.Config) desk {
+func newTestStore(t testing.TB, d *db.DB, c session.Config) testStore {
 	t.Helper()
-	k := desk{db: d, config: c, store: session.NewStore(c, keys, 1, secret.Random{}), account: secret.Random{}.ID(start)}
+	k := testStore{db: d, config: c, store: session.NewStore(c, keys, 1, secret.Random{}), account: secret.Random{}.ID(start)}
 	address, err := account.ParseAddress("", k.account+"@example.org")
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func newAdmin(t testing.TB, d *db.DB, c session.Config) desk {
 	return k
 }
 
-func (k desk) begin(now time.Time) (g session.Grant, err error) {
+func (k testStore) begin(now time.Time) (g session.Grant, err error) {
 	err = k.db.Write(ctx, func(tx *db.Tx) error {
 		g = k.store.Begin(tx, session.Start{Account: k.account, Roles: []string{"editor"}, AMR: []string{"pwd"}}, now)
 		return nil
@@ -60,7 +60,7 @@ func (k desk) begin(now time.Time) (g session.Grant, err error) {
 }
 
 // use presents a token as a flow does.
-func (k desk) use(token string, now time.Time) (g session.Grant, turn session.Turn, err error) {
+func (k testStore) use(token string, now time.Time) (g session.Grant, turn session.Turn, err error) {
 	p, turn := k.store.Present(token)
 	if turn != "" {
 		return session.Grant{}, turn, nil
@@ -72,7 +72,7 @@ func (k desk) use(token string, now time.Time) (g session.Grant, turn session.Tu
 	return g, turn, err
 }
 
-func (k desk) alive(id string, now time.Time) bool {
+func (k testStore) alive(id string, now time.Time) bool {
 	err := k.db.Read(ctx, func(tx *db.Tx) error {
 		_, err := session.Owner(tx, id, now)
 		return err
@@ -93,7 +93,7 @@ func TestJWT4_RotationNeverDiffersFromItsModel(t *testing.T) {
 		noGrace.Grace, noRetry.Retry, neither.Grace, neither.Retry = 0, 0, 0, 0
 		for name, c := range map[string]session.Config{"standard": standard, "no grace": noGrace, "no retry": noRetry, "neither": neither} {
 			t.Run(name, func(t *testing.T) {
-				k := newAdmin(t, d, c)
+				k := newTestStore(t, d, c)
 				rapid.Check(t, k.compareWithModel)
 			})
 		}
@@ -102,7 +102,7 @@ func TestJWT4_RotationNeverDiffersFromItsModel(t *testing.T) {
 
 // compareWithModel plays one random history: tokens old and new are used in any
 // order, while the clock goes on, stands still or goes back.
-func (k desk) compareWithModel(t *rapid.T) {
+func (k testStore) compareWithModel(t *rapid.T) {
 	now := start
 	g, err := k.begin(now)
 	if err != nil {
@@ -146,7 +146,7 @@ func (k desk) compareWithModel(t *rapid.T) {
 	}
 }
 
-func (k desk) checkGrant(t *rapid.T, m *model, first, got session.Grant, turn session.Turn, now time.Time) {
+func (k testStore) checkGrant(t *rapid.T, m *model, first, got session.Grant, turn session.Turn, now time.Time) {
 	switch turn {
 	case session.Rotated, session.Retried:
 		if _, seen := m.generationOf[got.Refresh]; seen || got.Refresh == "" {
@@ -183,7 +183,7 @@ func (k desk) checkGrant(t *rapid.T, m *model, first, got session.Grant, turn se
 // life: no refresh is good at it, nor is a refresh token said to live beyond it.
 func TestASVS_V7_3_2_V10_4_8_ASessionInUseEndsAtItsAbsoluteLife(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		k := newAdmin(t, d, standard)
+		k := newTestStore(t, d, standard)
 		now, end := start, start.Add(standard.Max)
 		g, err := k.begin(now)
 		if err != nil {
@@ -212,7 +212,7 @@ func TestASVS_V7_3_2_V10_4_8_ASessionInUseEndsAtItsAbsoluteLife(t *testing.T) {
 
 func TestJWT4_ARaceAfterTheLastRetryIsStillARace(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		k := newAdmin(t, d, standard)
+		k := newTestStore(t, d, standard)
 		g, err := k.begin(start)
 		if err != nil {
 			t.Fatal(err)
@@ -252,7 +252,7 @@ func together(f func(i int)) {
 
 // race has sixteen use one token at once and returns how often each turn came,
 // and the successors.
-func (k desk) race(t *testing.T, token string, now time.Time) (turns map[session.Turn]int, successors map[string]bool) {
+func (k testStore) race(t *testing.T, token string, now time.Time) (turns map[session.Turn]int, successors map[string]bool) {
 	t.Helper()
 	var mu sync.Mutex
 	turns, successors = map[session.Turn]int{}, map[string]bool{}
@@ -274,7 +274,7 @@ func (k desk) race(t *testing.T, token string, now time.Time) (turns map[session
 func TestJWT4_SixteenAtOnceOnOneToken(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		for range 10 {
-			k := newAdmin(t, d, standard)
+			k := newTestStore(t, d, standard)
 			g, err := k.begin(start)
 			if err != nil {
 				t.Fatal(err)
@@ -307,7 +307,7 @@ func TestJWT4_SixteenAtOnceWithoutGraces(t *testing.T) {
 		for range 10 {
 			c := standard
 			c.Grace, c.Retry = 0, 0
-			k := newAdmin(t, d, c)
+			k := newTestStore(t, d, c)
 			g, err := k.begin(start)
 			if err != nil {
 				t.Fatal(err)
@@ -326,7 +326,7 @@ func TestJWT4_SixteenAtOnceWithoutGraces(t *testing.T) {
 func TestJWT5_ASessionEndedAmongSixteenRefreshesStaysEnded(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		for range 10 {
-			k := newAdmin(t, d, standard)
+			k := newTestStore(t, d, standard)
 			g, err := k.begin(start)
 			if err != nil {
 				t.Fatal(err)
@@ -366,7 +366,7 @@ func TestJWT5_ASessionEndedAmongSixteenRefreshesStaysEnded(t *testing.T) {
 
 func TestJWT4_ARowFromThePastIsAheadAndARestoreIsOutdated(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		k := newAdmin(t, d, standard)
+		k := newTestStore(t, d, standard)
 		g, err := k.begin(start)
 		if err != nil {
 			t.Fatal(err)
@@ -407,7 +407,7 @@ func TestJWT4_ARowFromThePastIsAheadAndARestoreIsOutdated(t *testing.T) {
 
 func TestJWT4_TheRolesOfARefreshAreThoseOfTheMoment(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		k := newAdmin(t, d, standard)
+		k := newTestStore(t, d, standard)
 		g, err := k.begin(start)
 		if err != nil {
 			t.Fatal(err)
@@ -426,7 +426,7 @@ func TestASessionTooManyEndsTheLongestUnused(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		c := standard
 		c.PerAccount = 3
-		k := newAdmin(t, d, c)
+		k := newTestStore(t, d, c)
 		var grants []session.Grant
 		for i := range 3 {
 			g, err := k.begin(start.Add(time.Duration(i) * time.Minute))
@@ -452,8 +452,8 @@ func TestASessionTooManyEndsTheLongestUnused(t *testing.T) {
 
 func TestEndAndForget(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		k := newAdmin(t, d, standard)
-		other := newAdmin(t, d, standard)
+		k := newTestStore(t, d, standard)
+		other := newTestStore(t, d, standard)
 		var ids []string
 		for range 4 {
 			g, err := k.begin(start)
@@ -486,8 +486,14 @@ func TestEndAndForget(t *testing.T) {
 		forgotten := []int64{}
 		for _, before := range []time.Time{now, now.Add(time.Microsecond), now.Add(8 * 24 * time.Hour)} {
 			err = d.Write(ctx, func(tx *db.Tx) error {
-				n, err := session.Forget(tx, before, 100)
-				forgotten = append(forgotten, n)
+				dry, err := session.Forget(tx, db.Batch{Before: db.Micros(before), Keys: 100, Dry: true})
+				if err != nil {
+					return err
+				}
+				s, err := session.Forget(tx, db.Batch{Before: db.Micros(before), Keys: 100})
+				if forgotten = append(forgotten, s.Due); dry != s {
+					t.Errorf("a dry run says %+v, and it becomes %+v", dry, s)
+				}
 				return err
 			})
 			if err != nil {

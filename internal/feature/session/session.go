@@ -3,23 +3,23 @@
 // A session is one row. It begins with a sign-in and ends by sign-out, by
 // revocation, when it is unused for Config.Idle, when it is Config.Max old, or
 // when a refresh token is used that was already replaced: see [Store.Rotate].
-// What an access token has to say of the account stands in the row too, and
-// whoever changes it writes it there, so that a refresh reads one row.
+// What an access token says about the account is in the row too, and
+// code that changes it writes it there, so that a refresh reads one row.
 //
 // # How it works
 //
-// A session is one row. A token is epoch, session, generation, a 256-bit secret and
-// a MAC. The successor's secret is derived (HKDF) from a ring key and the row's
-// random salt; the row keeps hashes of the current token and of the one before. One
-// UPDATE settles who came first. The predecessor gets the very same successor for 10
+// A token is epoch, session, generation, a 256-bit secret and
+// a MAC. The successor's secret is derived (HKDF) from a key of the keyring and the
+// row's random salt; the row stores hashes of the current token and of the previous one.
+// One UPDATE decides who came first. The predecessor gets the very same successor for 10
 // s, then for a day a fresh one while the first is unused; anything else ends the
 // session. A retry in the very microsecond of the rotation is named rotated in its
-// event; nothing else tells them apart. mutant_test.go breaks the rules one by one
-// and makes sure the tests see it. From outside the same rules are a model in
-// crashtest/model_test.go, against which porcupine holds what 32 clients were told
-// while the server, or PostgreSQL, is killed; a lost answer is a call that may have
-// happened, or not, or later. The tag brokencas builds a server whose compare-and-
-// set is broken, which it must find. The statement is in rotate.go, the model in
+// event; nothing else distinguishes them. mutant_test.go breaks the rules one by one
+// and makes sure that the tests notice. From outside the same rules are a model in
+// crashtest/model_test.go, against which porcupine checks what 32 clients were told
+// while the server, or PostgreSQL, is killed; a call whose response was lost may have
+// happened, or not, or later. The build tag brokencas builds a server whose compare-and-
+// set is broken, which the test must detect. The statement is in rotate.go, the model in
 // model_test.go.
 package session
 
@@ -34,6 +34,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/base/rotation"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 )
 
@@ -78,8 +79,8 @@ const (
 	WhyLogout   = "logout"
 	WhyRevoked  = "revoked"
 	WhyDisabled = "disabled"
-	WhyReuse    = "reuse"
-	WhyAhead    = "ahead"
+	WhyReuse    = rotation.WhyReuse
+	WhyAhead    = rotation.WhyAhead
 	WhyTooMany  = "too_many_sessions"
 )
 
@@ -94,8 +95,10 @@ type Start struct {
 	AMR       []string // authentication methods (RFC 8176)
 	UserAgent string
 	Address   string
-	// Device and Network are the two as people tell them apart: see [Known].
+	// Device and Network are the two as people distinguish them: see [Known].
 	Device, Network string
+	// SID is what applications call the session that this one replaces: see [Replace]; empty for a session of its own.
+	SID string
 }
 
 // Grant is what a sign-in or a refresh gives to a client, short of the access
@@ -112,44 +115,46 @@ type Grant struct {
 	// SessionUntil is the session's absolute end.
 	SessionUntil time.Time
 	Generation   uint32
+	// LastAddress is where a session was last used before this refresh.
+	LastAddress string
 }
 
 // Columns are the columns of a session's row that [Store.Make] fills.
 var Columns = []string{"id", "account_id", "roles", "amr", "user_agent", "address", "auth_at", "max_at", "idle_at",
-	"gen", "cur", "salt", "minted_at", "rotated_at", "device", "network"}
+	"gen", "cur", "salt", "minted_at", "rotated_at", "device", "network", "sid"}
 
 // Begin starts a session in the transaction; the statement is deferred.
 func (s *Store) Begin(tx *db.Tx, b Start, now time.Time) Grant {
 	grant, row := s.Make(b, now)
 	tx.Defer(`INSERT INTO session (id, account_id, roles, amr, user_agent, address, auth_at, max_at, idle_at, gen, cur, salt, minted_at, rotated_at,
-		device, network)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`, row...)
+		device, network, sid)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`, row...)
 	return grant
 }
 
 // Make returns a session that stands nowhere yet, and its row in the order of
-// Columns: for Begin, and for whoever fills a database with many.
+// Columns: for Begin, and for generators that fill a database with many.
 func (s *Store) Make(b Start, now time.Time) (Grant, []any) {
 	sid := uuid.MustParse(s.random.ID(now))
-	salt := s.random.Bytes(saltSize)
+	salt := s.random.Bytes(rotation.SaltSize)
 	keys := *s.keys.Load()
-	t := derived(keys, s.epoch, sid, 1, salt)
+	t := rotation.Derived(keys, rotation.Session, s.epoch, sid, 1, salt)
 	maxAt := now.Add(s.config.Max)
 	idleAt := earlier(now.Add(s.config.Idle), maxAt)
 	at := db.Micros(now)
 	grant := Grant{
 		Session: sid.String(), Account: b.Account, Roles: b.Roles, AMR: b.AMR, AuthAt: now,
-		Refresh: t.encode(keys), RefreshUntil: idleAt, SessionUntil: maxAt, Generation: t.generation,
+		Refresh: t.Encode(keys), RefreshUntil: idleAt, SessionUntil: maxAt, Generation: t.Generation,
 	}
 	return grant, []any{sid.String(), b.Account, encodeList(b.Roles), encodeList(b.AMR), b.UserAgent, b.Address,
-		at, db.Micros(maxAt), db.Micros(idleAt), int64(t.generation), t.hash(), salt, at, at, b.Device, b.Network}
+		at, db.Micros(maxAt), db.Micros(idleAt), int64(t.Generation), t.Hash(), salt, at, at, b.Device, b.Network, b.SID}
 }
 
-// EndOldest ends the living sessions of an account beyond those that it may have
-// beside a new one, the longest unused first, and returns their ids. Whoever
-// calls it holds the account's row.
+// EndOldest ends the live sessions of an account beyond those that it may have,
+// with room for a new one, the longest unused first, and returns their ids. The caller
+// holds the account's row.
 func (s *Store) EndOldest(tx *db.Tx, account string, now time.Time) ([]string, error) {
-	return ids(tx.Query(`UPDATE session SET ended_at = $2, ended_why = $3 WHERE id IN (
+	return db.Strings(tx.Query(`UPDATE session SET ended_at = $2, ended_why = $3 WHERE id IN (
 		SELECT id FROM session WHERE account_id = $1 AND ended_at IS NULL AND idle_at > $2 AND max_at > $2
 		ORDER BY minted_at DESC, id DESC LIMIT 1000 OFFSET $4) RETURNING id`,
 		account, db.Micros(now), WhyTooMany, s.config.PerAccount-1))
@@ -179,26 +184,9 @@ func HasEnded(tx *db.Tx, id string) (bool, error) {
 // EndAll ends the living sessions of an account, save the one with the id keep
 // if that is not empty, and returns the ids of those that it ended.
 func EndAll(tx *db.Tx, account, keep, why string, now time.Time) ([]string, error) {
-	return ids(tx.Query(`UPDATE session SET ended_at = $2, ended_why = $3
+	return db.Strings(tx.Query(`UPDATE session SET ended_at = $2, ended_why = $3
 		WHERE account_id = $1 AND ended_at IS NULL AND idle_at > $2 AND max_at > $2 AND id <> $4
 		RETURNING id`, account, db.Micros(now), why, keep))
-}
-
-// ids reads one column.
-func ids(rows *db.Rows, err error) ([]string, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var out []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		out = append(out, id)
-	}
-	return out, rows.Err()
 }
 
 // SetRoles writes an account's new roles to its living sessions, and returns

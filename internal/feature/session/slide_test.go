@@ -13,7 +13,7 @@ import (
 // that was over by then, and one of a session that was ended do not.
 func TestCaseB6_AUseSlides(t *testing.T) {
 	dbtest.EachProductionDB(t, func(t *testing.T, d *db.DB) {
-		k := newAdmin(t, d, standard)
+		k := newTestStore(t, d, standard)
 		ends := func(id string) (at int64) {
 			t.Helper()
 			err := d.Read(ctx, func(tx *db.Tx) error { return tx.QueryRow(`SELECT idle_at FROM session WHERE id = $1`, id).Scan(&at) })
@@ -23,18 +23,18 @@ func TestCaseB6_AUseSlides(t *testing.T) {
 			return at
 		}
 		for name, c := range map[string]struct {
-			use   func(u *session.Uses, id string, at, until time.Time)
+			use   func(u *session.Uses, id, address string, at, until time.Time)
 			after time.Duration
 			ended bool
 			moves bool
 		}{
 			"looked at":       {(*session.Uses).Slide, time.Hour, false, true},
-			"an access token": {func(u *session.Uses, id string, at, _ time.Time) { u.Add(id, at) }, time.Hour, false, false},
+			"an access token": {func(u *session.Uses, id, address string, at, _ time.Time) { u.Add(id, address, at) }, time.Hour, false, false},
 			"too late":        {(*session.Uses).Slide, standard.Idle + time.Minute, false, false},
 			"ended":           {(*session.Uses).Slide, time.Hour, true, false},
-			"both": {func(u *session.Uses, id string, at, until time.Time) {
-				u.Slide(id, at, until)
-				u.Add(id, at.Add(time.Second))
+			"both": {func(u *session.Uses, id, address string, at, until time.Time) {
+				u.Slide(id, address, at, until)
+				u.Add(id, address, at.Add(time.Second))
 			}, time.Hour, false, true},
 		} {
 			g, err := k.begin(start)
@@ -52,7 +52,7 @@ func TestCaseB6_AUseSlides(t *testing.T) {
 			}
 			u := session.NewUses(d)
 			at := start.Add(c.after)
-			c.use(u, g.Session, at, at.Add(standard.Idle))
+			c.use(u, g.Session, "192.0.2.1", at, at.Add(standard.Idle))
 			if err := u.Flush(ctx); err != nil {
 				t.Fatal(err)
 			}
@@ -71,7 +71,7 @@ func TestCaseB6_AUseSlides(t *testing.T) {
 // is made of the other without the key.
 func TestASVS_V10_1_1_ATokenForACookie(t *testing.T) {
 	dbtest.EachProductionDB(t, func(t *testing.T, d *db.DB) {
-		k := newAdmin(t, d, standard)
+		k := newTestStore(t, d, standard)
 		g, err := k.begin(start)
 		if err != nil {
 			t.Fatal(err)

@@ -22,8 +22,8 @@ const (
 	usesBatch = 250
 )
 
-// Uses remembers when access tokens were used, and writes it now and then, so
-// that a request costs a map look-up. What a crash loses, the next use mends.
+// Uses remembers when and from where sessions were used, and writes it now and then, so
+// that a request costs a map lookup. What a crash loses, the next use mends.
 type Uses struct {
 	db *db.DB
 
@@ -31,18 +31,22 @@ type Uses struct {
 	last map[string]use
 }
 
-// use is when a session was used, and until when it lives by that; zero for no longer than before.
-type use struct{ at, until time.Time }
+// use is when a session was used and from which address, which may be empty, and until when it
+// lives by that; zero for no longer than before.
+type use struct {
+	at, until time.Time
+	address   string
+}
 
 // NewUses returns an empty one; see [Uses.Run].
 func NewUses(d *db.DB) *Uses { return &Uses{db: d, last: map[string]use{}} }
 
-// Add notes a use of a session.
-func (u *Uses) Add(id string, at time.Time) { u.Slide(id, at, time.Time{}) }
+// Add notes a use of a session from an address.
+func (u *Uses) Add(id, address string, at time.Time) { u.Slide(id, address, at, time.Time{}) }
 
 // Slide notes a use by which a session goes on living until the given time, if nothing else ends it
 // before: that of a browser whose refresh token is looked at and not replaced.
-func (u *Uses) Slide(id string, at, until time.Time) {
+func (u *Uses) Slide(id, address string, at, until time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	known, there := u.last[id]
@@ -50,7 +54,7 @@ func (u *Uses) Slide(id string, at, until time.Time) {
 		if until.Before(known.until) {
 			until = known.until
 		}
-		u.last[id] = use{at, until}
+		u.last[id] = use{at, until, address}
 	}
 }
 
@@ -102,14 +106,17 @@ func (u *Uses) Flush(ctx context.Context) error {
 	return nil
 }
 
-// used writes a use, unless the row tells of one less than a minute before. A session that was
+// used writes a use, unless the row records one less than a minute before; a refresh counts
+// for that only if it was made where the row says that the session is used. A session that was
 // over by the time of the use lives no longer for it.
 func used(tx *db.Tx, id string, u use) {
 	var until int64
 	if !u.until.IsZero() {
 		until = db.Micros(u.until)
 	}
-	tx.Defer(`UPDATE session SET used_at = $2, idle_at = CASE WHEN idle_at < $4 AND idle_at > $2 THEN $4 ELSE idle_at END
-		WHERE id = $1 AND ended_at IS NULL AND used_at <= $3 AND minted_at <= $3`,
-		id, db.Micros(u.at), db.Micros(u.at.Add(-writeUses)), until)
+	tx.Defer(`UPDATE session SET used_at = $2, idle_at = CASE WHEN idle_at < $4 AND idle_at > $2 THEN $4 ELSE idle_at END,
+			last_address = CASE WHEN $5 = '' THEN last_address ELSE $5 END
+		WHERE id = $1 AND ended_at IS NULL AND used_at <= $3
+			AND (minted_at <= $3 OR minted_at <= $2 AND $5 <> '' AND $5 <> CASE WHEN last_address = '' THEN address ELSE last_address END)`,
+		id, db.Micros(u.at), db.Micros(u.at.Add(-writeUses)), until, u.address)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 )
 
-func (k desk) usedAt(t *testing.T, id string) time.Time {
+func (k testStore) usedAt(t *testing.T, id string) time.Time {
 	t.Helper()
 	var list []session.Info
 	err := k.db.Read(ctx, func(tx *db.Tx) (err error) {
@@ -33,7 +33,7 @@ func (k desk) usedAt(t *testing.T, id string) time.Time {
 // whichever replica sees it.
 func TestAUseIsWrittenOnceAMinute(t *testing.T) {
 	dbtest.EachProductionDB(t, func(t *testing.T, d *db.DB) {
-		k := newAdmin(t, d, standard)
+		k := newTestStore(t, d, standard)
 		one, two := session.NewUses(d), session.NewUses(d)
 		first, err := k.begin(start)
 		if err != nil {
@@ -55,8 +55,8 @@ func TestAUseIsWrittenOnceAMinute(t *testing.T) {
 			{one, 2 * time.Minute, 2 * time.Minute},
 			{two, time.Minute, 2 * time.Minute}, // late
 		} {
-			step.by.Add(first.Session, start.Add(step.at))
-			step.by.Add("none", start.Add(step.at))
+			step.by.Add(first.Session, "", start.Add(step.at))
+			step.by.Add("none", "", start.Add(step.at))
 			if err := step.by.Flush(ctx); err != nil {
 				t.Fatal(err)
 			}
@@ -81,7 +81,7 @@ func TestAUseIsWrittenOnceAMinute(t *testing.T) {
 // ended, hold nobody up for good, and lose nothing else.
 func TestUsesAreWrittenBesideRefreshes(t *testing.T) {
 	d := dbtest.Open(t, dbtest.Postgres(t))
-	k := newAdmin(t, d, standard)
+	k := newTestStore(t, d, standard)
 	var grants []session.Grant
 	for range 40 {
 		g, err := k.begin(start)
@@ -95,7 +95,7 @@ func TestUsesAreWrittenBesideRefreshes(t *testing.T) {
 		all.Go(func() {
 			u := session.NewUses(d)
 			for _, g := range grants {
-				u.Add(g.Session, start.Add(time.Duration(replica+1)*time.Minute))
+				u.Add(g.Session, "192.0.2.1", start.Add(time.Duration(replica+1)*time.Minute))
 			}
 			if err := u.Flush(ctx); err != nil {
 				t.Error(err)
@@ -117,4 +117,69 @@ func TestUsesAreWrittenBesideRefreshes(t *testing.T) {
 			t.Errorf("session %d was used at %v", i, got)
 		}
 	}
+}
+
+// A session shows where it was last used, not only where its owner signed in: a new network
+// is written with the next use, and once a minute at most.
+func TestASessionShowsWhereItWasLastUsed(t *testing.T) {
+	dbtest.EachProductionDB(t, func(t *testing.T, d *db.DB) {
+		k := newTestStore(t, d, standard)
+		u := session.NewUses(d)
+		g, err := k.begin(start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info := func() (i session.Info) {
+			t.Helper()
+			err := d.Read(ctx, func(tx *db.Tx) error {
+				list, err := session.List(tx, k.account, start)
+				if err == nil && len(list) == 1 {
+					i = list[0]
+				}
+				return err
+			})
+			if err != nil || i.ID != g.Session {
+				t.Fatalf("%+v %v", i, err)
+			}
+			return i
+		}
+		const at = "192.0.2.1"
+		if err := d.Write(ctx, func(tx *db.Tx) error {
+			_, err := tx.Exec(`UPDATE session SET address = $1`, at)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if i := info(); i.Address != at || i.FirstAddress != at {
+			t.Errorf("before any use: %+v", info())
+		}
+		for _, step := range []struct {
+			address string
+			at      time.Duration
+			want    string
+			used    time.Duration
+		}{
+			{"", 10 * time.Second, at, 0},
+			{at, 20 * time.Second, at, 0},                                        // the sign-in is no minute ago
+			{"198.51.100.1", 30 * time.Second, "198.51.100.1", 30 * time.Second}, // but it was elsewhere
+			{"198.51.100.2", 60 * time.Second, "198.51.100.1", 30 * time.Second}, // once a minute
+			{"198.51.100.2", 90 * time.Second, "198.51.100.2", 90 * time.Second}, //
+			{"", 3 * time.Minute, "198.51.100.2", 3 * time.Minute},               // nobody knows where
+			{"198.51.100.3", 2 * time.Minute, "198.51.100.2", 3 * time.Minute},   // late
+			{at, 4 * time.Minute, at, 4 * time.Minute},                           // back home
+		} {
+			u.Add(g.Session, step.address, start.Add(step.at))
+			if err := u.Flush(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if i := info(); i.Address != step.want || i.FirstAddress != at || !i.UsedAt.Equal(start.Add(step.used)) {
+				t.Errorf("after a use from %q at %v: %+v, want %q at %v", step.address, step.at, i, step.want, step.used)
+			}
+		}
+		// A refresh returns where the session was last used.
+		next, turn, err := k.use(g.Refresh, start.Add(5*time.Minute))
+		if err != nil || turn != session.Rotated || next.LastAddress != at {
+			t.Errorf("%v %v, last used at %q", turn, err, next.LastAddress)
+		}
+	})
 }

@@ -32,6 +32,9 @@ func Undos(tx *db.Tx, account string, now time.Time) ([]Ticket, error) {
 	return out, rows.Err()
 }
 
+// Made is when an undo was made: at the change that it takes back.
+func (t Ticket) Made() time.Time { return t.Until.Add(-t.Purpose.Life()) }
+
 // UndoTo returns the living undo that leads to an address which its account had
 // verified, and reports whether there is one: the address is nobody else's to take.
 func UndoTo(tx *db.Tx, addressKey string, now time.Time) (t Ticket, found bool, err error) {
@@ -45,14 +48,14 @@ func UndoTo(tx *db.Tx, addressKey string, now time.Time) (t Ticket, found bool, 
 }
 
 // UseUndo uses an undo up, or returns ErrLink as [Consume] does. It makes all else
-// void that was mailed for the account, save the undos of earlier changes, and returns
-// the addresses, as typed, that the undos which died with it led to.
+// void that was mailed for the account, save the undos of earlier changes of address and of factors,
+// and returns the addresses, as typed, that the undos which died with it led to.
 func UseUndo(tx *db.Tx, t Ticket, now time.Time) (undone []string, err error) {
 	if err := Consume(tx, t, now); err != nil {
 		return nil, err
 	}
 	rows, err := tx.Query(`DELETE FROM ticket WHERE account_id = $1 AND id <> $2 AND (purpose <> 'undo' OR seq >= $3)
-		RETURNING purpose, address`, t.Account, t.ID, t.Seq)
+		AND (purpose <> 'undo_factor' OR expires_at >= $4) RETURNING purpose, address`, t.Account, t.ID, t.Seq, db.Micros(t.Until))
 	if err != nil {
 		return nil, err
 	}

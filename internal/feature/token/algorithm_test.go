@@ -124,7 +124,8 @@ func (s signer) public(t testing.TB) map[string][]byte {
 		t.Fatal(err)
 	}
 	block := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
-	out := map[string][]byte{"DER": der, "PEM": block, "PEM, trimmed": []byte(strings.TrimSpace(string(block))), "JWK": jwk, "nothing": {}, "its name": []byte(s.ID)}
+	out := map[string][]byte{"DER": der, "PEM": block, "PEM, trimmed": []byte(strings.TrimSpace(string(block))), "JWK": jwk, "nothing": {},
+		"its name": []byte(s.ID)}
 	if e, ok := k.Public().(ed25519.PublicKey); ok {
 		out["raw"] = e
 	}
@@ -194,7 +195,8 @@ func TestAttacksOnEachAlgorithm(t *testing.T) {
 			input := func(header string) string {
 				return b64.EncodeToString([]byte(header)) + "." + b64.EncodeToString([]byte(claims()))
 			}
-			for _, alg := range []string{"none", "None", "nOnE", "", "HS256", "HS384", "RS256", "PS256", "RS1", "ES256", "ES384", "EdDSA", "Ed25519", strings.ToLower(algorithm)} {
+			for _, alg := range []string{"none", "None", "nOnE", "", "HS256", "HS384", "RS256", "PS256", "RS1", "ES256", "ES384", "EdDSA", "Ed25519",
+				strings.ToLower(algorithm)} {
 				if alg == algorithm {
 					continue
 				}
@@ -370,7 +372,7 @@ func TestATokenSeenBeforeDiesWithItsKey(t *testing.T) {
 	}
 }
 
-// BenchmarkIssue sets a token beside what a general library makes of the same key
+// BenchmarkIssue compares a token with what a general library makes of the same key
 // and claims.
 func BenchmarkIssue(b *testing.B) {
 	for _, algorithm := range algorithms {

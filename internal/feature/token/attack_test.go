@@ -97,7 +97,8 @@ func TestOtherAlgorithmsAreRefused(t *testing.T) {
 		mac.Write([]byte(b64.EncodeToString([]byte(header)) + "." + b64.EncodeToString([]byte(claims()))))
 		d.refuse(t, "HS256 under the public key as "+name, encode(header, claims(), mac.Sum(nil)))
 	}
-	for _, alg := range []string{"none", "None", "NONE", "nOnE", "", "HS256", "RS256", "PS256", "ES384", "ES512", "ES256K", "EdDSA", "es256", "ES256 ", "ES256\u0000"} {
+	for _, alg := range []string{"none", "None", "NONE", "nOnE", "", "HS256", "RS256", "PS256", "ES384", "ES512", "ES256K", "EdDSA", "es256", "ES256 ",
+		"ES256\u0000"} {
 		header := strings.Replace(d.header(), "ES256", alg, 1)
 		d.refuse(t, "alg "+alg+", signed", d.forge(t, header, claims()))
 		d.refuse(t, "alg "+alg+", not signed", encode(header, claims(), nil))

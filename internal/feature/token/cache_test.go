@@ -162,7 +162,7 @@ func TestSixteenVerifyAtOnce(t *testing.T) {
 	wg.Wait()
 }
 
-// BenchmarkVerify sets a token seen before, and one not, beside the signature
+// BenchmarkVerify compares a token seen before, and one not, with the signature
 // alone, in one run.
 func BenchmarkVerify(b *testing.B) {
 	i := newIssuer(b)

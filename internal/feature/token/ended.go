@@ -45,7 +45,7 @@ const (
 	// mostSessions is how many ended sessions are remembered one by one.
 	mostSessions = 2_000_000
 	// youngFor is how long an ended session does not collapse, as long as others
-	// can: so that whoever refreshes gets a token beyond the cut-off.
+	// can: so that a refresh gets a token beyond the cut-off.
 	youngFor = 10 * time.Second
 )
 

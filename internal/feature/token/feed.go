@@ -173,7 +173,7 @@ func (f *feed) find(c cursor, came time.Time) place {
 // [endedSessions].
 const RevokedIssued RevocationKind = "sessions_before"
 
-// Followed is what an application is told that follows.
+// Followed is what an application gets that follows.
 type Followed struct {
 	// Cursor is where to go on.
 	Cursor string
@@ -183,12 +183,12 @@ type Followed struct {
 	// FreshAt is the time up to which it holds all revocations.
 	FreshAt time.Time
 	// FreshAfter is how long after the question that is, or less; before the
-	// question it is negative. It serves whoever has another clock.
+	// question it is negative. It serves clients with another clock.
 	FreshAfter  time.Duration
 	Revocations iter.Seq[Revocation]
 }
 
-// Follow tells what has been revoked since the cursor; if there is none, or it
+// Follow returns what has been revoked since the cursor; if there is none, or it
 // can't be continued, that is everything. If nothing is new it waits for it, for
 // the given time at most or until stopping is closed. It returns ErrUnknown
 // as soon as this replica does not know.
@@ -214,11 +214,11 @@ func (r *Revocations) Follow(ctx context.Context, from string, wait time.Duratio
 		if at.everything || at.ahead { // still ahead: it is of a database that went back in time
 			return r.followAll(came)
 		}
-		told, rows, more, err := r.followed(came, at)
+		changes, rows, more, err := r.followed(came, at)
 		// While a transaction is open for long, each replica has rows that the
-		// others' cursors do not tell of. Whoever goes round them is held up a little.
+		// others' cursors do not cover. A follower that skips between replicas is delayed a little.
 		if err != nil || last || len(rows) > 0 && (held || !at.foreign) {
-			return told, err
+			return changes, err
 		}
 		if held = true; len(rows) > 0 {
 			more = nil
@@ -236,8 +236,8 @@ func (r *Revocations) Follow(ctx context.Context, from string, wait time.Duratio
 	}
 }
 
-// fresh begins what a follower is told whose question came at the given time; it
-// returns ErrUnknown if nobody knows.
+// fresh begins what a follower gets whose question came at the given time; it
+// returns ErrUnknown if it can't be determined.
 func (r *Revocations) fresh(came time.Time) (Followed, error) {
 	at := r.asked()
 	if r.since(at) > FreshFor {
@@ -248,23 +248,23 @@ func (r *Revocations) fresh(came time.Time) (Followed, error) {
 
 // followed returns what there is from a place on.
 func (r *Revocations) followed(came time.Time, p place) (Followed, []Revocation, <-chan struct{}, error) {
-	told, err := r.fresh(came)
+	changes, err := r.fresh(came)
 	if err != nil {
-		return told, nil, nil, err
+		return changes, nil, nil, err
 	}
-	told.Cursor = r.feed.end(r.now()).String() // first: what comes meanwhile is told twice
+	changes.Cursor = r.feed.end(r.now()).String() // first: what comes meanwhile is sent twice
 	rows, more := r.feed.after(p.number, p.tx)
-	told.Revocations = slices.Values(rows)
-	return told, rows, more, nil
+	changes.Revocations = slices.Values(rows)
+	return changes, rows, more, nil
 }
 
 func (r *Revocations) followAll(came time.Time) (Followed, error) {
-	told, err := r.fresh(came)
+	changes, err := r.fresh(came)
 	if err != nil {
-		return told, err
+		return changes, err
 	}
-	told.Cursor, told.Everything, told.Revocations = r.feed.end(r.now()).String(), true, r.all
-	return told, nil
+	changes.Cursor, changes.Everything, changes.Revocations = r.feed.end(r.now()).String(), true, r.all
+	return changes, nil
 }
 
 // all hands out what this replica remembers.

@@ -14,29 +14,29 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 )
 
-// follower is an application: it keeps the sessions that it was told of.
+// follower is an application: it keeps the sessions that it was notified of.
 type follower struct {
 	testing.TB
 	cursor string
-	ended  map[string]int // how often it was told of each
+	ended  map[string]int // how often it was notified of each
 	resets int
 }
 
 func (f *follower) ask(r *Revocations, wait time.Duration) Followed {
 	f.Helper()
-	told, err := r.Follow(f.Context(), f.cursor, wait, nil)
+	changes, err := r.Follow(f.Context(), f.cursor, wait, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.cursor = told.Cursor
-	if told.Everything {
+	f.cursor = changes.Cursor
+	if changes.Everything {
 		f.ended = map[string]int{}
 		f.resets++
 	}
-	for one := range told.Revocations {
+	for one := range changes.Revocations {
 		f.ended[one.Subject]++
 	}
-	return told
+	return changes
 }
 
 func polled(t testing.TB, d *db.DB) *Revocations {
@@ -56,7 +56,7 @@ func poll(t testing.TB, rs ...*Revocations) {
 }
 
 // TestJWT5_AFollowerGoesFromReplicaToReplica: with the cursor of one it goes on at
-// the other, and is told of each revocation, with one reset at its start.
+// the other, and is notified of each revocation, with one reset at its start.
 func TestJWT5_AFollowerGoesFromReplicaToReplica(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		one, two := polled(t, d), polled(t, d)
@@ -76,10 +76,10 @@ func TestJWT5_AFollowerGoesFromReplicaToReplica(t *testing.T) {
 				asked = two
 			}
 			if poll(t, asked); f.ended[id] > 0 {
-				t.Fatal("told before")
+				t.Fatal("notified too early")
 			}
 			if f.ask(asked, 0); f.ended[id] == 0 {
-				t.Fatalf("%d: not told", i)
+				t.Fatalf("%d: not notified", i)
 			}
 		}
 		if f.resets != 1 {
@@ -87,8 +87,8 @@ func TestJWT5_AFollowerGoesFromReplicaToReplica(t *testing.T) {
 		}
 		// One replica's cursor goes on exactly.
 		f.ask(two, 0)
-		if told := slices.Collect(f.ask(two, 0).Revocations); len(told) > 0 {
-			t.Errorf("told again: %v", told)
+		if changes := slices.Collect(f.ask(two, 0).Revocations); len(changes) > 0 {
+			t.Errorf("announced again: %v", changes)
 		}
 	})
 }
@@ -107,7 +107,8 @@ func TestJWT5_AFollowerMissesNoLateCommit(t *testing.T) {
 	late, begun, commit, done := uuid.NewString(), make(chan bool), make(chan bool), make(chan error)
 	go func() {
 		done <- d.Write(context.Background(), func(tx *db.Tx) error {
-			_, err := tx.Exec(`INSERT INTO revocation (kind, subject, roles, n, expires_at) VALUES ('session', $1, '[]', 0, $2)`, late, db.Micros(time.Now().Add(time.Hour)))
+			_, err := tx.Exec(`INSERT INTO revocation (kind, subject, roles, n, expires_at) VALUES ('session', $1, '[]', 0, $2)`, late,
+				db.Micros(time.Now().Add(time.Hour)))
 			close(begun)
 			<-commit
 			return err
@@ -119,7 +120,7 @@ func TestJWT5_AFollowerMissesNoLateCommit(t *testing.T) {
 		write(t, d, func(tx *db.Tx) { one.EndSession(tx, id) })
 		poll(t, one, two)
 		if f.ask(r, 0); f.ended[id] == 0 {
-			t.Fatal("not told")
+			t.Fatal("not notified")
 		}
 	}
 	close(commit)
@@ -128,7 +129,7 @@ func TestJWT5_AFollowerMissesNoLateCommit(t *testing.T) {
 	}
 	poll(t, one, two)
 	if f.ask(one, 0); f.ended[late] == 0 || f.resets != 1 {
-		t.Errorf("the late one was told %d times, with %d resets", f.ended[late], f.resets)
+		t.Errorf("the late one was announced %d times, with %d resets", f.ended[late], f.resets)
 	}
 	if f.ask(two, 0); f.resets != 1 {
 		t.Error("everything came again")
@@ -151,14 +152,14 @@ func TestAFollowerWaits(t *testing.T) {
 			wrote <- d.Write(context.Background(), func(tx *db.Tx) error { r.EndSession(tx, id); return nil })
 		}()
 		if f.ask(r, time.Minute); f.ended[id] != 1 {
-			t.Error("it was not told")
+			t.Error("it was not notified")
 		}
 		if err := <-wrote; err != nil {
 			t.Error(err)
 		}
 		stopping := make(chan struct{})
 		close(stopping)
-		if told, err := r.Follow(t.Context(), f.cursor, time.Minute, stopping); err != nil || told.Everything {
+		if changes, err := r.Follow(t.Context(), f.cursor, time.Minute, stopping); err != nil || changes.Everything {
 			t.Errorf("while stopping: %v", err)
 		}
 		gone, leave := context.WithCancel(t.Context())
@@ -217,8 +218,8 @@ func TestACursorThatCantBeContinuedGetsEverything(t *testing.T) {
 		if err := r.Await(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if told, err := r.Follow(t.Context(), c, time.Minute, nil); err != nil || !told.Everything {
-			t.Errorf("%s: %v %v", name, told.Everything, err)
+		if changes, err := r.Follow(t.Context(), c, time.Minute, nil); err != nil || !changes.Everything {
+			t.Errorf("%s: %v %v", name, changes.Everything, err)
 		}
 	}
 	rows := make([]Revocation, feedRows+1)
@@ -231,8 +232,8 @@ func TestACursorThatCantBeContinuedGetsEverything(t *testing.T) {
 		if err := r.Await(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if told, err := r.Follow(t.Context(), c.String(), 0, nil); err != nil || !told.Everything {
-			t.Errorf("after more than is kept: %v %v", told.Everything, err)
+		if changes, err := r.Follow(t.Context(), c.String(), 0, nil); err != nil || !changes.Everything {
+			t.Errorf("after more than is kept: %v %v", changes.Everything, err)
 		}
 	}
 	if n := len(r.feed.rows); n > feedRows {
@@ -240,7 +241,7 @@ func TestACursorThatCantBeContinuedGetsEverything(t *testing.T) {
 	}
 }
 
-// What memory holds is all told, the cut-offs that stand for many sessions too;
+// Everything in memory is announced, the cut-offs that stand for many sessions too;
 // whoever follows them refuses what this replica refuses.
 func TestJWT5_EverythingIsTold(t *testing.T) {
 	d := dbtest.Open(t, dbtest.SQLite(t))
@@ -263,12 +264,12 @@ func TestJWT5_EverythingIsTold(t *testing.T) {
 		r.EndBefore(tx, now.Add(-time.Hour))
 	})
 	copied := NewRevocations(d, time.Minute, 0, time.Now)
-	told, err := r.Follow(t.Context(), "", 0, nil)
+	changes, err := r.Follow(t.Context(), "", 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	kinds := map[RevocationKind]int{}
-	for one := range told.Revocations {
+	for one := range changes.Revocations {
 		kinds[one.Kind]++
 		if !one.Until.After(now) {
 			t.Errorf("%v can be forgotten already", one)
@@ -278,7 +279,7 @@ func TestJWT5_EverythingIsTold(t *testing.T) {
 		}
 	}
 	if kinds[RevokedSession] == 0 || kinds[RevokedIssued] == 0 || kinds[RevokedKey] != 1 || kinds[RevokedRoles] != 1 || kinds[RevokedBefore] != 1 {
-		t.Errorf("told: %v", kinds)
+		t.Errorf("announced: %v", kinds)
 	}
 	for i := range r.sessions.slices {
 		copied.sessions.slices[i].issued = r.sessions.slices[i].issued

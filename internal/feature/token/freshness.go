@@ -15,7 +15,7 @@ const (
 	// PollEvery is how often a replica reads what others have revoked.
 	PollEvery = 250 * time.Millisecond
 	// FreshFor is how long after it was asked for an answer is good. With the time
-	// of a look-up it stays below the second that is promised.
+	// of a lookup it stays below the second that is promised.
 	FreshFor = 900 * time.Millisecond
 	// reloadEvery is how often everything is read again, in case of a mistake.
 	reloadEvery = 5 * time.Minute
@@ -37,11 +37,11 @@ type freshness struct {
 	good     chan struct{} // closed by the next good one
 }
 
-// ErrUnknown is for a moment in which nobody can tell whether a token has been
+// ErrUnknown is for when it can't be determined whether a token has been
 // revoked. It is no reason to sign anybody out.
 var ErrUnknown = &fault.Error{
 	Kind: fault.Unavailable, Code: "revocations_unknown", RetryAfter: time.Second,
-	Message: "It can't be told for the moment whether this token has been revoked. Please try again shortly.",
+	Message: "The server can't check at the moment whether this token has been revoked. Please try again shortly.",
 }
 
 // Poll reads what has been revoked since the last poll; at the first one, and
@@ -62,7 +62,7 @@ func (r *Revocations) Poll(ctx context.Context) error {
 	var rows []Revocation
 	next, all, err := r.read(ctx, mark, asked, func(row Revocation) { rows = append(rows, row) })
 	if err == nil {
-		// Before it counts as fresh: who follows is told how fresh what they get is.
+		// Before it counts as fresh: followers learn how fresh what they get is.
 		r.feed.take(rows, mark, next, all)
 	}
 	f.mu.Lock()
@@ -110,7 +110,7 @@ func (r *Revocations) read(ctx context.Context, mark int64, asked time.Time, mor
 		if err != nil {
 			return err
 		}
-		return r.beside(tx)
+		return r.onPoll(tx)
 	})
 	return next, all || mark == 0, err
 }
@@ -141,7 +141,7 @@ func (r *Revocations) Await(ctx context.Context) error {
 	}
 }
 
-// Run polls until the context ends. complain is told when polls begin to fail.
+// Run polls until the context ends. complain is called when polls begin to fail.
 func (r *Revocations) Run(ctx context.Context, complain func(error)) {
 	var reloads sync.WaitGroup
 	defer reloads.Wait()
@@ -220,8 +220,8 @@ func (r *Revocations) since(asked time.Time) time.Duration {
 }
 
 // Check returns nil for a token that has not been revoked, ErrInvalid for one
-// that has, and ErrUnknown if that can't be told. While the memory is fresh it
-// asks nobody; otherwise it asks the database.
+// that has, and ErrUnknown if that can't be determined. While the memory is fresh it
+// makes no query; otherwise it asks the database.
 func (r *Revocations) Check(ctx context.Context, c *Claims) error {
 	// What is looked at was known at the time asked for, and is old by the time of
 	// the look's end: the process may have been suspended in between.

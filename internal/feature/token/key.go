@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -45,6 +46,7 @@ type key struct {
 type keySet struct {
 	ordered []*key // as they follow one another
 	named   map[string]*key
+	ids     []*key // those of ID tokens, as they follow one another
 	seen    cache
 	// published is the JWKS by what is in it: it changes as keys expire.
 	published []published
@@ -56,7 +58,7 @@ type published struct {
 	set   JWKS
 }
 
-// JWKS is the published keys (RFC 7517), as JSON, and what tells them from
+// JWKS is the published keys (RFC 7517), as JSON, and what distinguishes them from
 // others for caches (RFC 9110 section 8.8.3).
 type JWKS struct {
 	JSON []byte
@@ -66,11 +68,19 @@ type JWKS struct {
 // Use has the issuer sign and check with these keys from now on. They come in
 // the order in which they take over, the revoked ones left out. The first one
 // signs that has a From and is not replaced yet; all check. The tokens checked
-// before are forgotten, so that each is looked at with the new keys.
-func (i *Issuer) Use(keys []Key) error {
+// before are forgotten, so that each is looked at with the new keys. id are the keys of ID tokens, in the same order;
+// there may be none yet.
+func (i *Issuer) Use(keys []Key, id ...Key) error {
 	set := &keySet{named: map[string]*key{}}
+	for _, k := range id {
+		one, err := newKey(k, IDType)
+		if err != nil {
+			return fmt.Errorf("the key %s for ID tokens: %w", k.ID, err)
+		}
+		set.ids = append(set.ids, one)
+	}
 	for _, k := range keys {
-		one, err := newKey(k)
+		one, err := newKey(k, Type)
 		if err != nil {
 			return fmt.Errorf("the key %s for access tokens: %w", k.ID, err)
 		}
@@ -90,9 +100,9 @@ func (i *Issuer) Use(keys []Key) error {
 // minRSA is the least size of a key for RS256, in bits.
 const minRSA = 3072
 
-func newKey(k Key) (*key, error) {
+func newKey(k Key, kind string) (*key, error) {
 	if !isKeyID(k.ID) {
-		return nil, errors.New("its name is none")
+		return nil, errors.New("its name is not a thumbprint")
 	}
 	var (
 		out     = &key{Key: k, algorithm: jose.SignatureAlgorithm(k.Algorithm)}
@@ -112,7 +122,7 @@ func newKey(k Key) (*key, error) {
 			return nil, err
 		}
 	}
-	out.signer, err = newSigner(k.ID, k.Algorithm, private)
+	out.signer, err = newSigner(k.ID, k.Algorithm, kind, private)
 	return out, err
 }
 
@@ -144,9 +154,11 @@ func isKeyID(s string) bool {
 
 // signs returns the key that signs at a time. It may be early for that, by a
 // clock that is behind: better so than with one that was replaced.
-func (s *keySet) signs(now time.Time) *key {
-	last := s.ordered[0]
-	for _, k := range s.ordered {
+func (s *keySet) signs(now time.Time) *key { return signing(s.ordered, now) }
+
+func signing(keys []*key, now time.Time) *key {
+	last := keys[0]
+	for _, k := range keys {
 		if k.From.IsZero() {
 			continue
 		}
@@ -172,7 +184,7 @@ func (s *keySet) publish() error {
 			next time.Time
 			out  = jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 		)
-		for _, k := range s.ordered {
+		for _, k := range slices.Concat(s.ordered, s.ids) {
 			if !k.Until.IsZero() && !k.Until.After(at) {
 				continue
 			}

@@ -15,7 +15,7 @@ import (
 // ended, accounts whose roles have changed, keys that may be in the wrong hands,
 // and everything that began before a moment. Access tokens live minutes, so those
 // that matter are few, and every replica holds them in memory: to check a token
-// asks nobody.
+// makes no query.
 //
 // It names sessions, roles and keys, rather than times: so it needs no two
 // clocks to agree. A session's end ends all its tokens; a change of roles ends
@@ -38,7 +38,7 @@ type Revocations struct {
 	feed      feed
 	freshness freshness
 	asking    chan struct{} // room for those who ask the database
-	beside    func(tx *db.Tx) error
+	onPoll    func(tx *db.Tx) error
 }
 
 // rolesNow is the only roles that an account's tokens may carry.
@@ -71,14 +71,14 @@ func NewRevocations(d *db.DB, life, stale time.Duration, now func() time.Time) *
 		db: d, keep: max(life, 30*time.Minute) + leeway, stale: stale, now: now,
 		sessions: endedSessions{most: mostSessions, keep: max(life, 30*time.Minute) + leeway},
 		roles:    map[string]rolesNow{}, keys: map[string]int64{}, feed: feed{more: make(chan struct{})},
-		asking: make(chan struct{}, askers), beside: func(*db.Tx) error { return nil },
+		asking: make(chan struct{}, askers), onPoll: func(*db.Tx) error { return nil },
 	}
 }
 
 // OnPoll has every poll do this as well, on the same connection: what else a
 // replica has to know within the second. Its error is the poll's. It must be
 // called before [Revocations.Run].
-func (r *Revocations) OnPoll(read func(tx *db.Tx) error) { r.beside = read }
+func (r *Revocations) OnPoll(read func(tx *db.Tx) error) { r.onPoll = read }
 
 // RevocationKind is what a revocation names.
 type RevocationKind string
@@ -116,9 +116,9 @@ func (r *Revocations) EndSession(tx *db.Tx, id string) {
 	r.insert(tx, Revocation{Kind: RevokedSession, Subject: id, Until: r.now().Add(r.keep)}, "[]")
 }
 
-// Ended tells this replica of a session that its caller has just seen to have ended,
-// by another transaction, which may have to tell of it yet. Whoever is told that a
-// session is over finds its access tokens dead.
+// Ended notifies this replica of a session that its caller has just seen to have been ended
+// by another transaction, which may not have announced it yet. A client that learns that a
+// session is over thus finds its access tokens dead.
 func (r *Revocations) Ended(id string) {
 	r.apply(Revocation{Kind: RevokedSession, Subject: id, Until: r.now().Add(r.keep)})
 }
@@ -140,7 +140,7 @@ func (r *Revocations) EndKey(tx *db.Tx, kid string) {
 }
 
 // EndBefore ends all sessions that began before the given moment, with their
-// access tokens and their refresh tokens: whoever uses one of these asks
+// access tokens and their refresh tokens: each use of one of these asks
 // [Revocations.Cut]. The zero time, and any that lies ahead, stands for two seconds
 // from now. It returns the cut-off.
 func (r *Revocations) EndBefore(tx *db.Tx, at time.Time) time.Time {
@@ -148,7 +148,7 @@ func (r *Revocations) EndBefore(tx *db.Tx, at time.Time) time.Time {
 	if at.IsZero() || !at.Before(now) {
 		at = now.Add(cutOffMargin)
 	}
-	// Tokens tell whole seconds.
+	// Tokens have whole seconds.
 	if whole := at.Truncate(time.Second); whole.Before(at) {
 		at = whole.Add(time.Second)
 	}
@@ -216,7 +216,7 @@ func (r *Revocations) dead(c *Claims) bool {
 		return true
 	}
 	is, changed := r.roles[c.Subject]
-	return changed && !slices.Equal(is.roles, c.Roles)
+	return changed && c.Roles != nil && !slices.Equal(is.roles, c.Roles)
 }
 
 // forget drops what can't matter any more. The cut-off stays: it is one number,
@@ -255,7 +255,7 @@ func (r *Revocations) Collapsed() int { return r.sessions.collapsed() }
 // From a mark of zero it is all of them; so it is with restarted set, when the
 // mark is ahead of the database: that went back in time, or is another one.
 //
-// The horizon comes first: what commits late stands behind it, and is read next
+// The horizon comes first: what commits late comes after it, and is read next
 // time.
 func Since(tx *db.Tx, mark int64, now time.Time, take func(Revocation)) (next int64, restarted bool, err error) {
 	if next, err = tx.Horizon("revocation"); err != nil {
@@ -298,14 +298,16 @@ func (take taker) read(rows *db.Rows, err error) error {
 	return rows.Err()
 }
 
-// keepRows is how much longer a row is kept than it can matter, for a clock that
+// KeepRows is how much longer a row is kept than it can matter, for a clock that
 // was set forward and is set back again.
-const keepRows = 2 * time.Hour
+const KeepRows = 2 * time.Hour
 
-// Forget deletes up to limit rows that can't matter any more, and returns how
-// many it deleted.
-func Forget(tx *db.Tx, now time.Time, limit int) (int64, error) {
-	return tx.Exec(`DELETE FROM revocation WHERE tx IN (
-		SELECT tx FROM revocation WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2) AND expires_at <= $1`,
-		db.Micros(now.Add(-keepRows)), limit)
+// Forget deletes rows that ended before a time.
+func Forget(tx *db.Tx, b db.Batch) (db.Swept, error) {
+	s, err := b.Read(tx.Query(`SELECT expires_at, '', 1, expires_at FROM revocation WHERE expires_at > $1 AND expires_at < $2 ORDER BY expires_at LIMIT $3`,
+		b.After.At, b.Before, b.Keys))
+	if err == nil && b.Deletes(s) {
+		s.Due, err = tx.Exec(`DELETE FROM revocation WHERE expires_at > $1 AND expires_at <= $2`, b.After.At, s.Last.At)
+	}
+	return s, err
 }

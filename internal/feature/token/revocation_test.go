@@ -38,12 +38,15 @@ func TestJWT5_EachKindOfRevocation(t *testing.T) {
 		revoke      func(r *Revocations, tx *db.Tx)
 		dead, lives *Claims
 	}{
-		"a session":           {func(r *Revocations, tx *db.Tx) { r.EndSession(tx, session) }, since(session, now), since(other, now)},
-		"a session, no UUID":  {func(r *Revocations, tx *db.Tx) { r.EndSession(tx, "s") }, since("s", now), since("t", now)},
-		"a key":               {func(r *Revocations, tx *db.Tx) { r.EndKey(tx, "k") }, since(session, now), &Claims{Session: session, KeyID: "k2", AuthTime: now.Unix()}},
-		"everything":          {func(r *Revocations, tx *db.Tx) { r.EndBefore(tx, time.Time{}) }, since(session, now), since(session, young)},
-		"before an hour ago":  {func(r *Revocations, tx *db.Tx) { r.EndBefore(tx, old) }, since(session, old.Add(-2*time.Second)), since(session, old.Add(time.Second))},
-		"before a whole time": {func(r *Revocations, tx *db.Tx) { r.EndBefore(tx, old.Truncate(time.Second)) }, since(session, old.Truncate(time.Second).Add(-time.Second)), since(session, old.Truncate(time.Second))},
+		"a session":          {func(r *Revocations, tx *db.Tx) { r.EndSession(tx, session) }, since(session, now), since(other, now)},
+		"a session, no UUID": {func(r *Revocations, tx *db.Tx) { r.EndSession(tx, "s") }, since("s", now), since("t", now)},
+		"a key": {func(r *Revocations, tx *db.Tx) { r.EndKey(tx, "k") }, since(session, now),
+			&Claims{Session: session, KeyID: "k2", AuthTime: now.Unix()}},
+		"everything": {func(r *Revocations, tx *db.Tx) { r.EndBefore(tx, time.Time{}) }, since(session, now), since(session, young)},
+		"before an hour ago": {func(r *Revocations, tx *db.Tx) { r.EndBefore(tx, old) }, since(session, old.Add(-2*time.Second)),
+			since(session, old.Add(time.Second))},
+		"before a whole time": {func(r *Revocations, tx *db.Tx) { r.EndBefore(tx, old.Truncate(time.Second)) },
+			since(session, old.Truncate(time.Second).Add(-time.Second)), since(session, old.Truncate(time.Second))},
 		"before, refreshed since": {
 			func(r *Revocations, tx *db.Tx) { r.EndBefore(tx, old) },
 			&Claims{Session: session, IssuedAt: young.Unix(), AuthTime: old.Add(-time.Minute).Unix()}, since(session, now),
@@ -69,7 +72,7 @@ func TestJWT5_EachKindOfRevocation(t *testing.T) {
 				select {
 				case <-known:
 				default:
-					t.Error("nobody was told of the change")
+					t.Error("nobody was notified of the change")
 				}
 				_, again := two.feed.after(0, 0)
 				if err := two.Reload(t.Context()); err != nil {
@@ -77,7 +80,7 @@ func TestJWT5_EachKindOfRevocation(t *testing.T) {
 				}
 				select {
 				case <-again:
-					t.Error("what is known already was told again")
+					t.Error("what is known already was announced again")
 				default:
 				}
 				for _, r := range []*Revocations{two, stale} {

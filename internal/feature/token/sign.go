@@ -25,8 +25,8 @@ type signer struct {
 
 // newSigner returns the signer of a private key that is one for the algorithm, as
 // public has found.
-func newSigner(id, algorithm string, private any) (signer, error) {
-	h, err := json.Marshal(header{Algorithm: algorithm, KeyID: id, Type: Type})
+func newSigner(id, algorithm, kind string, private any) (signer, error) {
+	h, err := json.Marshal(header{Algorithm: algorithm, KeyID: id, Type: kind})
 	if err != nil {
 		return signer{}, err
 	}

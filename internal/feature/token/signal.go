@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 )
 
-// clientsChanged is a row that ends no token: it tells the replicas that
+// clientsChanged is a row that ends no token: it signals to the replicas that
 // registered applications have changed, by the way on which nothing is missed.
 const clientsChanged RevocationKind = "clients"
 
@@ -19,7 +19,7 @@ type signals struct {
 	count atomic.Uint64
 }
 
-// ClientsChanged tells all replicas, once this transaction is committed, that
+// ClientsChanged notifies all replicas, once this transaction is committed, that
 // registered applications have changed.
 func (r *Revocations) ClientsChanged(tx *db.Tx, random secret.Random) {
 	now := r.now()

@@ -1,34 +1,34 @@
 // Package token is access tokens: short-lived JWTs of type at+jwt (RFC 9068)
-// that an application can check with the published keys alone.
+// that an application can verify with nothing but the published keys.
 //
 // # How it works
 //
 // Type at+jwt; one key, one algorithm. Type and key are pinned; a header with
-// anything else in it is refused. A next key is always published, so that a
-// rotation, or the end of a leaked key, is a step to one that all know
-// (keyring/rotate.go); a token of a key unknown here waits for one poll before it is
-// refused (flow/authenticate.go). A token seen before costs a map look-up by its
-// hash. When it was used is remembered, and written once a minute at most
+// anything else in it is refused. The next key is always published, so that a
+// rotation, or the end of a leaked key, is a step to one that everyone knows
+// (keyring/rotate.go); a token with a key unknown here waits for one poll before it is
+// refused (flow/authenticate.go). A token seen before costs a map lookup by its
+// hash. The time of its last use is remembered, and written at most once a minute
 // (session/use.go).
 //
-// What ends an access token early is a row, written with the change; every replica
-// holds the living ones in memory and reads on every 250 ms, from the last
-// transaction before which all were over (db.Horizon), so that one that commits late
-// is not missed. A check asks nobody while the last good poll is under 900 ms old;
-// then it asks the database by key; when that is away it says 503, never 401. Rows
-// name sessions, keys, and the roles an account has now, counted by account.roles_n;
-// no two clocks need to agree. The one cut-off, for "everything", goes by the sign-
-// in (auth_time), which no refresh changes. Who is told that a session was ended (a
-// second logout, a refresh refused) finds its tokens dead, though the one who ended
-// it may have yet to tell (Ended). Beyond two million, slices of sessions collapse
-// into cut-offs by iat. There is no LISTEN: four polls a second keep the promise of
-// one second, and survive pgbouncer.
+// What revokes an access token is a row, written with the change; every replica
+// holds the live ones in memory and reads on every 250 ms, from the last
+// transaction before which all had ended (db.Horizon), so that one that commits late
+// is not missed. A check makes no query while the last successful poll is under 900 ms
+// old; then it asks the database by key; when that is unavailable it says 503, never 401.
+// Rows name sessions, keys, and the roles an account has now, counted by account.roles_n;
+// no two clocks need to agree. The one cut-off, for "everything", goes by the time of the
+// sign-in (auth_time), which no refresh changes. A client that learns that a session was
+// ended (by a second logout, a refused refresh) finds its tokens dead, even if the replica
+// that ended it has yet to announce it (Ended). Beyond two million, slices of sessions
+// collapse into cut-offs by iat. There is no LISTEN: four polls a second keep the promise
+// of one second, and work through pgbouncer.
 //
-// Applications that check tokens follow /v1/revocations, a long poll served from
+// Applications that verify tokens follow /v1/revocations, a long poll served from
 // memory. A cursor names a row in one replica's list and, for all others, the mark
-// of its polls: rows from there on are told, some twice, none never. A replica that
-// is behind waits for one poll; what can't be continued gets everything, written out
-// slice by slice. Only polls fill the list, so the order is the database's.
+// of its polls: rows from there on are read, some twice, none never. A replica that
+// is behind waits for one poll; a cursor that can't be continued gets everything, written
+// out slice by slice. Only polls fill the list, so the order is the database's.
 package token
 
 import (
@@ -73,26 +73,31 @@ type Config struct {
 
 // Claims is what an access token says (RFC 9068 section 2.2).
 type Claims struct {
-	Issuer   string   `json:"iss"`
-	Subject  string   `json:"sub"` // the account's id
-	Audience string   `json:"aud"`
-	Expires  int64    `json:"exp"` // seconds since 1970, as are the other times
-	IssuedAt int64    `json:"iat"`
-	ID       string   `json:"jti"`
-	Session  string   `json:"sid"`
-	Roles    []string `json:"roles"`
+	Issuer   string `json:"iss"`
+	Subject  string `json:"sub"` // the account's id
+	Audience string `json:"aud"`
+	Expires  int64  `json:"exp"` // seconds since 1970, as are the other times
+	IssuedAt int64  `json:"iat"`
+	ID       string `json:"jti"`
+	Session  string `json:"sid"`
+	// Roles is nil, and absent, in the token of an application that may not know them: that are none, and no change of them.
+	Roles    []string `json:"roles,omitzero"`
 	AuthTime int64    `json:"auth_time"`
 	AMR      []string `json:"amr"`
+	// ACR is how strong what AMR lists is; tokens of versions before it have none.
+	ACR string `json:"acr,omitempty"`
 	// ClientID is required by RFC 9068; tokens of versions before it have none.
 	ClientID string `json:"client_id,omitempty"`
-	// KeyID names the key that signed it; it stands in the header.
+	// Scope is what an application may do with it (RFC 9068 section 2.2.3); a session's tokens have none.
+	Scope string `json:"scope,omitempty"`
+	// KeyID names the key that signed it; it is in the header.
 	KeyID string `json:"-"`
 }
 
 // ErrInvalid is for an access token that is not ours, has been tampered with,
 // or has expired. It doesn't say which: the bearer of a good one never sees it.
 var ErrInvalid = fault.New(fault.Unauthenticated, "invalid_token",
-	"The access token is not valid, or no longer. Get a new one with the refresh token, or sign in again.")
+	"The access token is invalid or has expired. Get a new one with the refresh token, or sign in again.")
 
 // Issuer signs access tokens and checks them. It is safe for use by many
 // goroutines, while its keys are changed.
@@ -103,10 +108,13 @@ type Issuer struct {
 }
 
 // NewIssuer returns an issuer with these keys: see [Issuer.Use].
-func NewIssuer(c Config, keys []Key, random secret.Random) (*Issuer, error) {
+func NewIssuer(c Config, keys []Key, random secret.Random, id ...Key) (*Issuer, error) {
 	i := &Issuer{config: c, random: random}
-	return i, i.Use(keys)
+	return i, i.Use(keys, id...)
 }
+
+// Audience is that of a session's tokens.
+func (i *Issuer) Audience() string { return i.config.Audience }
 
 // Life is how long a token lives.
 func (i *Issuer) Life() time.Duration { return i.config.Life }
@@ -121,6 +129,8 @@ type Subject struct {
 	// Until is the latest that the token may live, which is when its session ends; the
 	// zero time leaves it the life of all.
 	Until time.Time
+	// Audience, Client and Scope are those of an application's token; empty for a session's.
+	Audience, Client, Scope string
 }
 
 // Issue signs a token that is valid from now on.
@@ -132,7 +142,10 @@ func (i *Issuer) Issue(s Subject, now time.Time) (string, error) {
 	c := Claims{
 		Issuer: i.config.Issuer, Audience: i.config.Audience, Subject: s.Account, Session: s.Session,
 		IssuedAt: now.Unix(), Expires: expires.Unix(), AuthTime: s.AuthAt.Unix(),
-		ID: i.random.Text(16), Roles: s.Roles, AMR: s.AMR, ClientID: i.config.ClientID,
+		ID: i.random.Text(16), Roles: s.Roles, AMR: s.AMR, ACR: ACR(s.AMR), ClientID: i.config.ClientID,
+	}
+	if s.Audience != "" {
+		c.Audience, c.ClientID, c.Scope = s.Audience, s.Client, s.Scope
 	}
 	payload, err := json.Marshal(c)
 	if err != nil {
@@ -149,10 +162,15 @@ func (i *Issuer) Issue(s Subject, now time.Time) (string, error) {
 // life; otherwise ErrInvalid, with the reason for the log. It does not know
 // whether the session still lives.
 //
-// A token that was verified before costs a look-up by its hash until it
+// A token that was verified before costs a lookup by its hash until it
 // expires, and no signature.
 func (i *Issuer) Verify(token string, now time.Time) (*Claims, error) {
-	c, err := i.verify(token, now)
+	return i.VerifyFor(token, i.config.Audience, now)
+}
+
+// VerifyFor is Verify for a token that was made for another audience than a session's (RFC 8707).
+func (i *Issuer) VerifyFor(token, audience string, now time.Time) (*Claims, error) {
+	c, err := i.verify(token, audience, now)
 	if err != nil {
 		return nil, err
 	}
@@ -162,15 +180,15 @@ func (i *Issuer) Verify(token string, now time.Time) (*Claims, error) {
 // Expired is Verify for a token that has expired: it returns what that said. Nobody is
 // let in by it; it is good enough for ending its own session.
 func (i *Issuer) Expired(token string, now time.Time) (*Claims, error) {
-	c, err := i.verify(token, now)
+	c, err := i.verify(token, i.config.Audience, now)
 	if err != nil && !errors.Is(err, ErrExpired) {
 		return nil, err
 	}
 	return c, nil
 }
 
-// verify returns the claims of an expired token too, beside the error.
-func (i *Issuer) verify(token string, now time.Time) (*Claims, error) {
+// verify returns the claims of an expired token too, together with the error.
+func (i *Issuer) verify(token, audience string, now time.Time) (*Claims, error) {
 	if len(token) > maxSize {
 		return nil, ErrInvalid.Because(errors.New("it is over 8 KiB"))
 	}
@@ -182,6 +200,9 @@ func (i *Issuer) verify(token string, now time.Time) (*Claims, error) {
 			return nil, ErrInvalid.Because(err)
 		}
 		keys.seen.put(token, c)
+	}
+	if c.Audience != audience {
+		return nil, ErrInvalid.Because(errors.New("it is for another audience"))
 	}
 	if keys.gone(c.KeyID, now) {
 		return nil, ErrInvalid.Because(errors.New("its key has been retired for longer than its tokens live"))
@@ -204,7 +225,7 @@ func (i *Issuer) timely(c *Claims, now time.Time) error {
 	return nil
 }
 
-// header is the whole header of our tokens. There is nothing in it that tells
+// header is the whole header of our tokens. Nothing in it says
 // us how to check it: algorithm and type are pinned, and kid only names a key
 // that we have. A header with anything else in it is not ours.
 type header struct {
@@ -216,11 +237,11 @@ type header struct {
 func (i *Issuer) open(keys *keySet, token string) (*Claims, error) {
 	first, _, ok := strings.Cut(token, ".")
 	if !ok {
-		return nil, errors.New("it is no JWT")
+		return nil, errors.New("it is not a JWT")
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(first)
 	if err != nil {
-		return nil, errors.New("its header is no base64url")
+		return nil, errors.New("its header is not base64url")
 	}
 	var h header
 	if err := strictJSON(raw, &h); err != nil {
@@ -237,7 +258,7 @@ func (i *Issuer) open(keys *keySet, token string) (*Claims, error) {
 		return nil, errors.New("its header names no key of ours")
 	case h.Algorithm != string(key.algorithm):
 		// One key, one algorithm (RFC 8725 section 3.1).
-		return nil, errors.New("its header names another algorithm than its key's")
+		return nil, errors.New("its header names an algorithm that is not its key's")
 	}
 	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{key.algorithm})
 	if err != nil {
@@ -256,8 +277,8 @@ func (i *Issuer) open(keys *keySet, token string) (*Claims, error) {
 	if err := strictJSON(payload, &c); err != nil {
 		return nil, fmt.Errorf("its claims: %w", err)
 	}
-	if c.Issuer != i.config.Issuer || c.Audience != i.config.Audience {
-		return nil, errors.New("it is for another issuer or audience")
+	if c.Issuer != i.config.Issuer {
+		return nil, errors.New("it is of another issuer")
 	}
 	if c.Subject == "" || c.Session == "" {
 		return nil, errors.New("it has no subject or session")

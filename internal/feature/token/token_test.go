@@ -121,7 +121,7 @@ func TestIssueAndVerify(t *testing.T) {
 		want := &token.Claims{
 			Issuer: config.Issuer, Subject: jane.Account, Audience: config.Audience, ID: c.ID, Session: jane.Session,
 			Expires: start.Unix() + 900, IssuedAt: start.Unix(), AuthTime: start.Unix() - 3600, Roles: jane.Roles, AMR: jane.AMR,
-			KeyID: d.kid,
+			ACR: "1fa", KeyID: d.kid,
 		}
 		if diff := cmp.Diff(want, c); diff != "" {
 			t.Error(diff)
@@ -150,7 +150,7 @@ func TestATokenHoldsExactlyWhatTheContractNames(t *testing.T) {
 	}
 	want := map[string]any{
 		"iss": config.Issuer, "sub": jane.Account, "aud": config.Audience, "exp": float64(start.Unix() + 900), "iat": float64(start.Unix()),
-		"jti": jti, "sid": jane.Session, "roles": []any{"admin", "writer"}, "auth_time": float64(start.Unix() - 3600), "amr": []any{"pwd"},
+		"jti": jti, "sid": jane.Session, "roles": []any{"admin", "writer"}, "auth_time": float64(start.Unix() - 3600), "amr": []any{"pwd"}, "acr": "1fa",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -9,21 +9,21 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 )
 
-// What is told of an alert.
+// What is sent about an alert.
 const (
 	Raised   = "raised"
 	Resolved = "resolved"
 	tested   = "test"
 )
 
-// Message is what is told. Its id stays the same however often it is sent.
+// Message is a notification. Its id stays the same however often it is sent.
 type Message struct {
 	ID    string
 	About string
 	Alert Alert
 }
 
-// Body is the message as JSON, in the form of Standard Webhooks.
+// Body is the message as JSON, in the format of Standard Webhooks.
 func (m Message) Body() ([]byte, error) {
 	data := struct {
 		ID         string     `json:"id"`
@@ -51,7 +51,7 @@ func (m Message) Body() ([]byte, error) {
 func Test(now time.Time) Message {
 	id := secret.Random{}.ID(now)
 	return Message{ID: id, About: tested, Alert: Alert{
-		ID: id, Rule: tested, RaisedAt: now, What: "This is a test of how alerts are told. Nothing happened.", Look: "gatehouse alert list",
+		ID: id, Rule: tested, RaisedAt: now, What: "This is a test notification. Nothing happened.", Look: "gatehouse alert list",
 	}}
 }
 
@@ -69,7 +69,7 @@ var waits = []time.Duration{5 * time.Second, 5 * time.Minute, 30 * time.Minute, 
 // Deliverer sends what is queued, at least once.
 type Deliverer struct {
 	DB *db.DB
-	// Send has for each channel how it is told.
+	// Send has for each channel the function that sends to it.
 	Send map[string]func(context.Context, Message) error
 	Now  func() time.Time
 }
@@ -125,7 +125,7 @@ func (d *Deliverer) due(ctx context.Context) (list []due, err error) {
 	return list, err
 }
 
-// try sends one, once it has made sure that nobody else does.
+// try sends one, once it has made sure that no other replica does.
 func (d *Deliverer) try(ctx context.Context, m due) error {
 	var next *int64
 	if m.tries < len(waits) {

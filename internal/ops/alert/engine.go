@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 )
 
-// The bounds of what is kept in mind. They are far beyond every threshold.
+// The limits of the state. They are far beyond every threshold.
 const (
 	triedMost  = 5000 // pairs of a network and an address
 	adminsMost = 1000 // networks of administrators
@@ -17,7 +17,7 @@ const (
 	hoursKept  = 8 * 24
 )
 
-// State is what the rules keep in mind. Times are in whole minutes or hours
+// State is the rules' state. Times are in whole minutes or hours
 // since 1970; networks and keyed hashes of addresses are forgotten after an hour.
 type State struct {
 	// Since is when watching began, Minute up to when it has come.
@@ -38,7 +38,7 @@ type State struct {
 // succeeded is what sign-ins are counted under; it is no rule.
 const succeeded = "succeeded"
 
-// Engine holds the rules against events. It reads no clock and no database.
+// Engine evaluates the rules over events. It reads no clock and no database.
 type Engine struct {
 	Thresholds Thresholds
 	// Canaries are the accounts that nobody has a reason to touch.
@@ -74,7 +74,7 @@ func NewEngine(t Thresholds, s *State, begin time.Time) *Engine {
 func minute(t time.Time) int64 { return t.Unix() / 60 }
 
 // Feed takes the next event of the log. One that claims to be of a time after
-// now is taken for one of now: a clock that is wrong moves no window.
+// now is treated as one of now: a wrong clock moves no window.
 func (g *Engine) Feed(e event.Entry, now time.Time) {
 	at := min(minute(e.Time), minute(now))
 	if at > g.state.Minute {
@@ -117,9 +117,10 @@ func (g *Engine) add(name string, at, n int64) {
 	c[at] += n
 }
 
-// tried notes which network failed at which address.
+// tried notes which network failed at which address. With IPv6 it is the site, of which
+// some have 65,536 networks.
 func (g *Engine) tried(e event.Entry, at int64) {
-	where := network(e.Address)
+	where := prefix(e.Address, 32, 48)
 	if where == "" || e.Detail.Address == "" {
 		return
 	}
@@ -192,12 +193,16 @@ func prefix(address string, four, six int) string {
 	return p.String()
 }
 
-// forget drops what is in no window any more.
+// forget drops what is no longer in any window.
 func (g *Engine) forget() {
 	s, last := g.state, g.state.Minute-60
 	for name, c := range s.Counts {
+		gone := last
+		if r, ok := ByName(name); ok && r.Window > hour {
+			gone = g.state.Minute - int64(r.Window/time.Minute)
+		}
 		for m := range c {
-			if m <= last {
+			if m <= gone {
 				delete(c, m)
 			}
 		}
@@ -234,7 +239,7 @@ func (g *Engine) forget() {
 }
 
 // peak keeps the worst verdict of each rule, so that what was broken between two
-// looks is told too.
+// looks is reported too.
 func (g *Engine) peak() {
 	if !g.fed {
 		return // a state that was judged when it was written, perhaps by another replica

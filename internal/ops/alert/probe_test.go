@@ -9,11 +9,11 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/ops/alert"
 )
 
-// LOG-5: trouble with sealing and with mails is raised once, and taken back when it
+// LOG-5: trouble with sealing and with mails is raised once, and resolved when it
 // is over.
 func TestLOG5_SealingAndMailsAreProbed(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		s := newStand(d)
+		s := newTestLog(d)
 		trouble := int64(0)
 		w := s.watcher()
 		w.Sealing, w.Mail = func() int64 { return trouble }, true

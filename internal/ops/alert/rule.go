@@ -1,17 +1,17 @@
-// Package alert watches the event log. Its rules count over sliding windows; the
-// one that finds something raises one alert, however many replicas there are,
-// and takes it back when it is over.
+// Package alert watches the event log. Its rules count over sliding windows; a rule
+// that fires raises one alert, however many replicas there are,
+// and resolves it when it is over.
 //
 // The rules read the sealed log, in its order: an event that is committed late
-// is sealed late, and none is passed over. How far they have read, and what they
-// keep in mind, stands in one row that is written together with the alerts.
+// is sealed late, and none is skipped. How far they have read, and their state,
+// is in one row that is written together with the alerts.
 //
 // # How it works
 //
-// The engine is rules alone: no clock, no database; week_test.go holds them against
+// The engine is only rules: no clock, no database; week_test.go tests them on
 // a simulated week with planted attacks. How far the job has read, and the windows,
 // are one row (alert_state), written by compare-and-set together with the alerts. A
-// partial unique index lets one alert of a rule be open, however many replicas
+// partial unique index allows one open alert per rule, however many replicas
 // watch.
 package alert
 
@@ -39,13 +39,18 @@ const (
 	RateLimits      = "rate_limits"
 	AdminNetwork    = "admin_network"
 	CanaryTouched   = "canary"
+	PasswordsKnown  = "passwords_known"
+	FactorResets    = "factor_resets"
+	PasskeysDoubted = "passkeys_doubted"
 	SealingTroubled = "sealing"
 	AnchorTroubled  = "anchor"
+	BackupTroubled  = "backup"
+	RetentionLate   = "retention"
 	MailTroubled    = "mail"
 )
 
-// Thresholds says from how many on a rule is broken; 0 switches it off. The
-// rules that are not here are broken by the first.
+// Thresholds says how many it takes for a rule to fire; 0 switches it off. The
+// rules that are not here fire at the first.
 type Thresholds struct {
 	FailedLogins, UnusualLogins, Sprayed, Stuffed, Registrations, Reuses,
 	Tampered, Introspections, DatabaseErrors, RateLimits int
@@ -82,11 +87,19 @@ const (
 const (
 	quarter = 15 * time.Minute
 	hour    = time.Hour
+	day     = 24 * time.Hour
+)
+
+// passwordsKnown is at how many accounts within an hour a right password without a second factor is an alert; an account
+// counts once a day. factorResets is how many resets of factors within a day are one.
+const (
+	passwordsKnown = 5
+	factorResets   = 3
 )
 
 func first(Thresholds) int { return 1 }
 
-// times is how often the event tells that it happened.
+// times is how often the event says that it happened.
 func times(e event.Entry) int64 { return max(1, e.Detail.Count) }
 
 func reasons(list ...string) func(event.Entry) int64 {
@@ -126,7 +139,7 @@ var Rules = []Rule{
 		reasons("client_credentials_wrong")},
 	{SessionAhead, "refresh tokens are newer than the database: it went back in time", hour, suspicious, first, reasons("refresh_token_ahead")},
 	{DatabaseErrors, "requests failed on the database", quarter, suspicious, func(t Thresholds) int { return t.DatabaseErrors }, reasons("database_error")},
-	{Injection, "requests failed on SQL that the database could not read: somebody may inject it", hour, suspicious, first, reasons("database_error_injection")},
+	{Injection, "requests failed on SQL that the database could not parse: possible SQL injection", hour, suspicious, first, reasons("database_error_injection")},
 	{RateLimits, "requests met a limit", quarter, []event.Kind{event.FailedLogin, "rate_limit_exceeded"}, func(t Thresholds) int { return t.RateLimits },
 		func(e event.Entry) int64 {
 			if e.Kind == event.FailedLogin && e.Detail.Reason != "too_many_attempts" {
@@ -136,8 +149,16 @@ var Rules = []Rule{
 		}},
 	{AdminNetwork, "sign-ins of an administrator came from a network never seen before", hour, []event.Kind{event.Login}, first, nil},
 	{CanaryTouched, "events touched a canary account, which nobody has a reason to", hour, nil, first, nil},
+	{PasswordsKnown, "accounts had their right password shown and no second factor: somebody has a list that works", hour, suspicious,
+		func(Thresholds) int { return passwordsKnown }, reasons("password_known")},
+	{FactorResets, "resets of second factors were asked for: somebody may talk operators into them", day, []event.Kind{event.FactorResetAsked},
+		func(Thresholds) int { return factorResets }, times},
+	{PasskeysDoubted, "passkeys seem to be copied, or their rows were altered: somebody has a device, or writes to the database", hour, suspicious, first,
+		reasons("passkey_counter", "passkey_row_altered")},
 	{SealingTroubled, "trouble with sealing the event log: it is behind, or contradicts what it was", 0, nil, first, nil},
 	{AnchorTroubled, "checkpoints of the event log can't be sent to EVENT_ANCHOR", 0, nil, first, nil},
+	{BackupTroubled, "trouble with backups: the newest is late, or drills fail", 0, nil, first, nil},
+	{RetentionLate, "trouble with retention: it is late, fails, or asks before it deletes accounts", 0, nil, first, nil},
 	{MailTroubled, "mails can't be sent", 0, nil, first, nil},
 }
 
@@ -151,7 +172,7 @@ func ByName(name string) (Rule, bool) {
 	return Rule{}, false
 }
 
-// Verdict is what a rule says of a moment.
+// Verdict is what a rule says at a moment.
 type Verdict struct {
 	Rule  Rule
 	N     int64
@@ -162,7 +183,7 @@ type Verdict struct {
 }
 
 // Broken reports whether an alert is to be raised, over whether one is to be
-// taken back. In between, what is goes on.
+// resolved. In between, nothing changes.
 func (v Verdict) Broken() bool { return v.Bound > 0 && v.N >= v.Bound }
 
 func (v Verdict) over() bool { return v.Bound <= 0 || 2*v.N < v.Bound }
@@ -189,6 +210,10 @@ func (v Verdict) Look() string {
 		return "gatehouse events verify"
 	case AnchorTroubled:
 		return "gatehouse events origin"
+	case BackupTroubled:
+		return "gatehouse backup list"
+	case RetentionLate:
+		return "gatehouse retention status"
 	case MailTroubled:
 		return "curl -s http://ADMIN_LISTEN_ADDR/metrics | grep gatehouse_alert_open"
 	}

@@ -55,7 +55,7 @@ func List(tx *db.Tx, before string, openOnly bool, limit int) ([]Alert, error) {
 }
 
 // raise opens an alert of the rule, unless one is open: then it notes the most
-// that was counted. Whoever comes first raises it, on whichever replica.
+// that was counted. The first to do so raises it, on whichever replica.
 func raise(tx *db.Tx, v Verdict, now time.Time) (a Alert, raised bool, err error) {
 	a = Alert{ID: secret.Random{}.ID(now), Rule: v.Rule.Name, RaisedAt: now, N: v.N, Bound: v.Bound, What: v.What(), Look: v.Look()}
 	n, err := tx.Exec(`INSERT INTO alert (id, rule, raised_at, n, bound, what, look) VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -67,32 +67,40 @@ func raise(tx *db.Tx, v Verdict, now time.Time) (a Alert, raised bool, err error
 	return a, false, err
 }
 
-// resolve takes an alert back. It reports false if another has.
+// resolve resolves an alert. It reports false if another replica has.
 func resolve(tx *db.Tx, a Alert, now time.Time) (bool, error) {
 	n, err := tx.Exec(`UPDATE alert SET resolved_at = $2 WHERE id = $1 AND resolved_at IS NULL`, a.ID, db.Micros(now))
 	return n == 1, err
 }
 
-// Forget deletes alerts that were resolved before a time, at most limit.
-func Forget(tx *db.Tx, before time.Time, limit int) (int64, error) {
-	if _, err := tx.Exec(`DELETE FROM alert_delivery WHERE alert_id IN (SELECT id FROM alert WHERE resolved_at < $1 ORDER BY id LIMIT $2)`,
-		db.Micros(before), limit); err != nil {
-		return 0, err
+// Forget deletes alerts that were resolved before a time.
+func Forget(tx *db.Tx, b db.Batch) (db.Swept, error) {
+	s, err := b.Read(tx.Query(`SELECT resolved_at, id, 1, resolved_at FROM alert WHERE (resolved_at, id) > ($1, $2) AND resolved_at < $3
+		ORDER BY resolved_at, id LIMIT $4`, b.After.At, b.After.ID, b.Before, b.Keys))
+	if err != nil || !b.Deletes(s) {
+		return s, err
 	}
-	return tx.Exec(`DELETE FROM alert WHERE id IN (SELECT id FROM alert WHERE resolved_at < $1 ORDER BY id LIMIT $2)`, db.Micros(before), limit)
+	if _, err := tx.Exec(`DELETE FROM alert_delivery WHERE alert_id IN
+		(SELECT id FROM alert WHERE (resolved_at, id) > ($1, $2) AND (resolved_at, id) <= ($4, $5) AND resolved_at < $3)`,
+		b.After.At, b.After.ID, b.Before, s.Last.At, s.Last.ID); err != nil {
+		return s, err
+	}
+	s.Due, err = tx.Exec(`DELETE FROM alert WHERE (resolved_at, id) > ($1, $2) AND (resolved_at, id) <= ($4, $5) AND resolved_at < $3`,
+		b.After.At, b.After.ID, b.Before, s.Last.At, s.Last.ID)
+	return s, err
 }
 
-// silence tells nobody of a rule's alerts until a time; they are raised and
-// listed all the same. A time that is over ends it.
+// silence sends no notifications of a rule's alerts until a time; they are raised and
+// listed all the same. A time in the past ends it.
 func silence(tx *db.Tx, rule string, until time.Time) error {
 	if _, ok := ByName(rule); !ok {
-		return fault.New(fault.NotFound, "rule_unknown", "There is no rule of this name: docs/guides/alerts.md lists them.")
+		return fault.New(fault.NotFound, "rule_unknown", "There is no rule with this name. docs/guides/alerts.md lists them.")
 	}
 	_, err := tx.Exec(`INSERT INTO alert_silence (rule, until_at) VALUES ($1, $2) ON CONFLICT (rule) DO UPDATE SET until_at = $2`, rule, db.Micros(until))
 	return err
 }
 
-// Silences returns until when which rules are silent, as of now.
+// Silences returns until when which rules are silenced, as of now.
 func Silences(tx *db.Tx, now time.Time) (map[string]time.Time, error) {
 	rows, err := tx.Query(`SELECT rule, until_at FROM alert_silence WHERE until_at > $1`, db.Micros(now))
 	if err != nil {
@@ -154,6 +162,16 @@ func mailTrouble(tx *db.Tx, now time.Time) (n int64, err error) {
 	err = tx.QueryRow(`SELECT (SELECT COUNT(*) FROM outbox WHERE dead_at > $1) + (SELECT COUNT(*) FROM outbox WHERE due_at < $2)`,
 		db.Micros(now.Add(-hour)), db.Micros(now.Add(-quarter))).Scan(&n)
 	return n, err
+}
+
+// Restored has the rules begin behind the log as it is, after a restore from a backup, and
+// takes back what was open before.
+func Restored(tx *db.Tx, now time.Time) error {
+	if _, err := tx.Exec(`UPDATE alert SET resolved_at = $1 WHERE resolved_at IS NULL`, db.Micros(now)); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`UPDATE alert_state SET n = (SELECT size FROM event_head WHERE one = 1), state = '' WHERE one = 1`)
+	return err
 }
 
 // readState returns how far the rules have read. The first time, they begin with

@@ -2,7 +2,7 @@ package alert
 
 import "time"
 
-// verdicts says how each rule over events stands.
+// verdicts returns the verdict of each rule over events.
 func (g *Engine) verdicts() []Verdict {
 	s := g.state
 	list := make([]Verdict, 0, len(Rules))
@@ -40,7 +40,7 @@ func (g *Engine) sum(name string, window time.Duration) (n int64) {
 	return n
 }
 
-// unusual holds the last hour against the worst same hours of the days before.
+// unusual compares the last hour with the worst same hours of the days before.
 // An hour in which something else was amiss counts as well: it errs on the quiet
 // side, and the absolute rule does not.
 func (g *Engine) unusual(least int64) (n, bound int64) {

@@ -10,23 +10,27 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 )
 
-// anchorLate is for how long checkpoints may fail to reach the anchor.
+// anchorLate is how long checkpoints may fail to reach the anchor.
 const anchorLate = time.Minute
 
 // page is how many events are read at once.
 const page = 500
 
 // Watcher reads the log and raises what the rules find. Any number of them may
-// run at once: the state is only taken further by whoever read the latest.
+// run at once: the state is only advanced by the one that read the latest.
 type Watcher struct {
 	DB         *db.DB
 	Events     *event.Log
 	Thresholds Thresholds
 	// Sealing counts what is wrong with the sealing of the log.
 	Sealing func() int64
-	// Mail tells whether mails are sent at all.
+	// Backups counts what is wrong with the backups; nil where there are none.
+	Backups func(tx *db.Tx, now time.Time) (int64, error)
+	// Retention counts what is wrong with retention; nil where that is not watched.
+	Retention func(tx *db.Tx, now time.Time) (int64, error)
+	// Mail says whether mails are sent at all.
 	Mail bool
-	// Channels are the names of where alerts are told.
+	// Channels are the names of the channels that alerts are sent to.
 	Channels []string
 	// MailOut queues the mails about an alert, in the transaction; nil for none.
 	MailOut func(tx *db.Tx, m Message) error
@@ -43,10 +47,12 @@ type look struct {
 	silent   map[string]time.Time
 	mail     int64
 	anchor   int64
+	backups  int64
+	retained int64
 	begun    bool // there is a state already
 }
 
-// Step reads what is new in the log, and raises and takes back what follows.
+// Step reads what is new in the log, and raises and resolves alerts accordingly.
 func (w *Watcher) Step(ctx context.Context) error {
 	for {
 		now := w.Now()
@@ -60,7 +66,7 @@ func (w *Watcher) Step(ctx context.Context) error {
 		if len(l.events) < page {
 			return w.settle(ctx, l, now)
 		}
-		// There is more: what was broken meanwhile counts, what is over does not yet.
+		// There is more: what has fired meanwhile counts, what is over does not yet.
 		if err := w.settle(ctx, l, l.events[len(l.events)-1].Time); err != nil || ctx.Err() != nil {
 			return err
 		}
@@ -103,6 +109,16 @@ func (w *Watcher) read(ctx context.Context, now time.Time) (l look, err error) {
 		} else if failing {
 			l.anchor = 1
 		}
+		if w.Backups != nil {
+			if l.backups, err = w.Backups(tx, now); err != nil {
+				return err
+			}
+		}
+		if w.Retention != nil {
+			if l.retained, err = w.Retention(tx, now); err != nil {
+				return err
+			}
+		}
 		if w.Mail {
 			l.mail, err = mailTrouble(tx, now)
 		}
@@ -111,10 +127,12 @@ func (w *Watcher) read(ctx context.Context, now time.Time) (l look, err error) {
 	return l, err
 }
 
-// settle writes what the rules say of a moment.
+// settle writes what the rules say at a moment.
 func (w *Watcher) settle(ctx context.Context, l look, now time.Time) error {
 	verdicts, broken := l.engine.Judge(now)
-	for name, n := range map[string]int64{SealingTroubled: w.Sealing(), AnchorTroubled: l.anchor, MailTroubled: l.mail} {
+	for name, n := range map[string]int64{
+		SealingTroubled: w.Sealing(), AnchorTroubled: l.anchor, BackupTroubled: l.backups, RetentionLate: l.retained, MailTroubled: l.mail,
+	} {
 		r, _ := ByName(name)
 		v := Verdict{Rule: r, N: n, Bound: 1, At: now}
 		verdicts = append(verdicts, v)
@@ -170,7 +188,7 @@ func (w *Watcher) raise(tx *db.Tx, v Verdict, silent map[string]time.Time, now t
 }
 
 // mailEvery is how often an alert of one rule is mailed at most: one that comes and
-// goes shall not fill a mailbox, nor take the room of others.
+// goes must not fill a mailbox, nor crowd out others.
 const mailEvery = time.Hour
 
 // mail queues the mails about an alert that was raised, in the transaction that

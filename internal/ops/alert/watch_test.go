@@ -17,8 +17,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/ops/alert"
 )
 
-// stand is a log with several watchers at it.
-type stand struct {
+// testLog is a log with several watchers at it.
+type testLog struct {
 	db     *db.DB
 	log    *event.Log
 	sealer *event.Sealer
@@ -26,26 +26,26 @@ type stand struct {
 	clock  time.Time
 }
 
-func newStand(d *db.DB) *stand {
-	s := &stand{db: d, clock: monday}
+func newTestLog(d *db.DB) *testLog {
+	s := &testLog{db: d, clock: monday}
 	s.log = event.NewLog(slog.New(slog.DiscardHandler), secret.Random{}, s.now, nil)
 	s.sealer = event.NewSealer(d, "a key of 32 characters, or of more", s.now)
 	return s
 }
 
-func (s *stand) now() time.Time {
+func (s *testLog) now() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.clock
 }
 
-func (s *stand) pass(d time.Duration) {
+func (s *testLog) pass(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.clock = s.clock.Add(d)
 }
 
-func (s *stand) append(t *testing.T, n int, e event.Event) {
+func (s *testLog) append(t *testing.T, n int, e event.Event) {
 	t.Helper()
 	err := s.db.Write(t.Context(), func(tx *db.Tx) error {
 		for range n {
@@ -61,7 +61,7 @@ func (s *stand) append(t *testing.T, n int, e event.Event) {
 	}
 }
 
-func (s *stand) watcher() *alert.Watcher {
+func (s *testLog) watcher() *alert.Watcher {
 	return &alert.Watcher{
 		DB: s.db, Events: s.log, Thresholds: defaults, Sealing: func() int64 { return 0 }, Channels: []string{"webhook"},
 		Log: slog.New(slog.DiscardHandler), Now: s.now,
@@ -69,7 +69,7 @@ func (s *stand) watcher() *alert.Watcher {
 }
 
 // together has 16 watchers look at the same moment.
-func (s *stand) together(t *testing.T) {
+func (s *testLog) together(t *testing.T) {
 	t.Helper()
 	var wg sync.WaitGroup
 	for range 16 {
@@ -82,7 +82,7 @@ func (s *stand) together(t *testing.T) {
 	wg.Wait()
 }
 
-func (s *stand) alerts(t *testing.T) (list []alert.Alert) {
+func (s *testLog) alerts(t *testing.T) (list []alert.Alert) {
 	t.Helper()
 	err := s.db.Read(t.Context(), func(tx *db.Tx) (err error) { list, err = alert.List(tx, "", false, 100); return err })
 	if err != nil {
@@ -91,8 +91,8 @@ func (s *stand) alerts(t *testing.T) (list []alert.Alert) {
 	return list
 }
 
-// deliver sends with 16 deliverers at once, and returns what was told.
-func (s *stand) deliver(t *testing.T, failure error) (told []string) {
+// deliver sends with 16 deliverers at once, and returns what was sent.
+func (s *testLog) deliver(t *testing.T, failure error) (sent []string) {
 	t.Helper()
 	var (
 		wg sync.WaitGroup
@@ -103,7 +103,7 @@ func (s *stand) deliver(t *testing.T, failure error) (told []string) {
 			"webhook": func(_ context.Context, m alert.Message) error {
 				mu.Lock()
 				defer mu.Unlock()
-				told = append(told, m.About+" "+m.Alert.Rule)
+				sent = append(sent, m.About+" "+m.Alert.Rule)
 				return failure
 			},
 		}}
@@ -114,16 +114,17 @@ func (s *stand) deliver(t *testing.T, failure error) (told []string) {
 		})
 	}
 	wg.Wait()
-	return told
+	return sent
 }
 
-// LOG-5: replicas together raise one alert and tell it once; it is raised once
+// LOG-5: replicas together raise one alert and send it once; it is raised once
 // however long it lasts, and is over by itself.
 func TestLOG5_ReplicasRaiseOneAlert(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		s := newStand(d)
+		s := newTestLog(d)
 		s.together(t) // where watching begins
-		reuse := event.Event{Kind: event.SuspiciousActivity, Outcome: event.Failure, Origin: event.Origin{Address: netip.MustParseAddr("192.0.2.1")}, Detail: event.Detail{Reason: "refresh_token_reused"}}
+		reuse := event.Event{Kind: event.SuspiciousActivity, Outcome: event.Failure, Origin: event.Origin{Address: netip.MustParseAddr("192.0.2.1")},
+			Detail: event.Detail{Reason: "refresh_token_reused"}}
 		s.append(t, 2, reuse)
 		s.together(t)
 		if l := s.alerts(t); len(l) != 0 {
@@ -136,15 +137,15 @@ func TestLOG5_ReplicasRaiseOneAlert(t *testing.T) {
 		if len(l) != 1 || l[0].Rule != alert.TokenReuse || l[0].N != 3 || !l[0].ResolvedAt.IsZero() {
 			t.Fatalf("%+v", l)
 		}
-		if told := s.deliver(t, errors.New("away")); len(told) != 1 || told[0] != "raised token_reuse" {
-			t.Fatalf("told %v", told)
+		if sent := s.deliver(t, errors.New("away")); len(sent) != 1 || sent[0] != "raised token_reuse" {
+			t.Fatalf("sent %v", sent)
 		}
-		if told := s.deliver(t, nil); len(told) != 0 {
-			t.Fatalf("told again at once: %v", told)
+		if sent := s.deliver(t, nil); len(sent) != 0 {
+			t.Fatalf("sent again at once: %v", sent)
 		}
 		s.pass(time.Minute)
-		if told := s.deliver(t, nil); len(told) != 1 {
-			t.Fatalf("told again %v", told)
+		if sent := s.deliver(t, nil); len(sent) != 1 {
+			t.Fatalf("sent again %v", sent)
 		}
 		s.append(t, 5, reuse)
 		s.together(t)
@@ -156,8 +157,8 @@ func TestLOG5_ReplicasRaiseOneAlert(t *testing.T) {
 		if l := s.alerts(t); len(l) != 1 || l[0].ResolvedAt.IsZero() {
 			t.Fatalf("not over: %+v", l)
 		}
-		if told := s.deliver(t, nil); len(told) != 1 || told[0] != "resolved token_reuse" {
-			t.Fatalf("told %v", told)
+		if sent := s.deliver(t, nil); len(sent) != 1 || sent[0] != "resolved token_reuse" {
+			t.Fatalf("sent %v", sent)
 		}
 	})
 }
@@ -166,7 +167,7 @@ func TestLOG5_ReplicasRaiseOneAlert(t *testing.T) {
 // the alert is raised all the same.
 func TestLOG5_WhatWasMissedIsToldLater(t *testing.T) {
 	d := dbtest.Open(t, dbtest.SQLite(t))
-	s := newStand(d)
+	s := newTestLog(d)
 	s.together(t)
 	s.append(t, 1200, event.Event{Kind: event.FailedLogin, Outcome: event.Failure, Detail: event.Detail{Reason: "wrong_password", Address: "h"}})
 	s.pass(3 * time.Hour)
@@ -178,14 +179,14 @@ func TestLOG5_WhatWasMissedIsToldLater(t *testing.T) {
 	}
 }
 
-// A rule that is silent is raised and listed, and nobody is told.
+// A silenced rule is raised and listed, and nobody is notified.
 func TestLOG6_SilencedRulesAreListedAndNotTold(t *testing.T) {
 	d := dbtest.Open(t, dbtest.SQLite(t))
-	s := newStand(d)
+	s := newTestLog(d)
 	s.together(t)
-	desk := alert.Admin{DB: d, Events: s.log, Now: s.now}
+	admin := alert.Admin{DB: d, Events: s.log, Now: s.now}
 	silence := func(rule string, life time.Duration) error {
-		return desk.Silence(t.Context(), rule, s.now().Add(life), "administrator", "", "", event.Origin{})
+		return admin.Silence(t.Context(), rule, s.now().Add(life), "administrator", "", "", event.Origin{})
 	}
 	if err := silence(alert.SessionAhead, time.Hour); err != nil {
 		t.Fatal(err)
@@ -198,13 +199,13 @@ func TestLOG6_SilencedRulesAreListedAndNotTold(t *testing.T) {
 	}
 	s.append(t, 1, event.Event{Kind: event.SuspiciousActivity, Outcome: event.Failure, Detail: event.Detail{Reason: "refresh_token_ahead"}})
 	s.together(t)
-	if l, told := s.alerts(t), s.deliver(t, nil); len(l) != 1 || len(told) != 0 {
-		t.Errorf("%+v, told %v", l, told)
+	if l, sent := s.alerts(t), s.deliver(t, nil); len(l) != 1 || len(sent) != 0 {
+		t.Errorf("%+v, sent %v", l, sent)
 	}
 	if err := silence(alert.SessionAhead, 0); err != nil {
 		t.Fatal(err)
 	}
-	list, more, silent, err := desk.List(t.Context(), "", true, 1)
+	list, more, silent, err := admin.List(t.Context(), "", true, 1)
 	if err != nil || len(list) != 1 || more || len(silent) != 0 {
 		t.Errorf("%v, more %v, silent %v, %v", list, more, silent, err)
 	}

@@ -25,7 +25,7 @@ var defaults = alert.Thresholds{
 }
 
 // attack is one that is planted into the week, and the truth about it: which
-// rules have to see it, and within which time of its beginning.
+// rules have to notice it, and how soon after its beginning.
 type attack struct {
 	Name   string        `json:"name"`
 	Begin  time.Time     `json:"begin"`
@@ -37,7 +37,7 @@ type attack struct {
 }
 
 // week is a service with 2000 people, of whom some mistype, at all hours, more
-// by day; and with all that a quiet day has: bots, old tokens, a forgotten
+// by day; and with everything that a quiet day has: bots, old tokens, a forgotten
 // client.
 type week struct {
 	r      *rand.Rand
@@ -48,7 +48,8 @@ var monday = time.Date(2026, 11, 16, 0, 0, 0, 0, time.UTC)
 
 func (w *week) add(at time.Time, k event.Kind, o event.Outcome, account, address string, d event.Detail) {
 	w.events = append(w.events, event.Entry{
-		ID: fmt.Sprint(len(w.events)), Time: at.Add(time.Duration(w.r.Int64N(int64(time.Second)))), Kind: k, Outcome: o, Account: account, Address: address, Detail: d,
+		ID: fmt.Sprint(len(w.events)), Time: at.Add(time.Duration(w.r.Int64N(int64(time.Second)))), Kind: k, Outcome: o, Account: account, Address: address,
+		Detail: d,
 	})
 }
 
@@ -113,15 +114,18 @@ func at(day, hour int) time.Time {
 // attacks are planted on Tuesday and from Thursday to Saturday. Monday,
 // Wednesday and Sunday are quiet.
 var attacks = []attack{
-	{Name: "one account is guessed at, quickly", Begin: at(1, 3), Within: 15 * time.Minute, Rules: []string{alert.FailedLogins}, Also: []string{alert.UnusualLogins, alert.Stuffing}, make: func(w *week, begin time.Time) {
-		each(begin, 400, 20*time.Minute, func(at time.Time, i int) { w.fail(at, 7, fmt.Sprint("192.0.2.", i%50), "wrong_password") })
-	}},
-	{Name: "one password for many accounts, from one network", Begin: at(1, 12), Within: time.Hour, Rules: []string{alert.Spraying}, make: func(w *week, begin time.Time) {
-		each(begin, 30, 30*time.Minute, func(at time.Time, i int) { w.fail(at, 100+i, "192.0.2.7", "wrong_password") })
-	}},
-	{Name: "leaked passwords, from many networks", Begin: at(3, 4), Within: time.Hour, Rules: []string{alert.Stuffing}, Also: []string{alert.FailedLogins, alert.UnusualLogins}, make: func(w *week, begin time.Time) {
-		each(begin, 300, 50*time.Minute, func(at time.Time, i int) { w.fail(at, 5000+i, fmt.Sprintf("100.64.%d.1", i%60), "unknown_account") })
-	}},
+	{Name: "one account is guessed at, quickly", Begin: at(1, 3), Within: 15 * time.Minute, Rules: []string{alert.FailedLogins},
+		Also: []string{alert.UnusualLogins, alert.Stuffing}, make: func(w *week, begin time.Time) {
+			each(begin, 400, 20*time.Minute, func(at time.Time, i int) { w.fail(at, 7, fmt.Sprint("192.0.2.", i%50), "wrong_password") })
+		}},
+	{Name: "one password for many accounts, from one network", Begin: at(1, 12), Within: time.Hour, Rules: []string{alert.Spraying},
+		make: func(w *week, begin time.Time) {
+			each(begin, 30, 30*time.Minute, func(at time.Time, i int) { w.fail(at, 100+i, "192.0.2.7", "wrong_password") })
+		}},
+	{Name: "leaked passwords, from many networks", Begin: at(3, 4), Within: time.Hour, Rules: []string{alert.Stuffing},
+		Also: []string{alert.FailedLogins, alert.UnusualLogins}, make: func(w *week, begin time.Time) {
+			each(begin, 300, 50*time.Minute, func(at time.Time, i int) { w.fail(at, 5000+i, fmt.Sprintf("100.64.%d.1", i%60), "unknown_account") })
+		}},
 	{Name: "slowly, at night", Begin: at(4, 2), Within: time.Hour, Rules: []string{alert.UnusualLogins}, make: func(w *week, begin time.Time) {
 		each(begin, 60, 50*time.Minute, func(at time.Time, i int) { w.fail(at, 7, fmt.Sprint("192.0.2.", i%15), "wrong_password") })
 	}},
@@ -130,20 +134,35 @@ var attacks = []attack{
 			w.add(at, event.AccountRegistered, event.Success, fmt.Sprint("spam-", i), fmt.Sprint("192.0.2.", i), event.Detail{})
 		})
 	}},
-	{Name: "stolen refresh tokens", Begin: at(4, 10), Within: time.Hour, Rules: []string{alert.TokenReuse}, make: suspect("refresh_token_reused", 4, 30*time.Minute, 0)},
-	{Name: "forged tokens", Begin: at(4, 12), Within: 15 * time.Minute, Rules: []string{alert.TamperedTokens}, make: suspect("access_token_invalid", 10, 10*time.Minute, 40)},
-	{Name: "a client's secret is guessed at", Begin: at(4, 14), Within: 15 * time.Minute, Rules: []string{alert.Introspection}, make: suspect("client_credentials_wrong", 5, 5*time.Minute, 30)},
-	{Name: "a backup was restored", Begin: at(4, 16), Within: time.Minute, Rules: []string{alert.SessionAhead}, make: suspect("refresh_token_ahead", 1, time.Minute, 0)},
-	{Name: "a broken disk", Begin: at(4, 18), Within: 15 * time.Minute, Rules: []string{alert.DatabaseErrors}, make: suspect("database_error", 4, 5*time.Minute, 5)},
+	{Name: "stolen refresh tokens", Begin: at(4, 10), Within: time.Hour, Rules: []string{alert.TokenReuse},
+		make: suspect("refresh_token_reused", 4, 30*time.Minute, 0)},
+	{Name: "forged tokens", Begin: at(4, 12), Within: 15 * time.Minute, Rules: []string{alert.TamperedTokens},
+		make: suspect("access_token_invalid", 10, 10*time.Minute, 40)},
+	{Name: "a client's secret is guessed at", Begin: at(4, 14), Within: 15 * time.Minute, Rules: []string{alert.Introspection},
+		make: suspect("client_credentials_wrong", 5, 5*time.Minute, 30)},
+	{Name: "a backup was restored", Begin: at(4, 16), Within: time.Minute, Rules: []string{alert.SessionAhead},
+		make: suspect("refresh_token_ahead", 1, time.Minute, 0)},
+	{Name: "a broken disk", Begin: at(4, 18), Within: 15 * time.Minute, Rules: []string{alert.DatabaseErrors},
+		make: suspect("database_error", 4, 5*time.Minute, 5)},
 	{Name: "injected SQL", Begin: at(4, 20), Within: time.Minute, Rules: []string{alert.Injection}, make: suspect("database_error_injection", 1, time.Minute, 1)},
-	{Name: "a flood that is turned away", Begin: at(5, 1), Within: 15 * time.Minute, Rules: []string{alert.RateLimits}, Also: []string{alert.FailedLogins, alert.UnusualLogins}, make: func(w *week, begin time.Time) {
-		each(begin, 10, 10*time.Minute, func(at time.Time, _ int) {
-			w.add(at, event.FailedLogin, event.Failure, "", "192.0.2.5", event.Detail{Reason: "too_many_attempts", Count: 100})
-		})
-	}},
+	{Name: "a flood that is turned away", Begin: at(5, 1), Within: 15 * time.Minute, Rules: []string{alert.RateLimits},
+		Also: []string{alert.FailedLogins, alert.UnusualLogins}, make: func(w *week, begin time.Time) {
+			each(begin, 10, 10*time.Minute, func(at time.Time, _ int) {
+				w.add(at, event.FailedLogin, event.Failure, "", "192.0.2.5", event.Detail{Reason: "too_many_attempts", Count: 100})
+			})
+		}},
 	{Name: "an administrator from elsewhere", Begin: at(5, 9), Within: time.Minute, Rules: []string{alert.AdminNetwork}, make: func(w *week, begin time.Time) {
 		w.add(begin, event.Login, event.Success, "ada", "192.0.2.99", event.Detail{Roles: []string{"admin"}})
 	}},
+	{Name: "a list of passwords that work", Begin: at(5, 15), Within: time.Hour, Rules: []string{alert.PasswordsKnown},
+		make: suspect("password_known", 5, 50*time.Minute, 0)},
+	{Name: "kind operators", Begin: at(5, 2), Within: 2 * time.Hour, Rules: []string{alert.FactorResets}, make: func(w *week, begin time.Time) {
+		each(begin, 3, 100*time.Minute, func(at time.Time, i int) {
+			w.add(at, event.FactorResetAsked, event.Success, fmt.Sprint("lost-", i), "", event.Detail{})
+		})
+	}},
+	{Name: "a copied passkey", Begin: at(5, 4), Within: time.Minute, Rules: []string{alert.PasskeysDoubted}, make: suspect("passkey_counter", 1, 0, 0)},
+	{Name: "a planted passkey", Begin: at(5, 6), Within: time.Minute, Rules: []string{alert.PasskeysDoubted}, make: suspect("passkey_row_altered", 1, 0, 0)},
 	{Name: "a canary is tried", Begin: at(5, 13), Within: time.Minute, Rules: []string{alert.CanaryTouched}, make: func(w *week, begin time.Time) {
 		w.add(begin, event.FailedLogin, event.Failure, "canary", "192.0.2.98", event.Detail{Reason: "wrong_password", Address: "hash-canary"})
 	}},
@@ -204,17 +223,17 @@ func (w *week) watch(t *testing.T) (list []raised) {
 	return list
 }
 
-// LOG-3: a week with each attack planted. Each is told within its time, by the
-// rules that the truth names; nothing else is told, and all of it is over by
+// LOG-3: a week with each attack planted. Each is reported within its time, by the
+// rules that the ground truth names; nothing else is reported, and all of it is over by
 // itself.
 func TestLOG3_AWeekOfAttacks(t *testing.T) {
 	for seed := range uint64(2) {
-		told := newWeek(seed, attacks).watch(t)
-		explained := make([]bool, len(told))
+		raised := newWeek(seed, attacks).watch(t)
+		explained := make([]bool, len(raised))
 		for _, a := range attacks {
 			for _, rule := range slices.Concat(a.Rules, a.Also) {
 				at := -1
-				for i, r := range told { // one whose bound changes with the hour may come twice
+				for i, r := range raised { // one whose bound changes with the hour may come twice
 					if r.rule == rule && r.at.After(a.Begin) && r.at.Sub(a.Begin) <= 2*time.Hour {
 						explained[i] = true
 						if at < 0 {
@@ -222,16 +241,17 @@ func TestLOG3_AWeekOfAttacks(t *testing.T) {
 						}
 					}
 				}
-				if slices.Contains(a.Rules, rule) && (at < 0 || told[at].at.Sub(a.Begin) > a.Within+time.Minute) {
-					t.Errorf("seed %d: %s: not told by %s within %s", seed, a.Name, rule, a.Within)
+				if slices.Contains(a.Rules, rule) && (at < 0 || raised[at].at.Sub(a.Begin) > a.Within+time.Minute) {
+					t.Errorf("seed %d: %s: not raised by %s within %s", seed, a.Name, rule, a.Within)
 				}
 			}
 		}
-		for i, r := range told {
+		for i, r := range raised {
 			if !explained[i] {
 				t.Errorf("seed %d: false alarm: %s at %s", seed, r.rule, r.at)
 			}
-			if r.over.Sub(r.at) > 3*time.Hour {
+			rule, _ := alert.ByName(r.rule)
+			if r.over.Sub(r.at) > 2*time.Hour+max(rule.Window, time.Hour) {
 				t.Errorf("seed %d: %s is over only after %s", seed, r.rule, r.over.Sub(r.at))
 			}
 		}
@@ -246,7 +266,7 @@ func TestLOG3_AQuietWeekIsQuiet(t *testing.T) {
 	}
 }
 
-// The truth is a file, so that other tools can be held to it.
+// The ground truth is a file, so that other tools can be checked against it.
 func TestTheTruthIsCommitted(t *testing.T) {
 	want, err := json.MarshalIndent(attacks, "", "  ")
 	if err != nil {

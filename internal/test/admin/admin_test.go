@@ -105,8 +105,8 @@ func TestTheSetupPage(t *testing.T) {
 			"no token":       {"", "ada@example.org", harness.Passphrase, nil, 403, "set-up link does not work"},
 			"another token":  {token[:len(token)-1] + "!", "ada@example.org", harness.Passphrase, nil, 403, "set-up link does not work"},
 			"short password": {token, "ada@example.org", "short", nil, 400, "15"},
-			"bad address":    {token, "ada", harness.Passphrase, nil, 400, "no @"},
-			"markup":         {token, `"><script>alert(1)</script>`, harness.Passphrase, nil, 400, "e-mail address"},
+			"bad address":    {token, "ada", harness.Passphrase, nil, 400, "looks like name@example.org"},
+			"markup":         {token, `"><script>alert(1)</script>`, harness.Passphrase, nil, 400, "email address"},
 			"another site":   {token, "ada@example.org", harness.Passphrase, http.Header{"Sec-Fetch-Site": {"cross-site"}}, 403, "another site"},
 			"foreign origin": {token, "ada@example.org", harness.Passphrase, http.Header{"Origin": {"https://evil.example"}}, 403, "another site"},
 		} {

@@ -86,7 +86,8 @@ func TestEveryLineOfTheLogIsOneObject(t *testing.T) {
 					harness.SendRaw(h.T, base, "POST", "/v1/logout", header+": "+s+"\r\nAuthorization: Bearer a.b.c\r\n")
 				}
 			}
-			h.Do(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: s + "@example.org", Password: s}, Header: map[string][]string{"User-Agent": {strings.Map(harness.HeaderSafe, s)}}})
+			h.Do(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: s + "@example.org", Password: s},
+				Header: map[string][]string{"User-Agent": {strings.Map(harness.HeaderSafe, s)}}})
 			h.Do(harness.Refreshing(s))
 			_, _, _ = h.Setup(s, s, s, nil)
 		}

@@ -27,9 +27,9 @@ const metricsHead = `# Metrics
 
 <!-- Made from a scrape of a running server. Rewrite it with: scripts/servers go test ./internal/test/admin -run TestTheMetricsAreDocumented -update -->
 
-` + "`GET /metrics`" + ` on ADMIN_LISTEN_ADDR, in Prometheus' text format. Names, types and labels are stable: one that changes stands in the
-CHANGELOG. Every label has a fixed set of values, so nobody can make new series by what they send. All numbers are of one
-replica since its start; what commands such as ` + "`gatehouse user disable`" + ` do is in the event log, not here.
+` + "`GET /metrics`" + ` on ADMIN_LISTEN_ADDR, in Prometheus' text format. Names, types and labels are stable: a change is listed in the
+CHANGELOG. Every label has a fixed set of values, so no request can create new series. All numbers are one replica's
+since its start; what commands such as ` + "`gatehouse user disable`" + ` do is in the event log, not here.
 
 | metric | type | labels | meaning |
 |---|---|---|---|
@@ -43,16 +43,20 @@ const metricsLabels = `
 | ` + "`route`" + ` | the route's pattern, as in openapi.yaml; ` + "`none`" + ` for what no route took |
 | ` + "`method`" + ` | the HTTP method; ` + "`other`" + ` for what is none |
 | ` + "`status`" + ` | the HTTP status; 499 for a client that left before its answer |
-| ` + "`outcome`" + ` of a request | ` + "`ok`" + ` under 400, ` + "`refused`" + ` 4xx, ` + "`unavailable`" + ` 503, ` + "`failed`" + ` other 5xx, ` + "`gone`" + ` 499 |
+| ` + "`outcome`" + ` of a request | ` + "`ok`" + ` under 400, ` + "`refused`" + ` 4xx, ` + "`unavailable`" + ` 503, ` + "`failed`" + ` other 5xx, ` +
+	"`gone`" + ` 499 |
 | ` + "`event`" + `, its ` + "`outcome`" + ` | the event's name; ` + "`success`" + ` or ` + "`failure`" + ` |
 | ` + "`flow`" + `, its ` + "`outcome`" + ` | below |
-| ` + "`job`" + ` | ` + "`forget-sessions`" + ` deletes sessions that ended 30 days ago, ` + "`forget-revocations`" + ` revocations that no living token can meet |
+| ` + "`job`" + ` | ` + "`forget-guesses`" + ` deletes the counts of addresses at which nobody tries a password any more, ` + "`forget-revocations`" +
+	` revocations that no living token can meet |
 | ` + "`database`" + ` | ` + "`sqlite`" + ` or ` + "`postgres`" + ` |
 
 ## Flows
 
-` + "`gatehouse_flows_total`" + ` has these outcomes. Every flow has besides ` + "`invalid`" + ` (the input can't be accepted), ` + "`busy`" + ` (too many wait for a
-password hash), ` + "`unavailable`" + ` (the database is away), ` + "`timed_out`" + `, ` + "`gone`" + ` (the client left) and ` + "`failed`" + ` (a mistake of ours). A body that
+` + "`gatehouse_flows_total`" + ` has these outcomes. In addition, every flow has ` + "`invalid`" + ` (the input can't be accepted), ` + "`busy`" +
+	` (too many wait for a
+password hash), ` + "`unavailable`" + ` (the database is unavailable), ` + "`timed_out`" + `, ` + "`gone`" + ` (the client left) and ` + "`failed`" +
+	` (a bug). A body that
 can't be read never reaches a flow: it is in ` + "`gatehouse_http_requests_total`" + ` alone.
 
 | flow | outcomes |
@@ -60,7 +64,8 @@ can't be read never reaches a flow: it is in ` + "`gatehouse_http_requests_total
 `
 
 const metricsTail = `
-Worth an alert: ` + "`gatehouse_flows_total{outcome=\"failed\"}`" + ` or ` + "`gatehouse_http_panics_total`" + ` rising; ` + "`gatehouse_flows_total{flow=\"refresh\"}`" + ` rising with
+Worth an alert: ` + "`gatehouse_flows_total{outcome=\"failed\"}`" + ` or ` + "`gatehouse_http_panics_total`" + ` rising; ` +
+	"`gatehouse_flows_total{flow=\"refresh\"}`" + ` rising with
 ` + "`reused`" + ` (stolen tokens) or ` + "`ahead`" + ` (the database went back in time); ` + "`gatehouse_hashing_shed_total`" + ` rising for minutes;
 ` + "`gatehouse_job_overdue_seconds`" + ` over an hour.
 `
@@ -156,16 +161,16 @@ func metricsPage(list map[string]family) string {
 }
 
 // TestTheMetricsAreDocumented holds docs/metrics.md against what servers on both
-// databases tell once they have worked.
+// databases export once they have done some work.
 func TestTheMetricsAreDocumented(t *testing.T) {
 	path := proctest.File("docs/metrics.md")
 	harness.Each(t, func(h *harness.Server) {
 		h.Register("ada@example.org")
 		h.Expect(200, "", harness.Get("/v1/me", h.Login("ada@example.org").Str("access_token")))
 		h.Expect(404, "not_found", harness.Get("/nowhere"))
-		told := families(h.T, h.Metrics())
+		scraped := families(h.T, h.Metrics())
 		if *update {
-			if err := os.WriteFile(path, []byte(metricsPage(told)), 0o600); err != nil {
+			if err := os.WriteFile(path, []byte(metricsPage(scraped)), 0o600); err != nil {
 				h.Fatal(err)
 			}
 		}
@@ -173,13 +178,13 @@ func TestTheMetricsAreDocumented(t *testing.T) {
 		if err != nil {
 			h.Fatal(err)
 		}
-		// What the kernel tells of a process is less in some containers.
+		// The kernel reports less about a process in some containers.
 		for _, m := range regexp.MustCompile("(?m)^\\| `(process_\\w+)` \\| (\\w+) \\|  \\| (.*) \\|$").FindAllStringSubmatch(string(have), -1) {
-			if _, ok := told[m[1]]; !ok {
-				told[m[1]] = family{name: m[1], kind: m[2], help: m[3]}
+			if _, ok := scraped[m[1]]; !ok {
+				scraped[m[1]] = family{name: m[1], kind: m[2], help: m[3]}
 			}
 		}
-		if diff := cmp.Diff(string(have), metricsPage(told)); diff != "" {
+		if diff := cmp.Diff(string(have), metricsPage(scraped)); diff != "" {
 			h.Errorf("docs/metrics.md is not what a scrape says. Rewrite it with: scripts/servers go test ./internal/test/admin -run TestTheMetricsAreDocumented -update\n-file +scrape:\n%s", diff)
 		}
 	})
@@ -214,7 +219,8 @@ func TestEachOutcomeOfAFlowIsCounted(t *testing.T) {
 		step("register invalid", post(400, "invalid_email", "/v1/register", harness.Credentials{Email: "ada", Password: harness.Passphrase}))
 		step("", post(400, "wrong_type", "/v1/register", `{"email":1}`))
 		step("sign_in unknown_account", post(401, "invalid_credentials", "/v1/login", harness.Credentials{Email: "eve@example.org", Password: harness.Passphrase}))
-		step("sign_in wrong_password", post(401, "invalid_credentials", "/v1/login", harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase + "!"}))
+		step("sign_in wrong_password", post(401, "invalid_credentials", "/v1/login",
+			harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase + "!"}))
 		var first, second, third harness.Answer
 		step("sign_in success", func() { first = h.Login("ada@example.org") })
 		step("refresh rotated", func() { second = h.Refresh(first.Str("refresh_token")) })
@@ -281,7 +287,7 @@ func TestAJobThatNobodyRunsIsOverdue(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dbURL string) {
 		d, hour := dbtest.Open(t, dbURL), time.Now().Add(-time.Hour)
 		err := d.Write(t.Context(), func(tx *db.Tx) error {
-			_, err := tx.Exec(`INSERT INTO job (name, holder, leased_to, due_at, error) VALUES ('forget-sessions', 'another', $1, $2, 'it broke')`,
+			_, err := tx.Exec(`INSERT INTO job (name, holder, leased_to, due_at, error) VALUES ('forget-guesses', 'another', $1, $2, 'it broke')`,
 				db.Micros(time.Now().Add(10*time.Minute)), db.Micros(hour))
 			return err
 		})
@@ -289,7 +295,7 @@ func TestAJobThatNobodyRunsIsOverdue(t *testing.T) {
 			t.Fatal(err)
 		}
 		h := harness.Open(t, dbURL)
-		overdue := regexp.MustCompile(`(?m)^gatehouse_job_overdue_seconds\{job="forget-sessions"\} (\S+)$`)
+		overdue := regexp.MustCompile(`(?m)^gatehouse_job_overdue_seconds\{job="forget-guesses"\} (\S+)$`)
 		for range 500 {
 			text := h.Metrics()
 			m := overdue.FindStringSubmatch(text)
@@ -297,7 +303,7 @@ func TestAJobThatNobodyRunsIsOverdue(t *testing.T) {
 				t.Fatal("the job is not in the metrics")
 			}
 			if lag, err := strconv.ParseFloat(m[1], 64); err != nil || lag >= 3600 {
-				if err != nil || lag > 4000 || !strings.Contains(text, `gatehouse_job_failed{job="forget-sessions"} 1`) {
+				if err != nil || lag > 4000 || !strings.Contains(text, `gatehouse_job_failed{job="forget-guesses"} 1`) {
 					t.Errorf("%s, %v; the last run failed", m[0], err)
 				}
 				return

@@ -29,7 +29,8 @@ func TestDB2_ServingAndMigratingWithDifferentURLs(t *testing.T) {
 	if f.Code != "may_not_migrate" || !strings.Contains(f.Message, "MIGRATE_DATABASE_URL") || !strings.Contains(f.Message, "gatehouse migrate") {
 		t.Errorf("with the serving role alone: %v", f)
 	}
-	if f = harness.RefusedStart(t, "DATABASE_URL="+i.Serving, "MIGRATE_DATABASE_URL="+i.Owner, "MIGRATE=off"); f.Code != "schema_behind" || !strings.Contains(f.Message, "gatehouse migrate") {
+	if f = harness.RefusedStart(t, "DATABASE_URL="+i.Serving, "MIGRATE_DATABASE_URL="+i.Owner, "MIGRATE=off"); f.Code != "schema_behind" ||
+		!strings.Contains(f.Message, "gatehouse migrate") {
 		t.Errorf("with MIGRATE=off: %v", f)
 	}
 
@@ -61,7 +62,7 @@ func TestDB2_ServingAndMigratingWithDifferentURLs(t *testing.T) {
 		}
 	}
 
-	// A right that is gone is told before anybody is served, and given back by the
+	// A missing right is reported before anybody is served, and granted again by the
 	// owner, if there is one.
 	if _, err := admin(t, i.Admin).Exec(context.Background(), `REVOKE UPDATE ON session FROM `+i.Roles.Serving); err != nil {
 		t.Fatal(err)

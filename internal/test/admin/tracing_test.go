@@ -36,7 +36,8 @@ func newCollector(t *testing.T) *collector {
 	c.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(r.Body)
 		var m spans.TracesData // on the wire the same as an ExportTraceServiceRequest
-		if err != nil || r.Method != http.MethodPost || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" || proto.Unmarshal(b, &m) != nil {
+		if err != nil || r.Method != http.MethodPost || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" ||
+			proto.Unmarshal(b, &m) != nil {
 			t.Errorf("%s %s %v: no message", r.Method, r.URL, r.Header)
 		}
 		c.mu.Lock()
@@ -90,11 +91,14 @@ func traceOf(h *harness.Server, a harness.Answer) (id string, lines int) {
 func TestTraces(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dbURL string) {
 		c, s := newCollector(t), mailtest.New(t, mailtest.Options{})
-		h := harness.Open(t, dbURL, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "OTEL_EXPORTER_OTLP_HEADERS=api-key=a%20key", "SMTP_URL="+s.URL, "OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=tests")
+		h := harness.Open(t, dbURL, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "OTEL_EXPORTER_OTLP_HEADERS=api-key=a%20key", "SMTP_URL="+s.URL,
+			"OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=tests")
 		agent := http.Header{"User-Agent": {"Canary-Browser/1.0"}, "X-Request-Id": {"canary-request"}}
 		h.Register("canary@example.org")
-		in := h.Do(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "canary@example.org", Password: harness.Passphrase}, Header: agent})
-		wrong := h.Do(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "canary@example.org", Password: "canary wrong password"}, Header: agent})
+		in := h.Do(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "canary@example.org", Password: harness.Passphrase},
+			Header: agent})
+		wrong := h.Do(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "canary@example.org", Password: "canary wrong password"},
+			Header: agent})
 		again := h.Refresh(in.Str("refresh_token"))
 		me := h.Do(harness.Request{Method: "GET", Path: "/v1/me", Bearer: again.Str("access_token"), Header: agent})
 		lost := h.Do(harness.Request{Method: "GET", Path: "/v1/sessions/canary-path?canary=query", Bearer: again.Str("access_token"), Header: agent})
@@ -106,7 +110,8 @@ func TestTraces(t *testing.T) {
 			want  []string
 		}{
 			{"sign-in", in, 2, []string{"POST /v1/login < ", "db.read < sign_in", "db.write < sign_in", "password.hash < sign_in", "sign_in < POST /v1/login"}},
-			{"wrong password", wrong, 2, []string{"POST /v1/login < ", "db.read < sign_in", "db.write < sign_in", "password.hash < sign_in", "sign_in < POST /v1/login"}},
+			{"wrong password", wrong, 2, []string{"POST /v1/login < ", "db.read < sign_in", "db.write < sign_in", "password.hash < sign_in",
+				"sign_in < POST /v1/login"}},
 			{"refresh", again, 2, []string{"POST /v1/token/refresh < ", "db.write < refresh", "refresh < POST /v1/token/refresh"}},
 			{"me", me, 1, []string{"GET /v1/me < ", "authenticate < GET /v1/me", "db.read < profile", "profile < GET /v1/me"}},
 			{"nothing", lost, 1, []string{"none < "}},
@@ -127,7 +132,8 @@ func TestTraces(t *testing.T) {
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		for _, secret := range []string{"anary", harness.Passphrase, "127.0.0.1", in.Str("access_token"), in.Str("refresh_token"), again.Str("refresh_token"), harness.SecretKey, "tracestate"} {
+		for _, secret := range []string{"anary", harness.Passphrase, "127.0.0.1", in.Str("access_token"), in.Str("refresh_token"), again.Str("refresh_token"),
+			harness.SecretKey, "tracestate"} {
 			if strings.Contains(string(c.bytes), secret) {
 				t.Errorf("a span holds %q", secret)
 			}
@@ -178,7 +184,8 @@ func TestTracesAreContinuedForTrustedProxiesAlone(t *testing.T) {
 			t.Errorf("the trace is %q", id)
 		}
 		h.Eventually("the proxy's trace", taken(c, theirs))
-		for _, bad := range []string{"", "00", "ff-" + theirs + "-b7ad6b7169203331-01", "00-" + strings.Repeat("0", 32) + "-b7ad6b7169203331-01", "00-" + theirs + "-b7ad6b7169203331-01é", strings.Repeat("0", 4000)} {
+		for _, bad := range []string{"", "00", "ff-" + theirs + "-b7ad6b7169203331-01", "00-" + strings.Repeat("0", 32) + "-b7ad6b7169203331-01",
+			"00-" + theirs + "-b7ad6b7169203331-01é", strings.Repeat("0", 4000)} {
 			if id := me(h, http.Header{"Traceparent": {bad}}); len(id) != 32 || id == theirs {
 				t.Errorf("%q is taken for a parent: %q", bad, id)
 			}
@@ -189,7 +196,7 @@ func TestTracesAreContinuedForTrustedProxiesAlone(t *testing.T) {
 	})
 }
 
-// A collector that refuses, or never answers, costs a request nothing, is told
+// A collector that refuses, or never answers, costs a request nothing, is logged
 // once, and does not hold up the end.
 func TestACollectorInTroubleHoldsNobodyUp(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and says nothing
@@ -216,7 +223,7 @@ func TestACollectorInTroubleHoldsNobodyUp(t *testing.T) {
 				t.Errorf("stopped after %s: %v", time.Since(began), err)
 			}
 			if n := strings.Count(h.Logs.String(), "Traces can't be sent"); n > 1 {
-				t.Errorf("it is told %d times", n)
+				t.Errorf("it is logged %d times", n)
 			}
 			h.Lines()
 		})

@@ -50,7 +50,8 @@ func TestLOG5_AnAlertIsMailedOnce(t *testing.T) {
 	dbURL := dbtest.Postgres(t)
 	var replicas []*harness.Server
 	for range 3 {
-		replicas = append(replicas, harness.Open(t, dbURL, harness.SharedURL, "SMTP_URL="+s.URL, "MAIL_FROM=no-reply@acme.org", "ALERT_MAIL_TO=ops@acme.org, ada@example.org"))
+		replicas = append(replicas, harness.Open(t, dbURL, harness.SharedURL, "SMTP_URL="+s.URL, "MAIL_FROM=no-reply@acme.org",
+			"ALERT_MAIL_TO=ops@acme.org, ada@example.org"))
 	}
 	h := replicas[0]
 	h.Register("ada@example.org")
@@ -176,7 +177,7 @@ func TestLOG6_AContradictedAnchorRaisesAnAlert(t *testing.T) {
 	alertBecomes(h, alert.SealingTroubled, "open")
 }
 
-// alertOf tells how the newest alert of a rule stands: none, open or over.
+// alertOf returns the state of a rule's newest alert: none, open or over.
 func alertOf(h *harness.Server, rule string) string {
 	h.Helper()
 	is := "none"
@@ -207,7 +208,8 @@ func TestLOG5_EveryRuleIsToldInEveryLanguage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range alert.Rules {
-		m, err := texts.Render(notice.Mail{Kind: notice.AlertRaised, To: "a@acme.org", Locale: "de", At: time.Now(), Alert: notice.Alert{Rule: r.Name, N: 1, Bound: 1, What: "w", Look: "l"}})
+		m, err := texts.Render(notice.Mail{Kind: notice.AlertRaised, To: "a@acme.org", Locale: "de", At: time.Now(),
+			Alert: notice.Alert{Rule: r.Name, N: 1, Bound: 1, What: "w", Look: "l"}})
 		if err != nil || strings.Contains(m.Text, "Alarm gegeben: \n") || strings.Contains(m.Text, "Alarm gegeben:\n") {
 			t.Errorf("%s: %v\n%s", r.Name, err, m.Text)
 		}

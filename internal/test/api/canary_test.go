@@ -62,7 +62,8 @@ func TestLOG1_NoSecretGetsOut(t *testing.T) {
 		found := map[string]string{"the log": h.Logs.String(), "the metrics": metrics, "readyz": ready}
 		maps.Copy(found, everyColumn(t, dbURL))
 		// What is no secret is found where it stands.
-		if !strings.Contains(found["account.email"], "ada@example.org") || !strings.Contains(found["client.name"], "shop") || len(found["event_personal.data"]) < 1000 {
+		if !strings.Contains(found["account.email"], "ada@example.org") || !strings.Contains(found["client.name"], "shop") ||
+			len(found["event_personal.data"]) < 1000 {
 			t.Error("the database was not read")
 		}
 		for name, secret := range secrets {
@@ -105,7 +106,8 @@ func canaries(h *harness.Server, s *mailtest.Server, password string) map[string
 		h.Fatal(err)
 	}
 	list["a client's secret"] = shown
-	h.Expect(401, "invalid_client", harness.Request{Method: "GET", Path: "/v1/revocations", Header: http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(c.ID+":"+list["a wrong password"]))}}})
+	h.Expect(401, "invalid_client", harness.Request{Method: "GET", Path: "/v1/revocations",
+		Header: http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(c.ID+":"+list["a wrong password"]))}}})
 	h.Expect(204, "", harness.Post("/v1/email/verify", map[string]string{"token": list["the token to verify"], "password": password}))
 	return list
 }
@@ -126,7 +128,8 @@ func plant(h *harness.Server, method, path string, op *openapi3.Operation, beare
 		headers := func(authorization string) http.Header {
 			return http.Header{
 				"Authorization": {authorization}, "X-Csrf-Token": {secret}, "Referer": {"https://acme.org/?token=" + url.QueryEscape(secret)},
-				"X-Forwarded-For": {secret}, "Forwarded": {"for=" + secret}, "If-None-Match": {secret}, "Cookie": {"__Host-gatehouse_at=" + url.QueryEscape(secret) + "; gatehouse_rt=" + url.QueryEscape(secret)},
+				"X-Forwarded-For": {secret}, "Forwarded": {"for=" + secret}, "If-None-Match": {secret},
+				"Cookie": {"__Host-gatehouse_at=" + url.QueryEscape(secret) + "; gatehouse_rt=" + url.QueryEscape(secret)},
 			}
 		}
 		for _, r := range []harness.Request{
@@ -193,7 +196,7 @@ func encodings(secret string) []string {
 	}
 	for _, e := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		for before := range 3 {
-			// The characters at both ends also tell of what stands beside it.
+			// The characters at both ends also depend on what is next to it.
 			text := e.EncodeToString(append(bytes.Repeat([]byte{0}, before), secret...))
 			list = append(list, text[(before*8+5)/6:len(text)-1])
 		}
@@ -205,9 +208,10 @@ func encodings(secret string) []string {
 // everyColumn reads all of the database, by table and column.
 func everyColumn(t *testing.T, dbURL string) map[string]string {
 	t.Helper()
-	columns, value := `SELECT m.name, c.name, '' FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table' ORDER BY 1, 2`, func(column, _ string) string {
-		return `hex(CAST(` + column + ` AS BLOB))`
-	}
+	columns, value := `SELECT m.name, c.name, '' FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table' ORDER BY 1, 2`,
+		func(column, _ string) string {
+			return `hex(CAST(` + column + ` AS BLOB))`
+		}
 	if !strings.HasPrefix(dbURL, "sqlite:") {
 		columns = `SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2`
 		value = func(column, kind string) string {
@@ -275,10 +279,12 @@ func TestLOG1_NobodyForgesLinesOfTheLog(t *testing.T) {
 	h := harness.Open(t, dbtest.SQLite(t), harness.BehindProxy)
 	access := h.Administrator("root@example.org")
 	forged := `{"time":"2026-11-25T00:00:00Z","level":"INFO","msg":"forged","request_id":"x"}`
-	evil := []string{"\r\n" + forged + "\r\n", "\n" + forged, "\x1b[2J\x1b[1;1H", "\x9b31m", "\u009b2J", "\u202egnp", "\u2028" + forged, "\x7f\b\b\b", `","msg":"forged","x":"`, "\x00", "\x1b]0;owned\x07"}
+	evil := []string{"\r\n" + forged + "\r\n", "\n" + forged, "\x1b[2J\x1b[1;1H", "\x9b31m", "\u009b2J", "\u202egnp", "\u2028" + forged, "\x7f\b\b\b",
+		`","msg":"forged","x":"`, "\x00", "\x1b]0;owned\x07"}
 	for _, e := range evil {
 		for _, r := range []harness.Request{
-			harness.SignInAs("a"+e+"@example.org", harness.Passphrase), harness.SignInAs("root@example.org", e), {Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "a@exa" + e + "mple.org", Password: harness.Passphrase}},
+			harness.SignInAs("a"+e+"@example.org", harness.Passphrase), harness.SignInAs("root@example.org", e),
+			{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "a@exa" + e + "mple.org", Password: harness.Passphrase}},
 			{Method: "PATCH", Path: "/v1/me", Bearer: access, Body: map[string]any{"name": e, "locale": e}},
 			harness.Blocking(access, map[string]any{"network": e}), harness.Blocking(access, map[string]any{"network": "203.0.113.7", "reason": e}),
 			{Method: "GET", Path: "/v1/" + url.PathEscape(e)}, {Method: "DELETE", Path: "/v1/sessions/" + url.PathEscape(e), Bearer: access},
@@ -291,7 +297,8 @@ func TestLOG1_NobodyForgesLinesOfTheLog(t *testing.T) {
 		// Go's client refuses to send these; a client of an attacker's does not.
 		for _, head := range []string{
 			"GET /openapi.json HTTP/1.1\r\nUser-Agent: " + e, "GET /openapi.json HTTP/1.1\r\nX-Request-Id: " + e, "GET /openapi.json HTTP/1.1\r\nX-Forwarded-For: " + e,
-			"GET /openapi.json HTTP/1.1\r\nAuthorization: Bearer " + e, "GET /openapi.json?" + e + " HTTP/1.1", "GE" + e + "T / HTTP/1.1", "GET /" + e + " HTTP/1.1\r\nUser-Agent: x",
+			"GET /openapi.json HTTP/1.1\r\nAuthorization: Bearer " + e, "GET /openapi.json?" + e + " HTTP/1.1", "GE" + e + "T / HTTP/1.1",
+			"GET /" + e + " HTTP/1.1\r\nUser-Agent: x",
 			"POST /v1/login HTTP/1.1\r\nContent-Length: 2\r\nUser-Agent: " + e + "\r\nContent-Type: " + e,
 		} {
 			raw(h, head)

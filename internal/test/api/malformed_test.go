@@ -70,7 +70,8 @@ func TestNET1_Malformed(t *testing.T) {
 	listens := harness.FreePort(t)
 	h := harness.Open(t, dbtest.SQLite(t), "PUBLIC_URL=http://"+harness.GuideHost, "TRUSTED_PROXIES=127.0.0.1")
 	bare := strings.TrimPrefix(h.App.URL(), "http://")
-	harness.Nginx(t, listens, `server { listen `+listens+`; location / { proxy_pass http://`+bare+`; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr; } }`)
+	harness.Nginx(t, listens, `server { listen `+listens+`; location / { proxy_pass http://`+bare+
+		`; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr; } }`)
 	for where, address := range map[string]string{"bare": bare, "nginx": listens} {
 		var all sync.WaitGroup
 		for name, request := range malformed {
@@ -84,7 +85,8 @@ func TestNET1_Malformed(t *testing.T) {
 			})
 		}
 		all.Wait()
-		res, err := http.ReadResponse(bufio.NewReader(strings.NewReader(sendRaw(t, address, "GET /openapi.json HTTP/1.1\r\nHost: "+harness.GuideHost+"\r\nConnection: close\r\n\r\n"))), nil)
+		res, err := http.ReadResponse(bufio.NewReader(strings.NewReader(sendRaw(t, address,
+			"GET /openapi.json HTTP/1.1\r\nHost: "+harness.GuideHost+"\r\nConnection: close\r\n\r\n"))), nil)
 		if err != nil || res.StatusCode != 200 {
 			t.Errorf("%s, a good request after them: %v", where, err)
 		}

@@ -2,10 +2,15 @@ package api_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
@@ -44,8 +49,17 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 			t.Errorf("another site's request: %d %s", a.Status, a.Text)
 		}
 	})
-	t.Run("administrators", func(t *testing.T) { driveAdministrators(harness.Open(t, dbtest.SQLite(t), harness.BehindProxy)) })
+	t.Run("administrators", func(t *testing.T) {
+		driveAdministrators(harness.Open(t, dbtest.SQLite(t), harness.BehindProxy, "API_RATE_LIMIT_REQUESTS=10000"))
+	})
 	t.Run("way back", func(t *testing.T) { harness.Open(t, dbtest.SQLite(t)).DriveWayBack() })
+	t.Run("factors", func(t *testing.T) { harness.Open(t, dbtest.SQLite(t)).DriveFactors() })
+	t.Run("passkeys", func(t *testing.T) { harness.Open(t, dbtest.SQLite(t), "SECOND_FACTOR=admin").DrivePasskeys() })
+	t.Run("no passkeys", func(t *testing.T) { harness.Open(t, dbtest.SQLite(t), "PASSKEYS=off").DriveNoPasskeys() })
+	t.Run("passwordless", func(t *testing.T) { harness.Open(t, dbtest.SQLite(t), "PASSWORDLESS=on").DrivePasswordless() })
+	t.Run("documents", func(t *testing.T) {
+		driveDocuments(harness.Open(t, dbtest.SQLite(t), termsFile(t), "DOCUMENTS_REQUIRED=terms"))
+	})
 	t.Run("limits", func(t *testing.T) { driveLimits(harness.Open(t, dbtest.SQLite(t), "API_RATE_LIMIT_REQUESTS=1")) })
 
 	for path, item := range harness.Document().Doc.Paths.Map() {
@@ -61,6 +75,61 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 	}
 }
 
+// termsFile is the setting of a document that there is.
+func termsFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "terms.txt")
+	if err := os.WriteFile(path, []byte("Be kind."), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return "TERMS_FILE=" + path
+}
+
+// driveDocuments drives documents and consents, where the terms are required.
+func driveDocuments(h *harness.Server) {
+	h.Helper()
+	const ada = "ada@example.org"
+	register := func(agreed map[string]int) harness.Request {
+		return harness.Post("/v1/register", map[string]any{"email": ada, "password": harness.Passphrase, "agreed": agreed})
+	}
+	h.Expect(409, "document_changed", register(map[string]int{"terms": 2}))
+	h.Expect(404, "document_not_found", register(map[string]int{"offers": 1}))
+	h.Expect(202, "", register(map[string]int{}))
+	h.Expect(200, "", harness.Get("/v1/documents"))
+	h.Expect(200, "", harness.Get("/v1/documents/terms"))
+	h.Expect(400, "invalid_version", harness.Get("/v1/documents/terms?version=x"))
+	h.Expect(404, "document_not_found", harness.Get("/v1/documents/terms?version=2"))
+	agree := func(token string, version int) harness.Request {
+		return harness.Post("/v1/login/agree", map[string]any{"pending_token": token, "agreed": map[string]int{"terms": version}})
+	}
+	h.DriveBadBodies(harness.Request{Method: "POST", Path: "/v1/login/agree"})
+	h.Expect(401, "sign_in_over", agree("gatehouse_pt_x", 1))
+	waits := h.Expect(403, "agreement_required", harness.SignInAs(ada, harness.Passphrase)).Str("pending_token")
+	h.Expect(409, "document_changed", agree(waits, 2))
+	access := h.Expect(200, "", agree(waits, 1)).Str("access_token")
+	change := func(document, body string) harness.Request {
+		return harness.Request{Method: "PUT", Path: "/v1/me/consents/" + document, Bearer: access, Body: body}
+	}
+	h.DriveBadBodies(change("terms", ""))
+	h.Expect(401, "not_signed_in", harness.Request{Method: "PUT", Path: "/v1/me/consents/terms", Body: `{"agreed":false}`})
+	h.Expect(401, "not_signed_in", harness.Get("/v1/me/consents"))
+	h.Expect(404, "document_not_found", change("offers", `{"agreed":true,"version":1}`))
+	h.Expect(409, "document_changed", change("terms", `{"agreed":true,"version":2}`))
+	h.Expect(200, "", change("terms", `{"agreed":true,"version":1}`))
+	h.Expect(200, "", harness.Get("/v1/me/consents", access))
+	h.Expect(401, "not_signed_in", harness.Get("/v1/me/applications"))
+	h.Expect(200, "", harness.Get("/v1/me/applications", access))
+	h.Expect(401, "not_signed_in", harness.Request{Method: "DELETE", Path: "/v1/me/applications/none"})
+	h.Expect(404, "application_not_found", harness.Request{Method: "DELETE", Path: "/v1/me/applications/none", Bearer: access})
+	me := h.Expect(200, "", harness.Get("/v1/me", access)).Str("id")
+	if err := h.Database().Write(h.Context(), func(tx *db.Tx) error {
+		return grant.Consent(tx, me, "shop", []string{grant.OpenID}, time.Now())
+	}); err != nil {
+		h.Fatal(err)
+	}
+	h.Expect(204, "", harness.Request{Method: "DELETE", Path: "/v1/me/applications/shop", Bearer: access})
+}
+
 // driveOutages takes the database away: every operation that needs it must say
 // 503 with Retry-After, and none may say that the credentials are wrong.
 func driveOutages(h *harness.Server) {
@@ -70,7 +139,7 @@ func driveOutages(h *harness.Server) {
 	root := h.Administrator("root@example.org")
 	h.Expect(200, "", app.Follow("", "0"))
 	h.BreakDatabase()
-	for _, r := range []harness.Request{
+	for _, r := range append(append(harness.AdministrationCalls(root), harness.IncidentCalls(root)...), []harness.Request{
 		{Method: "POST", Path: "/v1/register", Body: harness.Credentials{Email: "eve@example.org", Password: harness.Passphrase}},
 		{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: harness.Passphrase}},
 		harness.Refreshing(me.Str("refresh_token")),
@@ -79,9 +148,18 @@ func driveOutages(h *harness.Server) {
 		{Method: "GET", Path: "/v1/me"},
 		{Method: "PATCH", Path: "/v1/me", Body: `{"name":"Ada"}`},
 		{Method: "GET", Path: "/v1/me/events"},
+		{Method: "GET", Path: "/v1/me/applications"},
+		{Method: "DELETE", Path: "/v1/me/applications/none"},
+		{Method: "GET", Path: "/v1/me/consents"},
+		{Method: "PUT", Path: "/v1/me/consents/terms", Body: `{"agreed":true,"version":1}`},
+		{Method: "POST", Path: "/v1/login/agree", Body: `{"pending_token":"gatehouse_pt_x","agreed":{}}`},
+		{Method: "GET", Path: "/v1/documents/terms?version=1"},
+		{Method: "GET", Path: "/v1/me/export"},
+		{Method: "DELETE", Path: "/v1/me"},
 		{Method: "GET", Path: "/v1/sessions"},
 		{Method: "DELETE", Path: "/v1/sessions/" + me.Str("session_id")},
 		{Method: "POST", Path: "/v1/password/change", Body: map[string]string{"current_password": harness.Passphrase, "new_password": harness.Passphrase + "!"}},
+		{Method: "DELETE", Path: "/v1/password"},
 		{Method: "POST", Path: "/v1/email/change", Body: map[string]string{"current_password": harness.Passphrase, "email": "eve@example.org"}},
 		{Method: "POST", Path: "/v1/password/forgot", Body: `{"email":"ada@example.org"}`},
 		{Method: "POST", Path: "/v1/password/reset", Body: `{"token":"gatehouse_mt_x","new_password":"` + harness.Passphrase + `!"}`},
@@ -89,13 +167,33 @@ func driveOutages(h *harness.Server) {
 		{Method: "POST", Path: "/v1/email/resend", Body: `{"email":"ada@example.org"}`},
 		{Method: "POST", Path: "/v1/email/undo", Body: `{"token":"gatehouse_mt_x","password":"` + harness.Passphrase + `"}`},
 		{Method: "POST", Path: "/v1/not-me", Body: `{"token":"gatehouse_mt_x"}`},
+		{Method: "POST", Path: "/v1/login/factor", Body: `{"pending_token":"gatehouse_pt_x","code":"123456"}`},
+		{Method: "POST", Path: "/v1/login/factor/unlock", Body: `{"pending_token":"gatehouse_pt_x"}`},
+		h.NewPasskey("ada@example.org").Alone(),
+		{Method: "POST", Path: "/v1/login/factor/options", Body: `{"pending_token":"gatehouse_pt_x"}`},
+		{Method: "GET", Path: "/v1/factors"},
+		{Method: "POST", Path: "/v1/factors/passkeys/options"},
+		{Method: "POST", Path: "/v1/factors/passkeys", Body: `{"credential":{}}`},
+		{Method: "PATCH", Path: "/v1/factors/passkeys/none", Body: `{"name":"x"}`},
+		{Method: "DELETE", Path: "/v1/factors/passkeys/none"},
+		{Method: "POST", Path: "/v1/factors/passkeys/none/reinstate"},
+		{Method: "POST", Path: "/v1/factors/mail-code"},
+		{Method: "POST", Path: "/v1/factors/totp"},
+		{Method: "POST", Path: "/v1/factors/totp/confirm", Body: `{"code":"123456"}`},
+		{Method: "DELETE", Path: "/v1/factors/totp"},
+		{Method: "POST", Path: "/v1/factors/recovery-codes"},
+		{Method: "POST", Path: "/v1/factors/reset/stop", Body: `{"token":"gatehouse_mt_x"}`},
+		{Method: "POST", Path: "/v1/factors/undo", Body: `{"token":"gatehouse_mt_x","password":"` + harness.Passphrase + `"}`},
 		{Method: "GET", Path: "/v1/admin/events"},
 		{Method: "GET", Path: "/v1/admin/alerts"},
 		{Method: "POST", Path: "/v1/admin/alerts/silence", Body: `{"rule":"canary","until":"2001-01-01T00:00:00Z"}`},
 		{Method: "GET", Path: "/v1/admin/blocks"},
 		{Method: "POST", Path: "/v1/admin/blocks", Body: `{"network":"203.0.113.7"}`},
 		{Method: "DELETE", Path: "/v1/admin/blocks/none"},
-	} {
+	}...) {
+		if r.Path == "/v1/admin/keys" || r.Path == "/v1/admin/settings" {
+			continue // they ask the database nothing: below
+		}
 		if !strings.Contains(fmt.Sprint(r.Body), "refresh_token") {
 			r.Bearer = me.Str("access_token")
 		}
@@ -113,7 +211,7 @@ func driveOutages(h *harness.Server) {
 	access := me.Str("access_token")
 	for _, r := range []harness.Request{
 		app.Ask("/v1/token/introspect", access), app.Ask("/v1/token/revoke", access), app.Follow("", "0"),
-		{Method: "GET", Path: "/v1/forward-auth", Bearer: access},
+		{Method: "GET", Path: "/v1/forward-auth", Bearer: access}, harness.Get("/v1/admin/keys", root), harness.Get("/v1/admin/settings", root),
 	} {
 		h.Eventually(r.Path, func() (string, bool) { // what was read a moment ago counts
 			a := h.Do(r)
@@ -131,7 +229,8 @@ func driveLimits(h *harness.Server) {
 	h.Helper()
 	h.Expect(200, "", harness.Get("/openapi.json"))
 	for path, item := range harness.Document().Doc.Paths.Map() {
-		path = strings.ReplaceAll(path, "{id}", "0198c0de-0000-7000-8000-000000000001")
+		path = strings.NewReplacer("{id}", "0198c0de-0000-7000-8000-000000000001", "{document}", "terms", "{action}",
+			"0198c0de-0000-7000-8000-000000000002").Replace(path)
 		for method := range item.Operations() {
 			if path == "/.well-known/jwks.json" { // others cause these requests: a rule of their own, a hundred times as wide
 				for range 100 {
@@ -152,6 +251,8 @@ func driveAdministrators(h *harness.Server) {
 	root := h.Administrator("root@example.org")
 	h.DriveBadBodies(harness.Request{Method: "POST", Path: "/v1/admin/blocks", Bearer: root})
 	h.DriveAudit(root)
+	h.DriveAdministration(root)
+	h.DriveIncidents(root)
 	made := h.Expect(201, "", harness.Blocking(root, map[string]any{"network": "203.0.113.7"}))
 	h.Expect(200, "", harness.Blocking(root, map[string]any{"network": "203.0.113.7"}))
 	h.Expect(409, "confirmation_needed", harness.Blocking(root, map[string]any{"network": "::/0"}))
@@ -159,7 +260,7 @@ func driveAdministrators(h *harness.Server) {
 	h.Expect(400, "invalid_cursor", harness.Get("/v1/admin/blocks?cursor=x", root))
 	h.Becomes("203.0.113.7", 403)
 	for path, item := range harness.Document().Doc.Paths.Map() {
-		path = strings.ReplaceAll(path, "{id}", "0198c0de-0000-7000-8000-000000000001")
+		path = strings.NewReplacer("{id}", "0198c0de-0000-7000-8000-000000000001", "{document}", "terms").Replace(path)
 		for method := range item.Operations() {
 			h.Expect(403, "address_blocked", harness.Through("203.0.113.7", harness.Request{Method: method, Path: path}))
 		}

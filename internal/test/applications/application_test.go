@@ -35,9 +35,9 @@ func TestJWT5_AnApplicationLearnsOfEveryRevocation(t *testing.T) {
 			}
 			ended <- time.Now()
 		}()
-		for told, asked := false, i; !told; asked++ {
+		for found, asked := false, i; !found; asked++ {
 			a := replicas[asked%3].Expect(200, "", app.Follow(cursor, "30"))
-			cursor, told = a.Str("cursor"), strings.Contains(a.Text, `"kind":"session","id":"`+s.Str("session_id"))
+			cursor, found = a.Str("cursor"), strings.Contains(a.Text, `"kind":"session","id":"`+s.Str("session_id"))
 			if a.Fields["reset"] != false {
 				t.Fatalf("everything came again: %s", a.Text)
 			}
@@ -98,18 +98,19 @@ func TestIntrospectionAndRevocation(t *testing.T) {
 		me := h.Expect(200, "", harness.Get("/v1/me", access)).Str("id")
 		for kind, token := range map[string]string{"access": access, "refresh": refresh} {
 			a := h.Active(app, token)
-			if a.Fields["active"] != true || a.Str("sub") != me || a.Str("sid") != id || a.Fields["exp"] == nil || (a.Str("token_type") == "Bearer") != (kind == "access") {
+			if a.Fields["active"] != true || a.Str("sub") != me || a.Str("sid") != id || a.Fields["exp"] == nil ||
+				(a.Str("token_type") == "Bearer") != (kind == "access") {
 				h.Errorf("%s: %s", kind, a.Text)
 			}
 		}
-		// The replaced token works while its successor is unused, and is told so.
+		// The replaced token works while its successor is unused, and is reported so.
 		next := h.Refresh(refresh)
 		if h.Active(app, refresh).Fields["active"] != true || h.Active(app, next.Str("refresh_token")).Fields["active"] != true {
-			h.Error("a token that would be taken is told to be dead")
+			h.Error("a token that would be taken is reported to be dead")
 		}
 		last := h.Refresh(next.Str("refresh_token")).Str("refresh_token")
 		if h.Active(app, refresh).Fields["active"] != false {
-			h.Error("a token that would be taken for stolen is told to be good")
+			h.Error("a token that would be taken for stolen is reported to be good")
 		}
 		for name, token := range map[string]string{
 			"nonsense": "x", "edited": access[:len(access)-4] + "AAAA", "a secret": "gatehouse_cs_x", "a forged refresh": "gatehouse_rt_x",
@@ -138,7 +139,7 @@ func TestIntrospectionAndRevocation(t *testing.T) {
 		}
 		events := h.Expect(200, "", harness.Get("/v1/me/events", h.Login("ada@example.org").Str("access_token")))
 		if !strings.Contains(events.Text, `"event":"session_revoked","outcome":"success","session_id":"`+s.Str("session_id")) {
-			h.Errorf("the owner is not told: %s", events.Text)
+			h.Errorf("the owner is not notified: %s", events.Text)
 		}
 	})
 }
@@ -151,7 +152,8 @@ func TestWhoMayIntrospect(t *testing.T) {
 	h.Register("ada@example.org")
 	access := h.Login("ada@example.org").Str("access_token")
 	for _, path := range []string{"/v1/token/introspect", "/v1/token/revoke"} {
-		for name, who := range map[string]harness.Application{"nobody": nil, "a wrong secret": harness.Basic("shop", "gatehouse_cs_x"), "a person": {"Authorization": {"Bearer " + access}}} {
+		for name, who := range map[string]harness.Application{"nobody": nil, "a wrong secret": harness.Basic("shop", "gatehouse_cs_x"),
+			"a person": {"Authorization": {"Bearer " + access}}} {
 			if a := h.Expect(401, "invalid_client", who.Ask(path, access)); !strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Basic ") {
 				t.Errorf("%s: %v", name, a.Header)
 			}

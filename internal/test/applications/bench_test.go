@@ -175,7 +175,8 @@ type benched struct{ url, access, id, secret string }
 func benchServer(b *testing.B) *benched {
 	b.Helper()
 	environ := []string{
-		"DATABASE_URL=" + dbtest.SQLite(b), "LISTEN_ADDR=127.0.0.1:0", "ADMIN_LISTEN_ADDR=127.0.0.1:0", "JWT_SECRET_KEY=" + harness.SecretKey, "EVENT_KEY=" + harness.EventKey,
+		"DATABASE_URL=" + dbtest.SQLite(b), "LISTEN_ADDR=127.0.0.1:0", "ADMIN_LISTEN_ADDR=127.0.0.1:0", "JWT_SECRET_KEY=" + harness.SecretKey,
+		"EVENT_KEY=" + harness.EventKey,
 		"API_RATE_LIMIT_REQUESTS=1000000", "LOGIN_RATE_LIMIT_ATTEMPTS=1000000",
 	}
 	c, err := config.Load(config.Source{Environ: environ, ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist }})

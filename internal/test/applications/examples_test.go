@@ -44,7 +44,7 @@ func TestTheSampleApplicationInGo(t *testing.T) {
 	h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: access})
 	at := time.Now()
 	for get("GET /hello", access) != 401 {
-		if time.Since(at) > 10*time.Second {
+		if time.Since(at) > harness.Patience {
 			t.Fatal("the application still takes a revoked token")
 		}
 		time.Sleep(5 * time.Millisecond)
@@ -89,20 +89,7 @@ func run(h *harness.Server, cmd *exec.Cmd) func(what, access string) int {
 // examples/node.
 func node(h *harness.Server, script string, args ...string) *exec.Cmd {
 	h.Helper()
-	out, err := exec.Command(proctest.File("scripts/node")).Output()
-	if err != nil {
-		h.Fatalf("scripts/node: %v", err)
-	}
-	dir := h.TempDir()
-	if err := os.Symlink(strings.TrimSpace(string(out)), filepath.Join(dir, "node_modules")); err != nil {
-		h.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "main.mjs"), []byte(script), 0o600); err != nil {
-		h.Fatal(err)
-	}
-	cmd := exec.Command("node", append([]string{"main.mjs"}, args...)...)
-	cmd.Dir = dir
-	return cmd
+	return proctest.Node(h.T, script, args...)
 }
 
 func file(h *harness.Server, path string) string {
@@ -136,8 +123,9 @@ func TestTheSampleApplicationInNode(t *testing.T) {
 	access := s.Str("access_token")
 	header, rest, _ := strings.Cut(access, ".")
 	for name, bad := range map[string]string{
-		"none": "", "edited": access + "x", "of no algorithm": "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0." + rest, "without its signature": header + "." + rest[:strings.Index(rest, ".")+1],
-		"a refresh token": s.Str("refresh_token"),
+		"none": "", "edited": access + "x", "of no algorithm": "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0." + rest,
+		"without its signature": header + "." + rest[:strings.Index(rest, ".")+1],
+		"a refresh token":       s.Str("refresh_token"),
 	} {
 		for _, what := range []string{"GET /hello", "POST /orders"} {
 			if status := ask(what, bad); status != 401 {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// client is one of many that use a house at once, and notes what it was told.
+// client is one of many that use a house at once, and records its responses.
 type client struct {
 	id      int
 	house   *house

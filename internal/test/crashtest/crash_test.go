@@ -132,7 +132,7 @@ func (s *storm) calm() {
 }
 
 // judge looks for what no order explains in what the clients saw, and for
-// mistakes that the server tells of itself.
+// bugs that the server itself reports.
 func (s *storm) judge() {
 	s.Helper()
 	for _, v := range s.past.violations() {
@@ -168,7 +168,7 @@ func (s *storm) eventsTellOfEverything() {
 			case a.ok && c.kind == refresh:
 				least["token_refresh"]++
 			case a.ok && c.kind == logout:
-				ended = 1 // twice is told once
+				ended = 1 // twice is reported once
 			}
 		}
 		least["logout"] += ended
@@ -320,7 +320,7 @@ func (c *citizen) twoTabs(s *holding) {
 	for _, a := range answers {
 		switch {
 		case a.ok:
-			s.token = a.token // the history tells whether they are the same
+			s.token = a.token // the history shows whether they are the same
 		case !a.lost:
 			c.house.Errorf("client %d: one of two tabs was refused", c.id)
 		}

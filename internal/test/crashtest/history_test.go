@@ -83,10 +83,16 @@ func (h *history) counted(k kind) (succeeded, lost int) {
 func (h *history) violations() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return append(judge("session", sessionModel, h.sessions), judge("address", accountModel, h.accounts)...)
+	out := judge("session", sessionModel, h.sessions)
+	for _, address := range slices.Sorted(maps.Keys(h.accounts)) {
+		if ops := h.accounts[address]; !addressIsExplained(ops) {
+			out = append(out, fmt.Sprintf("address %s:\n%s", address, describe(ops)))
+		}
+	}
+	return out
 }
 
-// judgement is how long the checker may think about one session or address.
+// judgement is how long the checker may think about one session.
 const judgement = time.Minute
 
 func judge(what string, m porcupine.Model, parts map[string][]porcupine.Operation) []string {

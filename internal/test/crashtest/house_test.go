@@ -64,7 +64,7 @@ func build(t *testing.T, tag string) string {
 		return path
 	}
 	path := filepath.Join(binaries.dir, "gatehouse"+tag)
-	if out, err := exec.Command("go", "build", "-tags", tag, "-o", path, "../../../cmd/gatehouse").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-ldflags", "-s -w", "-tags", tag, "-o", path, "../../../cmd/gatehouse").CombinedOutput(); err != nil {
 		t.Fatalf("go build -tags %q: %v\n%s", tag, err, out)
 	}
 	binaries.path[tag] = path
@@ -147,7 +147,8 @@ func (h *house) launch(grace int) <-chan string {
 	c.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + h.dir, "DATABASE_URL=" + h.dbURL,
 		"LISTEN_ADDR=" + cmp.Or(h.listen, "127.0.0.1:0"), "ADMIN_LISTEN_ADDR=127.0.0.1:0", "LOG_LEVEL=WARNING",
-		"EVENT_KEY=Hs4kPz8vWd2Qx7LmTn5RbYc9JgFa3EuK", "JWT_SECRET_KEY=q7Vx2mZp9LtRw4KcYb8NsHf3GdJ6TaEu", "BCRYPT_COST=4", "TRUSTED_PROXIES=127.0.0.1", "LOCKOUT_AFTER=10", "LOCKOUT_DELAY_SECONDS=1",
+		"EVENT_KEY=Hs4kPz8vWd2Qx7LmTn5RbYc9JgFa3EuK", "JWT_SECRET_KEY=q7Vx2mZp9LtRw4KcYb8NsHf3GdJ6TaEu", "BCRYPT_COST=4", "TRUSTED_PROXIES=127.0.0.1",
+		"LOCKOUT_AFTER=10", "LOCKOUT_DELAY_SECONDS=1",
 		"PUBLIC_URL=http://gatehouse.test", // else the port, and with it the issuer, were another one each time
 		"API_RATE_LIMIT_REQUESTS=1000000", "LOGIN_RATE_LIMIT_ATTEMPTS=1000000", "REGISTRATION_RATE_LIMIT_ATTEMPTS=1000000",
 		fmt.Sprintf("REFRESH_REUSE_GRACE_SECONDS=%d", grace),
@@ -164,7 +165,7 @@ func (h *house) kill() {
 	h.Helper()
 	h.address.Store(nil)
 	_ = h.process.Process.Kill()
-	_ = h.process.Wait() // tells of the signal
+	_ = h.process.Wait() // reports the signal
 	h.process = nil
 }
 
@@ -179,7 +180,7 @@ func (h *house) stop() {
 	h.process = nil
 }
 
-// errors returns the lines of the log that tell of a mistake in the program.
+// errors returns the lines of the log that report a bug.
 func (h *house) errors() []string {
 	h.Helper()
 	log, err := os.ReadFile(h.logFile())

@@ -115,24 +115,6 @@ func (s sessionState) isDead(text string) bool {
 	return text != "" && strings.Contains(s.dead, text+" ")
 }
 
-// accountState is the password of the account that an address has, or nothing.
-type accountState struct{ password string }
-
-// stepAccount is stepSession for an address: whoever comes first has it, nobody
-// is told, and the sign-in tells.
-func stepAccount(s accountState, c call, a answer) []accountState {
-	switch c.kind {
-	case register:
-		if s.password == "" {
-			s.password = c.password
-		}
-		return when(a.lost || a.ok, s)
-	case signIn:
-		return when(a.ok == (s.password == c.password), s)
-	}
-	return nil
-}
-
 func when[S any](legal bool, s S) []S {
 	if !legal {
 		return nil
@@ -155,7 +137,4 @@ func modelOf[S any](step func(S, call, answer) []S) porcupine.Model {
 	return m.ToModel()
 }
 
-var (
-	sessionModel = modelOf(stepSession)
-	accountModel = modelOf(stepAccount)
-)
+var sessionModel = modelOf(stepSession)

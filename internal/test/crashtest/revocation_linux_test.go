@@ -126,7 +126,8 @@ func newWatch(t *testing.T) *watch {
 		t.Fatal(said)
 	}
 	for _, follows := range [][]string{places, places[1:2], places[2:]} {
-		app, err := verify.New("http://gatehouse.test", verify.WithAddress(follows...), verify.WithClient(m[1], m[2]), verify.WithLogger(slog.New(slog.DiscardHandler)))
+		app, err := verify.New("http://gatehouse.test", verify.WithAddress(follows...), verify.WithClient(m[1], m[2]),
+			verify.WithLogger(slog.New(slog.DiscardHandler)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +170,7 @@ func freeAddress(t *testing.T) string {
 	return ""
 }
 
-// command runs one of the operator's, beside the servers.
+// command runs one of the operator's, while the servers run.
 func (w *watch) command(args ...string) string {
 	w.Helper()
 	c := exec.Command(build(w.T, ""), args...)

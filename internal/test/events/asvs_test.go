@@ -50,12 +50,20 @@ func TestASVS_V16_3_1_EventsSayTheMethod(t *testing.T) {
 		access := a.Str("access_token")
 		h.Expect(200, "", harness.Refreshing(a.Str("refresh_token")))
 		h.Expect(202, "", harness.Post("/v1/email/change", harness.Body{"email": "next@example.org", "current_password": harness.Passphrase}, access))
-		h.Expect(204, "", harness.Post("/v1/password/change", harness.Body{"current_password": harness.Passphrase, "new_password": harness.AnotherPassphrase}, access))
+		h.Expect(204, "", harness.Post("/v1/password/change", harness.Body{"current_password": harness.Passphrase, "new_password": harness.AnotherPassphrase},
+			access))
 		for _, kind := range []event.Kind{event.Login, event.TokenRefresh, event.EmailChange, event.PasswordChange} {
 			list := details(h, kind)
 			if len(list) != 1 || !slices.Equal(list[0].AMR, []string{"pwd"}) {
 				h.Errorf("%s: %+v", kind, list)
 			}
+		}
+		// Each time that a right password was asked for again is an event of its own, and no wrong one is.
+		h.Expect(403, "wrong_password", harness.Post("/v1/email/change", harness.Body{"email": "next@example.org", "current_password": harness.Passphrase},
+			h.Expect(200, "", harness.SignInAs(ada, harness.AnotherPassphrase)).Str("access_token")))
+		list := details(h, event.Reauthenticated)
+		if len(list) != 2 || !slices.Equal(list[0].AMR, []string{"pwd"}) || !slices.Equal(list[1].AMR, []string{"pwd"}) {
+			h.Errorf("reauthenticated: %+v", list)
 		}
 	})
 }
@@ -111,10 +119,12 @@ func TestASVS_V16_3_2_V16_3_3_RefusalsAreCounted(t *testing.T) {
 		b.Send(forged)
 		forged.Header = http.Header{"Sec-Fetch-Site": {"cross-site"}}
 		b.Send(forged)
-		h.Expect(403, "wrong_password", harness.Post("/v1/password/change", harness.Body{"current_password": "wrong password, quite", "new_password": harness.AnotherPassphrase}, access))
+		h.Expect(403, "wrong_password", harness.Post("/v1/password/change",
+			harness.Body{"current_password": "wrong password, quite", "new_password": harness.AnotherPassphrase}, access))
 		h.Expect(404, "not_found", harness.Request{Method: "GET", Path: "/nothing"})
 		for code, body := range map[string]string{
-			"invalid_json": `{"email":`, "duplicate_field": `{"email":"a","email":"b"}`, "unknown_field": `{"emails":"a"}`, "not_an_object": `[]`, "wrong_type": `{"email":7}`,
+			"invalid_json": `{"email":`, "duplicate_field": `{"email":"a","email":"b"}`, "unknown_field": `{"emails":"a"}`, "not_an_object": `[]`,
+			"wrong_type": `{"email":7}`,
 		} {
 			h.Expect(400, code, harness.Request{Method: "POST", Path: "/v1/login", Body: body})
 		}
@@ -129,7 +139,8 @@ func TestASVS_V16_3_2_V16_3_3_RefusalsAreCounted(t *testing.T) {
 			}
 		}
 		for what, want := range map[string]int64{
-			"access_denied session_not_found": 3, "access_denied csrf_token_required": 1, "access_denied cross_origin": 1, "access_denied wrong_password": 0, "access_denied not_found": 0,
+			"access_denied session_not_found": 3, "access_denied csrf_token_required": 1, "access_denied cross_origin": 1, "access_denied wrong_password": 0,
+			"access_denied not_found":        0,
 			"malformed_request invalid_json": 1, "malformed_request duplicate_field": 1, "malformed_request unknown_field": 1, "malformed_request not_an_object": 1,
 			"malformed_request wrong_type": 1, "malformed_request unsupported_media_type": 1,
 		} {

@@ -65,7 +65,8 @@ func TestLOG1_AdministratorsSeeTheEvents(t *testing.T) {
 		if len(seen) != len(all) {
 			h.Errorf("%d events page by page, %d at once", len(seen), len(all))
 		}
-		if e := all[0]; e["event"] != "failed_login_attempt" || e["account"] != ada || e["address"] != "2001:db8::7" || e["detail"].(map[string]any)["reason"] != "wrong_password" {
+		if e := all[0]; e["event"] != "failed_login_attempt" || e["account"] != ada || e["address"] != "2001:db8::7" ||
+			e["detail"].(map[string]any)["reason"] != "wrong_password" {
 			h.Errorf("the newest: %v", e)
 		}
 	}, harness.BehindProxy)
@@ -78,10 +79,12 @@ func TestLOG1_TamperedQueries(t *testing.T) {
 	root := h.Administrator("root@example.org")
 	for query, code := range map[string]string{
 		"cursor=x": "invalid_cursor", "cursor=%27%20OR%201%3D1--": "invalid_cursor", "cursor=0198C0DE-0000-7000-8000-000000000001": "invalid_cursor",
-		"cursor=%00": "nul_character", "cursor=a&cursor=b": "duplicate_parameter", "cursors=x": "unknown_parameter", "limit=0": "invalid_limit", "limit=201": "invalid_limit",
+		"cursor=%00": "nul_character", "cursor=a&cursor=b": "duplicate_parameter", "cursors=x": "unknown_parameter", "limit=0": "invalid_limit",
+		"limit=201": "invalid_limit",
 		"limit=1e2": "invalid_limit", "since=yesterday": "invalid_time", "until=2026-13-01T00:00:00Z": "invalid_time", "since=1066-10-14T09:00:00Z": "invalid_time",
 		"event=nonsense": "invalid_event", "event=logout,": "invalid_event", "event=%25": "invalid_event", "outcome=maybe": "invalid_outcome",
-		"account=root@example.org": "invalid_account", "account=%25": "invalid_account", "network=203.0.113": "invalid_network", "network=fe80::1%25eth0": "invalid_network", "network=%ff": "invalid_utf8",
+		"account=root@example.org": "invalid_account", "account=%25": "invalid_account", "network=203.0.113": "invalid_network",
+		"network=fe80::1%25eth0": "invalid_network", "network=%ff": "invalid_utf8",
 	} {
 		h.Expect(400, code, harness.Get("/v1/admin/events?"+query, root))
 	}
@@ -110,7 +113,8 @@ func TestLOG6_AdministratorsSeeTheAlerts(t *testing.T) {
 		}
 		one := h.Expect(200, "", harness.Get("/v1/admin/alerts?limit=1", root))
 		two := h.Expect(200, "", harness.Get("/v1/admin/alerts?cursor="+one.Str("next_cursor"), root))
-		if !strings.Contains(one.Text, `"rule":"spraying","raised_at":"1970-01-01T00:00:00.000Z","resolved_at":null,"count":31,"bound":20`) || !strings.Contains(two.Text, "canary") || two.Str("next_cursor") != "" {
+		if !strings.Contains(one.Text, `"rule":"spraying","raised_at":"1970-01-01T00:00:00.000Z","resolved_at":null,"count":31,"bound":20`) ||
+			!strings.Contains(two.Text, "canary") || two.Str("next_cursor") != "" {
 			t.Errorf("%s\n%s", one.Text, two.Text)
 		}
 		only := h.Expect(200, "", harness.Get("/v1/admin/alerts?open=true", root))
@@ -127,7 +131,8 @@ func TestLOG6_AdministratorsSeeTheAlerts(t *testing.T) {
 		h.Expect(400, "invalid_time", silence(time.Now().Add(400*24*time.Hour)))
 		h.Expect(204, "", silence(time.Now().Add(-time.Hour)))
 		list, _ := h.Audit(root, url.Values{"event": {"alert_silenced"}})
-		if len(list) != 2 || list[0]["detail"].(map[string]any)["reason"] != "ended" || list[1]["detail"].(map[string]any)["rule"] != "spraying" || list[1]["detail"].(map[string]any)["by"] != "administrator" {
+		if len(list) != 2 || list[0]["detail"].(map[string]any)["reason"] != "ended" || list[1]["detail"].(map[string]any)["rule"] != "spraying" ||
+			list[1]["detail"].(map[string]any)["by"] != "administrator" {
 			t.Errorf("the events: %v", list)
 		}
 	})

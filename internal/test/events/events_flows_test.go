@@ -36,12 +36,14 @@ func TestLOG1_EachMailedStepWritesExactlyTheseEvents(t *testing.T) {
 				h.Expect(202, "", harness.Post("/v1/email/resend", harness.Body{"email": ada}))
 			}, []string{"email_verification failure nothing_to_verify"}},
 			{"change the password, with a wrong one", func() {
-				h.Expect(403, "wrong_password", harness.Post("/v1/password/change", harness.Body{"current_password": "wrong password, quite", "new_password": harness.AnotherPassphrase}, access))
+				h.Expect(403, "wrong_password", harness.Post("/v1/password/change",
+					harness.Body{"current_password": "wrong password, quite", "new_password": harness.AnotherPassphrase}, access))
 			}, []string{"failed_login_attempt failure wrong_password"}},
 			{"change the password", func() {
 				h.Login(ada)
-				h.Expect(204, "", harness.Post("/v1/password/change", harness.Body{"current_password": harness.Passphrase, "new_password": harness.AnotherPassphrase}, access))
-			}, []string{"successful_login success", "password_change success changed", "session_revoked success password_change"}},
+				h.Expect(204, "", harness.Post("/v1/password/change", harness.Body{"current_password": harness.Passphrase, "new_password": harness.AnotherPassphrase},
+					access))
+			}, []string{"successful_login success", "reauthenticated success", "password_change success changed", "session_revoked success password_change"}},
 			{"forget somebody's password", func() {
 				h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": "nobody@example.org"}))
 			}, []string{"password_reset_request failure unknown_account"}},
@@ -54,7 +56,7 @@ func TestLOG1_EachMailedStepWritesExactlyTheseEvents(t *testing.T) {
 			{"ask for another address", func() {
 				access = h.Login(ada).Str("access_token")
 				h.Expect(202, "", harness.Post("/v1/email/change", harness.Body{"email": next, "current_password": harness.Passphrase}, access))
-			}, []string{"successful_login success", "email_change success asked"}},
+			}, []string{"successful_login success", "reauthenticated success", "email_change success asked"}},
 			{"confirm it", func() {
 				h.Expect(204, "", harness.Post("/v1/email/verify", harness.Body{"token": token(next, notice.ConfirmAddress)}, access))
 			}, []string{"email_change success done"}},

@@ -90,7 +90,8 @@ func TestLOG1_EachOutcomeWritesExactlyTheseEvents(t *testing.T) {
 		// What anyone can cause is written with its count when the server stops.
 		got := l.Next()
 		slices.Sort(got) // the refusal of another's session, and what was wrong with refresh tokens
-		if want := 3; len(got) != want || got[0] != "access_denied failure session_not_found" || !strings.HasPrefix(got[1], "suspicious_activity failure refresh_token_") {
+		if want := 3; len(got) != want || got[0] != "access_denied failure session_not_found" ||
+			!strings.HasPrefix(got[1], "suspicious_activity failure refresh_token_") {
 			h.Errorf("the tally wrote %v, want %d events", got, want)
 		}
 	})

@@ -31,13 +31,14 @@ type Credentials struct {
 	Password string `json:"password"`
 }
 
-// Register creates an account whose password is Passphrase.
-func (h *Server) Register(email string) {
+// Register creates an account whose password is Passphrase, and returns what the code
+// in the mail is good with.
+func (h *Server) Register(email string) (request string) {
 	h.Helper()
 	if h.Front != nil {
 		h.Front.Elsewhere()
 	}
-	h.Expect(202, "", Request{Method: "POST", Path: "/v1/register", Body: Credentials{email, Passphrase}})
+	return h.Expect(202, "", Request{Method: "POST", Path: "/v1/register", Body: Credentials{email, Passphrase}}).Str("request")
 }
 
 // Login signs in with Passphrase, which must succeed.
@@ -94,23 +95,35 @@ const RequestTimeout = 10*time.Second + 4*time.Second
 // Drain is what Server.Stop promises.
 const Drain = 20 * time.Second
 
-// Guest is somebody who is signed in, whatever happens to the database.
+// Guest is a person who is signed in, whatever happens to the database.
 type Guest struct {
 	*Server
 	Email           string
 	Access, Refresh string
-	// slack is what a busy machine may add to what is bounded: several times what
-	// it takes to sign up and in while all is well, which is nothing on an idle one.
-	Slack time.Duration
+	signUp          time.Duration // what it took to sign up and in while all was well
+	pace            *pace
 }
 
-// Guest signs somebody up and in.
+// Slack is what a busy machine may add to what is bounded and began then: several times
+// what it took to sign up and in, many times what a new connection to PostgreSQL takes
+// meanwhile, and never less than leastSlack.
+func (g *Guest) Slack(since time.Time) time.Duration {
+	return max(4*g.signUp, 8*g.pace.worst(since), leastSlack)
+}
+
+const leastSlack = 3 * time.Second
+
+// Patience is how long a test waits for what it makes no claim about: a test's end
+// rather than a limit of the server's.
+const Patience = time.Minute
+
+// Guest registers a person and signs them in.
 func (h *Server) Guest(email string) *Guest {
 	h.Helper()
 	began := time.Now()
 	h.Register(email)
 	a := h.Login(email)
-	return &Guest{h, email, a.Str("access_token"), a.Str("refresh_token"), 4 * time.Since(began)}
+	return &Guest{h, email, a.Str("access_token"), a.Str("refresh_token"), time.Since(began), newPace(h)}
 }
 
 // Calls is one call of every operation that needs the database. Those that
@@ -139,8 +152,9 @@ func (g *Guest) Refused(tag string, within time.Duration) {
 			began := time.Now()
 			a, err := g.Try(r)
 			took := time.Since(began)
-			if err != nil || a.Status != 503 || a.Header.Get("Retry-After") == "" || took > within+g.Slack {
-				g.Errorf("%s %s: %d %q, Retry-After %q, after %v, error %v; want 503 within %v and %v", r.Method, r.Path, a.Status, a.Str("code"), a.Header.Get("Retry-After"), took, err, within, g.Slack)
+			if err != nil || a.Status != 503 || a.Header.Get("Retry-After") == "" || took > within+g.Slack(began) {
+				g.Errorf("%s %s: %d %q, Retry-After %q, after %v, error %v; want 503 within %v and %v", r.Method, r.Path, a.Status, a.Str("code"),
+					a.Header.Get("Retry-After"), took, err, within, g.Slack(began))
 			}
 		})
 	}
@@ -157,8 +171,8 @@ func (g *Guest) Recovers(within time.Duration) {
 		if status == 200 {
 			break
 		}
-		if time.Since(began) > within+g.Slack {
-			g.Fatalf("still not ready after %v: %s", within, text)
+		if took := time.Since(began); took > within+g.Slack(began) {
+			g.Fatalf("still not ready after %v, want %v and %v: %s", took, within, g.Slack(began), text)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -178,23 +192,24 @@ func (g *Guest) Works() {
 	g.Expect(202, "", Request{Method: "POST", Path: "/v1/register", Body: Credentials{"again-" + g.Email, Passphrase}})
 }
 
-// Unready wants readyz to name what ails the database. A busy machine may be
+// Unready expects readyz to name what is wrong with the database. A busy machine may be
 // too slow to learn more than that there was no answer: then it is asked again.
 func (g *Guest) Unready(trouble ...string) {
 	g.Helper()
 	for first := time.Now(); ; {
 		began := time.Now()
 		status, text := g.Admin("/readyz")
-		if took := time.Since(began); status != 503 || took > 4*time.Second+g.Slack {
+		if took := time.Since(began); status != 503 || took > 4*time.Second+g.Slack(began) {
 			g.Errorf("readyz after %v: %d %s", took, status, text)
 		}
 		if slices.ContainsFunc(trouble, func(word string) bool { return strings.Contains(text, `"database":"`+word+`"`) }) {
 			break
 		}
-		if time.Since(first) > g.Slack {
+		if time.Since(first) > Patience+g.Slack(first) {
 			g.Errorf("readyz: %d %s, want the database to be %v", status, text, trouble)
 			break
 		}
+		time.Sleep(20 * time.Millisecond)
 	}
 	if status, _ := g.Admin("/healthz"); status != 200 {
 		g.Errorf("healthz: %d; the process itself is well", status)
@@ -213,7 +228,7 @@ func (g *Guest) Stops() {
 	if err := g.Stop(); err != nil {
 		g.Errorf("stopping: %v", err)
 	}
-	if took := time.Since(began); took > Drain+g.Slack {
+	if took := time.Since(began); took > Drain+g.Slack(began) {
 		g.Errorf("stopping took %v", took)
 	} else {
 		g.Logf("stopped after %v", took.Round(time.Millisecond))

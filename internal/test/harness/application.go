@@ -35,16 +35,17 @@ func (a Application) Follow(cursor, wait string) Request {
 
 // Ask is a request about a token: its introspection or its revocation, by the path.
 func (a Application) Ask(path, token string) Request {
-	return Request{Method: "POST", Path: path, Body: url.Values{"token": {token}}.Encode(), ContentType: "application/x-www-form-urlencoded", Header: http.Header(a)}
+	return Request{Method: "POST", Path: path, Body: url.Values{"token": {token}}.Encode(), ContentType: "application/x-www-form-urlencoded",
+		Header: http.Header(a)}
 }
 
-// Active introspects a token; the answer for one that is not good tells nothing
+// Active introspects a token; the response for one that is not good says nothing
 // else.
 func (h *Server) Active(app Application, token string) Answer {
 	h.Helper()
 	a := h.Expect(200, "", app.Ask("/v1/token/introspect", token))
 	if a.Fields["active"] == false && a.Text != "{\"active\":false}\n" {
-		h.Errorf("of a token that is not good is told %s", a.Text)
+		h.Errorf("the response for a token that is not good is %s", a.Text)
 	}
 	return a
 }

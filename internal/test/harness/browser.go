@@ -102,7 +102,8 @@ func RefreshWithCookies(h *Server, b *Browser) {
 	if a := b.Send(Request{Method: "POST", Path: "/v1/token/refresh"}); a.Status != 403 {
 		h.Errorf("a refresh without the token: %d", a.Status)
 	}
-	if a := b.Send(Request{Method: "POST", Path: "/v1/token/refresh", Header: b.Csrf()}); a.Status != 200 || b.Cookie("gatehouse_rt") == before || strings.Contains(a.Text, "gatehouse_rt_") {
+	if a := b.Send(Request{Method: "POST", Path: "/v1/token/refresh", Header: b.Csrf()}); a.Status != 200 || b.Cookie("gatehouse_rt") == before ||
+		strings.Contains(a.Text, "gatehouse_rt_") {
 		h.Errorf("refresh: %d %s", a.Status, a.Text)
 	}
 	if a := b.Send(Get("/v1/me")); a.Status != 200 {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Clock is one that somebody sets.
+// Clock is one that is set by hand.
 type Clock struct{ offset atomic.Int64 }
 
 // Now is the time by this clock.

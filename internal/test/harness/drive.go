@@ -6,10 +6,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 )
 
@@ -30,7 +32,7 @@ func (h *Server) DriveApplications(access string) {
 		} {
 			r.Method, r.Path, r.Header = "POST", path, http.Header(app)
 			if a := h.Do(r); a.Status != status {
-				h.Errorf("%s: %d %s, want %d", path, a.Status, a.Text, status)
+				h.Errorf("%v: answered %d %q, want %d", r, a.Status, a.Str("code"), status)
 			}
 		}
 	}
@@ -59,72 +61,109 @@ func (h *Server) DriveEverybody() {
 	h.Register("ada@example.org")
 	me := h.Login("ada@example.org")
 	access := me.Str("access_token")
+	h.DriveSignIn()
+	h.DriveProfile(access)
+	h.DriveOwnEvents(access)
+	h.DrivePrivacy()
+	h.DriveRecovery()
+	h.DriveApplications(access)
+	h.DriveSessions("ada@example.org", me)
+	h.DrivePublished()
+	h.DriveCommonFaults()
+	h.DriveWithoutCSRFToken("ada@example.org")
+}
 
-	h.Expect(400, "required", Request{Method: "POST", Path: "/v1/register", Body: "{}"})
-	h.Expect(400, "invalid_email", Request{Method: "POST", Path: "/v1/register", Body: Credentials{"nobody", Passphrase}})
-	h.Expect(400, "password_too_short", Request{Method: "POST", Path: "/v1/register", Body: Credentials{"b@example.org", "short"}})
-	h.Expect(401, "invalid_credentials", Request{Method: "POST", Path: "/v1/login", Body: Credentials{"ada@example.org", "wrong password, quite"}})
-	h.Expect(400, "required", Request{Method: "POST", Path: "/v1/login", Body: Credentials{"ada@example.org", ""}})
-	h.Expect(200, "", Request{Method: "POST", Path: "/v1/password/strength", Body: map[string]string{"password": Passphrase}})
+// DriveSignIn drives the operations before there is a session, for an account that is
+// registered: ada@example.org.
+func (h *Server) DriveSignIn() {
+	h.Helper()
+	h.Expect(400, "required", Post("/v1/register", "{}"))
+	h.Expect(400, "invalid_email", Post("/v1/register", Credentials{"nobody", Passphrase}))
+	h.Expect(400, "password_too_short", Post("/v1/register", Credentials{"b@example.org", "short"}))
+	h.Expect(401, "invalid_credentials", SignInAs("ada@example.org", "wrong password, quite"))
+	h.Expect(400, "required", SignInAs("ada@example.org", ""))
+	h.Expect(200, "", Post("/v1/password/strength", map[string]string{"password": Passphrase}))
 	h.Expect(401, "invalid_refresh_token", Refreshing("gatehouse_rt_nonsense"))
 	h.Expect(400, "required", Refreshing(""))
+}
 
-	got := h.Expect(200, "", Request{Method: "GET", Path: "/v1/me", Bearer: access})
+// DriveProfile reads and changes the account ada@example.org.
+func (h *Server) DriveProfile(access string) {
+	h.Helper()
+	got := h.Expect(200, "", Get("/v1/me", access))
 	want := map[string]any{
 		"id": got.Str("id"), "email": "ada@example.org", "email_verified": false, "name": "", "locale": "",
 		"roles": []any{}, "created_at": got.Str("created_at"),
 	}
 	if diff := cmp.Diff(want, got.Fields); diff != "" {
-		h.Errorf("the account:\n%s", diff)
+		h.Errorf("GET /v1/me (-want +got):\n%s", diff)
 	}
-	got = h.Expect(200, "", Request{Method: "PATCH", Path: "/v1/me", Bearer: access, Body: map[string]any{"name": "Ada Lovelace", "locale": "en-gb"}})
-	if got.Str("name") != "Ada Lovelace" || got.Str("locale") != "en-GB" {
-		h.Errorf("changed: %s", got.Text)
+	change := func(body any) Request { return Request{Method: "PATCH", Path: "/v1/me", Bearer: access, Body: body} }
+	for _, c := range []struct{ body, name, locale string }{
+		{`{"name":"Ada Lovelace","locale":"en-gb"}`, "Ada Lovelace", "en-GB"},
+		{`{"locale":""}`, "Ada Lovelace", ""},
+		{`{}`, "Ada Lovelace", ""},
+	} {
+		if got := h.Expect(200, "", change(c.body)); got.Str("name") != c.name || got.Str("locale") != c.locale {
+			h.Errorf("%v: answered %s, want the name %q and the locale %q", change(c.body), got.Text, c.name, c.locale)
+		}
 	}
-	got = h.Expect(200, "", Request{Method: "PATCH", Path: "/v1/me", Bearer: access, Body: map[string]any{"locale": ""}})
-	if got.Str("name") != "Ada Lovelace" || got.Str("locale") != "" {
-		h.Errorf("changed again: %s", got.Text)
-	}
-	h.Expect(200, "", Request{Method: "PATCH", Path: "/v1/me", Bearer: access, Body: "{}"})
-	h.Expect(400, "invalid_name", Request{Method: "PATCH", Path: "/v1/me", Bearer: access, Body: map[string]any{"name": "a\nb"}})
-	h.Expect(400, "invalid_locale", Request{Method: "PATCH", Path: "/v1/me", Bearer: access, Body: map[string]any{"locale": "!!"}})
-	h.Expect(400, "unknown_field", Request{Method: "PATCH", Path: "/v1/me", Bearer: access, Body: map[string]any{"roles": []string{"admin"}}})
+	h.Expect(400, "invalid_name", change(map[string]any{"name": "a\nb"}))
+	h.Expect(400, "invalid_locale", change(map[string]any{"locale": "!!"}))
+	h.Expect(400, "unknown_field", change(map[string]any{"roles": []string{"admin"}}))
+}
 
-	h.Expect(400, "invalid_limit", Request{Method: "GET", Path: "/v1/me/events?limit=0", Bearer: access})
-	h.Expect(400, "invalid_cursor", Request{Method: "GET", Path: "/v1/me/events?cursor=%27%20OR%201=1", Bearer: access})
-	first := h.Expect(200, "", Request{Method: "GET", Path: "/v1/me/events?limit=1", Bearer: access})
+// DriveOwnEvents pages through a person's own events.
+func (h *Server) DriveOwnEvents(access string) {
+	h.Helper()
+	h.Expect(400, "invalid_limit", Get("/v1/me/events?limit=0", access))
+	h.Expect(400, "invalid_cursor", Get("/v1/me/events?cursor=%27%20OR%201=1", access))
+	first := h.Expect(200, "", Get("/v1/me/events?limit=1", access))
 	if first.Str("next_cursor") == "" || len(first.Fields["events"].([]any)) != 1 {
-		h.Errorf("the first page: %s", first.Text)
+		h.Errorf("the first page has not one event and a cursor: %s", first.Text)
 	}
-	rest := h.Expect(200, "", Request{Method: "GET", Path: "/v1/me/events?cursor=" + first.Str("next_cursor"), Bearer: access})
+	rest := h.Expect(200, "", Get("/v1/me/events?cursor="+first.Str("next_cursor"), access))
 	if len(rest.Fields["events"].([]any)) < 3 || rest.Str("next_cursor") != "" {
-		h.Errorf("the second page: %s", rest.Text)
+		h.Errorf("the second page has not all other events and no cursor: %s", rest.Text)
 	}
+}
 
-	h.DriveRecovery()
-	h.DriveApplications(access)
-
-	second := h.Login("ada@example.org")
-	list := h.Expect(200, "", Request{Method: "GET", Path: "/v1/sessions", Bearer: access})
+// DriveSessions lists and ends the sessions of an account, of which me is the first.
+func (h *Server) DriveSessions(email string, me Answer) {
+	h.Helper()
+	access := me.Str("access_token")
+	second := h.Login(email)
+	list := h.Expect(200, "", Get("/v1/sessions", access))
 	if n := strings.Count(list.Text, `"current":true`); n != 1 || len(list.Fields["sessions"].([]any)) != 2 {
-		h.Errorf("the sessions: %s", list.Text)
+		h.Errorf("GET /v1/sessions has not two sessions, one of them current: %s", list.Text)
 	}
 	h.Expect(404, "session_not_found", Request{Method: "DELETE", Path: "/v1/sessions/none", Bearer: access})
 	h.Expect(204, "", Request{Method: "DELETE", Path: "/v1/sessions/" + second.Str("session_id"), Bearer: access})
-	h.Expect(401, "invalid_token", Request{Method: "GET", Path: "/v1/me", Bearer: second.Str("access_token")})
+	h.Expect(401, "invalid_token", Get("/v1/me", second.Str("access_token")))
 
-	jwks := h.Expect(200, "", Request{Method: "GET", Path: "/.well-known/jwks.json"})
-	h.Expect(304, "", Request{Method: "GET", Path: "/.well-known/jwks.json", Header: http.Header{"If-None-Match": {`"other", W/` + jwks.Header.Get("ETag")}}})
-	h.Expect(200, "", Request{Method: "GET", Path: "/openapi.json"})
+	access = h.Expect(200, "", Refreshing(me.Str("refresh_token"))).Str("access_token")
+	h.Expect(204, "", Post("/v1/logout-all", map[string]bool{"keep_current": true}, access))
+	h.Expect(204, "", Post("/v1/logout-all", nil, access))
+	h.Expect(204, "", Post("/v1/logout", nil, access))
+	h.Expect(401, "not_signed_in", Post("/v1/logout", nil))
+}
 
-	me = h.Expect(200, "", Refreshing(me.Str("refresh_token")))
-	h.Expect(204, "", Request{Method: "POST", Path: "/v1/logout-all", Bearer: me.Str("access_token"), Body: map[string]bool{"keep_current": true}})
-	h.Expect(204, "", Request{Method: "POST", Path: "/v1/logout-all", Bearer: me.Str("access_token")})
-	h.Expect(204, "", Request{Method: "POST", Path: "/v1/logout", Bearer: me.Str("access_token")})
-	h.Expect(401, "not_signed_in", Request{Method: "POST", Path: "/v1/logout"})
-	h.DriveCommonFaults()
+// DrivePublished reads what is published for applications.
+func (h *Server) DrivePublished() {
+	h.Helper()
+	jwks := Get("/.well-known/jwks.json")
+	etag := h.Expect(200, "", jwks).Header.Get("ETag")
+	jwks.Header = http.Header{"If-None-Match": {`"other", W/` + etag}}
+	h.Expect(304, "", jwks)
+	h.Expect(200, "", Get("/openapi.json"))
+}
+
+// DriveWithoutCSRFToken makes the requests with effects as a browser does for another
+// site: with the account's cookies and nothing else.
+func (h *Server) DriveWithoutCSRFToken(email string) {
+	h.Helper()
 	b := h.Browser()
-	b.SignIn("ada@example.org")
+	b.SignIn(email)
 	for _, r := range []Request{
 		{Method: "POST", Path: "/v1/logout-all"},
 		{Method: "DELETE", Path: "/v1/sessions/none"},
@@ -135,7 +174,7 @@ func (h *Server) DriveEverybody() {
 		{Method: "POST", Path: "/v1/logout"},
 	} {
 		if a := b.Send(r); a.Str("code") != "csrf_token_required" {
-			h.Errorf("%s %s with cookies alone: %d %s", r.Method, r.Path, a.Status, a.Text)
+			h.Errorf("%v with cookies alone: answered %d %q, want csrf_token_required", r, a.Status, a.Str("code"))
 		}
 	}
 }
@@ -168,6 +207,8 @@ func (h *Server) DriveCommonFaults() {
 	h.DriveBadBodies(Request{Method: "POST", Path: "/v1/logout-all", Bearer: access})
 	h.DriveBadBodies(Request{Method: "POST", Path: "/v1/password/change", Bearer: access})
 	h.DriveBadBodies(Request{Method: "POST", Path: "/v1/email/change", Bearer: access})
+	h.DriveBadBodies(Request{Method: "POST", Path: "/v1/factors/totp/confirm", Bearer: access})
+	h.DriveBadBodies(Request{Method: "DELETE", Path: "/v1/factors/totp", Bearer: access})
 	for _, r := range []Request{
 		{Method: "GET", Path: "/nowhere"}, {Method: "POST", Path: "/v1//login"}, {Method: "GET", Path: "/v1/sessions/%00"}, {Method: "GET", Path: "/v1/me/"},
 	} {
@@ -204,7 +245,7 @@ func (h *Server) DriveBadBodies(r Request) {
 		r.Body, r.ContentType = bad.body, bad.contentType
 		a := h.Do(r)
 		if a.Status != bad.status || (a.Str("code") != bad.code && bad.status != 400) {
-			h.Errorf("%s %s with a body that is %s: %d %s, want %d %s", r.Method, r.Path, name, a.Status, a.Str("code"), bad.status, bad.code)
+			h.Errorf("%v, a body that is %s: answered %d %q, want %d %q", r, name, a.Status, a.Str("code"), bad.status, bad.code)
 		}
 	}
 }
@@ -236,25 +277,27 @@ func (h *Server) DriveRecovery() {
 	h.Expect(204, "", Post("/v1/password/change", Body{"current_password": AnotherPassphrase, "new_password": Passphrase}, access))
 
 	h.Expect(400, "required", Post("/v1/password/forgot", Body{}))
-	h.Expect(202, "", Post("/v1/password/forgot", Body{"email": ida}))
+	request := h.Expect(202, "", Post("/v1/password/forgot", Body{"email": ida})).Str("request")
 	h.Expect(202, "", Post("/v1/password/forgot", Body{"email": "nobody@example.org"}))
 	mail := box.Last(ida, notice.ResetPassword)
 	h.Expect(400, "required", Post("/v1/password/reset", Body{"token": "x"}))
 	h.Expect(400, "invalid_link", Post("/v1/password/reset", Body{"token": "x", "new_password": AnotherPassphrase}))
-	h.Expect(400, "invalid_code", Post("/v1/password/reset", Body{"email": ida, "code": "x", "new_password": AnotherPassphrase}))
-	h.Expect(204, "", Post("/v1/password/reset", Body{"email": ida, "code": mail.Code, "new_password": AnotherPassphrase}))
+	h.Expect(400, "request_required", Post("/v1/password/reset", Body{"email": ida, "code": mail.Code, "new_password": AnotherPassphrase}))
+	h.Expect(400, "invalid_code", Post("/v1/password/reset", Body{"email": ida, "code": "x", "request": request, "new_password": AnotherPassphrase}))
+	h.Expect(204, "", Post("/v1/password/reset", Body{"email": ida, "code": mail.Code, "request": request, "new_password": AnotherPassphrase}))
 	access = h.Expect(200, "", SignInAs(ida, AnotherPassphrase)).Str("access_token")
 
 	h.Expect(400, "required", Post("/v1/email/change", Body{"email": "new@example.org"}, access))
 	h.Expect(202, "", Post("/v1/email/change", Body{"email": "new@example.org", "current_password": AnotherPassphrase}, access))
 	for range 20 {
-		h.Do(Post("/v1/password/reset", Body{"email": "codes@example.org", "code": "x", "new_password": AnotherPassphrase}))
+		h.Do(Post("/v1/password/reset", Body{"email": "codes@example.org", "code": "x", "request": request, "new_password": AnotherPassphrase}))
 	}
-	h.Expect(429, "too_many_codes", Post("/v1/password/reset", Body{"email": "codes@example.org", "code": "x", "new_password": AnotherPassphrase}))
+	h.Expect(429, "too_many_codes", Post("/v1/password/reset",
+		Body{"email": "codes@example.org", "code": "x", "request": request, "new_password": AnotherPassphrase}))
 	for range 20 {
-		h.Do(Post("/v1/email/verify", Body{"email": "others@example.org", "code": "x"}))
+		h.Do(Post("/v1/email/verify", Body{"email": "others@example.org", "code": "x", "request": request}))
 	}
-	h.Expect(429, "too_many_codes", Post("/v1/email/verify", Body{"email": "others@example.org", "code": "x"}))
+	h.Expect(429, "too_many_codes", Post("/v1/email/verify", Body{"email": "others@example.org", "code": "x", "request": request}))
 	for _, path := range []string{"/v1/password/change", "/v1/email/change"} {
 		r := Post(path, Body{"email": "new@example.org", "current_password": "wrong password, quite"}, access)
 		if path == "/v1/password/change" {
@@ -264,6 +307,80 @@ func (h *Server) DriveRecovery() {
 			h.Do(r)
 		}
 		h.Expect(429, "too_many_attempts", r)
+	}
+}
+
+// DriveFactors drives the operations of second factors to every status.
+func (h *Server) DriveFactors() {
+	h.Helper()
+	const kim = "kim@example.org"
+	a := h.AddApp(&Clock{}, kim)
+	box := h.Mailbox()
+	h.Expect(200, "", Get("/v1/factors", a.Access))
+	root := h.Administrator("root@example.org")
+	reset := "/v1/admin/users/" + h.firstOf("users", "users?q="+kim, root) + "/factor-reset"
+	h.Expect(200, "", Post(reset, Body{"reason": "Lost a phone"}, root))
+	back := Request{Method: "DELETE", Path: reset + "?reason=Found+it", Bearer: root}
+	h.Expect(400, "required", Request{Method: "DELETE", Path: reset, Bearer: root})
+	h.Expect(204, "", back)
+	h.Expect(404, "reset_not_found", back)
+	h.Expect(401, "not_signed_in", Post("/v1/factors/mail-code", nil))
+	h.Expect(401, "not_signed_in", Post("/v1/factors/totp", nil))
+	h.Expect(401, "not_signed_in", Post("/v1/factors/totp/confirm", Body{"code": "123456"}))
+	h.Expect(202, "", Post("/v1/factors/mail-code", nil, a.Access))
+	if _, _, err := h.Operator().ResetFactors(h.Context(), kim, "", time.Hour, OriginOfTests); err != nil {
+		h.Fatal(err)
+	}
+	stop := Post("/v1/factors/reset/stop", Body{"token": TokenOf(h, box.Last(kim, notice.FactorResetAsked).Link)})
+	h.Expect(204, "", stop)
+	h.Expect(200, "", stop)
+	h.Expect(401, "invalid_code", ShowCode(a.Pending(), a.WrongCode()))
+	h.Expect(401, "invalid_recovery_code", ShowRecovery(a.Pending(), "x"))
+	h.Expect(401, "sign_in_over", ShowCode("gatehouse_pt_x", "123456"))
+	h.Expect(400, "required", ShowCode("", "123456"))
+	h.Expect(202, "", Post("/v1/login/factor/unlock", Body{"pending_token": a.Pending()}))
+	h.Expect(400, "required", Post("/v1/login/factor/unlock", Body{}))
+	h.Expect(401, "sign_in_over", Post("/v1/login/factor/unlock", Body{"pending_token": "gatehouse_pt_x"}))
+	access := h.Expect(200, "", ShowCode(a.Pending(), a.Code(1))).Str("access_token")
+	h.Expect(200, "", Post("/v1/factors/recovery-codes", nil, access))
+	a.Secret = h.Expect(200, "", Post("/v1/factors/totp", nil, access)).Str("secret")
+	h.Expect(400, "invalid_code", Post("/v1/factors/totp/confirm", Body{"code": a.WrongCode()}, access))
+	h.ChangedWhile(kim, Post("/v1/factors/totp/confirm", Body{"code": a.Code(0)}, access))
+	h.Expect(204, "", Post("/v1/factors/totp/confirm", Body{"code": a.Code(0)}, access))
+	undo := Body{"token": TokenOf(h, box.Last(kim, notice.FactorAdded).Undo)}
+	remove := Request{Method: "DELETE", Path: "/v1/factors/totp", Bearer: access}
+	h.ChangedWhile(kim, remove)
+	h.Expect(204, "", remove)
+	h.Expect(404, "factor_not_found", remove)
+	h.Expect(409, "no_factor", Post("/v1/factors/recovery-codes", nil, access))
+	if _, _, err := h.Operator().ResetFactors(h.Context(), kim, "", time.Hour, OriginOfTests); err == nil {
+		h.Error("a reset of no factors was asked for")
+	}
+	h.Expect(400, "invalid_link", Post("/v1/factors/reset/stop", Body{"token": "gatehouse_mt_x"}))
+	h.Expect(400, "required", Post("/v1/factors/undo", undo))
+	h.Expect(400, "invalid_link", Post("/v1/factors/undo", Body{"token": "gatehouse_mt_x", "password": Passphrase}))
+	h.Expect(403, "wrong_password", Post("/v1/factors/undo", undo.With("password", "wrong password, quite")))
+	h.Expect(204, "", Post("/v1/factors/undo", undo.With("password", Passphrase)))
+	h.Expect(200, "", Post("/v1/factors/undo", undo.With("password", Passphrase)))
+}
+
+// ChangedWhile makes a request while somebody else changes the account's factors: it is answered 409.
+func (h *Server) ChangedWhile(email string, r Request) {
+	h.Helper()
+	var (
+		a      Answer
+		failed error
+		over   sync.WaitGroup
+	)
+	err := h.Database().Write(h.Context(), func(tx *db.Tx) error {
+		_, err := tx.Exec(`UPDATE account SET factor_n = factor_n + 1 WHERE email = $1`, email)
+		over.Go(func() { a, failed = h.Try(r) })
+		time.Sleep(500 * time.Millisecond) // it has looked at the account, and waits for the row
+		return err
+	})
+	over.Wait()
+	if err != nil || failed != nil || a.Status != 409 || a.Str("code") != "changed_meanwhile" {
+		h.Errorf("%v: answered %d %s, want 409; %v, %v", r, a.Status, a.Text, err, failed)
 	}
 }
 

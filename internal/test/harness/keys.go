@@ -9,14 +9,15 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/app"
 	"github.com/gatehouse-auth/gatehouse/internal/base/config"
-	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 )
 
-// Keys opens the ring beside the server, as the command line does.
-func (h *Server) Keys(settings ...string) *flow.Keys {
+// Keys opens the keyring while the server runs, as the command line does.
+func (h *Server) Keys(settings ...string) *operate.Keys {
 	h.Helper()
 	c, err := config.Load(config.Source{
-		Environ:  append(settings, "DATABASE_URL="+h.DBURL, "JWT_SECRET_KEY="+SecretKey), // of two the first counts
+		Environ:  append(settings, "DATABASE_URL="+dbtest.Patient(h.DBURL), "JWT_SECRET_KEY="+SecretKey, "EVENT_KEY="+EventKey), // of two the first counts
 		ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
 	})
 	if err != nil {

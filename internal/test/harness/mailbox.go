@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
-	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
@@ -34,7 +33,7 @@ type Mailbox struct {
 // Mailbox reads the mails that the server has queued.
 func (h *Server) Mailbox() *Mailbox {
 	h.Helper()
-	return &Mailbox{h, dbtest.Open(h.T, dbtest.Superusers(h.T, h.DBURL)), h.OutboxKey()}
+	return &Mailbox{h, h.owned(), h.OutboxKey()}
 }
 
 // All returns the mails to an address, in order.

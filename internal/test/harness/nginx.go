@@ -25,11 +25,11 @@ import (
 // GuideHost is the name in the guide's server block.
 const GuideHost = "yourdomain.com"
 
-// Front is an nginx that stands before a server.
+// Front is an nginx in front of a server.
 type Front struct {
 	URL           string
 	Secure, Plain string // the addresses
-	once          bool   // each header stands there once
+	once          bool   // each header is there once
 	From          atomic.Int32
 	client        *http.Client
 	faults        func(format string, args ...any)
@@ -69,7 +69,8 @@ func InFront(t *testing.T, which string, settings ...string) *Server {
 	}
 	listens := FreePort(t)
 	f := &Front{URL: "https://" + GuideHost, Secure: listens, Plain: FreePort(t), once: which == "ours", faults: t.Errorf}
-	Nginx(t, listens, strings.NewReplacer("    listen [::]:443 ssl http2;\n", "", "    listen [::]:80;\n", "", "listen 443", "listen "+listens, "listen 80", "listen "+f.Plain).Replace(block))
+	Nginx(t, listens, strings.NewReplacer("    listen [::]:443 ssl http2;\n", "", "    listen [::]:80;\n", "", "listen 443", "listen "+listens, "listen 80",
+		"listen "+f.Plain).Replace(block))
 	f.From.Store(2)
 	f.client = &http.Client{
 		CheckRedirect: HTTPClient.CheckRedirect,

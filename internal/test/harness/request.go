@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Press sends a page's form.
@@ -145,7 +146,7 @@ func (h *Server) Try(r Request) (Answer, error) {
 		return Answer{}, fmt.Errorf("%v: reading the answer: %w", r, err)
 	}
 	a := Answer{Status: res.StatusCode, Header: res.Header, Text: string(b)}
-	if strings.Contains(res.Header.Get("Content-Type"), "json") {
+	if kind := res.Header.Get("Content-Type"); strings.Contains(kind, "json") && !strings.Contains(kind, "ndjson") {
 		if err := json.Unmarshal(b, &a.Fields); err != nil {
 			return a, fmt.Errorf("%v: the answer is not JSON: %w\n%s", r, err, a.Text)
 		}
@@ -159,9 +160,16 @@ func (h *Server) Try(r Request) (Answer, error) {
 // Expect makes a call and fails the test unless it is answered so: a status, and
 // the code if it is a problem. The first line of the failure is the request, the
 // answer and what was expected.
+//
+// A machine that is too slow to tell in time whether a token was revoked says so
+// before it does anything: the call is made again, as Retry-After asks.
 func (h *Server) Expect(status int, code string, r Request) Answer {
 	h.Helper()
 	a := h.Do(r)
+	for tries := 0; a.Str("code") == "revocations_unknown" && a.Str("code") != code && tries < 20; tries++ {
+		time.Sleep(time.Second)
+		a = h.Do(r)
+	}
 	if a.Status != status || a.Str("code") != code {
 		h.Fatalf("%v: answered %d %q, want %d %q\n%s", r, a.Status, a.Str("code"), status, code, a.Text)
 	}
@@ -237,29 +245,30 @@ func Post(path string, body any, bearer ...string) Request {
 }
 
 // Together makes sixteen requests at once and returns how many were answered with
-// the status.
+// the status. The others lost: they are answered 400, or 200 for "done already"; codes also
+// 429 once the twenty tries of the address are used up.
 func (h *Server) Together(status int, r func(i int) Request) (n int) {
 	h.Helper()
 	var (
-		wg sync.WaitGroup
-		mu sync.Mutex
+		all sync.WaitGroup
+		mu  sync.Mutex
 	)
 	for i := range 16 {
-		wg.Go(func() {
+		all.Go(func() {
 			a, err := h.Try(r(i))
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil {
+			switch {
+			case err != nil:
 				h.Error(err)
-			}
-			if a.Status == status {
+			case a.Status == status:
 				n++
-			} else if a.Status != 400 && a.Status != 200 && a.Status != 429 { // 200 is "done already"; 429 is for who must wait
-				h.Errorf("%v: answered %d, want %d, 200, 400 or 429\n%s", r(i), a.Status, status, a.Text)
+			case a.Status != 400 && a.Status != 200 && a.Str("code") != "too_many_codes":
+				h.Errorf("%v, one of 16 at once: answered %d %q, want %d, 200 or 400\n%s", r(i), a.Status, a.Str("code"), status, a.Text)
 			}
 		})
 	}
-	wg.Wait()
+	all.Wait()
 	return n
 }
 

@@ -59,7 +59,7 @@ func TestJWT5_AGoApplicationRefusesARevokedToken(t *testing.T) {
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	defer sync.OnceFunc(func() { close(end) })()
-	beside.Go(func() { // holds the horizon back, for five seconds at a time
+	beside.Go(func() { // holds the horizon back, for three seconds at a time: a write has ten
 		d, opened := dbtest.Open(t, dbURL), sync.OnceFunc(func() { close(open) })
 		for over := false; !over; {
 			if err := d.Write(t.Context(), func(tx *db.Tx) error {
@@ -69,7 +69,7 @@ func TestJWT5_AGoApplicationRefusesARevokedToken(t *testing.T) {
 				select {
 				case <-end:
 					over = true
-				case <-time.After(5 * time.Second):
+				case <-time.After(3 * time.Second):
 				}
 				return err
 			}); err != nil {
@@ -111,7 +111,7 @@ func TestJWT5_AGoApplicationRefusesARevokedToken(t *testing.T) {
 				if errors.Is(err, verify.ErrRevoked) {
 					break
 				}
-				if err != nil || time.Since(at) > 10*time.Second {
+				if err != nil || time.Since(at) > harness.Patience {
 					t.Errorf("after %v: %v", time.Since(at), err)
 					break
 				}

@@ -33,6 +33,6 @@ func TestWhoIsCallingThroughTheServer(t *testing.T) {
 		t.Errorf("a header from a stranger counts: %s", got)
 	}
 	if n := strings.Count(h.Logs.String(), "TRUSTED_PROXIES=127.0.0.1"); n != 1 {
-		t.Errorf("the setting was told %d times", n)
+		t.Errorf("the setting was logged %d times", n)
 	}
 }

@@ -2,6 +2,7 @@ package limits_test
 
 import (
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -149,7 +150,8 @@ func TestCaseB2_WhatSendsNothingTakesNothing(t *testing.T) {
 		box := h.Mailbox()
 		const victim = "victim@example.org"
 		h.Register(victim)
-		h.Expect(303, "", harness.Press("/verify", harness.Body{"token": harness.TokenOf(h, box.Last(victim, notice.VerifyAddress).Link), "password": harness.Passphrase}))
+		h.Expect(303, "", harness.Press("/verify",
+			harness.Body{"token": harness.TokenOf(h, box.Last(victim, notice.VerifyAddress).Link), "password": harness.Passphrase}))
 		before := h.Count(`SELECT COUNT(*) FROM mail_share`)
 		for i := range 20 {
 			h.Expect(202, "", harness.StrangersNetwork(i, harness.Post("/v1/email/resend", harness.Body{"email": victim})))
@@ -176,11 +178,12 @@ func TestCaseB2_WhatSendsNothingTakesNothing(t *testing.T) {
 			h.Errorf("%d mails, and 3 are the owner's", n)
 		}
 		h.Expect(202, "", harness.StrangersNetwork(1, harness.Post("/v1/email/resend", harness.Body{"email": victim})))
-		h.Expect(204, "", harness.Post("/v1/password/reset", harness.Body{"token": harness.TokenOf(h, box.Last(victim, notice.ResetPassword).Link), "new_password": harness.AnotherPassphrase}))
+		h.Expect(204, "", harness.Post("/v1/password/reset",
+			harness.Body{"token": harness.TokenOf(h, box.Last(victim, notice.ResetPassword).Link), "new_password": harness.AnotherPassphrase}))
 	}, harness.BehindProxy, "PASSWORD_RESET_RATE_LIMIT_ATTEMPTS=3")
 }
 
-// ASVS V2.4.1: an account asks for three addresses an hour and is told so, and what
+// ASVS V2.4.1: an account may ask for three addresses an hour and learns so, and what
 // failed is given back.
 func TestASVS_V2_4_1_AnAccountAsksForFewAddresses(t *testing.T) {
 	harness.Each(t, func(h *harness.Server) {
@@ -196,7 +199,9 @@ func TestASVS_V2_4_1_AnAccountAsksForFewAddresses(t *testing.T) {
 			h.Expect(202, "", ask(i, harness.Passphrase))
 		}
 		a := h.Expect(429, "rate_limited", ask(3, harness.Passphrase))
-		if a.Header.Get("Retry-After") != "1200" || a.Header.Get("Ratelimit-Policy") != `"email_change";q=3;w=3600` {
+		// A third of an hour after the first, which was a moment ago.
+		wait, err := strconv.Atoi(a.Header.Get("Retry-After"))
+		if err != nil || wait > 1200 || wait < 1100 || a.Header.Get("Ratelimit-Policy") != `"email_change";q=3;w=3600` {
 			h.Errorf("the headers: %v", a.Header)
 		}
 		if n := h.Count(`SELECT COUNT(*) FROM outbox WHERE kind = 'confirm_address'`); n != 3 {

@@ -3,6 +3,7 @@ package limits_test
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,7 +13,7 @@ import (
 )
 
 // RATE-1: five wrong sign-ins from one network, at whatever accounts, and it
-// waits; others do not. A success gives its try back, and who waits is told by
+// waits; others do not. A success gives its try back, and a client that waits learns by
 // how long.
 func TestRATE1_Login(t *testing.T) {
 	harness.Each(t, func(h *harness.Server) {
@@ -26,7 +27,8 @@ func TestRATE1_Login(t *testing.T) {
 		}
 		for range 2 {
 			a := h.Expect(429, "rate_limited", harness.Through("192.0.2.1", signIn))
-			if a.Header.Get("Retry-After") != "180" || a.Header.Get("Ratelimit") != `"login";r=0;t=180` || a.Header.Get("Ratelimit-Policy") != `"login";q=5;w=900` {
+			wait := a.Header.Get("Retry-After")
+			if !waits(a, 180) || a.Header.Get("Ratelimit") != `"login";r=0;t=`+wait || a.Header.Get("Ratelimit-Policy") != `"login";q=5;w=900` {
 				h.Errorf("the headers of the refusal: %v", a.Header)
 			}
 		}
@@ -38,6 +40,13 @@ func TestRATE1_Login(t *testing.T) {
 			h.Expect(400, "required", harness.Through("192.0.2.3", harness.SignInAs("ada@example.org", "")))
 		}
 	}, harness.BehindProxy, "LOGIN_RATE_LIMIT_ATTEMPTS=5", "LOCKOUT_AFTER=10")
+}
+
+// waits reports whether Retry-After is as long as it was when the limit was reached, less the time that a slow machine has
+// taken since.
+func waits(a harness.Answer, most int) bool {
+	n, err := strconv.Atoi(a.Header.Get("Retry-After"))
+	return err == nil && n <= most && n > most-60
 }
 
 // RATE-3: IPv6 counts by the /64, IPv4 in an IPv6 socket's form as IPv4.
@@ -55,7 +64,7 @@ func TestRATE3_Networks(t *testing.T) {
 	bare.Expect(429, "rate_limited", harness.Through("192.0.2.9", wrong))
 }
 
-// RATE-2: a form tells a person how long to wait, and of no header.
+// RATE-2: a form says how long to wait, and mentions no header.
 func TestRATE2_AFormSaysHowLong(t *testing.T) {
 	h := harness.Open(t, "sqlite:"+t.TempDir()+"/x.db", "LOGIN_RATE_LIMIT_ATTEMPTS=1", "LOGIN_RATE_LIMIT_WINDOW_MINUTES=10")
 	h.Expect(401, "invalid_credentials", harness.SignInAs("nobody@example.org", "wrong horse battery staple"))
@@ -63,7 +72,7 @@ func TestRATE2_AFormSaysHowLong(t *testing.T) {
 		Method: "POST", Path: "/login", Body: "email=nobody@example.org&password=wrong", ContentType: "application/x-www-form-urlencoded",
 		Header: http.Header{"Origin": {h.App.PublicURL()}},
 	})
-	if a.Status != 429 || !strings.Contains(a.Text, "Wait 10 minutes, and try again.") || strings.Contains(a.Text, "Retry-After") {
+	if a.Status != 429 || !strings.Contains(a.Text, "10 minutes</span>") || strings.Contains(a.Text, "Retry-After") {
 		t.Errorf("%d %s", a.Status, a.Text)
 	}
 }
@@ -126,14 +135,14 @@ func TestRATE2_Registration(t *testing.T) {
 	for i := range 2 {
 		h.Expect(202, "", signUp(fmt.Sprintf("a%d@example.org", i), harness.Passphrase))
 	}
-	if a := h.Expect(429, "rate_limited", signUp("b@example.org", harness.Passphrase)); a.Header.Get("Retry-After") != "3600" {
+	if a := h.Expect(429, "rate_limited", signUp("b@example.org", harness.Passphrase)); !waits(a, 3600) {
 		t.Errorf("Retry-After: %s", a.Header.Get("Retry-After"))
 	}
 	h.Expect(202, "", harness.Through("192.0.2.1", signUp("b@example.org", harness.Passphrase)))
 }
 
 // RATE-2: every request counts, those that lead nowhere too: by network, and by
-// account once signed in. All is told in headers, in an event and in metrics.
+// account once signed in. All is reported in headers, in an event and in metrics.
 func TestRATE2_API(t *testing.T) {
 	harness.Each(t, func(h *harness.Server) {
 		h.Register("ada@example.org")
@@ -190,8 +199,9 @@ func TestRATE2_API(t *testing.T) {
 		}
 		browser := harness.Through("198.51.100.1", harness.Get("/login"))
 		browser.Header.Set("Accept", "text/html,application/xhtml+xml")
-		if a := h.Do(browser); a.Status != 429 || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") || a.Header.Get("Retry-After") != "180" ||
-			!strings.Contains(a.Text, "Wait 3 minutes") || !strings.Contains(a.Header.Get("Content-Security-Policy"), "default-src 'none'") || a.Header.Get("Cache-Control") != "no-store" {
+		if a := h.Do(browser); a.Status != 429 || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") || !waits(a, 180) ||
+			!strings.Contains(a.Text, "3 minutes</span>") || !strings.Contains(a.Header.Get("Content-Security-Policy"), "default-src 'none'") ||
+			a.Header.Get("Cache-Control") != "no-store" {
 			h.Errorf("a browser: %d %v\n%s", a.Status, a.Header, a.Text)
 		}
 		browser.Path = "/v1/me"

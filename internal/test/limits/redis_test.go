@@ -30,9 +30,10 @@ func TestRATE2_ReplicasOnOneRedis(t *testing.T) {
 	dbURL := dbtest.Postgres(t)
 	var replicas []*harness.Server
 	for n := 1; n <= 3; n++ {
-		replicas = append(replicas, harness.Open(t, dbURL, harness.BehindProxy, "REDIS_URL="+redis.URL(), "API_RATE_LIMIT_REQUESTS=30", "API_RATE_LIMIT_WINDOW_SECONDS=3600"))
+		replicas = append(replicas, harness.Open(t, dbURL, harness.BehindProxy, "REDIS_URL="+redis.URL(), "API_RATE_LIMIT_REQUESTS=30",
+			"API_RATE_LIMIT_WINDOW_SECONDS=3600"))
 		// A machine that is busy may keep Redis from answering within 50 ms, and then
-		// replicas count by themselves: another round tells.
+		// replicas count by themselves: another round shows.
 		round := 0
 		replicas[0].Eventually(fmt.Sprint(n, " replicas"), func() (string, bool) {
 			round++
@@ -101,7 +102,7 @@ func TestRATE4_RedisGoes(t *testing.T) {
 	redisCounts(second)
 	for ask(second, "192.0.2.1").Status != http.StatusTooManyRequests { // uses it up
 	}
-	told := strings.Count(second.Logs.String(), "Redis does not count") // a busy machine may have been too slow for 50 ms
+	logged := strings.Count(second.Logs.String(), "Redis does not count") // a busy machine may have been too slow for 50 ms
 	for name, trouble := range map[string]struct{ begin, end func() }{
 		"killed":  {redis.Kill, redis.Restart},
 		"stopped": {func() { redis.Signal(syscall.SIGSTOP) }, func() { redis.Signal(syscall.SIGCONT) }},
@@ -130,10 +131,10 @@ func TestRATE4_RedisGoes(t *testing.T) {
 		if second.Metric("gatehouse_rate_limit_redis_away") != 1 {
 			t.Errorf("%s: the metrics don't tell", name)
 		}
-		told++
+		logged++
 		second.Eventually("the log", func() (string, bool) {
 			n := strings.Count(second.Logs.String(), "Redis does not count")
-			return fmt.Sprint(n, " times"), n == told
+			return fmt.Sprint(n, " times"), n == logged
 		})
 		trouble.end()
 		redisCounts(second)
@@ -161,9 +162,32 @@ func TestENV1_ARedisThatRefuses(t *testing.T) {
 	redis.Kill()
 	h := harness.Open(t, dbtest.SQLite(t), "REDIS_URL="+redis.URL())
 	h.Register("ada@example.org")
-	if status, text := h.Admin("/readyz"); status != 200 || !strings.Contains(text, `"redis":"Redis is unreachable; until it counts this replica does so by itself, for one of 1"`) {
+	if status, text := h.Admin("/readyz"); status != 200 ||
+		!strings.Contains(text, `"redis":"Redis is unreachable; until it counts this replica does so by itself, for one of 1"`) {
 		t.Errorf("%d %s", status, text)
 	}
 	redis.Restart()
 	redisCounts(h)
+}
+
+// N11: a Redis without its scripts is recognised, with what to change, and the script is not
+// quoted; so is one that knows the one and not the other.
+func TestCaseN11_ARedisWithoutScripts(t *testing.T) {
+	for name, hidden := range map[string][]string{"EVAL": {"EVAL"}, "EVALSHA": {"EVALSHA"}, "both": {"EVAL", "EVALSHA"}} {
+		var args []string
+		for _, command := range hidden {
+			args = append(args, "--rename-command", command, "")
+		}
+		redis := redistest.Start(t, args...)
+		f := harness.RefusedStart(t, "DATABASE_URL="+dbtest.SQLite(t), "REDIS_URL="+redis.URL())
+		if f.Code != "redis_refused" || !strings.Contains(f.Message, "does not know EVAL or EVALSHA") || !strings.Contains(f.Message, "rename-command") ||
+			strings.Contains(f.Message, "cluster=true") {
+			t.Errorf("%s: %s: %s", name, f.Code, f.Message)
+		}
+		for _, text := range []string{f.Message, fmt.Sprint(f.Err)} {
+			if strings.Contains(text, "redis.call") || strings.Contains(text, "local ") || len(text) > 800 {
+				t.Errorf("%s: the script is quoted: %s", name, text)
+			}
+		}
+	}
 }

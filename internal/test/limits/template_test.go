@@ -39,7 +39,7 @@ func TestENV1_TheGuidesTemplateStarts(t *testing.T) {
 	).Replace(string(template))
 	t.Chdir(t.TempDir()) // where it keeps what the template does not give it
 	c, err := config.Load(config.Source{
-		Environ: []string{"LISTEN_ADDR=127.0.0.1:0", "ADMIN_LISTEN_ADDR=127.0.0.1:0"}, // any, beside other tests
+		Environ: []string{"LISTEN_ADDR=127.0.0.1:0", "ADMIN_LISTEN_ADDR=127.0.0.1:0"}, // any, next to other tests
 		ReadFile: func(path string) ([]byte, error) {
 			if path == ".env" {
 				return []byte(env), nil

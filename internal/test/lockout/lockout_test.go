@@ -21,7 +21,8 @@ func TestPW4_ANetworkWaits(t *testing.T) {
 	harness.Each(t, func(h *harness.Server) {
 		h.Register("ada@bücher.example")
 		for _, email := range []string{"ada@bücher.example", "nobody@bücher.example"} {
-			spellings := []string{email, strings.ToUpper(email), strings.Replace(email, "bücher", "xn--bcher-kva", 1), strings.Replace(email, "bücher", "bu\u0308cher", 1), email}
+			spellings := []string{email, strings.ToUpper(email), strings.Replace(email, "bücher", "xn--bcher-kva", 1),
+				strings.Replace(email, "bücher", "bu\u0308cher", 1), email}
 			for _, s := range spellings {
 				h.Expect(401, "invalid_credentials", harness.WrongPassword(s, 1))
 			}
@@ -77,7 +78,7 @@ func TestPW4_GuessesAtOnce(t *testing.T) {
 
 // GHSA-cq42-vhv7-xr7p (Keycloak): a stranger who guesses from everywhere locks
 // strangers out, not the owner's browser, nor the sessions that are alive. The
-// owner is told once, and an operator can open again.
+// owner is notified once, and an operator can unlock it.
 func TestPW4_TheOwnerIsNotLockedOut(t *testing.T) {
 	harness.EachReadable(t, func(h *harness.Server) {
 		h.Register("ada@example.org")
@@ -254,7 +255,7 @@ func TestPW4_TheRightPasswordManyTimesAtOnce(t *testing.T) {
 	}, harness.BehindProxy)
 }
 
-// One password at many accounts from many networks is told, once.
+// One password at many accounts from many networks is reported, once.
 func TestPW4_GuessingAcrossAccounts(t *testing.T) {
 	h := harness.Open(t, dbtest.SQLite(t), harness.BehindProxy)
 	for i := range 60 {
@@ -264,6 +265,6 @@ func TestPW4_GuessingAcrossAccounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := h.Logged("suspicious_activity", "guessing_across_accounts"); n != 1 {
-		t.Errorf("told %d times", n)
+		t.Errorf("logged %d times", n)
 	}
 }

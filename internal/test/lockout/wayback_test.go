@@ -24,18 +24,20 @@ func TestCaseC13_AfterTheResetTheOwnerGetsIn(t *testing.T) {
 		}
 		form := harness.Press("/login", harness.Body{"email": ada, "password": harness.Passphrase})
 		form.Header = http.Header{"Origin": {h.App.PublicURL()}}
-		if a := h.Do(form); a.Status != 429 || !strings.Contains(a.Text, "Wait 3 minutes") {
+		if a := h.Do(form); a.Status != 429 || !strings.Contains(a.Text, "3 minutes</span>") {
 			h.Errorf("the page: %d %s", a.Status, a.Text)
 		}
 		h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada}))
-		h.Expect(204, "", harness.Post("/v1/password/reset", harness.Body{"token": harness.TokenOf(h, box.Last(ada, notice.ResetPassword).Link), "new_password": harness.AnotherPassphrase}))
+		h.Expect(204, "", harness.Post("/v1/password/reset",
+			harness.Body{"token": harness.TokenOf(h, box.Last(ada, notice.ResetPassword).Link), "new_password": harness.AnotherPassphrase}))
 		h.Expect(200, "", harness.SignInAs(ada, harness.AnotherPassphrase))
 		// What the network guessed elsewhere is not forgiven by it.
 		for i := range 5 {
 			h.Expect(401, "invalid_credentials", harness.Through("192.0.2.7", harness.SignInAs(fmt.Sprintf("n%d@example.org", i), harness.Passphrase)))
 		}
 		h.Expect(202, "", harness.Through("192.0.2.7", harness.Post("/v1/password/forgot", harness.Body{"email": ada})))
-		h.Expect(204, "", harness.Through("192.0.2.7", harness.Post("/v1/password/reset", harness.Body{"token": harness.TokenOf(h, box.Last(ada, notice.ResetPassword).Link), "new_password": harness.Passphrase})))
+		h.Expect(204, "", harness.Through("192.0.2.7",
+			harness.Post("/v1/password/reset", harness.Body{"token": harness.TokenOf(h, box.Last(ada, notice.ResetPassword).Link), "new_password": harness.Passphrase})))
 		h.Expect(429, "rate_limited", harness.Through("192.0.2.7", harness.SignInAs(ada, harness.Passphrase)))
 	})
 }
@@ -47,7 +49,8 @@ func TestCaseB8_ABrowserKnowsMoreThanEightAccounts(t *testing.T) {
 	b := h.Browser()
 	who := func(i int) string { return fmt.Sprintf("person%d@example.org", i) }
 	signIn := func(i int) harness.Answer {
-		return b.Send(harness.Request{Method: "POST", Path: "/v1/login", Body: harness.CookieCredentials{Credentials: harness.Credentials{Email: who(i), Password: harness.Passphrase}, Cookies: true}})
+		return b.Send(harness.Request{Method: "POST", Path: "/v1/login",
+			Body: harness.CookieCredentials{Credentials: harness.Credentials{Email: who(i), Password: harness.Passphrase}, Cookies: true}})
 	}
 	for i := range 12 {
 		h.Register(who(i))
@@ -100,7 +103,7 @@ func TestCaseB8_ABrowserKnowsMoreThanEightAccounts(t *testing.T) {
 
 // Attack 6: an application that asks for the tokens in the answer is let in after a
 // lockout by the cookie of a known device, which the mail's link gives; without one it
-// is told when the next try is let in.
+// learns when the next try is allowed.
 func TestAttack6_AnApplicationWithBearerTokensHasAWayBack(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, dbURL string) {
 		now := &harness.Clock{}

@@ -15,8 +15,8 @@ import (
 
 // TestClientsGoOnThroughABadNetwork lets clients refresh and look themselves up
 // while the connections to PostgreSQL are cut, held up, slowed down and cut
-// again in the middle of commits. A client that is told 503 asks again with what
-// it holds; nobody is ever told anything else than 200 and 503. GATEHOUSE_SOAK
+// again in the middle of commits. A client that gets a 503 retries with what
+// it holds; nobody ever gets anything but 200 and 503. GATEHOUSE_SOAK
 // makes it ten minutes.
 func TestClientsGoOnThroughABadNetwork(t *testing.T) {
 	t.Parallel()

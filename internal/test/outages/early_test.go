@@ -28,7 +28,8 @@ func TestCaseN4_AStartThatWaitsSaysSo(t *testing.T) {
 	log := &harness.LogBuffer{}
 	started := make(chan *app.Server, 1)
 	go func() {
-		s, err := app.Start(t.Context(), harness.ProductionSettings(t, "DATABASE_URL="+dbURL, "ADMIN_LISTEN_ADDR="+admin), app.Options{Log: slog.New(slog.NewTextHandler(log, nil)), Version: "test"})
+		s, err := app.Start(t.Context(), harness.ProductionSettings(t, "DATABASE_URL="+dbURL, "ADMIN_LISTEN_ADDR="+admin),
+			app.Options{Log: slog.New(slog.NewTextHandler(log, nil)), Version: "test"})
 		if err != nil {
 			t.Error(err)
 		}

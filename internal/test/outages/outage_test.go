@@ -3,6 +3,7 @@ package outages_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -42,7 +43,8 @@ func TestPostgresOutages(t *testing.T) {
 		},
 		"slower than anybody waits": func(t *testing.T) (string, outage) {
 			p := dbtest.NewProxy(t, dbtest.Postgres(t))
-			return p.URL(), outage{func() { p.Delay(6 * time.Second) }, p.Up, harness.RequestTimeout, []string{"unreachable", "timeout", "no_connection"}, 15 * time.Second}
+			return p.URL(), outage{func() { p.Delay(6 * time.Second) }, p.Up, harness.RequestTimeout, []string{"unreachable", "timeout", "no_connection"},
+				15 * time.Second}
 		},
 		"read-only": func(t *testing.T) (string, outage) {
 			dbURL := dbtest.Postgres(t)
@@ -197,7 +199,7 @@ func TestAFullPostgresStillServesWithWhatThePoolHas(t *testing.T) {
 }
 
 // TestACommitThatIsCutOff cuts the connection before the COMMIT gets to the
-// server, and before its answer gets back. Either way the caller is told 503,
+// server, and before its answer gets back. Either way the caller gets a 503,
 // and whoever tries the same again gets what they wanted, once.
 func TestACommitThatIsCutOff(t *testing.T) {
 	for name, toServer := range map[string]bool{"before it arrives": true, "before its answer arrives": false} {
@@ -218,7 +220,7 @@ func TestACommitThatIsCutOff(t *testing.T) {
 				{200, harness.Request{Method: "PATCH", Path: "/v1/me", Bearer: g.Access, Body: `{"name":"Ada"}`}},
 				{204, harness.Request{Method: "POST", Path: "/v1/logout", Bearer: other.Str("access_token")}},
 			} {
-				// The request's own, which tells of it: jobs commit as well.
+				// The request's own, which shows it: jobs commit as well.
 				cut := p.CutAfter("INSERT INTO event ", "COMMIT", toServer)
 				g.Expect(503, "database_unavailable", c.Request)
 				<-cut
@@ -293,7 +295,7 @@ func TestBehindPgbouncer(t *testing.T) {
 func TestOneConnectionIsEnoughForEveryFlow(t *testing.T) {
 	t.Parallel()
 	harness.Each(t, func(h *harness.Server) {
-		slack := h.Guest("pace@example.org").Slack
+		pace := h.Guest("pace@example.org")
 		began := time.Now()
 		token := h.SetupToken()
 		if status, text, err := h.Setup(token, "root@example.org", harness.Passphrase, nil); status != 303 || err != nil {
@@ -306,6 +308,10 @@ func TestOneConnectionIsEnoughForEveryFlow(t *testing.T) {
 				email := fmt.Sprintf("user%d@example.org", i)
 				call := func(status int, r harness.Request) harness.Answer {
 					a, err := h.Try(r)
+					// A flow that waits for itself does so each time; a busy machine takes too long now and then.
+					for first := time.Now(); err == nil && a.Status == http.StatusServiceUnavailable && time.Since(first) < harness.Patience; {
+						a, err = h.Try(r)
+					}
 					if err != nil || a.Status != status {
 						h.Errorf("%s %s: %d %s %v", r.Method, r.Path, a.Status, a.Text, err)
 					}
@@ -336,7 +342,7 @@ func TestOneConnectionIsEnoughForEveryFlow(t *testing.T) {
 		}
 		wg.Wait()
 		h.Ready()
-		if took := time.Since(began); took > harness.RequestTimeout+8*slack {
+		if took := time.Since(began); took > harness.RequestTimeout+8*pace.Slack(began) {
 			h.Errorf("%d calls took %v: something waited for a connection that it held itself", done.Load(), took)
 		}
 	}, "DATABASE_MAX_CONNS=1")

@@ -11,8 +11,10 @@ import (
 // F8: in each query mode that the settings let through, a session is made, goes on,
 // is listed and ends.
 func TestCaseF8_EveryQueryModeThatIsAccepted(t *testing.T) {
+	t.Parallel()
 	for _, mode := range config.QueryModes {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			h := harness.Open(t, dbtest.Serving(t).Serving+"&default_query_exec_mode="+mode)
 			h.Register("ada@example.org")
 			a := h.Login("ada@example.org")
@@ -32,7 +34,8 @@ func TestCaseF8_EveryQueryModeThatIsAccepted(t *testing.T) {
 			h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/sessions", Bearer: bearer})
 			h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me/events", Bearer: bearer})
 			h.Expect(202, "", harness.Request{Method: "POST", Path: "/v1/password/forgot", Body: map[string]string{"email": "ada@example.org"}})
-			h.Expect(401, "invalid_credentials", harness.Request{Method: "POST", Path: "/v1/login", Body: harness.Credentials{Email: "ada@example.org", Password: "wrong wrong wrong"}})
+			h.Expect(401, "invalid_credentials", harness.Request{Method: "POST", Path: "/v1/login",
+				Body: harness.Credentials{Email: "ada@example.org", Password: "wrong wrong wrong"}})
 			h.Expect(200, "", harness.Request{Method: "PATCH", Path: "/v1/me", Bearer: bearer, Body: map[string]string{"name": "Ada"}})
 			h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout-all", Bearer: bearer, Body: map[string]string{}})
 			h.Settled()

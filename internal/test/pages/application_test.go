@@ -32,11 +32,12 @@ func TestCaseB4_SignInLeadsToAnApplicationInChromium(t *testing.T) {
 	c := newChromium(h)
 	to := h.App.URL() + "/login?return_to=" + url.QueryEscape(origin+"/dash")
 	c.run("sign-in", chromedp.Navigate(to), chromedp.SendKeys("#email", "ada@example.org"), chromedp.SendKeys("#password", harness.Passphrase),
-		chromedp.Click("button"), chromedp.WaitVisible("#here"))
+		chromedp.Click(".btn.main"), chromedp.WaitVisible("#here"))
 	if at := c.eval("location.href"); at != origin+"/dash" {
 		t.Errorf("it leads to %s; the browser says %q", at, c.said())
 	}
-	for target, want := range map[string]string{to: origin + "/dash", h.App.URL() + "/account": h.App.URL() + "/account", h.App.URL() + "/login": h.App.URL() + "/account"} {
+	for target, want := range map[string]string{to: origin + "/dash", h.App.URL() + "/account": h.App.URL() + "/account",
+		h.App.URL() + "/login": h.App.URL() + "/account"} {
 		wait := `form[action="/logout"]`
 		if target == to {
 			wait = "#here"

@@ -20,7 +20,7 @@ func TestASVS_V3_4_5_V3_5_7_V4_1_1_V13_4_3_PagesAndAssets(t *testing.T) {
 	h.Register("ada@example.org")
 	b := h.Browser()
 	b.SignIn("ada@example.org")
-	assets := map[string]string{"/assets/page.css": "text/css; charset=utf-8"}
+	assets := map[string]string{}
 	for _, path := range append(pagesOfHouse, "/account") {
 		a := b.Send(harness.Request{Method: "GET", Path: path})
 		if got := a.Header.Get("Content-Type"); a.Status != 303 && got != "text/html; charset=utf-8" {
@@ -28,6 +28,10 @@ func TestASVS_V3_4_5_V3_5_7_V4_1_1_V13_4_3_PagesAndAssets(t *testing.T) {
 		}
 		if got := a.Header.Get("Referrer-Policy"); got != "same-origin" && got != "no-referrer" {
 			t.Errorf("%s: Referrer-Policy %q", path, got)
+		}
+		for _, part := range strings.Split(a.Text, `<link rel="stylesheet" href="`)[1:] {
+			href, _, _ := strings.Cut(part, `"`)
+			assets[href] = "text/css; charset=utf-8"
 		}
 		for _, part := range strings.Split(a.Text, `src="`)[1:] {
 			src, _, _ := strings.Cut(part, `"`)
@@ -46,7 +50,8 @@ func TestASVS_V3_4_5_V3_5_7_V4_1_1_V13_4_3_PagesAndAssets(t *testing.T) {
 			t.Errorf("%s is not the same for whoever is signed in", path)
 		}
 	}
-	for _, path := range []string{"/assets", "/assets/", "/assets/.", "/assets/..", "/assets/page", "/templates/login.html", "/assets/%2e%2e/templates/login.html"} {
+	for _, path := range []string{"/assets", "/assets/", "/assets/.", "/assets/..", "/assets/page", "/templates/login.html",
+		"/assets/%2e%2e/templates/login.html"} {
 		if a := h.Do(harness.Request{Method: "GET", Path: path}); a.Status != 404 || !strings.HasPrefix(a.Header.Get("Content-Type"), "application/problem+json") {
 			t.Errorf("%s: %d %s", path, a.Status, a.Text)
 		}
@@ -65,8 +70,9 @@ func TestASVS_V3_4_5_V3_5_7_V4_1_1_V13_4_3_PagesAndAssets(t *testing.T) {
 func TestASVS_V3_2_1_V14_3_1_AnswersAreNoPagesAndSignOutClears(t *testing.T) {
 	h := harness.Open(t, dbtest.SQLite(t))
 	h.Register("ada@example.org")
-	for _, path := range []string{"/v1/me", "/openapi.json", "/.well-known/jwks.json", "/nothing", "/assets/page.css"} {
-		if csp := h.Do(harness.Request{Method: "GET", Path: path}).Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || !strings.HasSuffix(csp, "; sandbox") {
+	for _, path := range []string{"/v1/me", "/openapi.json", "/.well-known/jwks.json", "/nothing", "/assets/icon.svg"} {
+		if csp := h.Do(harness.Request{Method: "GET", Path: path}).Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") ||
+			!strings.HasSuffix(csp, "; sandbox") {
 			t.Errorf("%s: %s", path, csp)
 		}
 	}

@@ -111,7 +111,7 @@ func TestRecovery_AScannerChangesNothing(t *testing.T) {
 	h.Expect(204, "", harness.Post("/v1/email/verify", harness.Body{"token": confirm}, access))
 	h.Expect(202, "", harness.Post("/v1/email/change", harness.Body{"email": third, "current_password": harness.Passphrase}, access))
 	h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": moved}))
-	h.Register(bob) // again: its owner is told
+	h.Register(bob) // again: its owner is notified
 	for i := range 80 {
 		h.Expect(401, "invalid_credentials", harness.WrongPassword(eve, i))
 	}
@@ -165,7 +165,7 @@ func TestRecovery_AScannerChangesNothing(t *testing.T) {
 	press := func(to, path, done string, fill ...chromedp.Action[chromedp.Void]) {
 		t.Helper()
 		c.run(path, append([]chromedp.Action[chromedp.Void]{chromedp.Navigate(h.App.URL() + "/login"), chromedp.Navigate(latest[to][path])}, fill...)...)
-		c.eval(`document.querySelector("button").click()`)
+		c.eval(`document.querySelector(".btn.main").click()`)
 		c.run(path, chromedp.WaitVisible(done))
 	}
 	press(eve, "/unlock", `main a[href="/login"]`)
@@ -173,7 +173,7 @@ func TestRecovery_AScannerChangesNothing(t *testing.T) {
 	press(bob, "/not-me", "#problem")  // void, since the password was set
 	press(eve, "/verify", "#password") // another browser than the one that registered
 	c.run("/verify", chromedp.SendKeys("#password", harness.Passphrase))
-	c.eval(`document.querySelector("button").click()`)
+	c.eval(`document.querySelector(".btn.main").click()`)
 	c.run("/verify", chromedp.WaitVisible("#done"))
 	press(ada, "/undo", "#done", chromedp.SendKeys("#password", harness.Passphrase))
 	h.Expect(200, "", harness.SignInAs(bob, harness.AnotherPassphrase))

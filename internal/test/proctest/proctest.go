@@ -1,4 +1,4 @@
-// Package proctest starts the programs that tests need beside them.
+// Package proctest starts the programs that tests need.
 package proctest
 
 import (

@@ -42,7 +42,8 @@ func TestForwardAuthBehindCaddy(t *testing.T) {
 	if status, _, _ := p.do("GET", "/login", nil); status != 200 {
 		t.Errorf("the sign-in page: %d", status)
 	}
-	if to := p.refused("a newline", 302, "GET", "/app%0d%0aSet-Cookie:a=b", http.Header{"Accept": {"text/html"}}); !strings.HasPrefix(to, p.base+"/login") || strings.ContainsAny(to, "\r\n") {
+	if to := p.refused("a newline", 302, "GET", "/app%0d%0aSet-Cookie:a=b", http.Header{"Accept": {"text/html"}}); !strings.HasPrefix(to, p.base+"/login") ||
+		strings.ContainsAny(to, "\r\n") {
 		t.Errorf("a newline of the client's: %q", to)
 	}
 	header := http.Header{"X_Auth_User": {"root"}, "Authorization": {"Bearer " + h.Login("ada@example.org").Str("access_token")}}

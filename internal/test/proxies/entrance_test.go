@@ -72,7 +72,8 @@ func TestCaseG3_AnApplicationThatSendsPeopleBack(t *testing.T) {
 		}
 	}
 	a := opens(b, "/login?return_to=%2Fapp")
-	if a.Status != 409 || !strings.Contains(a.Text, "You are signed in") || strings.Contains(a.Text, "<form") || !strings.Contains(h.Logs.String(), "redirect_loop") {
+	if a.Status != 409 || !strings.Contains(a.Text, "You are signed in") || strings.Contains(a.Text, "<form") ||
+		!strings.Contains(h.Logs.String(), "redirect_loop") {
 		t.Errorf("the sixth time: %d\n%s", a.Status, a.Text)
 	}
 	if a := opens(b, "/login?return_to=%2Fapp"); a.Status != 303 {
@@ -85,31 +86,35 @@ func TestCaseB5_TheCSRFTokenAfterAReload(t *testing.T) {
 	harness.Each(t, func(h *harness.Server) {
 		h.Register("ada@example.org")
 		b := h.Browser()
-		told := b.SignIn("ada@example.org").Str("csrf_token")
+		expected := b.SignIn("ada@example.org").Str("csrf_token")
 		for _, access := range []bool{true, false} {
 			if !access {
 				expire(b)
 			}
 			a := b.Send(harness.Request{Method: "GET", Path: "/v1/me", Header: http.Header{"Origin": {"https://app.example"}}})
 			token := a.Str("csrf_token")
-			if a.Status != 200 || token != told || a.Header.Get("X-Csrf-Token") != told ||
-				!strings.Contains(strings.ToLower(a.Header.Get("Access-Control-Expose-Headers")), "x-csrf-token") || a.Header.Get("Access-Control-Allow-Origin") != "https://app.example" {
+			if a.Status != 200 || token != expected || a.Header.Get("X-Csrf-Token") != expected ||
+				!strings.Contains(strings.ToLower(a.Header.Get("Access-Control-Expose-Headers")), "x-csrf-token") ||
+				a.Header.Get("Access-Control-Allow-Origin") != "https://app.example" {
 				h.Errorf("me, with an access token: %v: %d %s %v", access, a.Status, a.Text, a.Header)
 			}
-			change := harness.Request{Method: "PATCH", Path: "/v1/me", Body: `{"name":"Ada"}`, Header: http.Header{"Origin": {"https://app.example"}, "X-Csrf-Token": {token}}}
+			change := harness.Request{Method: "PATCH", Path: "/v1/me", Body: `{"name":"Ada"}`,
+				Header: http.Header{"Origin": {"https://app.example"}, "X-Csrf-Token": {token}}}
 			if a := b.Send(change); a.Status != 200 {
 				h.Errorf("a change with it: %d %s", a.Status, a.Text)
 			}
-			if a := b.Send(harness.Request{Method: "GET", Path: "/v1/me", Header: http.Header{"Origin": {"https://evil.example"}}}); a.Header.Get("Access-Control-Allow-Origin") != "" {
+			if a := b.Send(harness.Request{Method: "GET", Path: "/v1/me",
+				Header: http.Header{"Origin": {"https://evil.example"}}}); a.Header.Get("Access-Control-Allow-Origin") != "" {
 				h.Errorf("another origin may read it: %v", a.Header)
 			}
 		}
 		bearer := h.Login("ada@example.org")
-		if a := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: bearer.Str("access_token")}); a.Str("csrf_token") != "" || a.Header.Get("X-Csrf-Token") != "" {
+		if a := h.Expect(200, "", harness.Request{Method: "GET", Path: "/v1/me", Bearer: bearer.Str("access_token")}); a.Str("csrf_token") != "" ||
+			a.Header.Get("X-Csrf-Token") != "" {
 			h.Errorf("a bearer has one: %s", a.Text)
 		}
-		refreshed := b.Send(harness.Request{Method: "POST", Path: "/v1/token/refresh", Header: http.Header{"X-Csrf-Token": {told}}})
-		out := b.Send(harness.Request{Method: "POST", Path: "/v1/logout", Header: http.Header{"X-Csrf-Token": {told}}})
+		refreshed := b.Send(harness.Request{Method: "POST", Path: "/v1/token/refresh", Header: http.Header{"X-Csrf-Token": {expected}}})
+		out := b.Send(harness.Request{Method: "POST", Path: "/v1/logout", Header: http.Header{"X-Csrf-Token": {expected}}})
 		if refreshed.Status != 200 || out.Status != 204 {
 			h.Errorf("a refresh and a sign-out with it: %d, %d", refreshed.Status, out.Status)
 		}
@@ -120,8 +125,9 @@ func TestCaseB5_TheCSRFTokenAfterAReload(t *testing.T) {
 func TestCaseG2_AddressesInHeadersAreASCII(t *testing.T) {
 	h := harness.Open(t, dbtest.SQLite(t), "TRUSTED_PROXIES=127.0.0.1")
 	for address, want := range map[string]string{
-		"ada+tag@example.org": "ada+tag@example.org", "jürgen@bücher.example": "j%C3%BCrgen@xn--bcher-kva.example", "j%C3%BCrgen@example.org": "j%25C3%25BCrgen@example.org",
-		"用户@例子.广告": "%E7%94%A8%E6%88%B7@xn--fsqu00a.xn--4rr70v",
+		"ada+tag@example.org": "ada+tag@example.org", "jürgen@bücher.example": "j%C3%BCrgen@xn--bcher-kva.example",
+		"j%C3%BCrgen@example.org": "j%25C3%25BCrgen@example.org",
+		"用户@例子.广告":                "%E7%94%A8%E6%88%B7@xn--fsqu00a.xn--4rr70v",
 	} {
 		h.Register(address)
 		b := h.Browser()
@@ -150,7 +156,8 @@ func TestCaseF5_RefusedFormsNameTheHeader(t *testing.T) {
 				header.Set("Sec-Fetch-Site", c.site)
 			}
 			a := h.Do(harness.Request{Method: "POST", Path: path, Body: form, ContentType: "application/x-www-form-urlencoded", Header: header})
-			if foreign := strings.Contains(a.Text, "sent from another site"); foreign != (c.refused != "") || foreign && a.Status != 403 || !strings.Contains(a.Text, c.refused) {
+			if foreign := strings.Contains(a.Text, "came from another site"); foreign != (c.refused != "") || foreign && a.Status != 403 ||
+				!strings.Contains(a.Text, c.refused) {
 				t.Errorf("%s with Origin %q and Sec-Fetch-Site %q: %d\n%s", path, c.origin, c.site, a.Status, a.Text)
 			}
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 // TestForwardAuthSendsPeopleToSignIn: back to where they were, if that is ours,
-// as a trusted proxy tells it.
+// as a trusted proxy sends it.
 func TestForwardAuthSendsPeopleToSignIn(t *testing.T) {
 	settings := []string{"PUBLIC_URL=https://login.example", "CORS_ORIGINS=https://app.example"}
 	h := harness.Open(t, dbtest.SQLite(t), append(settings, "TRUSTED_PROXIES=127.0.0.1")...)
@@ -36,7 +36,8 @@ func TestForwardAuthSendsPeopleToSignIn(t *testing.T) {
 	// Only pages go there, and only where it was asked for.
 	page := harness.AsksFor("GET", "https", "login.example", "/a")
 	h.Expect(401, "not_signed_in", harness.Request{Method: "GET", Path: "/v1/forward-auth", Header: page})
-	h.Expect(401, "not_signed_in", harness.Request{Method: "GET", Path: "/v1/forward-auth?redirect=1", Header: harness.AsksFor("POST", "https", "login.example", "/a")})
+	h.Expect(401, "not_signed_in", harness.Request{Method: "GET", Path: "/v1/forward-auth?redirect=1",
+		Header: harness.AsksFor("POST", "https", "login.example", "/a")})
 	page.Set("Accept", "application/json")
 	h.Expect(401, "not_signed_in", harness.Request{Method: "GET", Path: "/v1/forward-auth?redirect=1", Header: page})
 	h.Expect(400, "invalid_redirect", harness.Request{Method: "GET", Path: "/v1/forward-auth?redirect=https://evil.example", Header: page})
@@ -76,7 +77,8 @@ func TestWhoIsSignedInGoesBackAtOnce(t *testing.T) {
 	if a.Status != 200 || a.Header.Get("Refresh") != "0" {
 		t.Errorf("from another site: %d %v", a.Status, a.Header)
 	}
-	if a := stranger.Send(harness.Request{Method: "GET", Path: to.Path, Header: http.Header{"Sec-Fetch-Site": {"same-origin"}}}); a.Status != 200 || a.Header.Get("Refresh") != "" {
+	if a := stranger.Send(harness.Request{Method: "GET", Path: to.Path, Header: http.Header{"Sec-Fetch-Site": {"same-origin"}}}); a.Status != 200 ||
+		a.Header.Get("Refresh") != "" {
 		t.Errorf("the second time: %d %v", a.Status, a.Header)
 	}
 }

@@ -64,7 +64,7 @@ func TestCaseB1_OwnPathsAreTheContracts(t *testing.T) {
 	}
 	expression := regexp.MustCompile(app.OwnPathsExpression())
 	for path, want := range map[string]bool{
-		"/login": true, "/verify": true, "/v1/me": true, "/assets/page.css": true, "/.well-known/jwks.json": true, "/openapi.json": true,
+		"/login": true, "/verify": true, "/v1/me": true, "/assets/icon.svg": true, "/.well-known/jwks.json": true, "/openapi.json": true,
 		"/": false, "/accounting": false, "/accounting/ledger": false, "/login-help": false, "/logout-survey": false, "/v10/x": false, "/v1": false,
 		"/openapixjson": false, "/dev/mail": false, "/app/login": false, "/LOGIN": false, "/not-me/": false,
 	} {
@@ -78,13 +78,15 @@ func TestCaseB1_OwnPathsAreTheContracts(t *testing.T) {
 // emptied by every block that is printed or documented, towards Gatehouse.
 func TestAttack7_EveryBlockWritesWhatIsBelieved(t *testing.T) {
 	believed := []string{
-		"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Uri", "X-Forwarded-Method", "Forwarded", "CF-Connecting-IP", "traceparent", "tracestate",
+		"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Uri", "X-Forwarded-Method", "Forwarded", "CF-Connecting-IP", "traceparent",
+		"tracestate",
 	}
 	printed, err := os.ReadFile(proctest.File("internal/app/nginx.conf"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"nginx.md": guide(t, "nginx.md"), "nginx.conf": string(printed), "--guard": app.NginxGuard("gatehouse", "127.0.0.1:8080")} {
+	for name, text := range map[string]string{"nginx.md": guide(t, "nginx.md"), "nginx.conf": string(printed),
+		"--guard": app.NginxGuard("gatehouse", "127.0.0.1:8080")} {
 		blocks := regexp.MustCompile(`(?s)location [^{\n]*\{\n.*?\n *\}\n`).FindAllString(text, -1)
 		towards := 0
 		for _, block := range blocks {
@@ -103,7 +105,8 @@ func TestAttack7_EveryBlockWritesWhatIsBelieved(t *testing.T) {
 		}
 	}
 	// Caddy and Traefik write those of the first line themselves.
-	for name, own := range map[string][]string{"caddy.md": {"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"}, "traefik.md": {"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"}} {
+	for name, own := range map[string][]string{"caddy.md": {"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"},
+		"traefik.md": {"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"}} {
 		text := guide(t, name)
 		for _, header := range believed {
 			if slices.Contains(own, header) {
@@ -120,7 +123,9 @@ func TestAttack7_EveryBlockWritesWhatIsBelieved(t *testing.T) {
 // believing are headers of a client that claims what only a proxy may say.
 func believing() http.Header {
 	return http.Header{
-		"X-Forwarded-For": {"203.0.113.66"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"evil.example"}, "X-Forwarded-Uri": {"/evil"}, "X-Forwarded-Method": {"DELETE"},
-		"Forwarded": {"for=203.0.113.66;proto=http"}, "Cf-Connecting-Ip": {"203.0.113.66"}, "Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}, "Tracestate": {"a=b"},
+		"X-Forwarded-For": {"203.0.113.66"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"evil.example"}, "X-Forwarded-Uri": {"/evil"},
+		"X-Forwarded-Method": {"DELETE"},
+		"Forwarded":          {"for=203.0.113.66;proto=http"}, "Cf-Connecting-Ip": {"203.0.113.66"},
+		"Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}, "Tracestate": {"a=b"},
 	}
 }

@@ -35,7 +35,8 @@ func whoCalled(h *harness.Server) {
 	h.Front.Elsewhere()
 	h.Register("eve@example.org")
 	header := http.Header{"X-Forwarded-For": {"192.0.2.66"}, "X-Forwarded-Proto": {"http"}, "X-Real-Ip": {"192.0.2.66"}}
-	h.Expect(200, "", harness.Request{Method: "POST", Path: "/v1/login", Header: header, Body: harness.Credentials{Email: "eve@example.org", Password: harness.Passphrase}})
+	h.Expect(200, "", harness.Request{Method: "POST", Path: "/v1/login", Header: header,
+		Body: harness.Credentials{Email: "eve@example.org", Password: harness.Passphrase}})
 	if log := h.Logs.String(); strings.Contains(log, "192.0.2.66") || !strings.Contains(log, fmt.Sprintf(`"client":"127.0.0.%d"`, h.Front.From.Load())) {
 		h.Error("the client's own X-Forwarded-For is believed")
 	}
@@ -55,7 +56,7 @@ func whoCalled(h *harness.Server) {
 	}
 }
 
-// inTheClear looks at what answers beside TLS.
+// inTheClear looks at what answers without TLS.
 func inTheClear(h *harness.Server) {
 	h.Helper()
 	for path, want := range map[string]int{"/login?x=1": 308, "/v1/login": 403} {

@@ -97,7 +97,7 @@ func (p proxied) refused(what string, status int, method, path string, header ht
 // forged are headers of a client that would be somebody else.
 func forged(more ...string) http.Header {
 	h := http.Header{
-		"X-Auth-User": {"root"}, "X-Auth-Email": {"root@example.org"}, "X-Auth-Roles": {"admin"}, "X-Auth-Session": {"s"},
+		"X-Auth-User": {"root"}, "X-Auth-Email": {"root@example.org"}, "X-Auth-Roles": {"admin"}, "X-Auth-Session": {"s"}, "X-Auth-Acr": {"phr"},
 		"X-Forwarded-Method": {"GET"}, "X-Forwarded-Host": {"evil.example"}, "X-Forwarded-Uri": {"/evil"},
 	}
 	for i := 0; i < len(more); i += 2 {
@@ -121,7 +121,7 @@ func (p proxied) guards(h *harness.Server) {
 
 	s := h.Login("ada@example.org")
 	me := h.Expect(200, "", harness.Get("/v1/me", s.Str("access_token")))
-	want := fmt.Sprintf("X-Auth-Email=[\"ada@example.org\"] X-Auth-Session=[%q] X-Auth-User=[%q]", s.Str("session_id"), me.Str("id"))
+	want := fmt.Sprintf("X-Auth-Acr=[\"1fa\"] X-Auth-Email=[\"ada@example.org\"] X-Auth-Session=[%q] X-Auth-User=[%q]", s.Str("session_id"), me.Str("id"))
 	for what, header := range map[string]http.Header{
 		"a bearer": forged("Authorization", "Bearer "+s.Str("access_token")),
 		"a cookie": forged("Cookie", "gatehouse_at="+s.Str("access_token")),
@@ -152,7 +152,8 @@ func TestForwardAuthBehindNginx(t *testing.T) {
 	listens := harness.FreePort(t)
 	h := harness.Open(t, dbtest.SQLite(t), "PUBLIC_URL=http://"+listens, "TRUSTED_PROXIES=127.0.0.1")
 	app, asked := behind(t)
-	harness.Nginx(t, listens, "server { listen "+listens+";\n"+guide(t, "nginx.md", "127.0.0.1:8000", strings.TrimPrefix(h.App.URL(), "http://"), "127.0.0.1:8080", app)+"\n}")
+	harness.Nginx(t, listens, "server { listen "+listens+";\n"+
+		guide(t, "nginx.md", "127.0.0.1:8000", strings.TrimPrefix(h.App.URL(), "http://"), "127.0.0.1:8080", app)+"\n}")
 	p := proxied{t, "http://" + listens, asked}
 	p.guards(h)
 	if status, _, _ := p.do("GET", "/login", nil); status != 200 {

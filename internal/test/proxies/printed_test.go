@@ -34,7 +34,8 @@ func TestASVS_V4_1_2_PrintedBlocks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if strings.Count(text, "listen [::]:443 ssl") != 1 || strings.Count(text, "listen [::]:80;") != 1 || (guarded != "") != strings.Contains(text, app.OwnPathsExpression()) {
+			if strings.Count(text, "listen [::]:443 ssl") != 1 || strings.Count(text, "listen [::]:80;") != 1 ||
+				(guarded != "") != strings.Contains(text, app.OwnPathsExpression()) {
 				t.Errorf("it listens on IPv4 alone, or has not our paths:\n%s", text)
 			}
 			dir := t.TempDir()
@@ -56,7 +57,8 @@ func TestASVS_V4_1_2_PrintedBlocks(t *testing.T) {
 				status       int
 			}{
 				{"GET", "/login?a=b", 308}, {"HEAD", "/account", 308}, {"POST", "/login", 403}, {"POST", "/account", 403}, {"PUT", "/app", 403}, {"DELETE", "/", 403},
-				{"GET", "/v1/me", 403}, {"POST", "/v1/login", 403}, {"GET", "/.well-known/jwks.json", 403}, {"GET", "/openapi.json", 403}, {"GET", "/.well-known/acme-challenge/token", 200},
+				{"GET", "/v1/me", 403}, {"POST", "/v1/login", 403}, {"GET", "/.well-known/jwks.json", 403}, {"GET", "/openapi.json", 403},
+				{"GET", "/.well-known/acme-challenge/token", 200},
 			} {
 				conn, err := net.Dial("tcp", plain)
 				if err != nil {
@@ -69,7 +71,8 @@ func TestASVS_V4_1_2_PrintedBlocks(t *testing.T) {
 				}
 				body, _ := io.ReadAll(res.Body)
 				conn.Close()
-				if res.StatusCode != test.status || test.status == 308 && res.Header.Get("Location") != "https://"+harness.GuideHost+test.path || test.status == 200 && string(body) != "proof" {
+				if res.StatusCode != test.status || test.status == 308 && res.Header.Get("Location") != "https://"+harness.GuideHost+test.path ||
+					test.status == 200 && string(body) != "proof" {
 					t.Errorf("%s %s: %d %q %.80q", test.method, test.path, res.StatusCode, res.Header.Get("Location"), body)
 				}
 			}

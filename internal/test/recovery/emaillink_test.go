@@ -18,9 +18,9 @@ func TestRecovery_TheBrowserThatRegisteredVerifiesByOneClick(t *testing.T) {
 		here, elsewhere := h.Browser(), h.Browser()
 		here.Page(200, "can sign in", harness.Press("/register", harness.Body{"email": ada, "new_password": harness.Passphrase}))
 		token := harness.TokenOf(h, box.Last(ada, notice.VerifyAddress).Link)
-		elsewhere.Page(403, "account&#39;s password", harness.Press("/verify", harness.Body{"token": token}))
-		here.Page(200, "is verified", harness.Press("/verify", harness.Body{"token": token}))
-		here.Page(200, "is verified", harness.Press("/verify", harness.Body{"token": token}))
+		elsewhere.Page(403, "account’s password", harness.Press("/verify", harness.Body{"token": token}))
+		here.Page(200, "is confirmed", harness.Press("/verify", harness.Body{"token": token}))
+		here.Page(200, "is confirmed", harness.Press("/verify", harness.Body{"token": token}))
 		h.Expect(200, "", harness.SignInAs(ada, harness.Passphrase))
 
 		// Mallory registers Eve's address. Eve registers as well, which the answer and
@@ -34,12 +34,17 @@ func TestRecovery_TheBrowserThatRegisteredVerifiesByOneClick(t *testing.T) {
 		mail := box.Last(eve, notice.VerifyAddress)
 		owner.Page(403, "somebody else has registered", harness.Press("/verify", harness.Body{"token": harness.TokenOf(h, mail.Link)}))
 		owner.Page(403, "not the account", harness.Press("/verify", harness.Body{"token": harness.TokenOf(h, mail.Link), "password": harness.Passphrase}))
+		// That mail's code is Mallory's, who asked for it; one that the owner asks for leads there too.
+		owner.Page(400, "isn’t the code", harness.Press("/verify", harness.Body{"email": eve, "code": mail.Code}))
+		owner.Page(200, "on its way", harness.Press("/verify", harness.Body{"email": eve, "again": "1"}))
+		mail = box.Last(eve, notice.VerifyAddress)
 		owner.Page(403, "somebody else has registered", harness.Press("/verify", harness.Body{"email": eve, "code": mail.Code}))
 		h.Expect(401, "invalid_credentials", harness.SignInAs(eve, harness.AnotherPassphrase))
 		// The way that the page names makes the account hers alone.
 		owner.Page(200, "on its way", harness.Press("/forgot", harness.Body{"email": eve}))
 		reset := box.Last(eve, notice.ResetPassword)
-		owner.Page(200, "password is set", harness.Press("/reset", harness.Body{"email": eve, "code": strings.ToLower(reset.Code[:4] + "-" + reset.Code[4:]), "new_password": harness.Passphrase}))
+		owner.Page(200, "password is set", harness.Press("/reset",
+			harness.Body{"email": eve, "code": strings.ToLower(reset.Code[:4] + "-" + reset.Code[4:]), "new_password": harness.Passphrase}))
 		h.Expect(401, "invalid_credentials", harness.SignInAs(eve, harness.AnotherPassphrase))
 		h.Expect(200, "", harness.SignInAs(eve, harness.Passphrase))
 		if strings.Contains(h.Logs.String(), token) || strings.Contains(h.Logs.String(), reset.Code) {
@@ -55,7 +60,8 @@ func TestRecovery_TheBrowserThatRegisteredVerifiesByOneClick(t *testing.T) {
 func TestRecovery_PagesTakeNoFormsFromOtherSites(t *testing.T) {
 	harness.Each(t, func(h *harness.Server) {
 		for _, path := range []string{"/register", "/verify", "/forgot", "/reset", "/not-me", "/undo"} {
-			r := harness.Press(path, harness.Body{"email": "ada@example.org", "new_password": harness.Passphrase, "token": "gatehouse_mt_x", "password": harness.Passphrase})
+			r := harness.Press(path, harness.Body{"email": "ada@example.org", "new_password": harness.Passphrase, "token": "gatehouse_mt_x",
+				"password": harness.Passphrase})
 			r.Header = http.Header{"Sec-Fetch-Site": {"cross-site"}}
 			if a := h.Do(r); a.Status != 403 {
 				h.Errorf("%s: %d", path, a.Status)
@@ -68,10 +74,12 @@ func TestRecovery_PagesTakeNoFormsFromOtherSites(t *testing.T) {
 func TestRecovery_NoHostHeaderPoisonsLinks(t *testing.T) {
 	harness.Each(t, func(h *harness.Server) {
 		const ada = "ada@example.org"
-		evil := http.Header{"X-Forwarded-Host": {"evil.example"}, "Forwarded": {"host=evil.example"}, "X-Original-Host": {"evil.example"}, "X-Forwarded-Proto": {"https"}}
+		evil := http.Header{"X-Forwarded-Host": {"evil.example"}, "Forwarded": {"host=evil.example"}, "X-Original-Host": {"evil.example"},
+			"X-Forwarded-Proto": {"https"}}
 		box := h.Mailbox()
 		for _, r := range []harness.Request{
-			harness.Post("/v1/register", harness.Body{"email": ada, "password": harness.Passphrase}), harness.Post("/v1/email/resend", harness.Body{"email": ada}), harness.Post("/v1/password/forgot", harness.Body{"email": ada}),
+			harness.Post("/v1/register", harness.Body{"email": ada, "password": harness.Passphrase}), harness.Post("/v1/email/resend", harness.Body{"email": ada}),
+			harness.Post("/v1/password/forgot", harness.Body{"email": ada}),
 		} {
 			r.Header = evil
 			h.Expect(202, "", r)
@@ -101,7 +109,8 @@ func TestRecovery_ThisWasNotMe(t *testing.T) {
 		access := h.Login(ada).Str("access_token")
 		h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada}))
 		old := box.Last(ada, notice.ResetPassword)
-		h.Expect(204, "", harness.Post("/v1/password/change", harness.Body{"current_password": harness.Passphrase, "new_password": harness.AnotherPassphrase}, access))
+		h.Expect(204, "", harness.Post("/v1/password/change", harness.Body{"current_password": harness.Passphrase, "new_password": harness.AnotherPassphrase},
+			access))
 		mail := box.Last(ada, notice.PasswordChanged)
 		b := h.Browser()
 		// The one from before the change is void.
@@ -122,7 +131,8 @@ func TestRecovery_ThisWasNotMe(t *testing.T) {
 
 		h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada}))
 		reset := box.Last(ada, notice.ResetPassword)
-		h.Expect(400, "password_unchanged", harness.Post("/v1/password/reset", harness.Body{"token": harness.TokenOf(h, reset.Link), "new_password": harness.AnotherPassphrase}))
+		h.Expect(400, "password_unchanged", harness.Post("/v1/password/reset",
+			harness.Body{"token": harness.TokenOf(h, reset.Link), "new_password": harness.AnotherPassphrase}))
 		h.Expect(204, "", harness.Post("/v1/password/reset", harness.Body{"token": harness.TokenOf(h, reset.Link), "new_password": harness.Passphrase}))
 		mails := box.All(ada)
 		access = h.Login(ada).Str("access_token")
@@ -142,16 +152,18 @@ func TestRecovery_AWholeLife(t *testing.T) {
 		box := h.Mailbox()
 		home := h.Browser()
 		home.Page(200, "can sign in", harness.Press("/register", harness.Body{"email": ada, "new_password": harness.Passphrase}))
-		home.Page(200, "is verified", harness.Press("/verify", harness.Body{"token": harness.TokenOf(h, box.Last(ada, notice.VerifyAddress).Link)}))
+		home.Page(200, "is confirmed", harness.Press("/verify", harness.Body{"token": harness.TokenOf(h, box.Last(ada, notice.VerifyAddress).Link)}))
 		home.Page(200, "on its way", harness.Press("/forgot", harness.Body{"email": "ADA+news@EXAMPLE.org"}))
-		home.Page(200, "password is set", harness.Press("/reset", harness.Body{"token": harness.TokenOf(h, box.Last(ada, notice.ResetPassword).Link), "new_password": harness.AnotherPassphrase}))
+		home.Page(200, "password is set", harness.Press("/reset",
+			harness.Body{"token": harness.TokenOf(h, box.Last(ada, notice.ResetPassword).Link), "new_password": harness.AnotherPassphrase}))
 		// Somebody signs in as her, and takes the address and then the password away.
 		access := h.Expect(200, "", harness.SignInAs(ada, harness.AnotherPassphrase)).Str("access_token")
 		h.Expect(202, "", harness.Post("/v1/email/change", harness.Body{"email": thief, "current_password": harness.AnotherPassphrase}, access))
 		confirm := harness.TokenOf(h, box.Last(thief, notice.ConfirmAddress).Link)
 		h.Browser().Page(403, "password", harness.Press("/verify", harness.Body{"token": confirm}))
 		h.Expect(204, "", harness.Post("/v1/email/verify", harness.Body{"token": confirm}, access))
-		h.Expect(204, "", harness.Post("/v1/password/change", harness.Body{"current_password": harness.AnotherPassphrase, "new_password": harness.Passphrase + " of a thief"}, access))
+		h.Expect(204, "", harness.Post("/v1/password/change",
+			harness.Body{"current_password": harness.AnotherPassphrase, "new_password": harness.Passphrase + " of a thief"}, access))
 		h.Expect(401, "invalid_credentials", harness.SignInAs(ada, harness.AnotherPassphrase))
 		if got := h.Expect(200, "", harness.Get("/v1/me", access)).Str("email"); got != thief {
 			h.Errorf("the address is %s", got)
@@ -164,7 +176,8 @@ func TestRecovery_AWholeLife(t *testing.T) {
 		h.Expect(401, "invalid_token", harness.Get("/v1/me", access))
 		h.Expect(401, "invalid_credentials", harness.SignInAs(thief, harness.Passphrase+" of a thief"))
 		h.Expect(403, "password_reset_required", harness.SignInAs(ada, harness.Passphrase+" of a thief"))
-		home.Page(200, "password is set", harness.Press("/reset", harness.Body{"token": harness.TokenOf(h, box.Last(ada, notice.ResetPassword).Link), "new_password": harness.Passphrase}))
+		home.Page(200, "password is set", harness.Press("/reset",
+			harness.Body{"token": harness.TokenOf(h, box.Last(ada, notice.ResetPassword).Link), "new_password": harness.Passphrase}))
 		home.Page(303, "", harness.Press("/login", harness.Body{"email": ada, "password": harness.Passphrase}))
 		// Locked out by strangers, she still signs in from the browser that is known.
 		for i := range 80 {
@@ -174,7 +187,8 @@ func TestRecovery_AWholeLife(t *testing.T) {
 		home.Page(303, "", harness.Press("/login", harness.Body{"email": ada, "password": harness.Passphrase}))
 		// A reset makes all browsers strangers, and lets everybody try again.
 		home.Page(200, "on its way", harness.Press("/forgot", harness.Body{"email": ada}))
-		home.Page(200, "password is set", harness.Press("/reset", harness.Body{"token": harness.TokenOf(h, box.Last(ada, notice.ResetPassword).Link), "new_password": harness.AnotherPassphrase}))
+		home.Page(200, "password is set", harness.Press("/reset",
+			harness.Body{"token": harness.TokenOf(h, box.Last(ada, notice.ResetPassword).Link), "new_password": harness.AnotherPassphrase}))
 		h.Expect(200, "", harness.SignInAs(ada, harness.AnotherPassphrase))
 		if n := h.Count(`SELECT COUNT(*) FROM known_device`); n != 0 {
 			h.Errorf("%d devices are known after a reset", n)

@@ -42,12 +42,12 @@ func devMail(h *harness.Server, host string) (*http.Response, string) {
 
 func TestDevelopmentShowsMails(t *testing.T) {
 	h := harness.Open(t, dbtest.SQLite(t))
-	if _, text := devMail(h, ""); !strings.Contains(text, "None yet") {
+	if _, text := devMail(h, ""); !strings.Contains(text, "No email yet") {
 		t.Error(text)
 	}
 	h.Register("ada@example.org")
 	res, text := devMail(h, "")
-	if res.StatusCode != 200 || !strings.Contains(text, "ada@example.org") || !strings.Contains(text, `<a href="`+h.App.URL()+`/verify#gatehouse_mt_`) {
+	if res.StatusCode != 200 || !strings.Contains(text, "ada@example.org") || !strings.Contains(text, `href="`+h.App.URL()+`/verify#gatehouse_mt_`) {
 		t.Errorf("%d\n%s", res.StatusCode, text)
 	}
 	if csp := res.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || res.Header.Get("Cache-Control") != "no-store" {
@@ -146,4 +146,38 @@ func TestNobodyWaitsForAMailServerThatHangs(t *testing.T) {
 			t.Errorf("%d mails wait", n)
 		}
 	})
+}
+
+// C3: an address that the mail server takes no mail for is refused before the answer, by
+// every call that would give it to an account, whether or not it has one already; a server
+// that takes it gets the mail.
+func TestCaseC3_AnAddressThatNoMailReachesIsRefused(t *testing.T) {
+	const wide = "用户@example.org"
+	for name, c := range map[string]struct{ ascii, refused bool }{"a server of ASCII alone": {true, true}, "one with SMTPUTF8": {false, false}} {
+		t.Run(name, func(t *testing.T) {
+			server := mailtest.New(t, mailtest.Options{NoUTF8: c.ascii})
+			h := harness.Open(t, dbtest.SQLite(t), "SMTP_URL="+server.URL, "MAIL_FROM=auth@example.org")
+			register := harness.Post("/v1/register", harness.Body{"email": wide, "password": harness.Passphrase})
+			if !c.refused {
+				h.Expect(202, "", register)
+				h.Eventually("the mail comes", func() (string, bool) { return "", len(server.Mails()) == 1 })
+				return
+			}
+			// It is known soon after the start, without a mail.
+			h.Eventually("it is refused", func() (string, bool) {
+				a := h.Do(register)
+				return a.Text, a.Status == 400 && a.Str("code") == "invalid_email" && a.Str("field") == "email"
+			})
+			h.Register("ada@example.org")
+			h.Expect(202, "", harness.Post("/v1/register", harness.Body{"email": "ada@bücher.example", "password": harness.Passphrase}))
+			access := h.Login("ada@example.org").Str("access_token")
+			h.Expect(400, "invalid_email", harness.Post("/v1/email/change", harness.Body{"email": wide, "current_password": harness.Passphrase}, access))
+			h.Browser().Page(400, "not an email address that we can use", harness.Press("/register", harness.Body{"email": wide, "new_password": harness.Passphrase}))
+			// Requesting a mail there reveals nothing, as for any other address.
+			h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": "测试@example.org"}))
+			if dead := h.Count(`SELECT COUNT(*) FROM outbox WHERE dead_at IS NOT NULL`); dead > 1 { // at most the one from before it was known
+				h.Errorf("%d mails are dead", dead)
+			}
+		})
+	}
 }

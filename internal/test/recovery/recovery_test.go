@@ -32,23 +32,43 @@ func TestRecovery_OneLinkAndOneCodeWorkOnce(t *testing.T) {
 		}); n != 1 {
 			h.Errorf("%d of 16 reset by two links", n)
 		}
-		h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada}))
+		request := h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada})).Str("request")
 		mail := box.Last(ada, notice.ResetPassword)
 		if n := h.Together(204, func(int) harness.Request {
-			return harness.Post("/v1/password/reset", harness.Body{"email": ada, "code": mail.Code, "new_password": harness.Passphrase})
+			return harness.Post("/v1/password/reset", harness.Body{"email": ada, "code": mail.Code, "request": request, "new_password": harness.Passphrase})
 		}); n != 1 {
 			h.Errorf("%d of 16 reset by one code", n)
 		}
-		h.Expect(400, "invalid_link", harness.Post("/v1/password/reset", harness.Body{"token": harness.TokenOf(h, mail.Link), "new_password": harness.AnotherPassphrase}))
+		h.Expect(400, "invalid_link", harness.Post("/v1/password/reset",
+			harness.Body{"token": harness.TokenOf(h, mail.Link), "new_password": harness.AnotherPassphrase}))
 		h.Expect(401, "invalid_token", harness.Get("/v1/me", access))
 		// A change of the password makes the link void, too.
-		h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada}))
+		request = h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada})).Str("request")
 		mail = box.Last(ada, notice.ResetPassword)
 		access = h.Login(ada).Str("access_token")
-		h.Expect(204, "", harness.Post("/v1/password/change", harness.Body{"current_password": harness.Passphrase, "new_password": harness.AnotherPassphrase}, access))
+		h.Expect(204, "", harness.Post("/v1/password/change", harness.Body{"current_password": harness.Passphrase, "new_password": harness.AnotherPassphrase},
+			access))
 		h.Expect(400, "invalid_link", harness.Post("/v1/password/reset", harness.Body{"token": harness.TokenOf(h, mail.Link), "new_password": harness.Passphrase}))
-		h.Expect(400, "invalid_code", harness.Post("/v1/password/reset", harness.Body{"email": ada, "code": mail.Code, "new_password": harness.Passphrase}))
+		h.Expect(400, "invalid_code", harness.Post("/v1/password/reset",
+			harness.Body{"email": ada, "code": mail.Code, "request": request, "new_password": harness.Passphrase}))
 	})
+}
+
+// Issue 12: whoever shows the right password waits for nobody, however many do at once: of
+// sixteen who press again the link of a reset that was done, all learn that it was.
+func TestRecovery_OfManyRightPasswordsAtOnceNoneWaits(t *testing.T) {
+	harness.Each(t, func(h *harness.Server) {
+		const ada = "ada@example.org"
+		h.Register(ada)
+		box := h.Mailbox()
+		h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada}))
+		token := harness.TokenOf(h, box.Last(ada, notice.ResetPassword).Link)
+		reset := harness.Post("/v1/password/reset", harness.Body{"token": token, "new_password": harness.AnotherPassphrase})
+		h.Expect(204, "", reset)
+		if n := h.Together(200, func(int) harness.Request { return reset }); n != 16 {
+			h.Errorf("%v: %d of 16 at once were answered 200, want all", reset, n)
+		}
+	}, "LOCKOUT_AFTER=1") // one try more that counts as wrong, and the next waits
 }
 
 // Issue 5: five wrong codes kill the code and not the link; a new mail gives a new
@@ -58,10 +78,11 @@ func TestRecovery_GuessingCodes(t *testing.T) {
 		const ada = "ada@example.org"
 		h.Register(ada)
 		box := h.Mailbox()
+		request := ""
 		try := func(code string) harness.Request {
-			return harness.Post("/v1/password/reset", harness.Body{"email": ada, "code": code, "new_password": harness.AnotherPassphrase})
+			return harness.Post("/v1/password/reset", harness.Body{"email": ada, "code": code, "request": request, "new_password": harness.AnotherPassphrase})
 		}
-		h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada}))
+		request = h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada})).Str("request")
 		for range 4 {
 			h.Expect(400, "invalid_code", try("AAAAAAAA"))
 		}
@@ -69,19 +90,21 @@ func TestRecovery_GuessingCodes(t *testing.T) {
 			h.Fatalf("%d wrong codes were right", n)
 		}
 		// Twenty are used up, whatever is mailed.
-		h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada}))
+		request = h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada})).Str("request")
 		mail := box.Last(ada, notice.ResetPassword)
 		h.Expect(429, "too_many_codes", try(mail.Code))
 		h.Expect(204, "", harness.Post("/v1/password/reset", harness.Body{"token": harness.TokenOf(h, mail.Link), "new_password": harness.AnotherPassphrase}))
 
 		// Another address: the fifth wrong one kills the code.
 		const bob = "bob@example.org"
-		h.Register(bob)
+		request = h.Register(bob)
 		mail = box.Last(bob, notice.VerifyAddress)
 		for range 5 {
-			h.Expect(400, "invalid_code", harness.Post("/v1/email/verify", harness.Body{"email": bob, "code": "AAAAAAAA", "password": harness.Passphrase}))
+			h.Expect(400, "invalid_code", harness.Post("/v1/email/verify",
+				harness.Body{"email": bob, "code": "AAAAAAAA", "request": request, "password": harness.Passphrase}))
 		}
-		h.Expect(400, "invalid_code", harness.Post("/v1/email/verify", harness.Body{"email": bob, "code": mail.Code, "password": harness.Passphrase}))
+		h.Expect(400, "invalid_code", harness.Post("/v1/email/verify",
+			harness.Body{"email": bob, "code": mail.Code, "request": request, "password": harness.Passphrase}))
 		h.Expect(204, "", harness.Post("/v1/email/verify", harness.Body{"token": harness.TokenOf(h, mail.Link), "password": harness.Passphrase}))
 	})
 }

@@ -24,7 +24,8 @@ const (
 func verified(h *harness.Server, box *harness.Mailbox, email string) {
 	h.Helper()
 	h.Register(email)
-	h.Expect(204, "", harness.Post("/v1/email/verify", harness.Body{"token": harness.TokenOf(h, box.Last(email, notice.VerifyAddress).Link), "password": harness.Passphrase}))
+	h.Expect(204, "", harness.Post("/v1/email/verify",
+		harness.Body{"token": harness.TokenOf(h, box.Last(email, notice.VerifyAddress).Link), "password": harness.Passphrase}))
 }
 
 // moveTo changes the address of the account that the access token is for, and returns
@@ -44,7 +45,8 @@ func undoing(token, password string) harness.Request {
 func resetBy(h *harness.Server, box *harness.Mailbox, email, password string) {
 	h.Helper()
 	h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": email}))
-	h.Expect(204, "", harness.Post("/v1/password/reset", harness.Body{"token": harness.TokenOf(h, box.Last(email, notice.ResetPassword).Link), "new_password": password}))
+	h.Expect(204, "", harness.Post("/v1/password/reset",
+		harness.Body{"token": harness.TokenOf(h, box.Last(email, notice.ResetPassword).Link), "new_password": password}))
 }
 
 // Case A1: the undo that a thief got at an address of theirs ends with the owner's.
@@ -99,7 +101,7 @@ func TestCaseA2_NobodyTakesTheAddressThatAnUndoLeadsTo(t *testing.T) {
 		first := moveTo(h, box, access, owner, thiefB, stolen)
 		taken := h.Expect(202, "", harness.Post("/v1/register", harness.Body{"email": owner, "password": thiefs}))
 		free := h.Expect(202, "", harness.Post("/v1/register", harness.Body{"email": "free@example.org", "password": thiefs}))
-		if taken.Text != free.Text {
+		if strings.ReplaceAll(taken.Text, taken.Str("request"), "") != strings.ReplaceAll(free.Text, free.Str("request"), "") {
 			h.Errorf("the answers tell which address is taken: %s, %s", taken.Text, free.Text)
 		}
 		h.Expect(401, "invalid_credentials", harness.SignInAs(owner, thiefs))
@@ -376,13 +378,13 @@ func TestCase38_AResetThatVerifiesEmptiesTheProfile(t *testing.T) {
 	})
 }
 
-// Case C9: the second press of a link that worked is told so, by every call and page that
+// Case C9: the second press of a link that worked says so, in every call and page that
 // takes one, at once or later; it does nothing, and a reset with another password is
 // no repetition.
 func TestCaseC9_PressedTwiceIsNoFailure(t *testing.T) {
 	harness.Each(t, func(h *harness.Server) {
 		box := h.Mailbox()
-		h.Register(owner)
+		request := h.Register(owner)
 		mail := box.Last(owner, notice.VerifyAddress)
 		twice := func(r harness.Request) {
 			h.Helper()
@@ -402,17 +404,19 @@ func TestCaseC9_PressedTwiceIsNoFailure(t *testing.T) {
 			}
 		}
 		twice(harness.Post("/v1/email/verify", harness.Body{"token": harness.TokenOf(h, mail.Link), "password": harness.Passphrase}))
-		h.Expect(200, "", harness.Post("/v1/email/verify", harness.Body{"email": owner, "code": mail.Code}))
-		h.Expect(400, "invalid_code", harness.Post("/v1/email/verify", harness.Body{"email": owner, "code": "AAAAAAAA"}))
+		h.Expect(200, "", harness.Post("/v1/email/verify", harness.Body{"email": owner, "code": mail.Code, "request": request}))
+		h.Expect(400, "invalid_code", harness.Post("/v1/email/verify", harness.Body{"email": owner, "code": "AAAAAAAA", "request": request}))
 
-		h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": owner}))
+		request = h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": owner})).Str("request")
 		mail = box.Last(owner, notice.ResetPassword)
 		reset := harness.Body{"token": harness.TokenOf(h, mail.Link), "new_password": harness.AnotherPassphrase}
 		twice(harness.Post("/v1/password/reset", reset))
 		h.Browser().Page(200, "new password is set", harness.Press("/reset", reset))
-		h.Expect(200, "", harness.Post("/v1/password/reset", harness.Body{"email": owner, "code": mail.Code, "new_password": harness.AnotherPassphrase}))
+		h.Expect(200, "", harness.Post("/v1/password/reset",
+			harness.Body{"email": owner, "code": mail.Code, "request": request, "new_password": harness.AnotherPassphrase}))
 		h.Expect(400, "invalid_link", harness.Post("/v1/password/reset", harness.Body{"token": reset["token"], "new_password": renewed}))
-		h.Expect(400, "invalid_link", harness.Post("/v1/email/verify", harness.Body{"token": reset["token"], "password": harness.AnotherPassphrase})) // another purpose
+		h.Expect(400, "invalid_link", harness.Post("/v1/email/verify",
+			harness.Body{"token": reset["token"], "password": harness.AnotherPassphrase})) // another purpose
 		h.Expect(200, "", harness.SignInAs(owner, harness.AnotherPassphrase))
 
 		access := h.Expect(200, "", harness.SignInAs(owner, harness.AnotherPassphrase)).Str("access_token")
@@ -421,7 +425,8 @@ func TestCaseC9_PressedTwiceIsNoFailure(t *testing.T) {
 		twice(change)
 		undo := undoing(harness.TokenOf(h, box.Last(owner, notice.AddressChanged).Undo), harness.AnotherPassphrase)
 		twice(undo)
-		h.Browser().Page(200, "old address again", harness.Press("/undo", harness.Body{"token": harness.TokenOf(h, box.Last(owner, notice.AddressChanged).Undo), "password": harness.AnotherPassphrase}))
+		h.Browser().Page(200, "old address again",
+			harness.Press("/undo", harness.Body{"token": harness.TokenOf(h, box.Last(owner, notice.AddressChanged).Undo), "password": harness.AnotherPassphrase}))
 		change2 := change
 		change2.Bearer = ""
 		// What was mailed to an address that was undone says nothing any more.

@@ -107,7 +107,7 @@ func TestJobsGoOnWhenTheClockWasWrong(t *testing.T) {
 		await := func(what string, since time.Time) {
 			t.Helper()
 			var finished int64
-			for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+			for deadline := time.Now().Add(harness.Patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 				err := h.Database().Read(t.Context(), func(tx *db.Tx) error {
 					return tx.QueryRow(`SELECT COALESCE(MIN(finished_at), 0) FROM job`).Scan(&finished)
 				})

@@ -23,7 +23,7 @@ import (
 func TestJWT3_NothingInAStolenDatabaseOpensAnything(t *testing.T) {
 	harness.Each(t, func(h *harness.Server) {
 		h.Register("ada@example.org")
-		h.Register("ada@example.org") // for the mail that tells its owner
+		h.Register("ada@example.org") // for the mail that notifies its owner
 		first := h.Login("ada@example.org")
 		second := h.Refresh(first.Str("refresh_token"))
 		values := h.EveryValue()
@@ -62,7 +62,8 @@ func TestJWT3_NothingInAStolenDatabaseOpensAnything(t *testing.T) {
 			})
 		}
 		for v := range values {
-			for _, form := range []string{v, hex.EncodeToString([]byte(v)), base64.RawURLEncoding.EncodeToString([]byte(v)), base64.StdEncoding.EncodeToString([]byte(v))} {
+			for _, form := range []string{v, hex.EncodeToString([]byte(v)), base64.RawURLEncoding.EncodeToString([]byte(v)),
+				base64.StdEncoding.EncodeToString([]byte(v))} {
 				if len(form) > 4000 || strings.ContainsAny(form, "\x00\n\r") || strings.ToValidUTF8(form, "") != form {
 					continue
 				}
@@ -188,7 +189,7 @@ func TestAnotherAccountsSessionCannotBeEndedOrSeen(t *testing.T) {
 	})
 }
 
-// TestUnknownAndWrongAreOneAnswer compares everything that the client is told.
+// TestUnknownAndWrongAreOneAnswer compares everything that the client gets.
 func TestUnknownAndWrongAreOneAnswer(t *testing.T) {
 	harness.Each(t, func(h *harness.Server) {
 		h.Register("ada@example.org")
@@ -203,7 +204,7 @@ func TestUnknownAndWrongAreOneAnswer(t *testing.T) {
 					value, attributes, _ := strings.Cut(rest, ";")
 					a.Header["Set-Cookie"][i] = fmt.Sprint(name, len(value), attributes)
 				}
-				return fmt.Sprint(a.Status, a.Header, strings.ReplaceAll(a.Text, a.Str("request_id"), ""))
+				return fmt.Sprint(a.Status, a.Header, strings.NewReplacer(a.Str("request_id"), "", a.Str("request"), "").Replace(a.Text))
 			}
 			if strip(a) != strip(b) {
 				h.Errorf("the answers differ:\n%s\n%s", strip(a), strip(b))
@@ -326,33 +327,38 @@ func TestPasswordsSurviveWhole(t *testing.T) {
 	})
 }
 
-// TestTooMuchHashingIsShed floods the pool: some are served, the rest are told
-// when to come back, and nobody gets anything else.
+// TestTooMuchHashingIsShed floods the pool: some are served, the rest learn when to
+// come back, and nobody gets anything else. On a machine that is busy with more than this
+// test, the time of a request may be over before its turn comes.
 func TestTooMuchHashingIsShed(t *testing.T) {
+	var alone sync.Mutex // the flood takes the whole machine
 	harness.Each(t, func(h *harness.Server) {
+		alone.Lock()
+		defer alone.Unlock()
 		h.Register("ada@example.org")
 		var (
 			wg     sync.WaitGroup
 			mu     sync.Mutex
-			counts = map[int]int{}
+			counts = map[string]int{} // by code, "" for those that were served
 		)
 		for range 48 {
 			wg.Go(func() {
 				a, err := h.Try(harness.SignInAs("ada@example.org", harness.Passphrase))
 				mu.Lock()
 				defer mu.Unlock()
-				counts[a.Status]++
-				if err != nil || a.Status == 503 && (a.Str("code") != "busy" || a.Header.Get("Retry-After") == "") {
-					h.Errorf("%d %s %v", a.Status, a.Text, err)
+				counts[a.Str("code")]++
+				if err != nil || a.Status != 200 && (a.Status != 503 || a.Header.Get("Retry-After") == "") {
+					h.Errorf("one of 48 sign-ins at once: answered %d, Retry-After %q, want 200, or 503 with it: %s %v",
+						a.Status, a.Header.Get("Retry-After"), a.Text, err)
 				}
 			})
 		}
 		wg.Wait()
-		if counts[200] == 0 || counts[503] == 0 || counts[200]+counts[503] != 48 {
-			h.Errorf("the answers were %v", counts)
+		if counts[""] == 0 || counts["busy"] == 0 {
+			h.Errorf("48 sign-ins at once: answered %v, want some served and some busy", counts)
 		}
-		if got := h.Counts()["sign_in busy"]; got != fmt.Sprint(counts[503]) {
-			h.Errorf("%s sign-ins were counted as busy, and %d were", got, counts[503])
+		if got := h.Counts()["sign_in busy"]; got != fmt.Sprint(counts["busy"]) {
+			h.Errorf("%s sign-ins were counted as busy, and %d were", got, counts["busy"])
 		}
 	}, "BCRYPT_COST=12")
 }

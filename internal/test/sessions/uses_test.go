@@ -9,7 +9,7 @@ import (
 )
 
 // TestAUseOfAnAccessTokenIsAUseOfItsSession: forward-auth's answer comes from memory,
-// and the list of sessions tells of it later.
+// and the list of sessions shows it later.
 func TestAUseOfAnAccessTokenIsAUseOfItsSession(t *testing.T) {
 	dbtest.EachProduction(t, func(t *testing.T, dbURL string) {
 		c := &harness.Clock{}
@@ -37,7 +37,7 @@ func TestAUseOfAnAccessTokenIsAUseOfItsSession(t *testing.T) {
 			switch s["id"] {
 			case used.Str("session_id"):
 				if last.Sub(first) < 5*time.Minute-time.Second {
-					t.Errorf("it was used at %v, and is told to have been at %v", first.Add(5*time.Minute), last)
+					t.Errorf("it was used at %v, and is reported to have been at %v", first.Add(5*time.Minute), last)
 				}
 			case idle.Str("session_id"):
 				if last != first {

@@ -50,7 +50,8 @@ func TestJWT4_TokenKindsAreNotConfused(t *testing.T) {
 		"client":              {func(s string) harness.Request { return harness.Basic(id, s).Ask("/v1/token/introspect", "x") }, []string{"client"}},
 		"feed":                {func(s string) harness.Request { return harness.Basic(id, s).Follow("", "0") }, []string{"client"}},
 		"refresh cookie": {func(s string) harness.Request {
-			return harness.Request{Method: "POST", Path: "/v1/token/refresh", Header: http.Header{"Cookie": {"gatehouse_rt=" + s}, "X-Csrf-Token": {b.Cookie("gatehouse_csrf")}}}
+			return harness.Request{Method: "POST", Path: "/v1/token/refresh",
+				Header: http.Header{"Cookie": {"gatehouse_rt=" + s}, "X-Csrf-Token": {b.Cookie("gatehouse_csrf")}}}
 		}, nil}, // the token is of another session
 		"logout": {func(s string) harness.Request {
 			return harness.Post("/v1/logout", map[string]string{"refresh_token": s})
@@ -96,7 +97,8 @@ func TestNET2_CookiesOfPlainHTTPDoNotCount(t *testing.T) {
 	ada, eve := h.Login("ada@example.org").Str("access_token"), h.Login("eve@example.org").Str("access_token")
 	for _, path := range []string{"/v1/me", "/v1/forward-auth"} {
 		h.Expect(401, "not_signed_in", harness.Request{Method: "GET", Path: path, Header: http.Header{"Cookie": {"gatehouse_at=" + eve}}})
-		for _, cookies := range []string{"gatehouse_at=" + eve + "; __Host-gatehouse_at=" + ada, "__Host-gatehouse_at=" + ada + "; gatehouse_at=" + eve, "__Secure-gatehouse_at=" + eve + "; __Host-gatehouse_at=" + ada} {
+		for _, cookies := range []string{"gatehouse_at=" + eve + "; __Host-gatehouse_at=" + ada, "__Host-gatehouse_at=" + ada + "; gatehouse_at=" + eve,
+			"__Secure-gatehouse_at=" + eve + "; __Host-gatehouse_at=" + ada} {
 			a := h.Expect(200, "", harness.Request{Method: "GET", Path: path, Header: http.Header{"Cookie": {cookies}}})
 			if a.Str("email")+a.Header.Get("X-Auth-Email") != "ada@example.org" {
 				t.Errorf("%s: %v %s", path, a.Header, a.Text)

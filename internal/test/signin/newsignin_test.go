@@ -21,7 +21,7 @@ func newSignIns(m *harness.Mailbox, to string) (list []notice.Mail) {
 	return list
 }
 
-// MAIL-4: a sign-in from a device or a network that is new to the account is told
+// MAIL-4: a sign-in from a device or a network that is new to the account is reported
 // to its owner, once, with when and from where and a "this wasn't me" that works.
 func TestMAIL4_ASignInFromElsewhereIsTold(t *testing.T) {
 	harness.Each(t, func(h *harness.Server) {
@@ -37,7 +37,7 @@ func newPlacesAreTold(h *harness.Server, ada string) {
 	const home, cafe = "203.0.113.7", "198.51.100.9"
 	h.Register(ada)
 	box := h.Mailbox()
-	told := func(n int, what string) {
+	mailed := func(n int, what string) {
 		h.Helper()
 		if got := len(newSignIns(box, ada)); got != n {
 			h.Errorf("%s: %d mails, want %d", what, got, n)
@@ -49,21 +49,21 @@ func newPlacesAreTold(h *harness.Server, ada string) {
 	}
 	h.Expect(401, "invalid_credentials", harness.From(home, harness.OnLinux, harness.SignInAs(ada, harness.AnotherPassphrase)))
 	in(home, harness.OnLinux)
-	told(0, "the first sign-in")
+	mailed(0, "the first sign-in")
 	in(home, harness.Newer)
-	told(0, "a newer version of the browser")
+	mailed(0, "a newer version of the browser")
 	in(cafe, harness.OnLinux)
-	told(1, "another network")
+	mailed(1, "another network")
 	in(home, harness.OnIPhone)
-	told(2, "another device")
+	mailed(2, "another device")
 	in(cafe, harness.OnLinux)
 	in(home, harness.OnIPhone)
-	told(2, "both again")
+	mailed(2, "both again")
 	h.Expect(204, "", harness.Request{Method: "POST", Path: "/v1/logout", Bearer: in(cafe, harness.Newer).Str("access_token")})
 	in(cafe, harness.OnLinux)
-	told(2, "after a sign-out")
+	mailed(2, "after a sign-out")
 	h.Expect(401, "invalid_credentials", harness.From("192.0.2.1", harness.OnIPhone, harness.SignInAs(ada, harness.AnotherPassphrase)))
-	told(2, "a wrong password")
+	mailed(2, "a wrong password")
 	m := newSignIns(box, ada)[0]
 	if m.Address.String() != cafe || m.UserAgent != harness.OnLinux || m.At.IsZero() || m.To != ada || m.NotMe == "" {
 		h.Errorf("%+v", m)
@@ -72,9 +72,10 @@ func newPlacesAreTold(h *harness.Server, ada string) {
 	h.Browser().Page(200, "All sessions have ended", harness.Press("/not-me", harness.Body{"token": harness.TokenOf(h, m.NotMe)}))
 	h.Expect(403, "password_reset_required", harness.From(cafe, harness.OnLinux, harness.SignInAs(ada, harness.Passphrase)))
 	h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": ada}))
-	h.Expect(204, "", harness.Post("/v1/password/reset", harness.Body{"token": harness.TokenOf(h, box.Last(ada, notice.ResetPassword).Link), "new_password": harness.AnotherPassphrase}))
+	h.Expect(204, "", harness.Post("/v1/password/reset",
+		harness.Body{"token": harness.TokenOf(h, box.Last(ada, notice.ResetPassword).Link), "new_password": harness.AnotherPassphrase}))
 	h.Expect(200, "", harness.From(cafe, harness.OnLinux, harness.SignInAs(ada, harness.AnotherPassphrase)))
-	told(3, "after the reset")
+	mailed(3, "after the reset")
 }
 
 // knownBrowsersAreNoNews signs in from a browser that the account knows, wherever it
@@ -88,7 +89,7 @@ func knownBrowsersAreNoNews(h *harness.Server, ada string) {
 	b.Page(303, "", harness.From("198.51.100.9", harness.OnLinux, harness.Press("/login", form)))
 	b.Page(303, "", harness.From("2001:db8::1", harness.Newer, harness.Press("/login", form)))
 	if got := newSignIns(box, ada); len(got) > 0 {
-		h.Errorf("a browser that is known is told of: %+v", got)
+		h.Errorf("a browser that is known is mailed of: %+v", got)
 	}
 	h.Browser().Page(303, "", harness.From("192.0.2.1", harness.OnLinux, harness.Press("/login", form)))
 	if got := newSignIns(box, ada); len(got) != 1 {

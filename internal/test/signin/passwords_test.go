@@ -37,7 +37,7 @@ func TestPW1_NewPasswords(t *testing.T) {
 	}, "PASSWORD_REQUIRE_DIGIT=true", "PASSWORD_REQUIRE_UPPERCASE=true")
 }
 
-// PW-1: what a person is told who is choosing; nothing of it is logged or kept.
+// PW-1: what a person choosing a password is told; nothing of it is logged or stored.
 func TestPW1_Strength(t *testing.T) {
 	harness.Each(t, func(h *harness.Server) {
 		ask := func(body map[string]string) harness.Answer {
@@ -52,10 +52,17 @@ func TestPW1_Strength(t *testing.T) {
 			h.Errorf("%s", bad.Text)
 		}
 		h.Expect(400, "required", harness.Post("/v1/password/strength", "{}"))
+		// What can become no address and no name is not looked at.
+		for code, body := range map[string]harness.Body{
+			"invalid_email": {"password": harness.Passphrase, "email": strings.Repeat("a", 255)},
+			"name_too_long": {"password": harness.Passphrase, "name": strings.Repeat("é", 101)},
+		} {
+			h.Expect(400, code, harness.Post("/v1/password/strength", body))
+		}
 		if log := h.Logs.String(); strings.Contains(log, harness.Passphrase) || strings.Contains(log, "Lovelace") {
 			h.Error("the log has a password")
 		}
-		if got := h.Counts(); got["strength success"] != "2" || got["strength invalid"] != "1" {
+		if got := h.Counts(); got["strength success"] != "2" || got["strength invalid"] != "3" {
 			h.Errorf("counted %v", got)
 		}
 	})
@@ -100,7 +107,7 @@ func TestPW2_AlgorithmAndPepper(t *testing.T) {
 	})
 }
 
-// A pepper that is lost is told at the start, before anybody's sign-in fails.
+// A lost pepper is reported at startup, before anybody's sign-in fails.
 func TestPW2_NoStartWithoutThePepper(t *testing.T) {
 	const pepper = "kZ7xw2-HnQ0cVb9LrTd4YmGs6PeJu1oFa8iXqB3tNyR"
 	h := harness.Open(t, dbtest.SQLite(t), "PASSWORD_PEPPER="+pepper)
@@ -186,19 +193,20 @@ func TestPW3_TheAPI(t *testing.T) {
 		t.Errorf("asked %d times", n)
 	}
 	if a := h.Expect(200, "", harness.Post("/v1/password/strength", map[string]string{"password": leaked + "?"})); asked.Load() != 1 {
-		t.Errorf("the server is told of passwords that are being typed: %s", a.Text)
+		t.Errorf("the server receives passwords that are being typed: %s", a.Text)
 	}
 	h.Register("ada@example.org")
 	down.Store(1)
 	h.Expect(202, "", harness.Post("/v1/register", harness.Credentials{Email: "eve@example.org", Password: "another long passphrase"}))
 	strict := harness.Open(t, dbtest.SQLite(t), append(settings, "PASSWORD_BREACH_AWAY=refuse")...)
-	a := strict.Expect(503, "breach_check_unavailable", harness.Post("/v1/register", harness.Credentials{Email: "eve@example.org", Password: "another long passphrase"}))
+	a := strict.Expect(503, "breach_check_unavailable",
+		harness.Post("/v1/register", harness.Credentials{Email: "eve@example.org", Password: "another long passphrase"}))
 	if a.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
 	h.Login("ada@example.org") // whoever signs in need not wait for the server to come back
 	if n := strings.Count(h.Logs.String(), "PASSWORD_BREACH_AWAY"); n != 1 {
-		t.Errorf("the outage is told %d times", n)
+		t.Errorf("the outage is logged %d times", n)
 	}
 }
 
@@ -209,7 +217,8 @@ func TestPW3_NoStartWithoutTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range []string{path, path + ".none"} {
-		if f := harness.RefusedStart(t, "DATABASE_URL="+dbtest.SQLite(t), "PASSWORD_BREACH=file", "PASSWORD_BREACH_FILE="+file); f.Code != "breach_filter_unusable" || !strings.Contains(f.Message, "gatehouse breach build") {
+		if f := harness.RefusedStart(t, "DATABASE_URL="+dbtest.SQLite(t), "PASSWORD_BREACH=file", "PASSWORD_BREACH_FILE="+file); f.Code != "breach_filter_unusable" ||
+			!strings.Contains(f.Message, "gatehouse breach build") {
 			t.Errorf("%v", f)
 		}
 	}

@@ -20,7 +20,8 @@ func TestPW2_AnUndoOutlivesThePepper(t *testing.T) {
 		access := first.Login(ada).Str("access_token")
 		first.Expect(202, "", harness.Post("/v1/email/change", harness.Body{"email": moved, "current_password": harness.Passphrase}, access))
 		first.Expect(204, "", harness.Post("/v1/email/verify", harness.Body{"token": harness.TokenOf(h, box.Last(moved, notice.ConfirmAddress).Link)}, access))
-		first.Expect(204, "", harness.Post("/v1/password/change", harness.Body{"current_password": harness.Passphrase, "new_password": harness.AnotherPassphrase}, access))
+		first.Expect(204, "", harness.Post("/v1/password/change", harness.Body{"current_password": harness.Passphrase, "new_password": harness.AnotherPassphrase},
+			access))
 
 		o, next := h.Operator(), password.NewPepper(other, pepper)
 		for _, c := range []struct {

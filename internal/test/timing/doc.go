@@ -1,2 +1,2 @@
-// Package timing tests how long answers take, which must tell nothing. It measures: run it with nothing else.
+// Package timing tests how long answers take, which must reveal nothing. It measures: run it with nothing else.
 package timing

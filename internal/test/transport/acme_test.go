@@ -76,7 +76,8 @@ func TestNET1_ACMEWithoutAuthority(t *testing.T) {
 	h := harness.Open(t, dbtest.SQLite(t), "PUBLIC_URL=https://"+tlsName, "TLS_ACME_DOMAINS="+tlsName, "TLS_ACME_DIRECTORY=https://127.0.0.1:1/directory")
 	h.Eventually("the warning", func() (string, bool) {
 		status, text := h.Admin("/readyz")
-		return text, status == 200 && strings.Contains(text, `"certificate":"there is none yet; no other can be had (the account: `) && strings.Contains(text, "refused")
+		return text, status == 200 && strings.Contains(text, `"certificate":"there is none yet; no other can be had (the account: `) &&
+			strings.Contains(text, "refused")
 	})
 	if _, err := handshake(h, &tls.Config{}); err == nil {
 		t.Error("a handshake without a certificate")

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/app"
 	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
@@ -45,7 +46,8 @@ func TestASVS_V3_4_1_RefusalsHaveHSTS(t *testing.T) {
 	}
 	has(ask(tlsName), 401)
 	has(ask("elsewhere.example"), 421)
-	if _, _, err := app.OperatorBlocks(&config.Config{}, h.Operator()).Add(t.Context(), flow.NewBlock{Network: "127.0.0.0/8", Confirmed: true}, nil, flow.Identity{}, harness.OriginOfTests); err != nil {
+	if _, _, err := app.OperatorBlocks(&config.Config{}, h.Operator()).Add(t.Context(), operate.NewBlock{Network: "127.0.0.0/8", Confirmed: true}, nil,
+		flow.Identity{}, harness.OriginOfTests); err != nil {
 		t.Fatal(err)
 	}
 	h.Eventually("the block", func() (string, bool) {
@@ -80,7 +82,8 @@ func TestASVS_V4_2_3_V4_2_4_HTTP2Fields(t *testing.T) {
 	for name, field := range map[string][2]string{
 		"connection": {"connection", "close"}, "transfer-encoding": {"transfer-encoding", "chunked"}, "keep-alive": {"keep-alive", "timeout=5"},
 		"upgrade": {"upgrade", "h2c"}, "proxy-connection": {"proxy-connection", "close"}, "te": {"te", "gzip"},
-		"CRLF": {"user-agent", "one\r\nforged: line"}, "LF": {"user-agent", "one\nforged-line"}, "CR": {"user-agent", "one\rforged-line"}, "NUL": {"user-agent", "one\x00forged-line"},
+		"CRLF": {"user-agent", "one\r\nforged: line"}, "LF": {"user-agent", "one\nforged-line"}, "CR": {"user-agent", "one\rforged-line"},
+		"NUL":              {"user-agent", "one\x00forged-line"},
 		"a name with CRLF": {"x-one\r\nforged", "1"}, "capitals": {"X-Forged", "1"},
 		"none, which is good": {"accept", "*/*"},
 	} {
@@ -98,7 +101,8 @@ func TestASVS_V4_2_3_V4_2_4_HTTP2Fields(t *testing.T) {
 // server ended the stream or the connection.
 func overHTTP2(h *harness.Server, field [2]string) (status string, ended bool) {
 	h.Helper()
-	conn, err := tls.Dial("tcp", strings.TrimPrefix(h.App.URL(), "https://"), &tls.Config{InsecureSkipVerify: true, ServerName: tlsName, NextProtos: []string{"h2"}})
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(h.App.URL(), "https://"),
+		&tls.Config{InsecureSkipVerify: true, ServerName: tlsName, NextProtos: []string{"h2"}})
 	if err != nil {
 		h.Fatal(err)
 	}

@@ -106,7 +106,8 @@ func TestASVS_V13_4_2_ProfilesEnd(t *testing.T) {
 	now := time.Now()
 	c := harness.ProductionSettings(t, "DATABASE_URL="+dbtest.SQLite(t), "ADMIN_PPROF=true")
 	var offset atomic.Int64
-	s, err := app.Start(t.Context(), c, app.Options{Log: slog.New(slog.DiscardHandler), Version: "test", Now: func() time.Time { return now.Add(time.Duration(offset.Load())) }})
+	s, err := app.Start(t.Context(), c, app.Options{Log: slog.New(slog.DiscardHandler), Version: "test",
+		Now: func() time.Time { return now.Add(time.Duration(offset.Load())) }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -114,14 +114,16 @@ func flood(t *testing.T, address, host string, frame func(r rude, i uint32) erro
 // NET-1: a connection has a hundred requests at once, and one more is refused alone.
 func TestNET1_StreamsPerConnection(t *testing.T) {
 	h, _, _ := tlsHouse(t)
-	conn, err := tls.Dial("tcp", strings.TrimPrefix(h.App.URL(), "https://"), &tls.Config{InsecureSkipVerify: true, ServerName: tlsName, NextProtos: []string{"h2"}})
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(h.App.URL(), "https://"),
+		&tls.Config{InsecureSkipVerify: true, ServerName: tlsName, NextProtos: []string{"h2"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
 	var block bytes.Buffer
 	e := hpack.NewEncoder(&block)
-	for _, f := range [][2]string{{":method", "POST"}, {":scheme", "https"}, {":authority", tlsName}, {":path", "/v1/register"}, {"content-type", "application/json"}} {
+	for _, f := range [][2]string{{":method", "POST"}, {":scheme", "https"}, {":authority", tlsName}, {":path", "/v1/register"},
+		{"content-type", "application/json"}} {
 		err = errors.Join(err, e.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}))
 	}
 	_, failed := io.WriteString(conn, http2.ClientPreface)
@@ -140,12 +142,12 @@ func TestNET1_StreamsPerConnection(t *testing.T) {
 		}
 		switch f := frame.(type) {
 		case *http2.SettingsFrame:
-			if n, told := f.Value(http2.SettingMaxConcurrentStreams); told {
+			if n, ok := f.Value(http2.SettingMaxConcurrentStreams); ok {
 				most = n
 			}
 		case *http2.RSTStreamFrame:
 			if most != 100 || f.StreamID != 2*100+1 {
-				t.Errorf("told %d; the stream %d was refused", most, f.StreamID)
+				t.Errorf("announced %d; the stream %d was refused", most, f.StreamID)
 			}
 			return
 		case *http2.HeadersFrame, *http2.GoAwayFrame:
@@ -155,7 +157,7 @@ func TestNET1_StreamsPerConnection(t *testing.T) {
 }
 
 // honest asks from an address of its own, over and over on a new connection, until
-// it is told to stop, and fails the test if one answer is not as it should be.
+// it is stopped, and fails the test if one response is not as it should be.
 type honest struct {
 	*testing.T
 	client *http.Client

@@ -58,7 +58,7 @@ func tlsClient(h *harness.Server, http2 bool) *http.Client {
 }
 
 // NET-1, NET-2: TLS 1.3 and 1.2 with forward secrecy and authenticated encryption,
-// and nothing else; HTTP/1.1 and HTTP/2; HSTS; the redirect beside it.
+// and nothing else; HTTP/1.1 and HTTP/2; HSTS; the redirect to it.
 func TestNET1_OwnTLS(t *testing.T) {
 	t.Parallel()
 	h, _, _ := tlsHouse(t)
@@ -74,7 +74,8 @@ func TestNET1_OwnTLS(t *testing.T) {
 	}
 	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
 		good := strings.HasPrefix(suite.Name, "TLS_ECDHE_ECDSA") && (strings.Contains(suite.Name, "GCM") || strings.Contains(suite.Name, "CHACHA20"))
-		if _, err := handshake(h, &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite.ID}}); (err == nil) != good && !strings.HasPrefix(suite.Name, "TLS_AES") && suite.Name != "TLS_CHACHA20_POLY1305_SHA256" {
+		if _, err := handshake(h, &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite.ID}}); (err == nil) != good &&
+			!strings.HasPrefix(suite.Name, "TLS_AES") && suite.Name != "TLS_CHACHA20_POLY1305_SHA256" {
 			t.Errorf("%s: %v", suite.Name, err)
 		}
 	}
@@ -84,7 +85,8 @@ func TestNET1_OwnTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = res.Body.Close()
-		if res.StatusCode != 200 || (res.ProtoMajor == 2) != http2 || !strings.HasPrefix(res.Header.Get("Strict-Transport-Security"), "max-age=31536000") || res.Header.Get("Server") != "" {
+		if res.StatusCode != 200 || (res.ProtoMajor == 2) != http2 || !strings.HasPrefix(res.Header.Get("Strict-Transport-Security"), "max-age=31536000") ||
+			res.Header.Get("Server") != "" {
 			t.Errorf("%s: %d %v", res.Proto, res.StatusCode, res.Header)
 		}
 		// Loopback names are for development.
@@ -110,13 +112,14 @@ func TestNET1_OwnTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = res.Body.Close()
-		if to := res.Header.Get("Location"); res.StatusCode != want || want == 308 && to != "https://"+tlsName+path || res.Header.Get("Strict-Transport-Security") != "" {
+		if to := res.Header.Get("Location"); res.StatusCode != want || want == 308 && to != "https://"+tlsName+path ||
+			res.Header.Get("Strict-Transport-Security") != "" {
 			t.Errorf("%s in the clear: %d, to %q", path, res.StatusCode, to)
 		}
 	}
 }
 
-// NET-1: a new certificate is served when its file changes; a faulty one is told,
+// NET-1: a new certificate is served when its file changes; a faulty one is logged,
 // and the one before stays.
 func TestNET1_CertificateReload(t *testing.T) {
 	t.Parallel()
@@ -140,9 +143,9 @@ func TestNET1_CertificateReload(t *testing.T) {
 		func() { c.Write(t, "other.gatehouse.test", time.Now().Add(time.Hour)) },
 	} {
 		fault()
-		h.Eventually("the fault is told", func() (string, bool) {
+		h.Eventually("the fault is logged", func() (string, bool) {
 			text := h.Logs.String()
-			return text, strings.Count(text, "what stands there now can't be used") == i+1
+			return text, strings.Count(text, "what is there now can't be used") == i+1
 		})
 		h.Eventually("the second stays", serves(second))
 		second = c.Write(t, tlsName, time.Now().Add(36*time.Hour))

@@ -196,7 +196,7 @@ func childrenOf(t testing.TB, parent int) []int {
 	t.Helper()
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
 	if err != nil || len(files) == 0 {
-		t.Fatalf("the children of process %d can't be told: %v", parent, err)
+		t.Fatalf("the children of process %d can't be listed: %v", parent, err)
 	}
 	var out []int
 	for _, f := range files {

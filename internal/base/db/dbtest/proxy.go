@@ -11,7 +11,7 @@ import (
 )
 
 // Proxy stands between a program and its PostgreSQL, and makes the network as
-// bad as it is told to.
+// bad as it is configured to be.
 type Proxy struct {
 	upstream string
 	url      url.URL
@@ -29,8 +29,8 @@ type Proxy struct {
 // link is one connection through the proxy.
 type link struct {
 	client, server net.Conn
-	// told is set once the cut's mark has gone by. It is guarded by Proxy.mu.
-	told *cut
+	// marked is set once the cut's mark has gone by. It is guarded by Proxy.mu.
+	marked *cut
 }
 
 func (l *link) close() {
@@ -60,9 +60,9 @@ func ends(text, tail, piece []byte) bool {
 // here reports whether the link is to be cut now.
 func (c *cut) here(l *link, tail, piece []byte, toServer bool) bool {
 	if toServer && len(c.mark) > 0 && ends(c.mark, tail, piece) {
-		l.told = c
+		l.marked = c
 	}
-	return c.toServer == toServer && (len(c.mark) == 0 || l.told == c) && ends(c.text, tail, piece)
+	return c.toServer == toServer && (len(c.mark) == 0 || l.marked == c) && ends(c.text, tail, piece)
 }
 
 // NewProxy returns a proxy before the server that the URL names. It ends with

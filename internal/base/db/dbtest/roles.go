@@ -25,8 +25,10 @@ type Installation struct {
 // [Installation].
 func EachProduction(t *testing.T, test func(t *testing.T, dbURL string)) {
 	t.Helper()
-	EachURL(t, test)
-	t.Run("postgres18-serving", func(t *testing.T) { test(t, Serving(t).Serving) })
+	AtOnce(t, map[string]func(testing.TB) string{
+		"sqlite": SQLite, "postgres": Postgres,
+		"postgres18-serving": func(t testing.TB) string { return Serving(t).Serving },
+	}, test)
 }
 
 // EachProductionDB is [Each] in the same way.

@@ -219,7 +219,7 @@ func run(t testing.TB, program string, args ...string) {
 	}
 }
 
-// unprivileged is who servers run as: they refuse to be root. Nil is whoever we
+// unprivileged is who servers run as: they refuse to be root. Nil is the user we
 // are.
 func unprivileged() *syscall.Credential {
 	if os.Getuid() != 0 {
@@ -275,7 +275,7 @@ func postgresProgram(t testing.TB, name string) string {
 	return path
 }
 
-// freePort returns a port that nobody listens on, below those that outgoing
+// freePort returns a port that is not in use, below those that outgoing
 // connections take.
 func freePort(t testing.TB) int {
 	t.Helper()

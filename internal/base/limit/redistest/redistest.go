@@ -114,7 +114,7 @@ func (s *Server) Restart() {
 func (s *Server) run() error {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
-		return errors.New("this test starts a Redis of its own, and redis-server is nowhere: install Debian's package redis-server, or run `make test`, which does")
+		return errors.New("this test starts a Redis of its own, and redis-server is missing: install Debian's package redis-server, or run `make test`, which does")
 	}
 	// A Sentinel writes its own configuration.
 	file := filepath.Join(s.home, "redis.conf")

@@ -1,5 +1,5 @@
 // Package mailtest is a real mail server for tests, which records what it gets
-// and misbehaves when told to.
+// and misbehaves on request.
 package mailtest
 
 import (
@@ -52,7 +52,7 @@ const (
 	InData Step = "in DATA"
 )
 
-// What a hook may return beside an answer of SMTP.
+// What a hook may return other than an SMTP reply.
 var (
 	// Die closes the connection.
 	Die = &smtp.SMTPError{Code: 1}
@@ -143,7 +143,7 @@ func (s *Server) Mails() []Mail {
 	return append([]Mail(nil), s.mails...)
 }
 
-// Logins is how often somebody has said who they are, rightly or not.
+// Logins is how often a client has authenticated, successfully or not.
 func (s *Server) Logins() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

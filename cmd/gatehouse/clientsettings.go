@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
+)
+
+// clientSettings are the flags for what an application that people sign in to may do. One that is not given changes nothing.
+type clientSettings struct {
+	Title         *string  `help:"What people are shown; its name if it has none."`
+	RedirectURI   []string `name:"redirect-uri" sep:"none" placeholder:"URI" help:"Where it takes answers, to the letter; may be given several times."`
+	PostLogoutURI []string `name:"post-logout-redirect-uri" sep:"none" placeholder:"URI" help:"Where a browser may go once it is signed out; likewise."`
+	FirstParty    *bool    `negatable:"" help:"It is yours: people are not asked what it may know."`
+	RequireRole   []string `sep:"none" placeholder:"ROLE" help:"Let in only accounts with this role; with one of them if given several times."`
+	RequireACR    *string  `name:"require-acr" placeholder:"ACR" help:"Let in only sign-ins as strong as this: 2fa (two factors) or phr (a passkey)."`
+	RequirePAR    *bool    `name:"require-par" negatable:"" help:"Take only requests that it has pushed to /oauth2/par first (RFC 9126)."`
+	PKCEOptional  *bool    `name:"pkce-optional" negatable:"" help:"Let a web application go without PKCE, whose library has none."`
+	LeanIDToken   *bool    `name:"lean-id-token" negatable:"" help:"Leave name and address out of its ID tokens: it asks /oauth2/userinfo."`
+}
+
+// change returns settings with what was given.
+func (f clientSettings) change(s client.Settings) client.Settings {
+	set(&s.Title, f.Title)
+	set(&s.FirstParty, f.FirstParty)
+	set(&s.RequireACR, f.RequireACR)
+	set(&s.RequirePAR, f.RequirePAR)
+	set(&s.PKCEOptional, f.PKCEOptional)
+	set(&s.LeanIDToken, f.LeanIDToken)
+	for into, list := range map[*[]string][]string{&s.RedirectURIs: f.RedirectURI, &s.PostLogoutURIs: f.PostLogoutURI, &s.RequireRoles: f.RequireRole} {
+		if len(list) > 0 {
+			*into = list
+		}
+	}
+	return s
+}
+
+func set[T any](into, given *T) {
+	if given != nil {
+		*into = *given
+	}
+}
+
+type clientShow struct {
+	Client string `arg:"" help:"Its id or its name."`
+	JSON   bool   `name:"json" help:"Print JSON."`
+}
+
+func (clientShow) Help() string { return "Example:\n  gatehouse client show grafana" }
+
+// Run shows the application.
+func (c clientShow) Run(ctx context.Context, t *terminal.Terminal) error {
+	return t.Operator(ctx, func(o *operate.Operator) error {
+		have, err := o.Client(ctx, c.Client)
+		if err != nil {
+			return err
+		}
+		return showClient(t, have, c.JSON)
+	})
+}
+
+func showClient(t *terminal.Terminal, c client.Client, asJSON bool) error {
+	if asJSON {
+		return t.JSON(newClientJSON(c, ""))
+	}
+	s := c.Settings
+	lines := [][]string{{"client_id", c.ID}, {"name", c.Name}, {"type", string(c.Type)}, {"created", terminal.Time(c.CreatedAt)}}
+	add := func(name string, value ...string) {
+		if text := strings.Join(value, " "); text != "" {
+			lines = append(lines, []string{name, text})
+		}
+	}
+	yes := func(is bool) string {
+		if is {
+			return "yes"
+		}
+		return ""
+	}
+	add("disabled", terminal.Time(c.DisabledAt))
+	if c.Newer {
+		add("settings", "of a newer version of gatehouse, which shows them")
+	}
+	add("title", s.Title)
+	for _, uri := range s.RedirectURIs {
+		add("redirect_uri", uri)
+	}
+	for _, uri := range s.PostLogoutURIs {
+		add("post_logout_redirect_uri", uri)
+	}
+	add("first_party", yes(s.FirstParty))
+	add("require_roles", s.RequireRoles...)
+	add("require_acr", s.RequireACR)
+	add("require_par", yes(s.RequirePAR))
+	add("pkce_optional", yes(s.PKCEOptional))
+	add("lean_id_token", yes(s.LeanIDToken))
+	return t.Table(lines)
+}
+
+type clientSet struct {
+	Client string `arg:"" help:"Its id or its name."`
+	clientSettings
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+func (clientSet) Help() string {
+	return `What is not given stays as it is; lists are replaced as a whole. A change is in force within a second, for people too who are
+signing in at that moment.
+
+Examples:
+  gatehouse client set --redirect-uri https://a.example.com/cb --redirect-uri https://b.example.com/cb grafana
+  gatehouse client set --no-first-party --require-role staff grafana`
+}
+
+// Run changes the settings.
+func (c clientSet) Run(ctx context.Context, t *terminal.Terminal) error {
+	return t.Operator(ctx, func(o *operate.Operator) error {
+		have, err := o.SetClient(ctx, c.Client, c.change, t.Origin())
+		if err != nil {
+			return err
+		}
+		return showClient(t, have, c.JSON)
+	})
+}
+
+type clientDisable struct {
+	Client string `arg:"" help:"Its id or its name."`
+	Yes    bool   `help:"Do it. Without it, the command only says what it would do."`
+}
+
+func (clientDisable) Help() string {
+	return "Its secrets and its people's tokens are refused within a second. Nothing is deleted.\n\nExample:\n  gatehouse client disable --yes grafana"
+}
+
+// Run disables the application, or says that it would.
+func (c clientDisable) Run(ctx context.Context, t *terminal.Terminal) error {
+	return t.Operator(ctx, func(o *operate.Operator) error {
+		have, err := o.Client(ctx, c.Client)
+		if err != nil {
+			return err
+		}
+		if !c.Yes {
+			_, err := fmt.Fprintf(t.Out, "This would refuse the application %s (%s) and its people's tokens from then on. Add --yes to do it.\n", have.Name, have.ID)
+			return err
+		}
+		if have, err = o.DisableClient(ctx, have.ID, true, t.Origin()); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(t.Out, "Disabled the application %s (%s). Undo it: gatehouse client enable %s\n", have.Name, have.ID, have.Name)
+		return err
+	})
+}
+
+type clientEnable struct {
+	Client string `arg:"" help:"Its id or its name."`
+}
+
+func (clientEnable) Help() string { return "Example:\n  gatehouse client enable grafana" }
+
+// Run enables the application.
+func (c clientEnable) Run(ctx context.Context, t *terminal.Terminal) error {
+	return t.Operator(ctx, func(o *operate.Operator) error {
+		have, err := o.DisableClient(ctx, c.Client, false, t.Origin())
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(t.Out, "Enabled the application %s (%s).\n", have.Name, have.ID)
+		return err
+	})
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
+	"github.com/gatehouse-auth/gatehouse/internal/app"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/doctor"
+)
+
+type doctorCommand struct {
+	Format   doctor.Format   `enum:"text,json,sarif,html,markdown" default:"text" help:"How the report is written: ${enum}."`
+	FailOn   doctor.Severity `enum:"low,medium,high,critical" default:"high" help:"Exit with 1 if a check of this severity or above failed: ${enum}."`
+	Baseline string          `placeholder:"FILE" help:"The risks that are accepted: JSON, see docs/guides/doctor.md."`
+	URL      string          `name:"url" placeholder:"ADDRESS" help:"Look at the service from outside as well, at its https address."`
+	CA       string          `name:"ca" placeholder:"FILE" help:"With --url: believe the authorities in this PEM file alone."`
+	Only     []string        `placeholder:"CHECK" help:"Ask only this check (DB-1/tls) or line of the guide (DB-1); can be repeated."`
+	List     bool            `help:"List all checks, and ask none."`
+}
+
+func (doctorCommand) Help() string {
+	return `It judges the deployment with these settings as it is: the settings in force, the database, the keys, the server on this machine, the work in
+the background, the backups, and the administrators; with --url also the service as a stranger sees it. It changes nothing and shows no
+secret. What it could not check, it says.
+
+docs/checks.md lists every check with the controls of the standards that it speaks to. It exits with 1 if something failed that weighs as
+much as --fail-on, or could not be checked.
+
+Examples:
+  gatehouse doctor --env-file /etc/gatehouse/env
+  gatehouse doctor --url https://auth.example.com --only NET-1
+  gatehouse doctor --format html > report.html
+  gatehouse doctor --format sarif --baseline accepted.json --fail-on medium`
+}
+
+// errUnwell is for a report with something grave in it.
+var errUnwell = errors.New("something is wrong, or could not be checked: see the report")
+
+// Run asks, and prints the report.
+func (c doctorCommand) Run(ctx context.Context, t *terminal.Terminal) error {
+	settings, _, err := t.Settings()
+	if err != nil {
+		return err
+	}
+	d, why := app.OpenExamined(ctx, settings)
+	if d != nil {
+		defer d.Close()
+	}
+	outside, err := c.outside()
+	if err != nil {
+		return err
+	}
+	checks := app.Checks(settings, d, why, time.Now, outside)
+	if checks, err = c.wanted(checks); err != nil {
+		return err
+	}
+	if c.List {
+		lines := [][]string{{"CHECK", "SEVERITY", "WHAT IS SO WHERE ALL IS WELL"}}
+		for _, one := range checks {
+			lines = append(lines, []string{one.Rule(), string(one.Severity), one.Title})
+		}
+		return t.Table(lines)
+	}
+	var accepted doctor.Baseline
+	if c.Baseline != "" {
+		b, err := os.ReadFile(c.Baseline)
+		if err != nil {
+			return err
+		}
+		if accepted, err = doctor.ReadBaseline(b, app.Checks(settings, d, why, time.Now), time.Now()); err != nil {
+			return err
+		}
+	}
+	report := doctor.Run(ctx, checks, time.Now())
+	report.Version, report.Service = version(), settings.ServiceName
+	report.Accept(accepted)
+	if err := report.Write(t.Out, c.Format); err != nil {
+		return err
+	}
+	if report.Worst(c.FailOn) || report.Count(doctor.Unknown) > 0 {
+		return errUnwell
+	}
+	return ctx.Err()
+}
+
+// outside is where --url leads, or nil.
+func (c doctorCommand) outside() (*app.Outside, error) {
+	var authorities []byte
+	switch {
+	case c.URL == "" && c.CA == "":
+		return nil, nil
+	case c.URL == "":
+		return nil, terminal.UsageError("--ca is for --url")
+	case c.CA != "":
+		var err error
+		if authorities, err = os.ReadFile(c.CA); err != nil {
+			return nil, err
+		}
+	}
+	return app.NewOutside(c.URL, authorities, time.Now)
+}
+
+// wanted are the checks that --only names.
+func (c doctorCommand) wanted(all []doctor.Check) ([]doctor.Check, error) {
+	if len(c.Only) == 0 {
+		return all, nil
+	}
+	var out []doctor.Check
+	for _, name := range c.Only {
+		before := len(out)
+		for _, one := range all {
+			if strings.EqualFold(name, one.ID) || strings.EqualFold(name, one.Rule()) {
+				out = append(out, one)
+			}
+		}
+		if len(out) == before {
+			return nil, terminal.UsageError(fmt.Sprintf("--only: there is no check %q; --list has them all", name))
+		}
+	}
+	return out, nil
+}

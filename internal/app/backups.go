@@ -1,0 +1,115 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/config"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/alert"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/backup"
+)
+
+// BackupStores returns where backups lie. There is at least one.
+func BackupStores(c *config.Config) ([]backup.Store, error) {
+	if len(c.Backups.Dirs) == 0 {
+		return nil, fault.New(fault.Invalid, "backup_not_set_up", "BACKUP_DIR is not set: it names the folder with the backups. See docs/guides/backups.md.")
+	}
+	var stores []backup.Store
+	for _, dir := range c.Backups.Dirs {
+		stores = append(stores, backup.NewFolder(dir))
+	}
+	return stores, nil
+}
+
+// BackupTrust says whose signature on a backup counts: that of EVENT_KEY, or of the key that
+// lies beside the database, and that of the verifier if one is given. It makes no key.
+func BackupTrust(c *config.Config, verifier string, unsigned bool) (backup.Trust, error) {
+	t := backup.Trust{Verifier: verifier, Unsigned: unsigned}
+	if c.EventKey != "" {
+		t.EventKey = c.EventKey.Reveal()
+		return t, nil
+	}
+	var err error
+	t.EventKey, err = readKept(c, eventKeyFile)
+	return t, err
+}
+
+// keeper returns what looks after the backups of the database.
+func keeper(c *config.Config, d *db.DB, events *event.Log, jobs *job.Runner, version string, now func() time.Time) (*backup.Keeper, error) {
+	stores, err := BackupStores(c)
+	if err != nil {
+		return nil, err
+	}
+	recipients, err := backup.ParseRecipients(c.Backups.Recipients)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "backup_recipients", "BACKUP_RECIPIENTS can't be used: "+err.Error()+".")
+	}
+	key, err := EventKey(c)
+	if err != nil {
+		return nil, fmt.Errorf("the key that signs backups: %w", err)
+	}
+	master, err := masterSecret(c)
+	if err != nil {
+		return nil, err
+	}
+	needs := func(install string) backup.Needs {
+		n := backup.Needs{JWT: []string{keyring.Fingerprint(master, install)}, Pepper: newPepper(c).Fingerprints()}
+		if previous := c.JWTSecretKeyPrevious.Reveal(); previous != "" {
+			n.JWT = append(n.JWT, keyring.Fingerprint(previous, install))
+		}
+		return n
+	}
+	return &backup.Keeper{
+		DB: d, Events: events, Jobs: jobs, Trust: backup.Trust{EventKey: key}, Random: secret.Random{}, Now: now,
+		Keep: backup.Keep(c.Backups.Keep), Every: c.Backups.Every,
+		Scratch: backup.Scratch{
+			Dir: c.Backups.Scratch, Try: tryRestored(c, master, key),
+			Restore: backup.Restore{
+				Trust: backup.Trust{EventKey: key}, EventKey: key,
+				After:  []func(*db.Tx, time.Time) error{alert.Restored},
+				Secret: master, Random: secret.Random{}, Now: now,
+				Events: event.NewLog(slog.New(slog.DiscardHandler), secret.Random{}, now, nil),
+			},
+		},
+		Maker: backup.Maker{
+			DB: d, Stores: stores, Recipients: recipients, EventKey: key, Needs: needs, Version: version, Random: secret.Random{}, Now: now, Most: c.Backups.Most,
+		},
+	}, nil
+}
+
+// OperatorBackups opens the database and what looks after its backups for one command of
+// the operator's: see [Operator]. It returns the installation's id as well.
+func OperatorBackups(ctx context.Context, c *config.Config, version string, log, events *slog.Logger) (*backup.Keeper, string, func() error, error) {
+	if _, err := BackupStores(c); err != nil {
+		return nil, "", nil, err // before a database is made
+	}
+	d, err := OpenDatabase(ctx, c, log)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	var install string
+	k, err := func() (*backup.Keeper, error) {
+		if err := prepareOperator(ctx, c, d, log, secret.Random{}); err != nil {
+			return nil, err
+		}
+		err := d.Read(ctx, func(tx *db.Tx) (err error) { install, err = keyring.InstallID(tx); return err })
+		if err != nil {
+			return nil, err
+		}
+		random := secret.Random{}
+		return keeper(c, d, event.NewLog(events, random, time.Now, nil), job.NewRunner(d, random.ID(time.Now()), time.Now, log), version, time.Now)
+	}()
+	if err != nil {
+		return nil, "", nil, errors.Join(err, d.Close())
+	}
+	return k, install, d.Close, nil
+}

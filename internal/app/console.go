@@ -1,0 +1,32 @@
+package app
+
+import (
+	"github.com/gatehouse-auth/gatehouse/internal/door/api"
+	"github.com/gatehouse-auth/gatehouse/internal/door/console"
+	"github.com/gatehouse-auth/gatehouse/internal/door/ui"
+	"github.com/gatehouse-auth/gatehouse/internal/door/web"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/alert"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/respond"
+)
+
+// newConsole serves the administrators' pages.
+func newConsole(b *base, kit *ui.Kit, who api.Caller, a *administration, own *personal, incidents *respond.Desk) (capability, error) {
+	c, err := console.New(&console.Console{
+		Kit: kit, Cookies: who.Cookies, Authenticate: who.Authenticate, Administrate: a.admins.Administrate, People: a.people, Audit: a.audit,
+		Operations: a.operations, Blocks: a.blocks, Alerts: a.alerts, Incidents: incidents, Profile: &flow.Profile{Core: b.core()},
+		Installation: string(b.config.Environment),
+		Rules:        rulesOf(), Now: b.now, Stopping: b.stopping, Doctor: b.examine, Exporter: own.exporter,
+	})
+	if err != nil {
+		return capability{}, err
+	}
+	return capability{name: "console", routes: []web.Routes{c.Routes()}}, nil
+}
+
+func rulesOf() (list []console.Rule) {
+	for _, r := range alert.Rules {
+		list = append(list, console.Rule{Name: r.Name, About: r.About})
+	}
+	return list
+}

@@ -1,0 +1,93 @@
+package app
+
+import (
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/config"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/doctor"
+)
+
+// overdueReset is how long a reset may be due before somebody should ask why the job does not do it.
+const overdueReset = time.Hour
+
+// factorChecks are the checks of second factors and passkeys.
+func (e examined) factorChecks() []doctor.Check {
+	return []doctor.Check{
+		setting("COMP-1", "factor-rule", "Administrators must have a second factor", doctor.High, !asksAdministrators(e.config),
+			"Set SECOND_FACTOR=admin,support.", "SECOND_FACTOR asks it of %d roles", len(e.config.SecondFactor)),
+		{ID: "COMP-1", Name: "factors", Title: "Every administrator has a second factor", Severity: doctor.High, Ask: e.read(e.bareAdministrators)},
+		{ID: "COMP-1", Name: "passkeys", Title: "Passkeys open the host that they were made for", Severity: doctor.Medium, Ask: e.read(e.restingPasskeys)},
+		{ID: "COMP-1", Name: "factor-counts", Title: "Accounts count the second factors that they have", Severity: doctor.High, Ask: e.read(e.countedFactors)},
+		{ID: "COMP-1", Name: "factor-resets", Title: "Resets of second factors are done when they are due", Severity: doctor.Medium, Ask: e.read(e.waitingResets)},
+	}
+}
+
+func asksAdministrators(c *config.Config) bool {
+	roles, all := c.SecondFactorRoles(false)
+	for _, r := range roles {
+		all = all || r == account.Admin
+	}
+	return all
+}
+
+func (e examined) bareAdministrators(tx *db.Tx) (doctor.Answer, error) {
+	const most = 200
+	list, err := account.WithoutFactor(tx, account.Admin, "", most)
+	if err != nil {
+		return doctor.Answer{}, err
+	}
+	if len(list) == 0 {
+		return doctor.Pass("none signs in with a password alone"), nil
+	}
+	var names []string
+	for _, a := range list {
+		names = append(names, a.Email)
+	}
+	return doctor.Fail("gatehouse user factor list --role admin --without; have each sign in and add one, or gatehouse user factor invite ADDRESS.",
+		"%d administrators have no second factor: %s", len(list), strings.Join(names[:min(5, len(names))], ", ")), nil
+}
+
+func (e examined) restingPasskeys(tx *db.Tx) (doctor.Answer, error) {
+	p, err := factor.PostureOf(tx, e.config.PasskeyRPID, e.now())
+	switch {
+	case err != nil:
+		return doctor.Answer{}, err
+	case p.Resting > 0:
+		return doctor.Fail("Set PASSKEY_RP_ID to the host before, and have its /.well-known/webauthn reach this server; see docs/guides/passkeys.md.",
+			"%d passkeys are of another host than %s and open nothing; %d accounts have nothing else", p.Resting, e.config.PasskeyRPID, p.Stranded), nil
+	}
+	return doctor.Pass("none is of another host; %d are suspended", p.Suspects), nil
+}
+
+func (e examined) countedFactors(tx *db.Tx) (doctor.Answer, error) {
+	said, err := account.CountFactors(tx)
+	if err != nil {
+		return doctor.Answer{}, err
+	}
+	rows, err := factor.Counted(tx)
+	if err != nil {
+		return doctor.Answer{}, err
+	}
+	if said != rows {
+		return doctor.Fail(
+			"Somebody has written to the tables by hand, and an account that counts too few opens to its password alone. See who can, and restore a backup.",
+			"accounts count %d second factors, and there are %d", said, rows), nil
+	}
+	return doctor.Pass("%d second factors", rows), nil
+}
+
+func (e examined) waitingResets(tx *db.Tx) (doctor.Answer, error) {
+	p, err := factor.PostureOf(tx, e.config.PasskeyRPID, e.now().Add(-overdueReset))
+	switch {
+	case err != nil:
+		return doctor.Answer{}, err
+	case p.Overdue > 0:
+		return doctor.Fail("A server must run for them; why the job reset-factors failed stands in its log.",
+			"%d of %d resets should be done by now", p.Overdue, p.Resets), nil
+	}
+	return doctor.Pass("%d wait", p.Resets), nil
+}

@@ -1,0 +1,88 @@
+package app
+
+import (
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/config"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/alert"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/backup"
+)
+
+// NewRestore returns a restore into the database that the settings name. Its store,
+// identities and the like are its caller's to set.
+func NewRestore(c *config.Config, log, events *slog.Logger, trust backup.Trust, secretLost bool) (*backup.Restore, error) {
+	r := &backup.Restore{
+		Trust: trust, Database: db.Config{URL: c.MigrateDatabase.URL.Reveal(), MaxConns: 4, Log: log}, EventKey: trust.EventKey, Lost: secretLost,
+		After: []func(*db.Tx, time.Time) error{alert.Restored, func(tx *db.Tx, now time.Time) error {
+			return account.PostponeErasures(tx, now.Add(c.ErasureGrace))
+		}},
+		Events: event.NewLog(events, secret.Random{}, time.Now, nil), Random: secret.Random{}, Now: time.Now, Progress: func(backup.Progress) {},
+	}
+	if secretLost {
+		return r, nil
+	}
+	var err error
+	r.Secret, err = knownSecret(c)
+	return r, err
+}
+
+// knownSecret is masterSecret for a restore, which makes none: one that was made now opens
+// nothing.
+func knownSecret(c *config.Config) (string, error) {
+	if c.JWTSecretKey != "" {
+		return c.JWTSecretKey.Reveal(), nil
+	}
+	master, err := readKept(c, secretFile)
+	if err == nil && master == "" {
+		return "", fault.New(fault.Invalid, "wrong_secret", fmt.Sprintf(
+			"JWT_SECRET_KEY is not set, and %s is not there: restore needs the secret of then. If it is lost, say --secret-lost: all keys are made anew then.",
+			filepath.Join(c.DataDir(), secretFile)))
+	}
+	return master, err
+}
+
+// Needs refuses a backup that needs other secrets than the settings have, before anything is
+// touched.
+func Needs(c *config.Config, m *backup.Manifest, secretLost bool) error {
+	if !secretLost {
+		master, err := knownSecret(c)
+		if err != nil {
+			return err
+		}
+		if have := keyring.Fingerprint(master, m.Install); len(m.Needs.JWT) > 0 && !slices.Contains(m.Needs.JWT, have) {
+			return fault.New(fault.Invalid, "wrong_secret", fmt.Sprintf(
+				"JWT_SECRET_KEY is not the one of the backup: its fingerprint is %s, and the backup needs %s. If that is lost, say --secret-lost: all keys "+
+					"are made anew then.", have, strings.Join(m.Needs.JWT, " or ")))
+		}
+	}
+	have := newPepper(c).Fingerprints()
+	for _, p := range m.Needs.Pepper {
+		if !slices.Contains(have, p) {
+			return fault.New(fault.Invalid, "wrong_pepper", fmt.Sprintf(
+				"Passwords in the backup are sealed under a pepper with the fingerprint %s, which is not set. Set PASSWORD_PEPPER to it, or "+
+					"PASSWORD_PEPPER_PREVIOUS beside a new one.", p))
+		}
+	}
+	return nil
+}
+
+// TargetName is the database that a restore goes into, as may be shown.
+func TargetName(c *config.Config) string {
+	for _, row := range c.Report() {
+		if row.Name == "MIGRATE_DATABASE_URL" {
+			return row.Value
+		}
+	}
+	return string(c.MigrateDatabase.Kind)
+}

@@ -1,0 +1,39 @@
+package config
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+func readAdminNetworks(r *reading) {
+	var networks []netip.Prefix
+	for word := range strings.FieldsFuncSeq(r.value, func(c rune) bool { return c == ',' || c == ' ' }) {
+		n, ok := readNetwork(word)
+		if !ok {
+			r.refuse("It contains something that is neither an address nor a network.",
+				"Write addresses and networks separated by commas, such as 10.8.0.0/16, 2001:db8::/48.")
+			return
+		}
+		if !slices.Contains(networks, n) {
+			networks = append(networks, n)
+		}
+	}
+	r.c.AdminNetworks = networks
+}
+
+// adminSettings are the rows about administration.
+var adminSettings = []setting{
+	{
+		name: "ADMIN_NETWORKS", unset: "any",
+		meaning: "Where administration is allowed from: addresses and networks, comma-separated, such as those of your VPN. `/admin` and `/v1/admin` " +
+			"are refused from anywhere else, with 403 `admin_network`. Behind a proxy the client's address counts, so TRUSTED_PROXIES must name it.",
+		field: field{read: readAdminNetworks, show: func(c *Config) string {
+			var words []string
+			for _, n := range c.AdminNetworks {
+				words = append(words, n.String())
+			}
+			return strings.Join(words, ", ")
+		}},
+	},
+}

@@ -1,0 +1,131 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Backups says where backups lie, for whom they are encrypted, how often they are made and
+// how many are kept.
+type Backups struct {
+	// Dirs are folders; none: there are no backups.
+	Dirs []string
+	// Recipients are public keys of age, as they were written.
+	Recipients string
+	// Every is how often one is made; zero for never.
+	Every time.Duration
+	// Keep is how many days, weeks and months have one that stays.
+	Keep Keep
+	// Most is how long the database may be read for one.
+	Most time.Duration
+	// Scratch is where drills load backups; empty for the system's folder of temporary
+	// files.
+	Scratch string
+}
+
+// Keep is of how many days, weeks and months the newest backup is kept.
+type Keep struct{ Days, Weeks, Months int }
+
+func (k Keep) String() string { return fmt.Sprintf("%dd,%dw,%dm", k.Days, k.Weeks, k.Months) }
+
+func readDirs(r *reading) {
+	if !r.printable() {
+		return
+	}
+	var list []string
+	for word := range strings.SplitSeq(r.value, ",") {
+		word = strings.TrimSpace(word)
+		switch {
+		case word == "":
+			r.refuse("There is nothing between two commas.", "Write folders with commas between them, such as /mnt/backup.")
+			return
+		case strings.Contains(word, "://"):
+			r.refuse("It is a URL, and this version takes folders alone.", "Name a folder, such as one that is mounted from elsewhere: /mnt/backup.")
+			return
+		}
+		list = append(list, word)
+	}
+	r.c.Backups.Dirs = list
+}
+
+// readRecipients looks at the form alone; package backup reads the keys. A secret key that
+// was put here by mistake is refused without being repeated.
+func readRecipients(r *reading) {
+	for word := range strings.FieldsFuncSeq(r.value, func(c rune) bool { return c == ',' || c == '\n' || c == '\r' }) {
+		word = strings.TrimSpace(word)
+		switch {
+		case word == "", strings.HasPrefix(word, "#"), strings.HasPrefix(word, "age1"), strings.HasPrefix(word, "ssh-ed25519 "):
+		case strings.HasPrefix(strings.ToUpper(word), "AGE-SECRET-KEY"):
+			r.refuse("It is a secret key, which must not be on this machine: it opens every backup.", "Write the public key, which begins with age1, and keep the "+
+				"secret key elsewhere.")
+			return
+		default:
+			r.refuse("It holds something that is no public key of age.", "Write age1…, age1pq1… or ssh-ed25519 …, with commas between them. `gatehouse backup "+
+				"keygen` makes a key.")
+			return
+		}
+	}
+	r.c.Backups.Recipients = r.value
+}
+
+func checkRecipients(r *reading) {
+	if len(r.c.Backups.Dirs) > 0 && r.c.Backups.Recipients == "" {
+		r.warn("It is not set, and BACKUP_DIR is: no backup is made. `gatehouse backup keygen` makes a key.")
+	}
+}
+
+var keepForm = regexp.MustCompile(`^([0-9]{1,3})d,([0-9]{1,3})w,([0-9]{1,3})m$`)
+
+func readKeep(r *reading) {
+	m := keepForm.FindStringSubmatch(strings.ReplaceAll(r.value, " ", ""))
+	if m == nil {
+		r.refuse("It does not say how many days, weeks and months.", "Write it like 7d,4w,3m.")
+		return
+	}
+	var n [3]int
+	for i := range n {
+		n[i], _ = strconv.Atoi(m[i+1]) // three digits at most
+	}
+	r.c.Backups.Keep = Keep{n[0], n[1], n[2]}
+}
+
+// backupSettings are the rows of the table about backups.
+var backupSettings = []setting{
+	{
+		name: "BACKUP_DIR", unset: "none",
+		meaning: "The folder that backups are put into, best one that is not on this machine's disk; several with commas between them. See " +
+			"[guides/backups.md](guides/backups.md).",
+		field: field{read: readDirs, show: func(c *Config) string { return strings.Join(c.Backups.Dirs, ",") }},
+	},
+	{
+		name: "BACKUP_RECIPIENTS", unset: "none", inFile: true,
+		meaning: "Whose keys open a backup: public keys of [age](https://age-encryption.org), with commas between them, or one a line in " +
+			"BACKUP_RECIPIENTS_FILE. Nothing on this machine opens it. `gatehouse backup keygen` makes a key.",
+		production: "without it no backup is made",
+		field:      field{read: readRecipients, show: func(c *Config) string { return c.Backups.Recipients }},
+		check:      checkRecipients,
+	},
+	{
+		name: "BACKUP_EVERY_HOURS", initial: "24",
+		meaning: "How often the server makes a backup: 1 to 168 hours, or 0 (never: `gatehouse backup create` does).",
+		field:   span(0, 168, time.Hour, func(c *Config) *time.Duration { return &c.Backups.Every }),
+	},
+	{
+		name: "BACKUP_KEEP", initial: "7d,4w,3m",
+		meaning: "Which backups stay: the newest of each of so many days, weeks and months. The two newest and the one that was drilled last stay in any case.",
+		field:   field{read: readKeep, show: func(c *Config) string { return c.Backups.Keep.String() }},
+	},
+	{
+		name: "BACKUP_MAX_MINUTES", initial: "60",
+		meaning: "For how long the database may be read for one backup, before it is given up: 1 to 1440 minutes.",
+		field:   span(1, 1440, time.Minute, func(c *Config) *time.Duration { return &c.Backups.Most }),
+	},
+	{
+		name: "BACKUP_SCRATCH_DIR", initial: "the system's", derive: func(*Config) string { return "" },
+		meaning: "Where drills load a backup for a while, unencrypted: a folder with room for the database.",
+		field:   pathField(func(c *Config) *string { return &c.Backups.Scratch }),
+	},
+}

@@ -1,0 +1,5 @@
+-- +goose Up
+
+-- On which day (UTC, counted from 1970) the owner was last told that the address is
+-- locked: a try that was given back lets the last one come twice.
+ALTER TABLE guess ADD COLUMN locked_day BIGINT NOT NULL DEFAULT 0;

@@ -1,0 +1,6 @@
+-- +goose Up
+
+-- Until when something is closed to people, because of an incident: all replicas see it within a second. 0: it is open.
+ALTER TABLE install ADD COLUMN shut_registration BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE install ADD COLUMN shut_changes BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE install ADD COLUMN shut_sign_in BIGINT NOT NULL DEFAULT 0;

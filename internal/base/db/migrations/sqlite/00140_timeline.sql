@@ -1,0 +1,4 @@
+-- +goose Up
+-- Which history of this installation the database is of: another one begins with each restore.
+ALTER TABLE install ADD COLUMN timeline TEXT NOT NULL DEFAULT '';
+UPDATE install SET timeline = lower(hex(randomblob(16)));

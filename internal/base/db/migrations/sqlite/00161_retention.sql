@@ -1,0 +1,23 @@
+-- +goose Up
+
+-- A hold: until a time, nothing is deleted for its age and nobody is erased. One row at most.
+CREATE TABLE hold (
+  one      INTEGER PRIMARY KEY CHECK (one = 1),
+  set_at   INTEGER NOT NULL,
+  until_at INTEGER NOT NULL,
+  reason   TEXT    NOT NULL,
+  set_by   TEXT    NOT NULL           -- the operator's system user and machine, or an administrator's account
+) STRICT;
+
+-- How retention stands: one row at most.
+CREATE TABLE retention (
+  one           INTEGER PRIMARY KEY CHECK (one = 1),
+  began_at      INTEGER NOT NULL,     -- of the run at hand, or that was broken off; 0 if there is none
+  deleting      TEXT    NOT NULL,     -- what that run has deleted so far: JSON
+  ran_at        INTEGER NOT NULL,     -- when the last whole run ended; 0 if there was none
+  deleted       TEXT    NOT NULL,     -- what that run deleted: JSON
+  looked_at     INTEGER NOT NULL,     -- when a run last looked at the clock; 0 if none did
+  wait_until    INTEGER NOT NULL,     -- nothing is deleted before: the clock has leapt
+  failures      INTEGER NOT NULL,     -- how many runs in a row have failed
+  error         TEXT    NOT NULL      -- why the last one did
+) STRICT;

@@ -1,0 +1,275 @@
+package console
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/door/ui"
+	"github.com/gatehouse-auth/gatehouse/internal/door/web"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
+)
+
+// clientsCard lists the registered applications.
+func (d *desk) clientsCard(list []client.Client) card {
+	v := d.v
+	apps := card{ID: "clients", Title: v.T("clients.list")}
+	if len(list) == 0 {
+		apps.Empty = &emptyList{"app", v.T("clients.none"), v.T("clients.none-text"), "", ""}
+		return apps
+	}
+	apps.Table = &ui.Table{Caption: v.T("clients.list"), Columns: columns(v.T("clients.name"), "", v.T("clients.type"), "opt2", v.T("people.state"), "opt",
+		v.T("clients.secret"), "keep opt2")}
+	for _, a := range list {
+		apps.Table.Rows = append(apps.Table.Rows, ui.Row{Cells: []ui.Cell{
+			{Text: a.Name, Small: a.ID, Href: "/admin/clients/" + a.ID}, {Text: d.clientType(a.Type), Class: "opt2"}, d.clientState(a, "opt"),
+			{Text: d.secretSet(a), Class: "keep opt2"},
+		}})
+	}
+	return apps
+}
+
+// secretSet is when the secret was made, where there is one.
+func (d *desk) secretSet(a client.Client) any {
+	if a.Type.Public() {
+		return "–"
+	}
+	return d.clock(a.RotatedAt)
+}
+
+func (d *desk) clientState(a client.Client, class string) ui.Cell {
+	if a.DisabledAt.IsZero() {
+		return ui.Cell{Tag: d.v.T("clients.on"), Level: "good", Class: class}
+	}
+	return ui.Cell{Tag: d.v.T("clients.off"), Level: "bad", Class: class}
+}
+
+func (d *desk) clientType(t client.Type) string {
+	switch t {
+	case client.Web:
+		return d.v.T("clients.type-web")
+	case client.SPA:
+		return d.v.T("clients.type-spa")
+	case client.Native:
+		return d.v.T("clients.type-native")
+	}
+	return d.v.T("clients.type-service")
+}
+
+func (c *Console) askClient(d *desk) error { return d.newClient(http.StatusOK) }
+
+func (d *desk) newClient(status int) error {
+	if !d.rules() {
+		return errNotYours
+	}
+	v, in := d.v, d.in
+	types := ui.Part{Name: "type", Label: v.T("clients.type"), Hint: v.T("clients.type-hint")}
+	for _, t := range client.Types() {
+		types.Options = append(types.Options, ui.Option{Value: string(t), Text: d.clientType(t), Selected: in["type"] == string(t)})
+	}
+	return d.showStatus(status, "list", "/admin/keys", listPage{Title: v.T("clients.new"), Sub: v.H("clients.new-text"), Form: &smallForm{
+		ID: "h-client", Title: v.T("clients.about"), Action: "/admin/clients/new", Method: "post", Button: v.T("clients.new"), Keep: true,
+		Fields: []ui.Part{
+			{Name: "name", ID: "name", Label: v.T("clients.name"), Value: in["name"], Required: true, LTR: true, Max: 63},
+			d.reasonField(),
+		},
+		Selects: []ui.Part{types},
+		Lines: []ui.Part{
+			{Name: "redirect_uris", Label: v.T("clients.redirects"), Hint: v.T("clients.redirects-hint"), Value: in["redirect_uris"]},
+		},
+	}})
+}
+
+func (d *desk) reasonField() ui.Part {
+	v := d.v
+	return ui.Part{Name: "reason", ID: "reason", Label: v.T("ask.reason"), Hint: v.T("ask.reason-hint"), Value: d.in["reason"], Required: true, Max: 200}
+}
+
+func (c *Console) doClient(d *desk) error {
+	kind, err := client.ParseType(d.in["type"])
+	if err != nil {
+		return d.again(err, d.newClient)
+	}
+	settings := client.Settings{RedirectURIs: strings.Fields(d.in["redirect_uris"])}
+	a, secret, err := c.Operations.AddClient(d.r.Context(), d.in["name"], kind, settings, d.in["reason"], d.who, web.Origin(d.r))
+	if err != nil {
+		return d.again(err, d.newClient)
+	}
+	if secret == "" {
+		return d.done("/admin/clients/"+a.ID, operate.ActNewClient)
+	}
+	return d.showSecret(a, secret)
+}
+
+// secretPage shows a secret once.
+type secretPage struct{ Name, ID, Secret string }
+
+func (d *desk) showSecret(a client.Client, secret string) error {
+	return d.show("secret", "/admin/keys", secretPage{a.Name, a.ID, secret})
+}
+
+// client is one application, and what it may do.
+func (c *Console) client(d *desk) error { return d.showClient(http.StatusOK) }
+
+func (d *desk) showClient(status int) error {
+	a, err := d.Operations.Client(d.r.Context(), d.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	v, path := d.v, "/admin/clients/"+a.ID
+	facts := card{ID: "client", Title: v.T("clients.about"), Table: &ui.Table{Caption: v.T("clients.about"), Columns: columns(v.T("clients.id"), "",
+		v.T("clients.type"), "", v.T("people.state"), "", v.T("clients.secret"), "keep opt2"), Rows: []ui.Row{{Cells: []ui.Cell{
+		{Text: a.ID, Code: true}, {Text: d.clientType(a.Type)}, d.clientState(a, ""), {Text: d.secretSet(a), Class: "keep opt2"},
+	}}}}}
+	p := listPage{Title: a.Shown(), Done: d.said(), Cards: []card{facts}}
+	if d.rules() {
+		turn := ui.Link{Href: path + "/disable", Text: v.T("clients.disable")}
+		if !a.DisabledAt.IsZero() {
+			turn = ui.Link{Href: path + "/enable", Text: v.T("clients.enable")}
+		}
+		p.Actions = []ui.Link{turn}
+		if !a.Type.Public() {
+			p.Actions = append(p.Actions, ui.Link{Href: path + "/secret", Text: v.T("clients.new-secret")})
+		}
+		p.Actions = append(p.Actions, ui.Link{Href: path + "/delete", Text: v.T("clients.delete")})
+		if a.Type.SignsIn() && !a.Newer {
+			p.Form = d.settingsForm(a)
+		}
+	}
+	return d.showStatus(status, "list", "/admin/keys", p)
+}
+
+// settingsForm changes what an application may do.
+func (d *desk) settingsForm(a client.Client) *smallForm {
+	v, s := d.v, a.Settings
+	if d.in != nil { // what was refused stays in the form
+		s = d.clientSettings(a.Type)
+	}
+	choose := func(name, label string, chosen bool, no, yes string) ui.Part {
+		return ui.Part{Name: name, Label: label, Options: []ui.Option{{Text: no, Selected: !chosen}, {Value: "1", Text: yes, Selected: chosen}}}
+	}
+	f := &smallForm{
+		ID: "h-settings", Title: v.T("clients.settings"), Action: "/admin/clients/" + a.ID, Method: "post", Button: v.T("clients.save"), Keep: true,
+		Hidden: map[string]string{"shown": operate.Shown(a.Settings)},
+		Lines: []ui.Part{
+			{Name: "redirect_uris", Label: v.T("clients.redirects"), Hint: v.T("clients.redirects-hint"), Value: strings.Join(s.RedirectURIs, "\n"), Required: true},
+			{Name: "post_logout_redirect_uris", Label: v.T("clients.post-logout"), Hint: v.T("clients.post-logout-hint"),
+				Value: strings.Join(s.PostLogoutURIs, "\n")},
+		},
+		Fields: []ui.Part{
+			{Name: "title", Label: v.T("clients.title"), Hint: v.T("clients.title-hint"), Value: s.Title, Max: 100},
+			{Name: "require_roles", Label: v.T("clients.roles"), Hint: v.T("clients.roles-hint"), Value: strings.Join(s.RequireRoles, ", "), LTR: true},
+			d.reasonField(),
+		},
+		Selects: []ui.Part{
+			choose("first_party", v.T("clients.consent"), s.FirstParty, v.T("clients.consent-asked"), v.T("clients.consent-ours")),
+			{Name: "require_acr", Label: v.T("clients.acr"), Options: []ui.Option{
+				{Text: v.T("clients.acr-any"), Selected: s.RequireACR == ""}, {Value: "2fa", Text: v.T("clients.acr-2fa"), Selected: s.RequireACR == "2fa"},
+				{Value: "phr", Text: v.T("clients.acr-phr"), Selected: s.RequireACR == "phr"},
+			}},
+			choose("lean_id_token", v.T("clients.lean"), s.LeanIDToken, v.T("clients.lean-no"), v.T("clients.lean-yes")),
+		},
+	}
+	if a.Type != client.SPA {
+		f.Selects = append(f.Selects, choose("require_par", v.T("clients.par"), s.RequirePAR, v.T("clients.par-no"), v.T("clients.par-yes")))
+	}
+	if a.Type == client.Web {
+		f.Selects = append(f.Selects, choose("pkce_optional", v.T("clients.pkce"), s.PKCEOptional, v.T("clients.pkce-no"), v.T("clients.pkce-yes")))
+	}
+	return f
+}
+
+// clientSettings are those of the form.
+func (d *desk) clientSettings(t client.Type) client.Settings {
+	in := d.in
+	return client.Settings{
+		Title: strings.TrimSpace(in["title"]), RedirectURIs: strings.Fields(in["redirect_uris"]), PostLogoutURIs: strings.Fields(in["post_logout_redirect_uris"]),
+		FirstParty: in["first_party"] != "", RequireRoles: words(in["require_roles"]), RequireACR: in["require_acr"], RequirePAR: in["require_par"] != "",
+		PKCEOptional: in["pkce_optional"] != "" && t == client.Web, LeanIDToken: in["lean_id_token"] != "",
+	}
+}
+
+func (c *Console) doSettings(d *desk) error {
+	id := d.r.PathValue("id")
+	a, err := c.Operations.Client(d.r.Context(), id)
+	if err != nil {
+		return err
+	}
+	settings := d.clientSettings(a.Type)
+	if _, err := c.Operations.ChangeClient(d.r.Context(), id, &settings, d.in["shown"], nil, d.in["reason"], d.who, web.Origin(d.r)); err != nil {
+		return d.again(err, d.showClient)
+	}
+	return d.done("/admin/clients/"+id, operate.ActSetClient)
+}
+
+func (c *Console) askDisable(d *desk) error { return d.turnOff(http.StatusOK) }
+
+func (d *desk) turnOff(status int) error {
+	v := d.v
+	return d.asks(status, "/admin/keys", operate.Changes, ui.Ask{
+		Title: v.T("client-off.title"), Text: v.H("client-off.text"), Action: d.r.URL.Path, Cancel: "/admin/clients/" + d.r.PathValue("id"), Reason: true,
+		Button: v.T("client-off.button"), Danger: true, Stays: []string{v.T("ask.at-once"), v.T("client-off.stays")},
+	})
+}
+
+func (c *Console) doDisable(d *desk) error { return d.turn(true, d.turnOff) }
+
+func (c *Console) askEnable(d *desk) error { return d.turnOn(http.StatusOK) }
+
+func (d *desk) turnOn(status int) error {
+	v := d.v
+	return d.asks(status, "/admin/keys", operate.Changes, ui.Ask{
+		Title: v.T("client-on.title"), Text: v.H("client-on.text"), Action: d.r.URL.Path, Cancel: "/admin/clients/" + d.r.PathValue("id"), Reason: true,
+		Button: v.T("client-on.button"),
+	})
+}
+
+func (c *Console) doEnable(d *desk) error { return d.turn(false, d.turnOn) }
+
+// turn has an application refused, or taken again.
+func (d *desk) turn(off bool, show func(status int) error) error {
+	id := d.r.PathValue("id")
+	if _, err := d.Operations.ChangeClient(d.r.Context(), id, nil, "", &off, d.in["reason"], d.who, web.Origin(d.r)); err != nil {
+		return d.again(err, show)
+	}
+	return d.done("/admin/clients/"+id, operate.ActSetClient)
+}
+
+func (c *Console) askSecret(d *desk) error { return d.newSecret(http.StatusOK) }
+
+func (d *desk) newSecret(status int) error {
+	v := d.v
+	return d.asks(status, "/admin/keys", operate.Changes, ui.Ask{
+		Title: v.T("secret.title"), Text: v.H("secret.text"), Action: d.r.URL.Path, Cancel: "/admin/clients/" + d.r.PathValue("id"), Reason: true,
+		Button: v.T("clients.new-secret"), Danger: true,
+	})
+}
+
+// keepSecret is how long the old secret of an application goes on.
+const keepSecret = 24 * time.Hour
+
+func (c *Console) doSecret(d *desk) error {
+	a, secret, err := c.Operations.RotateClient(d.r.Context(), d.r.PathValue("id"), keepSecret, d.in["reason"], d.who, web.Origin(d.r))
+	if err != nil {
+		return d.again(err, d.newSecret)
+	}
+	return d.showSecret(a, secret)
+}
+
+func (c *Console) askDelete(d *desk) error { return d.deleteClient(http.StatusOK) }
+
+func (d *desk) deleteClient(status int) error {
+	v := d.v
+	return d.asks(status, "/admin/keys", operate.Changes, ui.Ask{
+		Title: v.T("delete.title"), Text: v.H("delete.text"), Action: d.r.URL.Path, Cancel: "/admin/clients/" + d.r.PathValue("id"), Reason: true,
+		Button: v.T("clients.delete"), Danger: true, Stays: []string{v.T("ask.at-once"), v.T("ask.no-way-back")},
+	})
+}
+
+func (c *Console) doDelete(d *desk) error {
+	if err := c.Operations.RemoveClient(d.r.Context(), d.r.PathValue("id"), d.in["reason"], d.who, web.Origin(d.r)); err != nil {
+		return d.again(err, d.deleteClient)
+	}
+	return d.done("/admin/keys", operate.ActNoClient)
+}

@@ -1,0 +1,96 @@
+package oauth
+
+import (
+	"net/http"
+
+	"github.com/gatehouse-auth/gatehouse/internal/door/web"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/openid"
+)
+
+// Discovery says where things are: one document under both names (OpenID Connect Discovery, RFC 8414).
+type Discovery struct {
+	// Issuer is that of the tokens, and PublicURL where everything is served. People can be signed in only where they are one: an
+	// issuer's documents are under its address.
+	Issuer, PublicURL string
+}
+
+// Routes are the documents. Strangers read them, so they ask nothing of the database, and make no key for ID tokens: the first
+// application that is registered does.
+func (d *Discovery) Routes() web.Routes {
+	return web.Routes{
+		"GET /.well-known/openid-configuration":       d.document,
+		"GET /.well-known/oauth-authorization-server": d.document,
+	}
+}
+
+func (d *Discovery) document(w http.ResponseWriter, _ *http.Request) error {
+	says := d.shared()
+	if d.Provides() {
+		d.provider(says)
+	}
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	return web.WriteJSON(w, http.StatusOK, says)
+}
+
+// Provides reports whether people can sign in to applications.
+func (d *Discovery) Provides() bool { return d.Issuer == d.PublicURL }
+
+func (d *Discovery) at(path string) string { return d.PublicURL + path }
+
+// shared is what there is whether or not people sign in to applications.
+func (d *Discovery) shared() map[string]any {
+	basic := []string{"client_secret_basic"}
+	return map[string]any{
+		"issuer":                   d.Issuer,
+		"jwks_uri":                 d.at("/.well-known/jwks.json"),
+		"introspection_endpoint":   d.at("/v1/token/introspect"),
+		"revocation_endpoint":      d.at("/v1/token/revoke"),
+		"response_types_supported": []string{},
+		"grant_types_supported":    []string{},
+		"introspection_endpoint_auth_methods_supported": basic,
+		"revocation_endpoint_auth_methods_supported":    basic,
+	}
+}
+
+// provider adds what the provider has. What it does not say some libraries take for there (request_uri).
+func (d *Discovery) provider(says map[string]any) {
+	secrets := []string{"client_secret_basic", "client_secret_post"}
+	for name, value := range map[string]any{
+		"authorization_endpoint":                d.at("/oauth2/authorize"),
+		"token_endpoint":                        d.at("/oauth2/token"),
+		"pushed_authorization_request_endpoint": d.at("/oauth2/par"),
+		"userinfo_endpoint":                     d.at("/oauth2/userinfo"),
+		"introspection_endpoint":                d.at("/oauth2/introspect"),
+		"revocation_endpoint":                   d.at("/oauth2/revoke"),
+		"end_session_endpoint":                  d.at("/oauth2/end-session"),
+
+		"response_types_supported":                       []string{"code"},
+		"response_modes_supported":                       []string{openid.ModeQuery, openid.ModeFragment, openid.ModeFormPost},
+		"grant_types_supported":                          []string{"authorization_code", "refresh_token"},
+		"subject_types_supported":                        []string{"public"},
+		"id_token_signing_alg_values_supported":          []string{"RS256"},
+		"token_endpoint_auth_methods_supported":          append(secrets, "none"),
+		"introspection_endpoint_auth_methods_supported":  secrets,
+		"revocation_endpoint_auth_methods_supported":     append(secrets, "none"),
+		"code_challenge_methods_supported":               []string{"S256"},
+		"scopes_supported":                               grant.Scopes(),
+		"prompt_values_supported":                        openid.Prompts(),
+		"acr_values_supported":                           []string{token.OneFactor, token.TwoFactors, token.PhishingResistant},
+		"claims_supported":                               claims,
+		"claims_parameter_supported":                     false,
+		"request_parameter_supported":                    false,
+		"request_uri_parameter_supported":                false,
+		"require_pushed_authorization_requests":          false,
+		"authorization_response_iss_parameter_supported": true,
+	} {
+		says[name] = value
+	}
+}
+
+// claims are those that ID tokens and the userinfo endpoint may have.
+var claims = []string{
+	"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid", "acr", "amr", "name", "locale", "preferred_username", "email",
+	"email_verified", "roles", "groups",
+}

@@ -1,0 +1,98 @@
+package account
+
+import (
+	"errors"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+)
+
+// FactorChange is a change of an account's second factors or recovery codes.
+type FactorChange struct {
+	Account string
+	// PasswordN and FactorN are what whoever makes it has looked at.
+	PasswordN, FactorN int64
+	// By is how many factors more there are.
+	By int64
+	// SignsIn says that the change is the end of a sign-in, Verifies that it has shown that the
+	// address is the account's own.
+	SignsIn, Verifies bool
+}
+
+// ChangeFactors counts a change, and returns what the account is by now. It takes the account's row. One
+// that ends a sign-in keeps the account, as [SignedIn] does. It returns ErrNotFound if the account is disabled, a reset of
+// its password is demanded, or its password or its factors have changed meanwhile.
+func ChangeFactors(tx *db.Tx, c FactorChange, now time.Time) (Entered, error) {
+	var signedIn, verified *int64
+	if c.SignsIn {
+		signedIn = new(db.Micros(now))
+	}
+	if c.Verifies {
+		verified = new(db.Micros(now))
+	}
+	return scanEntered(tx.QueryRow(`UPDATE account SET factors = factors + $4, factor_n = factor_n + 1, signed_in_at = COALESCE($5, signed_in_at),
+			verified_at = COALESCE(verified_at, $6), erase_at = CASE WHEN CAST($5 AS BIGINT) IS NULL THEN erase_at END,
+			erase_why = CASE WHEN CAST($5 AS BIGINT) IS NULL THEN erase_why WHEN erase_at IS NULL THEN '' ELSE 'kept' END
+		WHERE id = $1 AND password_n = $2 AND factor_n = $3 AND disabled_at IS NULL AND reset_at IS NULL AND factors + $4 >= 0
+		RETURNING roles, factors, CASE WHEN CAST($5 AS BIGINT) IS NULL THEN '' ELSE erase_why END`,
+		c.Account, c.PasswordN, c.FactorN, c.By, signedIn, verified))
+}
+
+// Unchanged takes the account's row, or returns ErrNotFound if the account is disabled, a reset of
+// its password is demanded, or its password or its factors are not those that were looked at.
+func Unchanged(tx *db.Tx, id string, passwordN, factorN int64) error {
+	n, err := tx.Exec(`UPDATE account SET factor_n = factor_n WHERE id = $1 AND password_n = $2 AND factor_n = $3 AND disabled_at IS NULL AND reset_at IS NULL`,
+		id, passwordN, factorN)
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	return err
+}
+
+// FactorsRemoved counts factors that were taken away whatever else has become of the account.
+// Whoever calls it holds the account's row.
+func FactorsRemoved(tx *db.Tx, id string, n int) error {
+	_, err := tx.Exec(`UPDATE account SET factors = factors - $2, factor_n = factor_n + 1 WHERE id = $1`, id, int64(n))
+	return err
+}
+
+// TellPassword notes that the owner is told now that somebody else has the password, unless that
+// was done since the given time, and reports whether it is to be done.
+func TellPassword(tx *db.Tx, id string, since, now time.Time) (bool, error) {
+	n, err := tx.Exec(`UPDATE account SET password_told_at = $2 WHERE id = $1 AND password_told_at <= $3`, id, db.Micros(now), db.Micros(since))
+	return n == 1, err
+}
+
+// CountFactors returns how many second factors all accounts say that they have. It reads the whole table.
+func CountFactors(tx *db.Tx) (n int64, err error) {
+	err = tx.QueryRow(`SELECT CAST(COALESCE(SUM(factors), 0) AS BIGINT) FROM account`).Scan(&n)
+	return n, err
+}
+
+// Handle returns the account's user handle for passkeys, which is the given one if it had none, or ErrNotFound. It
+// takes the account's row.
+func Handle(tx *db.Tx, id string, fresh []byte) (handle []byte, err error) {
+	err = tx.QueryRow(`UPDATE account SET handle = COALESCE(handle, $2) WHERE id = $1 RETURNING handle`, id, fresh).Scan(&handle)
+	if errors.Is(err, db.ErrNoRows) {
+		err = ErrNotFound
+	}
+	return handle, err
+}
+
+// HandleOf returns the account's user handle, which is empty before it has one, or ErrNotFound.
+func HandleOf(tx *db.Tx, id string) (handle []byte, err error) {
+	err = tx.QueryRow(`SELECT handle FROM account WHERE id = $1`, id).Scan(&handle)
+	if errors.Is(err, db.ErrNoRows) {
+		err = ErrNotFound
+	}
+	return handle, err
+}
+
+// Hold takes the account's row, for what is decided by rows of its own, or returns ErrNotFound.
+func Hold(tx *db.Tx, id string) error {
+	n, err := tx.Exec(`UPDATE account SET factor_n = factor_n WHERE id = $1`, id)
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	return err
+}

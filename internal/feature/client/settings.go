@@ -1,0 +1,186 @@
+package client
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+)
+
+// Type is what kind of program an application is. It decides what the application may do, so that no unsafe mixture can be
+// registered.
+type Type string
+
+// The types.
+const (
+	// Service is a program of its own, which nobody signs in to: it introspects and revokes tokens, and follows revocations.
+	Service Type = "service"
+	// Web runs on a server, and keeps a secret.
+	Web Type = "web"
+	// SPA runs in a browser, and keeps none.
+	SPA Type = "spa"
+	// Native runs on a person's computer or phone, and keeps none.
+	Native Type = "native"
+)
+
+// Types are all types.
+func Types() []Type { return []Type{Service, Web, SPA, Native} }
+
+// Public reports whether such an application has no secret (RFC 6749 section 2.1).
+func (t Type) Public() bool { return t == SPA || t == Native }
+
+// SignsIn reports whether people sign in to such an application.
+func (t Type) SignsIn() bool { return t != Service }
+
+// Settings are what an application that people sign in to may do. The zero value is a service's.
+type Settings struct {
+	// Title is what people are shown; the name if it is empty.
+	Title string `json:"title,omitempty"`
+	// RedirectURIs are where answers go, byte for byte: see [Client.Redirects].
+	RedirectURIs []string `json:"redirect_uris,omitempty"`
+	// PostLogoutURIs are where a browser may go once it is signed out.
+	PostLogoutURIs []string `json:"post_logout_redirect_uris,omitempty"`
+	// FirstParty is the operator's word that this application is theirs: people are not asked for their consent.
+	FirstParty bool `json:"first_party,omitempty"`
+	// RequireRoles are the roles of which whoever signs in needs one.
+	RequireRoles []string `json:"require_roles,omitempty"`
+	// RequireACR is how strong a sign-in it takes at the least; empty for any.
+	RequireACR string `json:"require_acr,omitempty"`
+	// RequirePAR has every request pushed (RFC 9126): what a browser brings of itself is refused.
+	RequirePAR bool `json:"require_par,omitempty"`
+	// PKCEOptional lets a web application sign people in without PKCE (RFC 7636), for libraries that can't.
+	PKCEOptional bool `json:"pkce_optional,omitempty"`
+	// LeanIDToken leaves name and address out of ID tokens: the application asks the userinfo endpoint.
+	LeanIDToken bool `json:"lean_id_token,omitempty"`
+}
+
+const (
+	mostURIs    = 50
+	mostURI     = 2 << 10
+	mostTitle   = 100
+	mostRoles   = 50
+	mostRole    = 64
+	mostSetting = 64 << 10
+)
+
+var (
+	errType = fault.Field("type", "invalid_client_type", "The type is one of: service, web, spa, native.")
+	errNone = fault.Field("redirect_uris", "redirect_uri_required",
+		"An application that people sign in to needs a redirect URI: where it takes the answer, such as https://app.example.com/callback.")
+	errService = fault.Field("type", "service_has_no_settings", "Nobody signs in to a service: only the types web, spa and native have these settings.")
+)
+
+// ParseType reads a type; an empty one is a service's.
+func ParseType(s string) (Type, error) {
+	if s == "" {
+		return Service, nil
+	}
+	if !slices.Contains(Types(), Type(s)) {
+		return "", errType
+	}
+	return Type(s), nil
+}
+
+// Check tells whether an application of a type may have these settings. development allows plain http for every host.
+// The faults name the field.
+func (s Settings) Check(t Type, development bool) error {
+	if !t.SignsIn() {
+		if !s.empty() {
+			return errService
+		}
+		return nil
+	}
+	switch {
+	case len(s.RedirectURIs) == 0:
+		return errNone
+	case s.PKCEOptional && t != Web:
+		return fault.Field("pkce_optional", "pkce_required", "Only a web application, which has a secret, may go without PKCE.")
+	}
+	if s.RequirePAR && t == SPA {
+		return fault.Field("require_par", "par_not_for_browsers",
+			"An application in a browser can't push its requests: no other site's script may call that endpoint.")
+	}
+	for field, uris := range s.lists() {
+		for _, uri := range uris {
+			if err := checkURI(field, uri, t, development); err != nil {
+				return err
+			}
+		}
+	}
+	return s.bounds()
+}
+
+// lists are the addresses, by the names of their fields.
+func (s Settings) lists() map[string][]string {
+	return map[string][]string{"redirect_uris": s.RedirectURIs, "post_logout_redirect_uris": s.PostLogoutURIs}
+}
+
+// bounds tells whether settings are ones for any type.
+func (s Settings) bounds() error {
+	for field, uris := range s.lists() {
+		if len(uris) > mostURIs {
+			return fault.Field(field, "too_many_uris", "An application has up to %d of them.", mostURIs)
+		}
+		if slices.ContainsFunc(uris, func(uri string) bool { return len(uri) > mostURI }) {
+			return fault.Field(field, "invalid_redirect_uri", "This address can't be registered: it is longer than 2 KiB.")
+		}
+	}
+	switch {
+	case len(s.RequireRoles) > mostRoles || slices.ContainsFunc(s.RequireRoles, func(r string) bool { return r == "" || len(r) > mostRole }):
+		return fault.Field("require_roles", "invalid_roles", "Name up to %d roles, of up to %d bytes each.", mostRoles, mostRole)
+	case len(s.Title) > mostTitle || strings.ContainsFunc(s.Title, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return fault.Field("title", "invalid_title", "A title has up to %d bytes, on one line.", mostTitle)
+	case !slices.Contains([]string{"", "1fa", "2fa", "phr"}, s.RequireACR):
+		return fault.Field("require_acr", "invalid_acr", "Write 1fa, 2fa or phr.")
+	}
+	return nil
+}
+
+func (s Settings) empty() bool {
+	text, err := s.text()
+	return err == nil && text == "{}"
+}
+
+// Shown is what people are shown of an application.
+func (c Client) Shown() string {
+	if c.Settings.Title != "" {
+		return c.Settings.Title
+	}
+	return c.Name
+}
+
+func (s Settings) text() (string, error) {
+	b, err := json.Marshal(s)
+	if err == nil && len(b) > mostSetting {
+		err = fault.Field("redirect_uris", "settings_too_large", "All settings of an application together have up to %d KiB.", mostSetting>>10)
+	}
+	return string(b), err
+}
+
+var errSettings = fault.Field("settings", "invalid_settings",
+	"The settings are an object with title, redirect_uris, post_logout_redirect_uris, first_party, require_roles, require_acr, require_par, "+
+		"pkce_optional and lean_id_token, each of which may be left out.")
+
+// ParseSettings reads settings that somebody sends; nothing is none.
+func ParseSettings(raw []byte) (Settings, error) {
+	if len(raw) == 0 {
+		return Settings{}, nil
+	}
+	s, err := parseSettings(string(raw))
+	if err != nil {
+		return Settings{}, errSettings.Because(err)
+	}
+	return s, s.bounds()
+}
+
+// parseSettings reads what text wrote, and nothing else.
+func parseSettings(text string) (s Settings, err error) {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&s); err != nil {
+		return s, fmt.Errorf("the settings of an application: %w", err)
+	}
+	return s, nil
+}

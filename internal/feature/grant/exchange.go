@@ -1,0 +1,106 @@
+package grant
+
+import (
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/rotation"
+)
+
+// Grant is what an application has once its code is exchanged, or its refresh token used.
+type Grant struct {
+	ID, Client, Account, SID, Scope, Nonce string
+	Roles, AMR                             []string
+	AuthAt                                 time.Time
+	Offline                                bool
+	// Refresh is the refresh token, and Until when it ends if it is not used.
+	Refresh string
+	Until   time.Time
+}
+
+// Exchanged is what an application brings to exchange a code.
+type Exchanged struct {
+	Code Code
+	// Client is the application, which has shown that it is.
+	Client string
+	// Redirect is where the code was sent, and Verifier that of PKCE. One of the two may be missing.
+	Redirect, Verifier string
+}
+
+// exchangeSQL starts the grant of a code, or ends it if it has started: of several who bring the same code rightly one gets
+// tokens, and the next ends them. Whoever brings anything that is wrong finds no row.
+//
+// $1 id $2 code hash $3 client $4 redirect or ” $5 challenge of the verifier or ” $6 now $7 hash of the first refresh token $8 its salt
+// $9 now+idle $10 now+offline idle
+const exchangeSQL = `UPDATE client_grant SET
+	started_at = CASE WHEN started_at IS NULL THEN $6 ELSE started_at END,
+	gen        = CASE WHEN started_at IS NULL THEN 1 ELSE gen END,
+	cur        = CASE WHEN started_at IS NULL THEN $7 ELSE cur END,
+	salt       = CASE WHEN started_at IS NULL THEN $8 ELSE salt END,
+	minted_at  = CASE WHEN started_at IS NULL THEN $6 ELSE minted_at END,
+	rotated_at = CASE WHEN started_at IS NULL THEN $6 ELSE rotated_at END,
+	idle_at    = CASE WHEN started_at IS NOT NULL THEN idle_at WHEN offline = 1 THEN $10 ELSE $9 END,
+	ended_at   = CASE WHEN started_at IS NULL THEN NULL ELSE $6 END,
+	ended_why  = CASE WHEN started_at IS NULL THEN NULL ELSE 'code_reuse' END
+WHERE id = $1 AND code = $2 AND client_id = $3 AND challenge = $5 AND (redirect_uri = $4 OR ($4 = '' AND challenge <> ''))
+	AND ended_at IS NULL AND (started_at IS NOT NULL OR code_until > $6 AND max_at > $6)
+RETURNING account_id, sid, offline, scope, roles, amr, auth_at, nonce, idle_at, max_at, ended_why`
+
+// Outcome is how an exchange ended.
+type Outcome string
+
+// The outcomes. After Reused the grant has ended, which must be committed although the application is refused; Refused touched
+// nothing.
+const (
+	Started Outcome = "success"
+	Reused  Outcome = "code_reuse"
+	Refused Outcome = "refused"
+)
+
+// Exchange starts the grant of a code.
+func (s *Store) Exchange(tx *db.Tx, e Exchanged, now time.Time) (Grant, Outcome, error) {
+	keys := *s.keys.Load()
+	salt := s.random.Bytes(rotation.SaltSize)
+	first := rotation.Derived(keys, rotation.Client, s.epoch, e.Code.id, 1, salt)
+	var row granted
+	err := tx.QueryRow(exchangeSQL, e.Code.Grant(), e.Code.hash(), e.Client, e.Redirect, Challenge(e.Verifier), db.Micros(now), first.Hash(), salt,
+		db.Micros(now.Add(s.config.Idle)), db.Micros(now.Add(s.config.OfflineIdle))).
+		Scan(&row.account, &row.sid, &row.offline, &row.scope, &row.roles, &row.amr, &row.authAt, &row.nonce, &row.idleAt, &row.maxAt, &row.EndedWhy)
+	if errors.Is(err, db.ErrNoRows) {
+		return Grant{}, Refused, nil
+	}
+	if err != nil {
+		return Grant{}, "", err
+	}
+	g, err := row.grant(e.Code.id, e.Client)
+	if err != nil {
+		return Grant{}, "", err
+	}
+	if row.EndedWhy != nil {
+		return g, Reused, nil
+	}
+	g.Refresh = first.Encode(keys)
+	return g, Started, nil
+}
+
+// granted is the row as the statements return it.
+type granted struct {
+	rotation.Settled
+	account, sid, scope, roles, amr, nonce string
+	offline, authAt, idleAt, maxAt, gen    int64
+}
+
+func (r granted) grant(id uuid.UUID, client string) (Grant, error) {
+	roles, err := decodeList(r.roles)
+	if err != nil {
+		return Grant{}, err
+	}
+	amr, err := decodeList(r.amr)
+	return Grant{
+		ID: id.String(), Client: client, Account: r.account, SID: r.sid, Scope: r.scope, Nonce: r.nonce, Roles: roles, AMR: amr,
+		AuthAt: db.Time(r.authAt), Offline: r.offline == 1, Until: db.Time(min(r.idleAt, r.maxAt)),
+	}, err
+}

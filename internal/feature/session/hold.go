@@ -1,0 +1,64 @@
+package session
+
+import (
+	"errors"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+)
+
+// WhyReplaced is for a session in whose place the same person signed in again. What was granted under it goes on under the new
+// one, and no application hears of it.
+const WhyReplaced = "replaced"
+
+// Held is a living session whose row is held until the end of the transaction: nobody ends it before, and its roles are the newest.
+type Held struct {
+	Account string
+	// SID is what applications call it.
+	SID           string
+	Roles, AMR    []string
+	AuthAt, MaxAt time.Time
+}
+
+// Hold takes a session's row; the error is ErrNotFound if the session does not live.
+func Hold(tx *db.Tx, id string, now time.Time) (h Held, err error) {
+	var (
+		roles, amr    string
+		authAt, maxAt int64
+	)
+	err = tx.QueryRow(`UPDATE session SET used_at = $2 WHERE id = $1 AND ended_at IS NULL AND idle_at > $2 AND max_at > $2
+		RETURNING account_id, CASE WHEN sid = '' THEN id ELSE sid END, roles, amr, auth_at, max_at`, id, db.Micros(now)).
+		Scan(&h.Account, &h.SID, &roles, &amr, &authAt, &maxAt)
+	if errors.Is(err, db.ErrNoRows) {
+		return h, ErrNotFound
+	}
+	if err != nil {
+		return h, err
+	}
+	h.AuthAt, h.MaxAt = db.Time(authAt), db.Time(maxAt)
+	if h.Roles, err = decodeList(roles); err == nil {
+		h.AMR, err = decodeList(amr)
+	}
+	return h, err
+}
+
+// SIDOf returns what applications call a session, whether or not it lives; empty if there is none of that id.
+func SIDOf(tx *db.Tx, id string) (sid string, err error) {
+	err = tx.QueryRow(`SELECT CASE WHEN sid = '' THEN id ELSE sid END FROM session WHERE id = $1`, id).Scan(&sid)
+	if errors.Is(err, db.ErrNoRows) {
+		return "", nil
+	}
+	return sid, err
+}
+
+// Replace ends a session of an account in whose place a new one begins, and returns what applications call it. ok is false if
+// it does not live, or is another account's: then the new session is one of its own.
+func Replace(tx *db.Tx, id, account string, now time.Time) (sid string, ok bool, err error) {
+	err = tx.QueryRow(`UPDATE session SET ended_at = $2, ended_why = $4
+		WHERE id = $1 AND account_id = $3 AND ended_at IS NULL AND idle_at > $2 AND max_at > $2
+		RETURNING CASE WHEN sid = '' THEN id ELSE sid END`, id, db.Micros(now), account, WhyReplaced).Scan(&sid)
+	if errors.Is(err, db.ErrNoRows) {
+		return "", false, nil
+	}
+	return sid, err == nil, err
+}

@@ -1,0 +1,74 @@
+package flow
+
+import (
+	"context"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
+)
+
+// ErrInvalidClient is for an application that did not prove who it is. It
+// doesn't say whether there is one of that id.
+var ErrInvalidClient = fault.New(fault.Unauthenticated, "invalid_client",
+	"This is for registered applications: send the client id and the client secret with HTTP Basic authentication. "+
+		"These are missing, wrong, or no longer good.")
+
+// AuthenticateClient tells which registered application makes a request. As long
+// as the replica knows what has changed, that asks nobody.
+type AuthenticateClient struct {
+	Core
+	Clients     *client.Registry
+	Revocations *token.Revocations
+}
+
+// Do returns the application or ErrInvalidClient.
+func (f *AuthenticateClient) Do(ctx context.Context, id, secret string, from event.Origin) (client.Client, error) {
+	fresh, changes := f.Revocations.Age() <= token.FreshFor, f.Revocations.ClientChanges()
+	ctx, run := f.Count.Begin(ctx, "authenticate_client")
+	c, verdict, err := f.Clients.Authenticate(ctx, id, secret, changes, fresh)
+	if err != nil {
+		return c, run.End(err)
+	}
+	run.As(string(verdict))
+	if verdict != client.Good && verdict != client.Old {
+		f.Tally.Add(event.SuspiciousActivity, "client_credentials_wrong", from)
+		return c, ErrInvalidClient.Because(Reason(verdict))
+	}
+	return c, nil
+}
+
+// Known reports whether these are the credentials of an application that stands
+// in memory. It judges nothing: Do does.
+func (f *AuthenticateClient) Known(id, secret string) bool { return f.Clients.Known(id, secret) }
+
+// Public returns a public application, which has no secret to show, or ErrInvalidClient. Anybody can name it: what it may do
+// is safe for that.
+func (f *AuthenticateClient) Public(ctx context.Context, id string, from event.Origin) (client.Client, error) {
+	ctx, run := f.Count.Begin(ctx, "authenticate_client")
+	c, ok, err := f.Named(ctx, id)
+	switch {
+	case err != nil:
+		return c, run.End(err)
+	case !ok || !c.Type.Public():
+		run.As(string(client.Unknown))
+		f.Tally.Add(event.SuspiciousActivity, "client_credentials_wrong", from)
+		return client.Client{}, ErrInvalidClient.Because(Reason(client.Unknown))
+	case !c.DisabledAt.IsZero():
+		run.As(string(client.Disabled))
+		return client.Client{}, ErrInvalidClient.Because(Reason(client.Disabled))
+	}
+	run.As(string(client.Named))
+	return c, nil
+}
+
+// HasOrigin reports whether the scripts of an origin may ask for tokens: see [client.Registry.HasOrigin].
+func (f *AuthenticateClient) HasOrigin(ctx context.Context, origin string) bool {
+	return f.Clients.HasOrigin(ctx, origin, f.Revocations.ClientChanges(), f.Revocations.Age() <= token.FreshFor)
+}
+
+// Named returns the application of an id as it is now; ok is false if there is none.
+func (f *AuthenticateClient) Named(ctx context.Context, id string) (c client.Client, ok bool, err error) {
+	return f.Clients.Name(ctx, id, f.Revocations.ClientChanges(), f.Revocations.Age() <= token.FreshFor)
+}

@@ -1,0 +1,66 @@
+package flow
+
+import (
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
+)
+
+// EndSession ends what a session has given that ends in this transaction: its access tokens, and what applications were granted
+// under it. Whoever sets a session's end calls it, save where the same person signs in again in its place ([session.Replace]).
+func EndSession(tx *db.Tx, revoked *token.Revocations, id string, now time.Time) error {
+	return endSession(tx, revoked, id, false, now)
+}
+
+// RevokeSession is [EndSession] for a session that an operator ends, since it may be a thief's: it ends what was granted to go on without
+// the session too.
+func RevokeSession(tx *db.Tx, revoked *token.Revocations, id string, now time.Time) error {
+	return endSession(tx, revoked, id, true, now)
+}
+
+// RevokeGiven ends what was granted by a sign-in whose session has ended already: the session in its place, under the same name for
+// applications, goes on.
+func RevokeGiven(tx *db.Tx, revoked *token.Revocations, id string, authAt, now time.Time) error {
+	sid, err := session.SIDOf(tx, id)
+	if err != nil || sid == "" {
+		return err
+	}
+	ended, err := grant.EndGiven(tx, sid, authAt, now)
+	return EndGrants(tx, revoked, ended, err)
+}
+
+func endSession(tx *db.Tx, revoked *token.Revocations, id string, offline bool, now time.Time) error {
+	revoked.EndSession(tx, id)
+	sid, err := session.SIDOf(tx, id)
+	if err != nil || sid == "" {
+		return err
+	}
+	ended, err := grant.EndSession(tx, sid, offline, now)
+	return EndGrants(tx, revoked, ended, err)
+}
+
+// endGrants ends what applications were granted by an account, those included that outlive its sessions. What stands under the
+// session to keep stays, if that is not empty.
+func endGrants(tx *db.Tx, revoked *token.Revocations, account, keep, why string, now time.Time) error {
+	sid := ""
+	if keep != "" {
+		var err error
+		if sid, err = session.SIDOf(tx, keep); err != nil {
+			return err
+		}
+	}
+	ended, err := grant.EndAccount(tx, account, sid, why, now)
+	return EndGrants(tx, revoked, ended, err)
+}
+
+// EndGrants ends the access tokens of grants that this transaction has ended, as the statement that did returns them: these name the
+// grant where a session's name that.
+func EndGrants(tx *db.Tx, revoked *token.Revocations, ids []string, err error) error {
+	for _, id := range ids {
+		revoked.EndSession(tx, id)
+	}
+	return err
+}

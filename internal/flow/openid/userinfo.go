@@ -1,0 +1,126 @@
+package openid
+
+import (
+	"context"
+	"errors"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
+)
+
+// UserInfo tells an application who somebody is, by the access token that it was given.
+type UserInfo struct {
+	flow.Core
+	Clients *flow.AuthenticateClient
+	Grants  *grant.Store
+	Tokens  *token.Issuer
+	Revoked *token.Revocations
+	// Audience is the userinfo endpoint: that of the tokens.
+	Audience string
+}
+
+// Told is what the endpoint answers.
+type Told struct {
+	Subject string `json:"sub"`
+	token.Person
+}
+
+var errInsufficientScope = fault.New(fault.Denied, "insufficient_scope", "This needs an access token with the scope openid.")
+
+// Do tells it. The faults are token.ErrInvalid, token.ErrUnknown and insufficient_scope.
+func (f *UserInfo) Do(ctx context.Context, access string, from event.Origin) (t Told, err error) {
+	ctx, run := f.Count.Begin(ctx, "userinfo")
+	t, err = f.do(ctx, access, from)
+	return t, run.End(err)
+}
+
+func (f *UserInfo) do(ctx context.Context, access string, from event.Origin) (t Told, err error) {
+	c, err := f.claims(ctx, access, from)
+	if err != nil {
+		return t, err
+	}
+	if !grant.Has(c.Scope, grant.OpenID) {
+		return t, errInsufficientScope
+	}
+	var who account.Account
+	err = f.DB.ReadShared(ctx, func(tx *db.Tx) (err error) {
+		who, err = account.ByID(tx, c.Subject)
+		return err
+	})
+	if errors.Is(err, account.ErrNotFound) || err == nil && !who.DisabledAt.IsZero() {
+		err = token.ErrInvalid.Because(flow.Reason("revoked"))
+	}
+	if err != nil {
+		return t, err
+	}
+	return Told{Subject: c.Subject, Person: person(who, c.Scope, c.Roles)}, nil
+}
+
+// claims returns what a good access token of an application says, while that is registered.
+func (f *UserInfo) claims(ctx context.Context, access string, from event.Origin) (*token.Claims, error) {
+	c, err := flow.VerifyAccessFor(ctx, f.Tokens, f.Revoked, f.Audience, access, f.Now)
+	if err != nil {
+		if !errors.Is(err, token.ErrExpired) && !errors.Is(err, token.ErrUnknown) {
+			f.Tally.Add(event.SuspiciousActivity, "access_token_invalid", from)
+		}
+		return nil, err
+	}
+	if err := f.Revoked.Check(ctx, c); err != nil {
+		if errors.Is(err, token.ErrInvalid) {
+			err = token.ErrInvalid.Because(flow.Reason("revoked"))
+		}
+		return nil, err
+	}
+	of, ok, err := f.Clients.Named(ctx, c.ClientID)
+	if err == nil && (!ok || !of.DisabledAt.IsZero()) {
+		err = token.ErrInvalid.Because(flow.Reason("revoked"))
+	}
+	return c, err
+}
+
+// Introspection is what an application is told of a token of its own: of any other, nothing.
+type Introspection struct {
+	Access *token.Claims
+	Grant  *grant.Grant
+}
+
+// Introspect tells an application whether a token of its own is good; nil is that it is not, or another's.
+func (f *UserInfo) Introspect(ctx context.Context, by client.Client, t string, from event.Origin) (*Introspection, error) {
+	ctx, run := f.Count.Begin(ctx, "introspect")
+	told, err := f.introspect(ctx, by, t, from)
+	if err == nil && told == nil {
+		run.As("inactive")
+		return nil, nil
+	}
+	return told, run.End(err)
+}
+
+func (f *UserInfo) introspect(ctx context.Context, by client.Client, t string, from event.Origin) (told *Introspection, err error) {
+	if t == "" {
+		return nil, flow.Required("token")
+	}
+	if p, turn := f.Grants.Present(t); turn == "" {
+		err := f.DB.Read(ctx, func(tx *db.Tx) error {
+			g, ok, err := f.Grants.Look(tx, p, f.Now())
+			if ok && g.Client == by.ID && !f.Revoked.Cut(g.AuthAt) {
+				told = &Introspection{Grant: &g}
+			}
+			return err
+		})
+		return told, err
+	}
+	c, err := f.claims(ctx, t, from)
+	switch {
+	case err == nil && c.ClientID == by.ID:
+		return &Introspection{Access: c}, nil
+	case err == nil, fault.KindOf(err) == fault.Unauthenticated:
+		return nil, nil
+	}
+	return nil, err
+}

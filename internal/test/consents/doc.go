@@ -1,0 +1,2 @@
+// Package consents tests the documents that people agree to, how they agree and take it back, and whoever attacks that.
+package consents

@@ -1,0 +1,2 @@
+// Package doctor shows each check of the doctor on a deployment that is broken in just that way.
+package doctor

@@ -1,0 +1,2 @@
+// Package incidents tests what is done about an incident, on a server that runs.
+package incidents
