@@ -180,6 +180,9 @@ func (d *DB) read(ctx context.Context, fn func(*Tx) error, once func(context.Con
 		return fn(tx)
 	}
 	ctx, step := d.step(ctx, "db.read")
+	if err := ctx.Err(); err != nil { // the caller's time is over: nothing is wrong with the database
+		return ended(step, err)
+	}
 	err := d.mayRead(ctx)
 	if err == nil {
 		err = once(ctx, run)
@@ -220,6 +223,9 @@ func (d *DB) WriteShared(ctx context.Context, row string, fn func(*Tx) error) er
 // write runs fn once, and again by itself where that may help.
 func (d *DB) write(ctx context.Context, fn func(*Tx) error, once func(context.Context, func(*Tx) error) error) error {
 	ctx, step := d.step(ctx, "db.write")
+	if err := ctx.Err(); err != nil {
+		return ended(step, err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, MaxWrite)
 	defer cancel()
 	if err := d.mayWrite(ctx); err != nil {

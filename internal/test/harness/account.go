@@ -101,14 +101,13 @@ type Guest struct {
 	Email           string
 	Access, Refresh string
 	signUp          time.Duration // what it took to sign up and in while all was well
-	pace            *pace
 }
 
 // Slack is what a busy machine may add to what is bounded and began then: several times
 // what it took to sign up and in, many times what a new connection to PostgreSQL takes
 // meanwhile, and never less than leastSlack.
 func (g *Guest) Slack(since time.Time) time.Duration {
-	return max(4*g.signUp, 8*g.pace.worst(since), leastSlack)
+	return max(4*g.signUp, 8*machine().worst(since), leastSlack)
 }
 
 const leastSlack = 3 * time.Second
@@ -123,7 +122,7 @@ func (h *Server) Guest(email string) *Guest {
 	began := time.Now()
 	h.Register(email)
 	a := h.Login(email)
-	return &Guest{h, email, a.Str("access_token"), a.Str("refresh_token"), time.Since(began), newPace(h)}
+	return &Guest{h, email, a.Str("access_token"), a.Str("refresh_token"), time.Since(began)}
 }
 
 // Calls is one call of every operation that needs the database. Those that
@@ -176,7 +175,9 @@ func (g *Guest) Recovers(within time.Duration) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+	g.recovers = began.Add(within + g.Slack(began))
 	g.Works()
+	g.recovers = time.Time{}
 	g.Logf("back after %v", time.Since(began).Round(time.Millisecond))
 }
 

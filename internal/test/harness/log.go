@@ -28,6 +28,17 @@ func (b *LogBuffer) String() string {
 	return b.buf.String()
 }
 
+// Of returns the lines about one request: why it was answered as it was.
+func (b *LogBuffer) Of(requestID string) string {
+	var of strings.Builder
+	for line := range strings.Lines(b.String()) {
+		if requestID != "" && strings.Contains(line, requestID) {
+			of.WriteString(line)
+		}
+	}
+	return of.String()
+}
+
 // Logged counts the lines about an event with a reason.
 func (h *Server) Logged(event, reason string) (n int) {
 	for line := range strings.Lines(h.Logs.String()) {

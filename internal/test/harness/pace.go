@@ -3,16 +3,15 @@ package harness
 import (
 	"context"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 )
 
-// pace measures, for as long as a test runs, how long the machine takes over one known
-// piece of work: a new connection to the tests' own PostgreSQL, which nobody disturbs.
-// What a server may take is judged by that, since a machine that is shared with fifteen
-// other tests and a compiler may stand still for seconds.
+// pace measures, for as long as a test program runs, how long the machine takes over one
+// known piece of work: a new connection to the tests' own PostgreSQL, which nobody
+// disturbs. What a server may take is judged by that, since a machine that is shared with
+// fifteen other tests and a compiler may stand still for seconds.
 type pace struct {
 	mu    sync.Mutex
 	began time.Time // of the piece under way
@@ -24,26 +23,18 @@ type piece struct {
 	took  time.Duration
 }
 
-// newPace measures until the test ends.
-func newPace(t testing.TB) *pace {
+// machine is the pace of this test program's, measured since the first call.
+var machine = sync.OnceValue(func() *pace {
 	p := &pace{began: time.Now()}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	t.Cleanup(func() { cancel(); <-ended })
 	go func() {
-		defer close(ended)
-		for ctx.Err() == nil {
+		for {
 			p.begin()
-			err := dbtest.Connect(ctx)
-			p.end(err == nil)
-			select {
-			case <-ctx.Done():
-			case <-time.After(250 * time.Millisecond):
-			}
+			p.end(dbtest.Connect(context.Background()) == nil)
+			time.Sleep(250 * time.Millisecond)
 		}
 	}()
 	return p
-}
+})
 
 func (p *pace) begin() {
 	p.mu.Lock()

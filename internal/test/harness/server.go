@@ -44,6 +44,8 @@ type Server struct {
 	Stop  func() error
 	Front *Front // what requests go through, if anything
 
+	recovers time.Time // until when an outage may be over for one flow and not yet for another
+
 	opened struct {
 		sync.Mutex
 		t   *testing.T
@@ -117,6 +119,9 @@ func OpenAt(t *testing.T, dbURL string, now func() time.Time, settings ...string
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if strings.HasPrefix(dbURL, "postgres") {
+		machine() // is measured from now on
 	}
 	h := &Server{T: t, DBURL: dbURL, Logs: &LogBuffer{}}
 	for first := time.Now(); ; {
