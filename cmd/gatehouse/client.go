@@ -14,7 +14,7 @@ type clientCommand struct {
 	Create  clientCreate  `cmd:"" help:"Register an application and print its secret."`
 	List    clientList    `cmd:"" help:"List the registered applications, the oldest first."`
 	Show    clientShow    `cmd:"" help:"Show an application with its settings."`
-	Set     clientSet     `cmd:"" help:"Change what an application that people sign in to may do."`
+	Set     clientSet     `cmd:"" help:"Change what an application may do."`
 	Rotate  clientRotate  `cmd:"" help:"Give an application a new secret."`
 	Disable clientDisable `cmd:"" help:"Refuse an application everywhere, until it is enabled again."`
 	Enable  clientEnable  `cmd:"" help:"Accept a disabled application again."`
@@ -77,7 +77,11 @@ func showSecret(t *terminal.Terminal, c client.Client, secret, said string, asJS
 		return t.JSON(newClientJSON(c, secret))
 	}
 	if secret == "" {
-		fmt.Fprintln(t.Err, said+" It has no secret: what runs in a browser, or on a person's computer, can't keep one.")
+		why := "what runs in a browser, or on a person's computer, can't keep one."
+		if c.Settings.JWKS != nil {
+			why = "it shows who it is with its private key."
+		}
+		fmt.Fprintln(t.Err, said+" It has no secret: "+why)
 		return t.Table([][]string{{"client_id", c.ID}})
 	}
 	fmt.Fprintln(t.Err, said+" Keep the secret now: it is not shown again.")
@@ -103,8 +107,12 @@ Examples:
 
 // Run registers the application.
 func (c clientCreate) Run(ctx context.Context, t *terminal.Terminal) error {
+	change, err := c.change()
+	if err != nil {
+		return err
+	}
 	return t.Operator(ctx, func(o *operate.Operator) error {
-		made, secret, err := o.RegisterClient(ctx, c.Name, client.Type(c.Type), c.change(client.Settings{}), t.Origin())
+		made, secret, err := o.RegisterClient(ctx, c.Name, client.Type(c.Type), change(client.Settings{}), t.Origin())
 		if err != nil {
 			return err
 		}

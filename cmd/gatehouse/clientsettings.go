@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
@@ -10,7 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 )
 
-// clientSettings are the flags for what an application that people sign in to may do. One that is not given changes nothing.
+// clientSettings are the flags for what an application may do. One that is not given changes nothing.
 type clientSettings struct {
 	Title         *string  `help:"What people are shown; its name if it has none."`
 	RedirectURI   []string `name:"redirect-uri" sep:"none" placeholder:"URI" help:"Where it takes answers, to the letter; may be given several times."`
@@ -21,22 +22,49 @@ type clientSettings struct {
 	RequirePAR    *bool    `name:"require-par" negatable:"" help:"Take only requests that it has pushed to /oauth2/par first (RFC 9126)."`
 	PKCEOptional  *bool    `name:"pkce-optional" negatable:"" help:"Let a web application go without PKCE, whose library has none."`
 	LeanIDToken   *bool    `name:"lean-id-token" negatable:"" help:"Leave name and address out of its ID tokens: it asks /oauth2/userinfo."`
+	KeysFile      string   `name:"jwks-file" placeholder:"FILE" help:"Its public keys, as a JWK set or in PEM: it has no secret, and signs (private_key_jwt)."`
+	NoKeys        bool     `name:"no-jwks" help:"Take its keys away. Then: gatehouse client rotate NAME"`
 }
 
-// change returns settings with what was given.
-func (f clientSettings) change(s client.Settings) client.Settings {
-	set(&s.Title, f.Title)
-	set(&s.FirstParty, f.FirstParty)
-	set(&s.RequireACR, f.RequireACR)
-	set(&s.RequirePAR, f.RequirePAR)
-	set(&s.PKCEOptional, f.PKCEOptional)
-	set(&s.LeanIDToken, f.LeanIDToken)
-	for into, list := range map[*[]string][]string{&s.RedirectURIs: f.RedirectURI, &s.PostLogoutURIs: f.PostLogoutURI, &s.RequireRoles: f.RequireRole} {
-		if len(list) > 0 {
-			*into = list
+// change returns what makes settings of others: with what was given.
+func (f clientSettings) change() (func(client.Settings) client.Settings, error) {
+	keys, err := f.keys()
+	return func(s client.Settings) client.Settings {
+		set(&s.Title, f.Title)
+		set(&s.FirstParty, f.FirstParty)
+		set(&s.RequireACR, f.RequireACR)
+		set(&s.RequirePAR, f.RequirePAR)
+		set(&s.PKCEOptional, f.PKCEOptional)
+		set(&s.LeanIDToken, f.LeanIDToken)
+		if keys != nil || f.NoKeys {
+			s.JWKS = keys
 		}
+		for into, list := range map[*[]string][]string{&s.RedirectURIs: f.RedirectURI, &s.PostLogoutURIs: f.PostLogoutURI, &s.RequireRoles: f.RequireRole} {
+			if len(list) > 0 {
+				*into = list
+			}
+		}
+		return s
+	}, err
+}
+
+// keys reads the file, if one was given.
+func (f clientSettings) keys() (*client.Keys, error) {
+	switch {
+	case f.KeysFile == "":
+		return nil, nil
+	case f.NoKeys:
+		return nil, terminal.UsageError("Give one of --jwks-file and --no-jwks.")
 	}
-	return s
+	b, err := os.ReadFile(f.KeysFile)
+	if err != nil {
+		return nil, terminal.UsageError(err.Error())
+	}
+	keys, err := client.ParseKeys(string(b))
+	if err == nil && keys == nil {
+		err = terminal.UsageError("There is nothing in " + f.KeysFile + ".")
+	}
+	return keys, err
 }
 
 func set[T any](into, given *T) {
@@ -97,6 +125,9 @@ func showClient(t *terminal.Terminal, c client.Client, asJSON bool) error {
 	add("require_par", yes(s.RequirePAR))
 	add("pkce_optional", yes(s.PKCEOptional))
 	add("lean_id_token", yes(s.LeanIDToken))
+	for _, key := range s.JWKS.Names() {
+		add("key", key)
+	}
 	return t.Table(lines)
 }
 
@@ -112,13 +143,18 @@ signing in at that moment.
 
 Examples:
   gatehouse client set --redirect-uri https://a.example.com/cb --redirect-uri https://b.example.com/cb grafana
-  gatehouse client set --no-first-party --require-role staff grafana`
+  gatehouse client set --no-first-party --require-role staff grafana
+  gatehouse client set --jwks-file grafana-public.pem grafana`
 }
 
 // Run changes the settings.
 func (c clientSet) Run(ctx context.Context, t *terminal.Terminal) error {
+	change, err := c.change()
+	if err != nil {
+		return err
+	}
 	return t.Operator(ctx, func(o *operate.Operator) error {
-		have, err := o.SetClient(ctx, c.Client, c.change, t.Origin())
+		have, err := o.SetClient(ctx, c.Client, change, t.Origin())
 		if err != nil {
 			return err
 		}

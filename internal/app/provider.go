@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/door/oauth"
 	"github.com/gatehouse-auth/gatehouse/internal/door/page"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
@@ -57,7 +58,8 @@ func newProvider(
 	}
 	own := api.OwnApplications{Caller: who, Applications: mine}
 	return &provider{mine}, capability{
-		name: "provider", routes: []web.Routes{own.Routes(), door.Routes(), discovery.Routes(), screens.Routes()}, jobs: []job.Job{forgetGrants(b), forgetPushed(b)},
+		name: "provider", routes: []web.Routes{own.Routes(), door.Routes(), discovery.Routes(), screens.Routes()},
+		jobs: []job.Job{forgetGrants(b), forgetPushed(b), forgetAssertions(b)},
 	}, nil
 }
 
@@ -85,6 +87,13 @@ func operatorSignsID(ctx context.Context, c *config.Config, d *db.DB) error {
 func forgetPushed(b *base) job.Job {
 	return inBatches(b.db, "forget-pushed-requests", time.Minute, func(tx *db.Tx, limit int) (int64, error) {
 		return grant.ForgetPushed(tx, b.now(), limit)
+	})
+}
+
+// forgetAssertions deletes what applications have signed to show who they are, once it has expired.
+func forgetAssertions(b *base) job.Job {
+	return inBatches(b.db, "forget-client-assertions", time.Minute, func(tx *db.Tx, limit int) (int64, error) {
+		return client.ForgetAssertions(tx, b.now(), limit)
 	})
 }
 

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
@@ -37,6 +38,40 @@ func (f *AuthenticateClient) Do(ctx context.Context, id, secret string, from eve
 		return c, ErrInvalidClient.Because(Reason(verdict))
 	}
 	return c, nil
+}
+
+// Assert returns the application that has signed an assertion for this issuer (private_key_jwt, RFC 7523), or ErrInvalidClient. Each
+// is taken once. id is what the application calls itself beside it; empty for nothing.
+func (f *AuthenticateClient) Assert(ctx context.Context, id, assertion, issuer string, from event.Origin) (client.Client, error) {
+	ctx, run := f.Count.Begin(ctx, "authenticate_client")
+	c, verdict, err := f.asserted(ctx, id, assertion, issuer)
+	if err != nil {
+		return client.Client{}, run.End(err)
+	}
+	run.As(string(verdict))
+	if verdict != client.Good {
+		f.Tally.Add(event.SuspiciousActivity, "client_credentials_wrong", from)
+		return client.Client{}, ErrInvalidClient.Because(Reason(verdict))
+	}
+	return c, nil
+}
+
+func (f *AuthenticateClient) asserted(ctx context.Context, id, assertion, issuer string) (client.Client, client.Verdict, error) {
+	c, a, verdict, err := f.Clients.Assert(ctx, assertion, issuer, f.Revocations.ClientChanges(), f.Revocations.Age() <= token.FreshFor)
+	if err != nil || verdict != client.Good {
+		return c, verdict, err
+	}
+	if id != "" && id != c.ID {
+		return c, client.WrongAssertion, nil
+	}
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+		ok, err := a.Spend(tx)
+		if verdict = client.Good; !ok {
+			verdict = client.SpentAssertion
+		}
+		return err
+	})
+	return c, verdict, err
 }
 
 // Known reports whether these are the credentials of an application that stands

@@ -45,7 +45,7 @@ func Outcomes() map[string][]string {
 		"sign_out":     {success, "session_not_found", "expired", "invalid_token", string(session.Forged), string(session.Outdated)},
 		"authenticate": {success, "expired", "invalid_token", "revoked"},
 		"authenticate_client": {string(client.Good), string(client.Old), string(client.WrongSecret), string(client.Unknown), string(client.Disabled),
-			string(client.Named)},
+			string(client.Named), string(client.WrongAssertion), string(client.SpentAssertion)},
 		"administrate": {success, "not_administrator", "sign_in_again"},
 		"audit":        {success, "event_unknown"},
 		"people":       {success, "account_not_found"},

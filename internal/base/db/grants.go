@@ -38,6 +38,7 @@ var grants = []grant{
 	{"block", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"challenge_spent", []string{"SELECT", "INSERT", "DELETE"}},
 	{"client", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"client_assertion", []string{"SELECT", "INSERT", "DELETE"}},
 	{"client_consent", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"client_grant", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"code_try", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},

@@ -32,7 +32,7 @@ func (d *desk) clientsCard(list []client.Client) card {
 
 // secretSet is when the secret was made, where there is one.
 func (d *desk) secretSet(a client.Client) any {
-	if a.Type.Public() {
+	if !a.HasSecret() {
 		return "–"
 	}
 	return d.clock(a.RotatedAt)
@@ -129,12 +129,16 @@ func (d *desk) showClient(status int) error {
 			turn = ui.Link{Href: path + "/enable", Text: v.T("clients.enable")}
 		}
 		p.Actions = []ui.Link{turn}
-		if !a.Type.Public() {
+		if a.HasSecret() {
 			p.Actions = append(p.Actions, ui.Link{Href: path + "/secret", Text: v.T("clients.new-secret")})
 		}
 		p.Actions = append(p.Actions, ui.Link{Href: path + "/delete", Text: v.T("clients.delete")})
-		if a.Type.SignsIn() && !a.Newer {
+		switch {
+		case a.Newer:
+		case a.Type.SignsIn():
 			p.Form = d.settingsForm(a)
+		default:
+			p.Form = d.serviceForm(a)
 		}
 	}
 	return d.showStatus(status, "list", "/admin/keys", p)
@@ -144,32 +148,28 @@ func (d *desk) showClient(status int) error {
 func (d *desk) settingsForm(a client.Client) *smallForm {
 	v, s := d.v, a.Settings
 	if d.in != nil { // what was refused stays in the form
-		s = d.clientSettings(a.Type)
+		s, _ = d.clientSettings(a.Type)
 	}
 	choose := func(name, label string, chosen bool, no, yes string) ui.Part {
 		return ui.Part{Name: name, Label: label, Options: []ui.Option{{Text: no, Selected: !chosen}, {Value: "1", Text: yes, Selected: chosen}}}
 	}
-	f := &smallForm{
-		ID: "h-settings", Title: v.T("clients.settings"), Action: "/admin/clients/" + a.ID, Method: "post", Button: v.T("clients.save"), Keep: true,
-		Hidden: map[string]string{"shown": operate.Shown(a.Settings)},
-		Lines: []ui.Part{
-			{Name: "redirect_uris", Label: v.T("clients.redirects"), Hint: v.T("clients.redirects-hint"), Value: strings.Join(s.RedirectURIs, "\n"), Required: true},
-			{Name: "post_logout_redirect_uris", Label: v.T("clients.post-logout"), Hint: v.T("clients.post-logout-hint"),
-				Value: strings.Join(s.PostLogoutURIs, "\n")},
-		},
-		Fields: []ui.Part{
-			{Name: "title", Label: v.T("clients.title"), Hint: v.T("clients.title-hint"), Value: s.Title, Max: 100},
-			{Name: "require_roles", Label: v.T("clients.roles"), Hint: v.T("clients.roles-hint"), Value: strings.Join(s.RequireRoles, ", "), LTR: true},
-			d.reasonField(),
-		},
-		Selects: []ui.Part{
-			choose("first_party", v.T("clients.consent"), s.FirstParty, v.T("clients.consent-asked"), v.T("clients.consent-ours")),
-			{Name: "require_acr", Label: v.T("clients.acr"), Options: []ui.Option{
-				{Text: v.T("clients.acr-any"), Selected: s.RequireACR == ""}, {Value: "2fa", Text: v.T("clients.acr-2fa"), Selected: s.RequireACR == "2fa"},
-				{Value: "phr", Text: v.T("clients.acr-phr"), Selected: s.RequireACR == "phr"},
-			}},
-			choose("lean_id_token", v.T("clients.lean"), s.LeanIDToken, v.T("clients.lean-no"), v.T("clients.lean-yes")),
-		},
+	f := d.serviceForm(a)
+	f.Lines = append([]ui.Part{
+		{Name: "redirect_uris", Label: v.T("clients.redirects"), Hint: v.T("clients.redirects-hint"), Value: strings.Join(s.RedirectURIs, "\n"), Required: true},
+		{Name: "post_logout_redirect_uris", Label: v.T("clients.post-logout"), Hint: v.T("clients.post-logout-hint"),
+			Value: strings.Join(s.PostLogoutURIs, "\n")},
+	}, f.Lines...)
+	f.Fields = append([]ui.Part{
+		{Name: "title", Label: v.T("clients.title"), Hint: v.T("clients.title-hint"), Value: s.Title, Max: 100},
+		{Name: "require_roles", Label: v.T("clients.roles"), Hint: v.T("clients.roles-hint"), Value: strings.Join(s.RequireRoles, ", "), LTR: true},
+	}, f.Fields...)
+	f.Selects = []ui.Part{
+		choose("first_party", v.T("clients.consent"), s.FirstParty, v.T("clients.consent-asked"), v.T("clients.consent-ours")),
+		{Name: "require_acr", Label: v.T("clients.acr"), Options: []ui.Option{
+			{Text: v.T("clients.acr-any"), Selected: s.RequireACR == ""}, {Value: "2fa", Text: v.T("clients.acr-2fa"), Selected: s.RequireACR == "2fa"},
+			{Value: "phr", Text: v.T("clients.acr-phr"), Selected: s.RequireACR == "phr"},
+		}},
+		choose("lean_id_token", v.T("clients.lean"), s.LeanIDToken, v.T("clients.lean-no"), v.T("clients.lean-yes")),
 	}
 	if a.Type != client.SPA {
 		f.Selects = append(f.Selects, choose("require_par", v.T("clients.par"), s.RequirePAR, v.T("clients.par-no"), v.T("clients.par-yes")))
@@ -180,14 +180,32 @@ func (d *desk) settingsForm(a client.Client) *smallForm {
 	return f
 }
 
-// clientSettings are those of the form.
-func (d *desk) clientSettings(t client.Type) client.Settings {
+// serviceForm changes how an application shows who it is: all that there is to change of a service.
+func (d *desk) serviceForm(a client.Client) *smallForm {
+	v := d.v
+	f := &smallForm{
+		ID: "h-settings", Title: v.T("clients.settings"), Action: "/admin/clients/" + a.ID, Method: "post", Button: v.T("clients.save"), Keep: true,
+		Hidden: map[string]string{"shown": operate.Shown(a.Settings)}, Fields: []ui.Part{d.reasonField()},
+	}
+	if !a.Type.Public() {
+		keys := ui.Part{Name: "jwks", Label: v.T("clients.keys"), Hint: v.T("clients.keys-hint"), Value: a.Settings.JWKS.Text()}
+		if d.in != nil {
+			keys.Value = d.in["jwks"]
+		}
+		f.Lines = []ui.Part{keys}
+	}
+	return f
+}
+
+// clientSettings are those of the form. What is wrong with the keys is the error.
+func (d *desk) clientSettings(t client.Type) (client.Settings, error) {
 	in := d.in
+	keys, err := client.ParseKeys(in["jwks"])
 	return client.Settings{
 		Title: strings.TrimSpace(in["title"]), RedirectURIs: strings.Fields(in["redirect_uris"]), PostLogoutURIs: strings.Fields(in["post_logout_redirect_uris"]),
 		FirstParty: in["first_party"] != "", RequireRoles: words(in["require_roles"]), RequireACR: in["require_acr"], RequirePAR: in["require_par"] != "",
-		PKCEOptional: in["pkce_optional"] != "" && t == client.Web, LeanIDToken: in["lean_id_token"] != "",
-	}
+		PKCEOptional: in["pkce_optional"] != "" && t == client.Web, LeanIDToken: in["lean_id_token"] != "", JWKS: keys,
+	}, err
 }
 
 func (c *Console) doSettings(d *desk) error {
@@ -196,7 +214,10 @@ func (c *Console) doSettings(d *desk) error {
 	if err != nil {
 		return err
 	}
-	settings := d.clientSettings(a.Type)
+	settings, err := d.clientSettings(a.Type)
+	if err != nil {
+		return d.again(err, d.showClient)
+	}
 	if _, err := c.Operations.ChangeClient(d.r.Context(), id, &settings, d.in["shown"], nil, d.in["reason"], d.who, web.Origin(d.r)); err != nil {
 		return d.again(err, d.showClient)
 	}

@@ -136,7 +136,7 @@ var fields = []string{
 	"csrf_token", "reason", "number", "email", "locale", "roles", "network", "for", "confirm", "rule", "name", "keep", "before", "id", "dead",
 	"title", "text", "lessons", "step", "action", "users", "since", "minutes", "all", "doors",
 	"type", "redirect_uris", "post_logout_redirect_uris", "first_party", "require_roles", "require_acr", "require_par", "pkce_optional", "lean_id_token",
-	"shown",
+	"jwks", "shown",
 }
 
 // page lets those through who may see it, and for a change those whose form it is.

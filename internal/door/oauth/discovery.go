@@ -2,8 +2,10 @@ package oauth
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 	"github.com/gatehouse-auth/gatehouse/internal/flow/openid"
@@ -56,7 +58,7 @@ func (d *Discovery) shared() map[string]any {
 
 // provider adds what the provider has. What it does not say some libraries take for there (request_uri).
 func (d *Discovery) provider(says map[string]any) {
-	secrets := []string{"client_secret_basic", "client_secret_post"}
+	secrets := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
 	for name, value := range map[string]any{
 		"authorization_endpoint":                d.at("/oauth2/authorize"),
 		"token_endpoint":                        d.at("/oauth2/token"),
@@ -66,24 +68,27 @@ func (d *Discovery) provider(says map[string]any) {
 		"revocation_endpoint":                   d.at("/oauth2/revoke"),
 		"end_session_endpoint":                  d.at("/oauth2/end-session"),
 
-		"response_types_supported":                       []string{"code"},
-		"response_modes_supported":                       []string{openid.ModeQuery, openid.ModeFragment, openid.ModeFormPost},
-		"grant_types_supported":                          []string{"authorization_code", "refresh_token"},
-		"subject_types_supported":                        []string{"public"},
-		"id_token_signing_alg_values_supported":          []string{"RS256"},
-		"token_endpoint_auth_methods_supported":          append(secrets, "none"),
-		"introspection_endpoint_auth_methods_supported":  secrets,
-		"revocation_endpoint_auth_methods_supported":     append(secrets, "none"),
-		"code_challenge_methods_supported":               []string{"S256"},
-		"scopes_supported":                               grant.Scopes(),
-		"prompt_values_supported":                        openid.Prompts(),
-		"acr_values_supported":                           []string{token.OneFactor, token.TwoFactors, token.PhishingResistant},
-		"claims_supported":                               claims,
-		"claims_parameter_supported":                     false,
-		"request_parameter_supported":                    false,
-		"request_uri_parameter_supported":                false,
-		"require_pushed_authorization_requests":          false,
-		"authorization_response_iss_parameter_supported": true,
+		"response_types_supported":                                 []string{"code"},
+		"response_modes_supported":                                 []string{openid.ModeQuery, openid.ModeFragment, openid.ModeFormPost},
+		"grant_types_supported":                                    []string{"authorization_code", "refresh_token"},
+		"subject_types_supported":                                  []string{"public"},
+		"id_token_signing_alg_values_supported":                    []string{"RS256"},
+		"token_endpoint_auth_methods_supported":                    slices.Concat(secrets, []string{"none"}),
+		"introspection_endpoint_auth_methods_supported":            secrets,
+		"revocation_endpoint_auth_methods_supported":               slices.Concat(secrets, []string{"none"}),
+		"token_endpoint_auth_signing_alg_values_supported":         client.Algorithms(),
+		"introspection_endpoint_auth_signing_alg_values_supported": client.Algorithms(),
+		"revocation_endpoint_auth_signing_alg_values_supported":    client.Algorithms(),
+		"code_challenge_methods_supported":                         []string{"S256"},
+		"scopes_supported":                                         grant.Scopes(),
+		"prompt_values_supported":                                  openid.Prompts(),
+		"acr_values_supported":                                     []string{token.OneFactor, token.TwoFactors, token.PhishingResistant},
+		"claims_supported":                                         claims,
+		"claims_parameter_supported":                               false,
+		"request_parameter_supported":                              false,
+		"request_uri_parameter_supported":                          false,
+		"require_pushed_authorization_requests":                    false,
+		"authorization_response_iss_parameter_supported":           true,
 	} {
 		says[name] = value
 	}

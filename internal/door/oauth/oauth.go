@@ -49,11 +49,15 @@ func (p *Provider) Routes() web.Routes {
 
 var (
 	errTwoMethods = fault.New(fault.Invalid, "invalid_request",
-		"Show who you are in one way: with HTTP Basic authentication, or with client_id and client_secret in the body.")
-	errQuery = fault.New(fault.Invalid, "invalid_request", "Parameters belong into the body, not into the address.")
+		"Show who you are in one way: with HTTP Basic authentication, with client_id and client_secret in the body, or with a client_assertion.")
+	errAssertionType = fault.New(fault.Invalid, "invalid_request", "client_assertion_type must be "+client.AssertionType+".")
+	errQuery         = fault.New(fault.Invalid, "invalid_request", "Parameters belong into the body, not into the address.")
 )
 
-// authenticate tells which application asks, by the Authorization header or by the body (RFC 6749 section 2.3.1). It comes before
+// credentials are the parameters by which an application shows who it is.
+var credentials = []string{"client_id", "client_secret", "client_assertion", "client_assertion_type"}
+
+// authenticate tells which application asks, by the Authorization header or by the body (RFC 6749 section 2.3.1, RFC 7523 section 2.2). It comes before
 // anything else is looked at, so that a wrong secret spends no code.
 func (p *Provider) authenticate(w http.ResponseWriter, r *http.Request, in map[string]string) (client.Client, error) {
 	c, err := p.shown(r, in)
@@ -68,6 +72,15 @@ func (p *Provider) shown(r *http.Request, in map[string]string) (client.Client, 
 		return client.Client{}, errQuery
 	}
 	id, secret := in["client_id"], in["client_secret"]
+	if in["client_assertion"] != "" || in["client_assertion_type"] != "" {
+		switch {
+		case secret != "" || len(r.Header["Authorization"]) > 0:
+			return client.Client{}, errTwoMethods
+		case in["client_assertion_type"] != client.AssertionType:
+			return client.Client{}, errAssertionType
+		}
+		return p.Clients.Assert(r.Context(), id, in["client_assertion"], p.Issuer, web.Origin(r))
+	}
 	if len(r.Header["Authorization"]) > 0 {
 		named, shown, ok := web.Basic(r)
 		switch {
@@ -97,7 +110,7 @@ type pushedAnswer struct {
 }
 
 func (p *Provider) push(w http.ResponseWriter, r *http.Request) error {
-	in, err := web.Form(w, r, append(openid.Parameters(), "client_secret")...)
+	in, err := web.Form(w, r, append(openid.Parameters(), credentials[1:]...)...)
 	if err != nil {
 		return err
 	}
@@ -126,7 +139,7 @@ type tokenAnswer struct {
 }
 
 func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
-	in, err := web.Form(w, r, "grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope", "client_id", "client_secret")
+	in, err := web.Form(w, r, append([]string{"grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope"}, credentials...)...)
 	if err != nil {
 		return err
 	}
@@ -197,7 +210,7 @@ type introspection struct {
 
 // asks reads who asks about a token, and about which.
 func (p *Provider) asks(w http.ResponseWriter, r *http.Request) (c client.Client, token string, err error) {
-	in, err := web.Form(w, r, "token", "token_type_hint", "client_id", "client_secret")
+	in, err := web.Form(w, r, append([]string{"token", "token_type_hint"}, credentials...)...)
 	if err != nil {
 		return c, "", err
 	}

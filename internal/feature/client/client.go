@@ -2,7 +2,7 @@
 // themselves to ask about the tokens that people bring them, and applications that people
 // sign in to with OpenID Connect ([Type]).
 //
-// An application has an id, a name, and a secret that is shown once. The secret
+// An application has an id, a name, and a secret that is shown once, unless it has keys ([Settings.JWKS]). The secret
 // is 256 random bits, and its plain SHA-256 is what is stored: nobody can guess
 // 256 bits, however fast the hash, and a slow one would let anyone on the
 // network burn our CPU by sending wrong secrets. A rotation generates a new
@@ -54,6 +54,8 @@ var (
 		"There is no application with this id or name. List them all with: gatehouse client list")
 	ErrNameTaken = fault.New(fault.Conflict, "client_name_taken",
 		"There is already an application with this name. Choose another name, or rotate that application's secret.")
+	ErrHasKeys = fault.New(fault.Conflict, "client_has_keys",
+		"This application shows who it is with a key, and has no secret. Replace its keys (jwks); if it is to have a secret instead, take them away first.")
 	ErrNoOldSecret = fault.New(fault.Conflict, "no_old_secret", "This application has no old secret that is still valid.")
 )
 
@@ -79,11 +81,11 @@ func newSecret(random secret.Random) (shown string, hash []byte) {
 }
 
 // Create registers an application, and returns its secret, which is stored nowhere
-// else; a public one has none. The error is ErrNameTaken if another has its name.
+// else; a public one has none, nor has one with keys. The error is ErrNameTaken if another has its name.
 func Create(tx *db.Tx, random secret.Random, name string, kind Type, settings Settings, now time.Time) (Client, string, error) {
 	c := Client{ID: random.ID(now), Name: name, CreatedAt: now, RotatedAt: now, Type: kind, Settings: settings}
 	shown, hash := newSecret(random)
-	if kind.Public() {
+	if !c.HasSecret() {
 		shown = "" // nobody knows what was hashed
 	}
 	text, err := settings.text()
@@ -98,13 +100,23 @@ func Create(tx *db.Tx, random secret.Random, name string, kind Type, settings Se
 	return c, shown, err
 }
 
-// Change replaces what an application may do. Its type stays: whoever has one is another kind of program.
-func Change(tx *db.Tx, id string, settings Settings) error {
+// HasSecret reports whether the application shows who it is by a secret.
+func (c Client) HasSecret() bool { return !c.Type.Public() && c.Settings.JWKS == nil }
+
+// Change replaces what an application may do. Its type stays: whoever has one is another kind of program. Where it has keys from
+// now on, its secrets end.
+func Change(tx *db.Tx, random secret.Random, id string, settings Settings) error {
 	text, err := settings.text()
 	if err != nil {
 		return err
 	}
-	n, err := tx.Exec(`UPDATE client SET settings = $2 WHERE id = $1`, id, text)
+	var n int64
+	if settings.JWKS == nil {
+		n, err = tx.Exec(`UPDATE client SET settings = $2 WHERE id = $1`, id, text)
+	} else {
+		_, nobodys := newSecret(random)
+		n, err = tx.Exec(`UPDATE client SET settings = $2, hash = $3, old_hash = NULL, old_until = 0 WHERE id = $1`, id, text, nobodys)
+	}
 	if err == nil && n == 0 {
 		err = ErrNotFound
 	}
@@ -150,8 +162,15 @@ func List(tx *db.Tx, now time.Time) (out []Client, err error) {
 }
 
 // Rotate gives the application a new secret and returns it. The one in force
-// until now stays valid until keepUntil; an older one is revoked.
+// until now stays valid until keepUntil; an older one is revoked. The error is ErrHasKeys if it has none.
 func Rotate(tx *db.Tx, random secret.Random, id string, keepUntil, now time.Time) (string, error) {
+	c, err := Find(tx, id, now)
+	if err == nil && c.Settings.JWKS != nil {
+		err = ErrHasKeys
+	}
+	if err != nil {
+		return "", err
+	}
 	shown, hash := newSecret(random)
 	until := int64(0)
 	if keepUntil.After(now) {

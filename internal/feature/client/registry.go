@@ -51,8 +51,11 @@ const (
 	Good        Verdict = "success"
 	Old         Verdict = "old_secret" // good too: the one from before the rotation
 	WrongSecret Verdict = "wrong_secret"
-	Unknown     Verdict = "unknown_client"
-	Disabled    Verdict = "client_disabled"
+	// WrongAssertion is for what no key of the application has signed, or not for us and now; SpentAssertion for one that was shown before.
+	WrongAssertion Verdict = "wrong_assertion"
+	SpentAssertion Verdict = "spent_assertion"
+	Unknown        Verdict = "unknown_client"
+	Disabled       Verdict = "client_disabled"
 	// Named is for a public application, which has no secret to show: anybody can name it.
 	Named Verdict = "named"
 )
@@ -107,7 +110,7 @@ func (r *Registry) Known(id, shown string) bool {
 func (s *snapshot) judge(id, shown string, now time.Time) (Client, Verdict) {
 	k, ok := s.byID[id]
 	current, old := none, none
-	if ok {
+	if ok && k.settings.JWKS == nil {
 		current = k.hash
 		if k.oldGood(now) {
 			old = k.oldHash

@@ -34,7 +34,7 @@ func (t Type) Public() bool { return t == SPA || t == Native }
 // SignsIn reports whether people sign in to such an application.
 func (t Type) SignsIn() bool { return t != Service }
 
-// Settings are what an application that people sign in to may do. The zero value is a service's.
+// Settings are what an application may do. All but the keys are of those that people sign in to.
 type Settings struct {
 	// Title is what people are shown; the name if it is empty.
 	Title string `json:"title,omitempty"`
@@ -54,6 +54,8 @@ type Settings struct {
 	PKCEOptional bool `json:"pkce_optional,omitempty"`
 	// LeanIDToken leaves name and address out of ID tokens: the application asks the userinfo endpoint.
 	LeanIDToken bool `json:"lean_id_token,omitempty"`
+	// JWKS are the public keys by which it shows who it is (private_key_jwt, RFC 7523), in the place of a secret.
+	JWKS *Keys `json:"jwks,omitempty"`
 }
 
 const (
@@ -69,7 +71,7 @@ var (
 	errType = fault.Field("type", "invalid_client_type", "The type is one of: service, web, spa, native.")
 	errNone = fault.Field("redirect_uris", "redirect_uri_required",
 		"An application that people sign in to needs a redirect URI: where it takes the answer, such as https://app.example.com/callback.")
-	errService = fault.Field("type", "service_has_no_settings", "Nobody signs in to a service: only the types web, spa and native have these settings.")
+	errService = fault.Field("type", "service_has_no_settings", "Nobody signs in to a service: it has keys (jwks), and none of the other settings.")
 )
 
 // ParseType reads a type; an empty one is a service's.
@@ -86,8 +88,14 @@ func ParseType(s string) (Type, error) {
 // Check tells whether an application of a type may have these settings. development allows plain http for every host.
 // The faults name the field.
 func (s Settings) Check(t Type, development bool) error {
+	if s.JWKS != nil && t.Public() {
+		return errKeysOfPublic
+	}
+	if err := s.JWKS.check(); err != nil {
+		return err
+	}
 	if !t.SignsIn() {
-		if !s.empty() {
+		if s.JWKS = nil; !s.empty() {
 			return errService
 		}
 		return nil
@@ -161,7 +169,7 @@ func (s Settings) text() (string, error) {
 
 var errSettings = fault.Field("settings", "invalid_settings",
 	"The settings are an object with title, redirect_uris, post_logout_redirect_uris, first_party, require_roles, require_acr, require_par, "+
-		"pkce_optional and lean_id_token, each of which may be left out.")
+		"pkce_optional, lean_id_token and jwks, each of which may be left out.")
 
 // ParseSettings reads settings that somebody sends; nothing is none.
 func ParseSettings(raw []byte) (Settings, error) {
@@ -171,6 +179,9 @@ func ParseSettings(raw []byte) (Settings, error) {
 	s, err := parseSettings(string(raw))
 	if err != nil {
 		return Settings{}, errSettings.Because(err)
+	}
+	if err := s.JWKS.check(); err != nil {
+		return s, err
 	}
 	return s, s.bounds()
 }

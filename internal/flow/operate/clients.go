@@ -60,7 +60,7 @@ func (f *Operator) SetClient(ctx context.Context, idOrName string, change func(c
 		if err := settings.Check(c.Type, !f.Production); err != nil {
 			return err
 		}
-		return client.Change(tx, c.ID, settings)
+		return client.Change(tx, secret.Random{}, c.ID, settings)
 	})
 }
 

@@ -260,6 +260,33 @@ func TestAnAdministratorsDayWithoutScript(t *testing.T) {
 
 // An administrator registers an application that people sign in to, changes what it may do, disables it and enables it again; what is
 // refused stays in the form. Support looks at it.
+// An application's keys stand in its settings, a service's too; what is refused stays in the form, and a private key is named as one.
+func TestKeysOfAnApplicationAtTheDesk(t *testing.T) {
+	h := harness.Open(t, dbtest.SQLite(t), settings...)
+	b := administrator(h, "admin@example.org", "admin")
+	const public = `{"kty":"OKP","crv":"Ed25519","kid":"2026-11","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"`
+	made, _ := press(b, "/admin/clients/new", harness.Body{"name": "billing", "type": "service", "reason": "Billing"})
+	page := regexp.MustCompile(`/admin/clients/[0-9a-f-]{36}`).FindString(made.Text)
+	keys := harness.Body{"jwks": public + "}", "reason": "A key"}
+	for says, text := range map[string]string{
+		"There is a private key among these": public + `,"d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}`, "Give up to 10 public keys": "keys",
+	} {
+		if sent, _ := press(b, page, keys.With("jwks", text)); sent.Status != 400 || !strings.Contains(sent.Text, says) ||
+			!strings.Contains(sent.Text, html.EscapeString(text)+"</textarea>") {
+			t.Errorf("%s: %d %s", says, sent.Status, sent.Text)
+		}
+	}
+	if sent, shown := press(b, page, keys); sent.Status != 303 || !strings.Contains(shown.Text, "2026-11") || strings.Contains(shown.Text, page+"/secret") {
+		t.Errorf("its keys: %d %s", sent.Status, shown.Text)
+	}
+	if sent, _ := press(b, page+"/secret", harness.Body{"reason": "A secret"}); sent.Status != 409 || !strings.Contains(sent.Text, "replace its keys") {
+		t.Errorf("a secret beside keys: %d %s", sent.Status, sent.Text)
+	}
+	if sent, shown := press(b, page, keys.With("jwks", "")); sent.Status != 303 || !strings.Contains(shown.Text, page+"/secret") {
+		t.Errorf("without keys: %d %s", sent.Status, shown.Text)
+	}
+}
+
 func TestAnApplicationAtTheDesk(t *testing.T) {
 	h := harness.Open(t, dbtest.SQLite(t), settings...)
 	b, support := administrator(h, "admin@example.org", "admin"), administrator(h, "support@example.org", "support")

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
 	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 	"github.com/gatehouse-auth/gatehouse/internal/test/proctest"
@@ -19,12 +21,25 @@ import (
 func TestOAuth4WebAPISignsIn(t *testing.T) {
 	h := harness.Open(t, "sqlite:"+filepath.Join(t.TempDir(), "gatehouse.db"))
 	verified(h, ada)
-	a, b := register(h, "app", client.Web), h.Browser()
+	a := register(h, "app", client.Web)
+	a.oauth4webapi(a.secret)
+	private := newKey(t)
+	a = register(h, "keyed", client.Web, func(s *client.Settings) { s.JWKS = keySet(t, jose.JSONWebKey{Key: private.Public(), KeyID: "one"}) })
+	key, err := jose.JSONWebKey{Key: private}.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.oauth4webapi(string(key))
+}
+
+// oauth4webapi runs the library as the application, which shows who it is with a secret or a key.
+func (a app) oauth4webapi(proof string) {
+	t, b := a.T, a.Browser()
 	script, err := os.ReadFile("testdata/oauth4webapi.mjs")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := proctest.Node(t, string(script), h.App.URL(), a.ID, a.secret, redirect)
+	cmd := proctest.Node(t, string(script), a.App.URL(), a.ID, proof, redirect)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

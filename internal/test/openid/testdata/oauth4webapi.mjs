@@ -1,4 +1,5 @@
 // What oauth4webapi makes of Gatehouse as an OpenID provider: node oauth4webapi.mjs ISSUER CLIENT SECRET REDIRECT
+// The secret may be a private key, as a JWK.
 // It prints the address that a browser goes to, and reads the one where that ends.
 import assert from 'node:assert/strict'
 import { createInterface } from 'node:readline'
@@ -34,7 +35,8 @@ const signIn = async (proof, more = {}, pushed = false) => {
 }
 
 let got
-const proofs = [oauth.ClientSecretBasic(secret), oauth.ClientSecretPost(secret)]
+const key = secret.startsWith('{') && await crypto.subtle.importKey('jwk', JSON.parse(secret), { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
+const proofs = key ? [oauth.PrivateKeyJwt(key), oauth.PrivateKeyJwt({ key, kid: 'one' })] : [oauth.ClientSecretBasic(secret), oauth.ClientSecretPost(secret)]
 for (const proof of proofs) {
   got = await signIn(proof, { max_age: '3600' }, proof === proofs[1])
   const claims = oauth.getValidatedIdTokenClaims(got)
