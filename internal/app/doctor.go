@@ -29,7 +29,7 @@ func Checks(c *config.Config, d *db.DB, why error, now func() time.Time, outside
 		from = outside[0]
 	}
 	return slices.Concat(settingsChecks(c), e.databaseChecks(), e.backupChecks(), e.keyChecks(), e.sessionChecks(), e.runningChecks(),
-		e.documentChecks(), e.privacyChecks(), e.peopleChecks(), e.factorChecks(),
+		e.documentChecks(), e.privacyChecks(), e.peopleChecks(), e.factorChecks(), e.applicationChecks(),
 		e.retentionChecks(), from.checks())
 }
 

@@ -23,7 +23,7 @@ import (
 func ofSettings(rule string) bool {
 	for _, prefix := range []string{"JWT-2", "JWT-4", "NET", "ENV-1/e", "ENV-1/p", "PW-1", "PW-2/cost", "PW-3", "PW-4", "MAIL-1", "MAIL-2",
 		"MAIL-3", "RATE-1", "RATE-2", "RATE-4", "JWT-5", "GDPR-5", "DB-3", "DB-4/s", "LOG-1/event",
-		"LOG-1/anchor", "LOG-2", "LOG-3", "LOG-4", "LOG-5", "LOG-6", "JWT-1/s", "JWT-1/al", "COMP-1/admin-n", "RET-1/l", "RET-2",
+		"LOG-1/anchor", "LOG-2", "LOG-3", "LOG-4", "LOG-5", "LOG-6", "JWT-1/s", "JWT-1/al", "JWT-1/i", "COMP-1/admin-n", "RET-1/l", "RET-2",
 		"RET-3", "RET-4", "COMP-1/factor-rule"} {
 		if strings.HasPrefix(rule, prefix) {
 			return true
@@ -56,6 +56,9 @@ func TestEachBreakTurnsItsCheckAlone(t *testing.T) {
 		h.PasskeyFor("admin@example.org")
 		h.Guest("other@example.org")
 		if _, err := h.Operator().SetRoles(h.Context(), "admin@example.org", []string{"admin"}, harness.OriginOfTests); err != nil {
+			h.Fatal(err)
+		}
+		if _, _, err := h.Operator().CreateClient(h.Context(), "shop", harness.OriginOfTests); err != nil {
 			h.Fatal(err)
 		}
 		admin := h.App.AdminURL()
@@ -91,6 +94,7 @@ func TestEachBreakTurnsItsCheckAlone(t *testing.T) {
 			"COMP-1/passkeys": {`UPDATE passkey SET rp_id = 'old.example.org'`, `UPDATE passkey SET rp_id = 'localhost'`},
 			"COMP-1/factor-counts": {`UPDATE account SET factors = 2 WHERE email = 'admin@example.org'`,
 				`UPDATE account SET factors = 1 WHERE email = 'admin@example.org'`},
+			"COMP-1/pkce": {`UPDATE client SET settings = '{"pkce_optional":true}'`, `UPDATE client SET settings = '{}'`},
 			"COMP-1/factor-resets": {`INSERT INTO factor_reset (account_id, asked_at, due_at, asked_by, reason) VALUES ('x', 1, 1, 'operator', '')`,
 				`DELETE FROM factor_reset`},
 		} {

@@ -73,6 +73,7 @@ func TestEachSettingTurnsItsCheckAlone(t *testing.T) {
 	for rule, changes := range map[string]map[string]string{
 		"JWT-1/secret":          {"JWT_SECRET_KEY": "-"},
 		"JWT-1/algorithm":       {"JWT_ALGORITHM": "HS256"},
+		"JWT-1/issuer":          {"JWT_ISSUER": "https://tokens.example.org"},
 		"JWT-2/lifetime":        {"ACCESS_TOKEN_EXPIRE_MINUTES": "60"},
 		"JWT-4/grace":           {"REFRESH_REUSE_GRACE_SECONDS": "60"},
 		"NET-1/https":           {"PUBLIC_URL": "http://auth.example.org", "SESSION_COOKIE_SECURE": "true"},

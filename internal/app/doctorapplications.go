@@ -1,0 +1,39 @@
+package app
+
+import (
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/doctor"
+)
+
+// applicationChecks are the checks of what people sign in to with OpenID Connect.
+func (e examined) applicationChecks() []doctor.Check {
+	c := e.config
+	return []doctor.Check{
+		setting("JWT-1", "issuer", "People can sign in to applications", doctor.Medium, c.JWTIssuer != c.PublicURL,
+			"Leave JWT_ISSUER out, or set it to PUBLIC_URL: an issuer's documents must be under its own address. Whoever verifies tokens must change with it.",
+			"JWT_ISSUER=%s, PUBLIC_URL=%s", c.JWTIssuer, c.PublicURL),
+		{ID: "COMP-1", Name: "pkce", Title: "Every application uses PKCE", Severity: doctor.Medium, Ask: e.read(e.withoutPKCE)},
+	}
+}
+
+// withoutPKCE finds applications from whose answers a stolen code could be put into somebody else's browser (RFC 9700 section 2.1.1).
+func (e examined) withoutPKCE(tx *db.Tx) (doctor.Answer, error) {
+	list, err := client.List(tx, e.now())
+	if err != nil {
+		return doctor.Answer{}, err
+	}
+	var without []string
+	for _, c := range list {
+		if c.Settings.PKCEOptional && c.DisabledAt.IsZero() {
+			without = append(without, c.Name)
+		}
+	}
+	if len(without) > 0 {
+		return doctor.Fail("Switch PKCE on in the application, or update its library; then: gatehouse client set --no-pkce-optional NAME.",
+			"%d applications may go without PKCE: %s", len(without), strings.Join(without[:min(5, len(without))], ", ")), nil
+	}
+	return doctor.Pass("of %d applications none goes without", len(list)), nil
+}
