@@ -15,6 +15,7 @@ type clientCommand struct {
 	List    clientList    `cmd:"" help:"List the registered applications, the oldest first."`
 	Show    clientShow    `cmd:"" help:"Show an application with its settings."`
 	Set     clientSet     `cmd:"" help:"Change what an application may do."`
+	Apply   clientApply   `cmd:"" help:"Have the applications be what a file says."`
 	Rotate  clientRotate  `cmd:"" help:"Give an application a new secret."`
 	Disable clientDisable `cmd:"" help:"Refuse an application everywhere, until it is enabled again."`
 	Enable  clientEnable  `cmd:"" help:"Accept a disabled application again."`
@@ -44,12 +45,14 @@ type clientJSON struct {
 	Old       string     `json:"old_secret"` // none, until or until_told
 	OldUntil  *time.Time `json:"old_secret_until"`
 	Disabled  *time.Time `json:"disabled_at"`
+	FromFile  bool       `json:"managed_by_file,omitempty"`
 	client.Settings
 }
 
 func newClientJSON(c client.Client, secret string) clientJSON {
 	j := clientJSON{
 		ID: c.ID, Name: c.Name, Type: string(c.Type), Secret: secret, CreatedAt: c.CreatedAt, RotatedAt: c.RotatedAt, Old: "none", Settings: c.Settings,
+		FromFile: c.FromFile,
 	}
 	if !c.DisabledAt.IsZero() {
 		j.Disabled = terminal.JSONTime(c.DisabledAt)

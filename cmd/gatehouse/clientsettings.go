@@ -112,6 +112,9 @@ func showClient(t *terminal.Terminal, c client.Client, asJSON bool) error {
 	if c.Newer {
 		add("settings", "of a newer version of gatehouse, which shows them")
 	}
+	if c.FromFile {
+		add("managed by", "a file: change it there")
+	}
 	add("title", s.Title)
 	for _, uri := range s.RedirectURIs {
 		add("redirect_uri", uri)

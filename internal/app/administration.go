@@ -42,6 +42,10 @@ func newAdministration(
 		EmailLinks: func(context.Context) (*flow.EmailLinks, error) { return l, nil },
 		Lockout:    func(context.Context) (*lockout.Store, error) { return l.Guard.Lockout, nil },
 	}
+	begin, err := describedClients(b, t, o)
+	if err != nil {
+		return nil, capability{}, err
+	}
 	a := &administration{
 		admins:   api.Administrators{Caller: who, Administrate: &operate.Administrate{Core: b.core(), Networks: b.config.AdminNetworks}},
 		people:   &operate.People{Core: b.core(), Operator: o, Lockout: l.Guard.Lockout, Closed: b.config.Registration == config.RegistrationClosed},
@@ -55,7 +59,7 @@ func newAdministration(
 	people := api.People{Administrators: a.admins, People: a.people, Audit: a.audit}
 	operations := api.Operations{Administrators: a.admins, Operations: a.operations}
 	return a, capability{
-		name:   "administration",
+		name: "administration", begin: begin,
 		routes: []web.Routes{networks.Routes(), log.Routes(), raised.Routes(), people.Routes(), operations.Routes()},
 		jobs: []job.Job{
 			{Name: "count-sessions", Every: 10 * time.Minute, Lease: 10 * time.Minute, Run: a.overview.Levels},

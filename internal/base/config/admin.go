@@ -36,4 +36,10 @@ var adminSettings = []setting{
 			return strings.Join(words, ", ")
 		}},
 	},
+	{
+		name: "CLIENTS_FILE", unset: "none",
+		meaning: "A file that describes applications, which are registered and changed at every start: see [guides/openid-connect.md](guides/openid-connect.md). " +
+			"What it described before and does not any more is disabled. A file that can't be used is refused at the start.",
+		field: pathField(func(c *Config) *string { return &c.ClientsFile }),
+	},
 }

@@ -296,6 +296,8 @@ type Config struct {
 	PageTemplates string
 	PrivacyFile   string
 	TermsFile     string
+	// ClientsFile describes applications, or is empty.
+	ClientsFile string
 	// DocumentFiles are the files of further documents by name; DocumentsRequired are the names of those that everybody
 	// must agree to: see Documents.
 	DocumentFiles     map[string]string

@@ -124,7 +124,7 @@ var Inventory = []Personal{
 	shared("block", "a network is no person's; a reason should name nobody", "networks that are refused", "an hour after its end", "trace: network reason",
 		"plain: added_at expires_at id n removed_at"),
 	shared("client", "a name is an application's", "registered applications", "until it is deleted", "credential: hash old_hash",
-		"plain: created_at disabled_at id name old_until rotated_at settings type"),
+		"plain: created_at disabled_at id name old_until rotated_at settings source type"),
 	shared("hold", "an administrator's id in it goes with the hold", "keeps what is about to be deleted, for a lawsuit or an incident", "until its end",
 		"trace: reason", "reference: set_by", "plain: one set_at until_at"),
 	about("incident_person", "account_id", "whom an incident touches: to act, to notify, and to answer for it (GDPR, article 33(5))", "as long as the account",

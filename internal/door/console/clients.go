@@ -123,7 +123,10 @@ func (d *desk) showClient(status int) error {
 		{Text: a.ID, Code: true}, {Text: d.clientType(a.Type)}, d.clientState(a, ""), {Text: d.secretSet(a), Class: "keep opt2"},
 	}}}}}
 	p := listPage{Title: a.Shown(), Done: d.said(), Cards: []card{facts}}
-	if d.rules() {
+	if a.FromFile {
+		p.Sub = v.H("clients.from-file")
+	}
+	if d.rules() && !a.FromFile {
 		turn := ui.Link{Href: path + "/disable", Text: v.T("clients.disable")}
 		if !a.DisabledAt.IsZero() {
 			turn = ui.Link{Href: path + "/enable", Text: v.T("clients.enable")}

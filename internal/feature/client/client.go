@@ -46,6 +46,8 @@ type Client struct {
 	// Newer says that a newer version has written settings that this one does not know, and would not keep to: there are none here, and
 	// nobody signs in to the application by this replica.
 	Newer bool
+	// FromFile says that a file describes it ([Entry]): it is changed there.
+	FromFile bool
 }
 
 // The faults.
@@ -137,14 +139,14 @@ func Enable(tx *db.Tx, id string) error {
 
 // Find returns the application of that id or name, or ErrNotFound.
 func Find(tx *db.Tx, idOrName string, now time.Time) (Client, error) {
-	return found(tx.QueryRow(`SELECT id, name, hash, old_hash, old_until, created_at, rotated_at, disabled_at, type, settings FROM client
+	return found(tx.QueryRow(`SELECT id, name, hash, old_hash, old_until, created_at, rotated_at, disabled_at, type, settings, source FROM client
 		WHERE id = $1 OR name = $1`, idOrName), now)
 }
 
 // Hold is [Find], and keeps others from changing the application until the transaction ends.
 func Hold(tx *db.Tx, idOrName string, now time.Time) (Client, error) {
 	return found(tx.QueryRow(`UPDATE client SET name = name WHERE id = $1 OR name = $1
-		RETURNING id, name, hash, old_hash, old_until, created_at, rotated_at, disabled_at, type, settings`, idOrName), now)
+		RETURNING id, name, hash, old_hash, old_until, created_at, rotated_at, disabled_at, type, settings, source`, idOrName), now)
 }
 
 func found(row *db.Row, now time.Time) (Client, error) {
@@ -214,11 +216,15 @@ type known struct {
 	kind                 Type
 	settings             Settings
 	newer                bool
+	fromFile             bool
 }
+
+// fromFile is the source of an application that a file describes.
+const fromFile = "file"
 
 func (k known) client(now time.Time) Client {
 	c := Client{ID: k.id, Name: k.name, CreatedAt: db.Time(k.createdAt), RotatedAt: db.Time(k.rotatedAt), DisabledAt: db.TimeOrZero(k.disabledAt),
-		Type: k.kind, Settings: k.settings, Newer: k.newer}
+		Type: k.kind, Settings: k.settings, Newer: k.newer, FromFile: k.fromFile}
 	if k.oldGood(now) {
 		c.OldUntil = db.Time(k.oldUntil)
 	}
@@ -228,11 +234,11 @@ func (k known) client(now time.Time) Client {
 func (k known) oldGood(now time.Time) bool { return k.oldHash != nil && k.oldUntil > db.Micros(now) }
 
 func scan(row interface{ Scan(dest ...any) error }) (k known, err error) {
-	var kind, settings string
-	if err = row.Scan(&k.id, &k.name, &k.hash, &k.oldHash, &k.oldUntil, &k.createdAt, &k.rotatedAt, &k.disabledAt, &kind, &settings); err != nil {
+	var kind, settings, source string
+	if err = row.Scan(&k.id, &k.name, &k.hash, &k.oldHash, &k.oldUntil, &k.createdAt, &k.rotatedAt, &k.disabledAt, &kind, &settings, &source); err != nil {
 		return k, err
 	}
-	k.kind = Type(kind)
+	k.kind, k.fromFile = Type(kind), source == fromFile
 	if k.settings, err = parseSettings(settings); err != nil {
 		k.settings, k.newer = Settings{}, true
 	}
@@ -241,7 +247,7 @@ func scan(row interface{ Scan(dest ...any) error }) (k known, err error) {
 
 // each reads all rows.
 func each(tx *db.Tx, do func(known)) error {
-	rows, err := tx.Query(`SELECT id, name, hash, old_hash, old_until, created_at, rotated_at, disabled_at, type, settings FROM client ORDER BY id`)
+	rows, err := tx.Query(`SELECT id, name, hash, old_hash, old_until, created_at, rotated_at, disabled_at, type, settings, source FROM client ORDER BY id`)
 	if err != nil {
 		return err
 	}

@@ -27,3 +27,24 @@ func FuzzParseName(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseFile: what a file says is refused, or is what its applications may be.
+func FuzzParseFile(f *testing.F) {
+	for _, s := range []string{
+		"", "clients: []", "clients:\n- {id: shop, type: spa, redirect_uris: [https://a.example/cb]}", "clients:\n- {id: s, type: service, secret_sha256: 00}",
+		`{"clients":[{"id":"a","type":"web","jwks":{"keys":[]}}]}`, "clients: &a [*a]", "a: b: c",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		entries, err := client.ParseFile([]byte(s), false)
+		if err != nil {
+			return
+		}
+		for _, e := range entries {
+			if _, err := client.ParseName(e.Name); err != nil || e.Settings.Check(e.Type, false) != nil {
+				t.Errorf("%q gives %+v", s, e)
+			}
+		}
+	})
+}

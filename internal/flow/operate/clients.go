@@ -118,7 +118,7 @@ func (f *Operator) ReplaceSecret(ctx context.Context, idOrName string, first fun
 
 // EndOldSecret ends the secret from before an application's last rotation.
 func (f *Operator) EndOldSecret(ctx context.Context, idOrName string, from event.Origin) (client.Client, error) {
-	return f.changeClient(ctx, idOrName, event.ClientRotated, "old_secret_ended", from, func(tx *db.Tx, c client.Client) error {
+	return f.changeAnyClient(ctx, idOrName, event.ClientRotated, "old_secret_ended", from, func(tx *db.Tx, c client.Client) error {
 		return client.EndOld(tx, c.ID, f.Now())
 	})
 }
@@ -128,11 +128,18 @@ const forgetBatch = 500
 
 // DeleteClient takes an application away, with what it was granted and the consents to it. Where these are many it is disabled first; if it
 // breaks off, say it again.
-func (f *Operator) DeleteClient(ctx context.Context, idOrName string, from event.Origin) (c client.Client, err error) {
+func (f *Operator) DeleteClient(ctx context.Context, idOrName string, from event.Origin) (client.Client, error) {
+	return f.deleteClient(ctx, idOrName, false, from)
+}
+
+func (f *Operator) deleteClient(ctx context.Context, idOrName string, fromFile bool, from event.Origin) (c client.Client, err error) {
 	for gone := false; !gone && err == nil; {
 		err = f.DB.Write(ctx, func(tx *db.Tx) (err error) {
 			if c, err = client.Hold(tx, idOrName, f.Now()); err != nil {
 				return err
+			}
+			if c.FromFile && !fromFile {
+				return client.ErrManaged
 			}
 			n, err := grant.WithdrawAll(tx, c.ID, forgetBatch)
 			if err != nil {
@@ -155,9 +162,19 @@ func (f *Operator) DeleteClient(ctx context.Context, idOrName string, from event
 	return c, err
 }
 
-// changeClient makes one change to an application, and returns it as it was
-// before a deletion or is after any other.
+// changeClient makes one change to an application that no file describes, and returns it.
 func (f *Operator) changeClient(ctx context.Context, idOrName string, kind event.Kind, why string, from event.Origin,
+	change func(*db.Tx, client.Client) error,
+) (c client.Client, err error) {
+	return f.changeAnyClient(ctx, idOrName, kind, why, from, func(tx *db.Tx, c client.Client) error {
+		if c.FromFile {
+			return client.ErrManaged
+		}
+		return change(tx, c)
+	})
+}
+
+func (f *Operator) changeAnyClient(ctx context.Context, idOrName string, kind event.Kind, why string, from event.Origin,
 	change func(*db.Tx, client.Client) error,
 ) (c client.Client, err error) {
 	err = f.DB.Write(ctx, func(tx *db.Tx) (err error) {
@@ -168,9 +185,7 @@ func (f *Operator) changeClient(ctx context.Context, idOrName string, kind event
 			return err
 		}
 		f.clientChanged(tx, kind, c, why, from)
-		if kind != event.ClientDeleted {
-			c, err = client.Find(tx, c.ID, f.Now())
-		}
+		c, err = client.Find(tx, c.ID, f.Now())
 		return err
 	})
 	return c, err
