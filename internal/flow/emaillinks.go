@@ -225,7 +225,7 @@ func (l *EmailLinks) checkAnyPassword(ctx context.Context, h account.Holder, has
 	if match {
 		return try, leave, nil
 	}
-	err = l.DB.Write(ctx, func(tx *db.Tx) error { return l.Guard.failed(tx, try, h.ID, address, "wrong_password", from) })
+	err = l.Guard.record(ctx, func(tx *db.Tx) error { return l.Guard.failed(tx, try, h.ID, address, "wrong_password", from) })
 	if err == nil {
 		err = wrong.Because(Reason("wrong_password"))
 	}

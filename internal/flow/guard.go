@@ -60,6 +60,20 @@ func (g *Guard) giveBack(ctx context.Context, try lockout.Try) {
 	})
 }
 
+// recordWithin is how long the record of a try may take that has been counted, where less is left of the request's time.
+const recordWithin = 5 * time.Second
+
+// record writes down what a try has led to that was counted: on a busy machine the comparison may have taken all of the request's
+// time, and what is counted and not recorded is a guess that no log shows.
+func (g *Guard) record(ctx context.Context, write func(tx *db.Tx) error) error {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < recordWithin {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
+		defer cancel()
+	}
+	return g.DB.Write(ctx, write)
+}
+
 // failed records a try that was wrong, in the transaction, with what it led to.
 // accountID is empty if there is no such account; then nobody is notified, after the
 // same work.

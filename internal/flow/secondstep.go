@@ -287,7 +287,7 @@ const tellsPassword = factor.PendingTries
 
 // fail records a try that was wrong, and returns the fault with how many are left.
 func (f *SecondStep) fail(ctx context.Context, s *step, why *fault.Error, because Reason) error {
-	err := f.DB.Write(ctx, func(tx *db.Tx) error {
+	err := f.Guard.record(ctx, func(tx *db.Tx) error {
 		if s.try.Device == "" && s.pending.Tries >= tellsPassword {
 			if err := f.Guard.tellPassword(tx, s.who.ID, s.from); err != nil {
 				return err

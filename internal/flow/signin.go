@@ -287,7 +287,7 @@ func (f *SignIn) requireNewPassword(ctx context.Context, try lockout.Try, accoun
 
 // fail records the failure and returns the fault.
 func (f *SignIn) fail(ctx context.Context, try lockout.Try, accountID string, a account.Address, why *fault.Error, because Reason, from event.Origin) error {
-	err := f.DB.Write(ctx, func(tx *db.Tx) error { return f.Guard.failed(tx, try, accountID, a, because, from) })
+	err := f.Guard.record(ctx, func(tx *db.Tx) error { return f.Guard.failed(tx, try, accountID, a, because, from) })
 	if err != nil {
 		return unrecorded{err}
 	}

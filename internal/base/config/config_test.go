@@ -217,6 +217,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		EmailVerification: VerificationRequired, Registration: RegistrationClosed,
 		SecondFactor: []string{"editor", "*"}, FactorGrace: 90 * day, FactorResetWait: 168 * time.Hour, TOTPIssuer: "Acme Ltd", ErasureGrace: 30 * day,
 		BrandColor: "#ffC400", BrandLogo: "/etc/logo.svg", PageTemplates: "/etc/pages", PrivacyFile: "/etc/privacy.txt", TermsFile: "/etc/terms.txt",
+		ClientsFile:       "/etc/clients.yaml",
 		DocumentFiles:     map[string]string{"news": "/etc/news.txt", "offers": "/etc/offers.txt"},
 		DocumentsRequired: []string{"terms", "news"},
 		Passkeys:          PasskeysSecond, PasskeyRPID: "acme.org", PasskeyOrigins: []string{"https://app.acme.org"},
