@@ -158,8 +158,7 @@ func TestOIDC_BackChannel_WhatIsFinal(t *testing.T) {
 		if _, err := o.DisableClient(t.Context(), "off", false, harness.OriginOfTests); err != nil {
 			t.Fatal(err)
 		}
-		clock.Shift(time.Minute)
-		off.logout(disabled.await(h, 1))
+		off.logout(disabled.later(h, clock, 1))
 		clock.Shift(25 * time.Hour)
 		untold(h)
 		counted(h, "gave_up", 1)
@@ -209,10 +208,10 @@ func TestOIDC_BackChannel_AServerGoesInBetween(t *testing.T) {
 		}
 		err := d.Write(t.Context(), func(tx *db.Tx) error {
 			if _, err := tx.Exec(`INSERT INTO logout_notice (sid, client_id, account_id, created_at, due_at, until_at, tries, error)
-				VALUES ('s', $1, 'a', $2, $2, $3, 0, '')`, a.ID, db.Micros(clock.Now()), db.Micros(clock.Now().Add(time.Hour))); err != nil {
+				VALUES ('s', $1, 'a', $2, $2, $3, 0, '')`, a.ID, db.Micros(clock.Now()), db.Micros(clock.Now().Add(24*time.Hour))); err != nil {
 				return err
 			}
-			taken, err := grant.TakeNotices(tx, a.ID, clock.Now(), 10)
+			taken, err := grant.TakeNotices(tx, a.ID, clock.Now().Add(time.Hour), 10)
 			if len(taken) != 1 {
 				t.Errorf("%d are taken", len(taken))
 			}
@@ -222,12 +221,11 @@ func TestOIDC_BackChannel_AServerGoesInBetween(t *testing.T) {
 			t.Fatal(err)
 		}
 		next := harness.OpenAt(t, h.DBURL, clock.Now)
-		clock.Shift(20 * time.Second)
 		time.Sleep(1500 * time.Millisecond)
 		if n := len(l.heard()); n != 1 {
 			t.Errorf("within the lease it is told %d times", n)
 		}
-		clock.Shift(11 * time.Second)
+		clock.Shift(time.Hour + grant.NoticeLease)
 		l.await(next, 2)
 		untold(next)
 	})
@@ -264,13 +262,12 @@ func TestOIDC_BackChannel_SomebodyWhoIsErased(t *testing.T) {
 		mu.Lock()
 		up = true
 		mu.Unlock()
-		clock.Shift(3 * time.Hour)
+		told := a.logout(l.later(h, clock, len(l.heard())+1))
 		h.Eventually("the notice", func() (string, bool) {
 			n := happened(h, "success")
 			return fmt.Sprint(n), n == 1
 		})
-		heard := l.heard()
-		if told := a.logout(heard[len(heard)-1]); told["sub"] != id["sub"] || told["sid"] != id["sid"] {
+		if told["sub"] != id["sub"] || told["sid"] != id["sid"] {
 			t.Errorf("%v", told)
 		}
 		clock.Shift(25 * time.Hour)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -81,6 +82,19 @@ func (l *listener) await(h *harness.Server, n int) string {
 		return fmt.Sprintf("told %d times", len(got)), len(got) >= n
 	})
 	return last
+}
+
+// later is await for a notice that is put off: it puts the clock forward meanwhile, by some hours at most.
+func (l *listener) later(h *harness.Server, clock *harness.Clock, n int) string {
+	h.Helper()
+	for range 60 {
+		if len(l.heard()) >= n {
+			break
+		}
+		clock.Shift(5 * time.Minute)
+		time.Sleep(500 * time.Millisecond)
+	}
+	return l.await(h, n)
 }
 
 // untold waits until no notice waits.
