@@ -13,17 +13,19 @@ import (
 
 // clientSettings are the flags for what an application may do. One that is not given changes nothing.
 type clientSettings struct {
-	Title         *string  `help:"What people are shown; its name if it has none."`
-	RedirectURI   []string `name:"redirect-uri" sep:"none" placeholder:"URI" help:"Where it takes answers, to the letter; may be given several times."`
-	PostLogoutURI []string `name:"post-logout-redirect-uri" sep:"none" placeholder:"URI" help:"Where a browser may go once it is signed out; likewise."`
-	FirstParty    *bool    `negatable:"" help:"It is yours: people are not asked what it may know."`
-	RequireRole   []string `sep:"none" placeholder:"ROLE" help:"Let in only accounts with this role; with one of them if given several times."`
-	RequireACR    *string  `name:"require-acr" placeholder:"ACR" help:"Let in only sign-ins as strong as this: 2fa (two factors) or phr (a passkey)."`
-	RequirePAR    *bool    `name:"require-par" negatable:"" help:"Take only requests that it has pushed to /oauth2/par first (RFC 9126)."`
-	PKCEOptional  *bool    `name:"pkce-optional" negatable:"" help:"Let a web application go without PKCE, whose library has none."`
-	LeanIDToken   *bool    `name:"lean-id-token" negatable:"" help:"Leave name and address out of its ID tokens: it asks /oauth2/userinfo."`
-	KeysFile      string   `name:"jwks-file" placeholder:"FILE" help:"Its public keys, as a JWK set or in PEM: it has no secret, and signs (private_key_jwt)."`
-	NoKeys        bool     `name:"no-jwks" help:"Take its keys away. Then: gatehouse client rotate NAME"`
+	Title              *string  `help:"What people are shown; its name if it has none."`
+	RedirectURI        []string `name:"redirect-uri" sep:"none" placeholder:"URI" help:"Where it takes answers, to the letter; may be given several times."`
+	PostLogoutURI      []string `name:"post-logout-redirect-uri" sep:"none" placeholder:"URI" help:"Where a browser may go once it is signed out; likewise."`
+	BackchannelURI     *string  `name:"backchannel-logout-uri" placeholder:"URI" help:"Where a web application is told that a session has ended."`
+	BackchannelSession *bool    `name:"backchannel-logout-session-required" negatable:"" help:"It must be told which session has ended; it is told in any case."`
+	FirstParty         *bool    `negatable:"" help:"It is yours: people are not asked what it may know."`
+	RequireRole        []string `sep:"none" placeholder:"ROLE" help:"Let in only accounts with this role; with one of them if given several times."`
+	RequireACR         *string  `name:"require-acr" placeholder:"ACR" help:"Let in only sign-ins as strong as this: 2fa (two factors) or phr (a passkey)."`
+	RequirePAR         *bool    `name:"require-par" negatable:"" help:"Take only requests that it has pushed to /oauth2/par first (RFC 9126)."`
+	PKCEOptional       *bool    `name:"pkce-optional" negatable:"" help:"Let a web application go without PKCE, whose library has none."`
+	LeanIDToken        *bool    `name:"lean-id-token" negatable:"" help:"Leave name and address out of its ID tokens: it asks /oauth2/userinfo."`
+	KeysFile           string   `name:"jwks-file" placeholder:"FILE" help:"Its public keys, as a JWK set or in PEM: it has no secret, and signs (private_key_jwt)."`
+	NoKeys             bool     `name:"no-jwks" help:"Take its keys away. Then: gatehouse client rotate NAME"`
 }
 
 // change returns what makes settings of others: with what was given.
@@ -31,6 +33,8 @@ func (f clientSettings) change() (func(client.Settings) client.Settings, error) 
 	keys, err := f.keys()
 	return func(s client.Settings) client.Settings {
 		set(&s.Title, f.Title)
+		set(&s.BackchannelLogoutURI, f.BackchannelURI)
+		set(&s.BackchannelLogoutSessionRequired, f.BackchannelSession)
 		set(&s.FirstParty, f.FirstParty)
 		set(&s.RequireACR, f.RequireACR)
 		set(&s.RequirePAR, f.RequirePAR)
@@ -122,6 +126,8 @@ func showClient(t *terminal.Terminal, c client.Client, asJSON bool) error {
 	for _, uri := range s.PostLogoutURIs {
 		add("post_logout_redirect_uri", uri)
 	}
+	add("backchannel_logout_uri", s.BackchannelLogoutURI)
+	add("backchannel_logout_session_required", yes(s.BackchannelLogoutSessionRequired))
 	add("first_party", yes(s.FirstParty))
 	add("require_roles", s.RequireRoles...)
 	add("require_acr", s.RequireACR)

@@ -127,6 +127,7 @@ func (s *Server) doors(b *base, p *parts) []opener {
 			p.provider, c, err = newProvider(b, p.pages, p.tokens, p.who, p.clients, p.enter, p.guard.Notices)
 			return c, err
 		},
+		func() (capability, error) { return newLogouts(b, p.tokens, p.clients) },
 		func() (capability, error) {
 			return newAccounts(b, p.enter, p.who, p.links, p.known, p.factors, p.consents, p.personal, p.provider)
 		},

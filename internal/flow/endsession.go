@@ -10,7 +10,8 @@ import (
 )
 
 // EndSession ends what a session has given that ends in this transaction: its access tokens, and what applications were granted
-// under it. Whoever sets a session's end calls it, save where the same person signs in again in its place ([session.Replace]).
+// under it; and it queues the notices that tell them. Whoever sets a session's end calls it, save where the same person signs in again
+// in its place ([session.Replace]).
 func EndSession(tx *db.Tx, revoked *token.Revocations, id string, now time.Time) error {
 	return endSession(tx, revoked, id, false, now)
 }
@@ -29,7 +30,20 @@ func RevokeGiven(tx *db.Tx, revoked *token.Revocations, id string, authAt, now t
 		return err
 	}
 	ended, err := grant.EndGiven(tx, sid, authAt, now)
-	return EndGrants(tx, revoked, ended, err)
+	if err := EndGrants(tx, revoked, ended, err); err != nil {
+		return err
+	}
+	return grant.CheckNow(tx, sid, now) // its time may have run out, and applications only have waited for the end of what they had
+}
+
+// TellEnded queues the notices for the applications that a session was signed in to, for who ends sessions whose tokens and grants
+// another statement ends.
+func TellEnded(tx *db.Tx, id string, now time.Time) error {
+	sid, err := session.SIDOf(tx, id)
+	if err != nil || sid == "" {
+		return err
+	}
+	return grant.Tell(tx, sid, now)
 }
 
 func endSession(tx *db.Tx, revoked *token.Revocations, id string, offline bool, now time.Time) error {
@@ -39,11 +53,14 @@ func endSession(tx *db.Tx, revoked *token.Revocations, id string, offline bool, 
 		return err
 	}
 	ended, err := grant.EndSession(tx, sid, offline, now)
-	return EndGrants(tx, revoked, ended, err)
+	if err := EndGrants(tx, revoked, ended, err); err != nil {
+		return err
+	}
+	return grant.Tell(tx, sid, now)
 }
 
-// endGrants ends what applications were granted by an account, those included that outlive its sessions. What stands under the
-// session to keep stays, if that is not empty.
+// endGrants ends what applications were granted by an account, those included that outlive its sessions, and tells them. What stands
+// under the session to keep stays, if that is not empty.
 func endGrants(tx *db.Tx, revoked *token.Revocations, account, keep, why string, now time.Time) error {
 	sid := ""
 	if keep != "" {
@@ -53,7 +70,10 @@ func endGrants(tx *db.Tx, revoked *token.Revocations, account, keep, why string,
 		}
 	}
 	ended, err := grant.EndAccount(tx, account, sid, why, now)
-	return EndGrants(tx, revoked, ended, err)
+	if err := EndGrants(tx, revoked, ended, err); err != nil {
+		return err
+	}
+	return grant.TellAccount(tx, account, sid, now)
 }
 
 // EndGrants ends the access tokens of grants that this transaction has ended, as the statement that did returns them: these name the

@@ -139,6 +139,7 @@ func openidOutcomes() map[string][]string {
 		"refresh_grant":        turns,
 		"userinfo":             {success, "expired", "invalid_token", "revoked", "insufficient_scope"},
 		"withdraw_application": {success, "application_not_found"},
+		"notify_logout":        {success, "refused", "no_answer", "gave_up", "client_disabled"},
 	}
 }
 

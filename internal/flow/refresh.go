@@ -140,8 +140,10 @@ func (f *Refresh) cut(tx *db.Tx, g session.Grant, turn session.Turn, now time.Ti
 	if !slices.Contains([]session.Turn{session.Rotated, session.Raced, session.Retried}, turn) || !f.Revoked.Cut(g.AuthAt) {
 		return turn, nil
 	}
-	_, err := session.End(tx, g.Session, "", session.WhyRevoked, now)
-	return session.Refused, err
+	if _, err := session.End(tx, g.Session, "", session.WhyRevoked, now); err != nil {
+		return session.Refused, err
+	}
+	return session.Refused, EndSession(tx, f.Revoked, g.Session, now)
 }
 
 // NotifyReuse queues the mail that tells the owner that a refresh token was used by two.

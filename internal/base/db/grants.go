@@ -74,6 +74,7 @@ var grants = []grant{
 	{"install", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"job", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"known_device", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"logout_notice", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"mail_share", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"outbox", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"passkey", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
@@ -88,6 +89,7 @@ var grants = []grant{
 	{"schema_lock", nil}, // who migrates holds it
 	{versionTable, []string{"SELECT"}},
 	{"session", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"session_client", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"setup_link", []string{"SELECT", "INSERT", "DELETE"}},
 	{"ticket", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"totp", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},

@@ -71,7 +71,7 @@ func mayDial(address string, loopback bool) error {
 	switch {
 	case a.IsLoopback() && !loopback, a.IsUnspecified(), a.IsMulticast(), a.IsLinkLocalUnicast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}),
 		a == netip.MustParseAddr("fd00:ec2::254"), a == netip.MustParseAddr("100.100.100.200"):
-		return fmt.Errorf("its name resolves to %s, which no alert is sent to", a)
+		return fmt.Errorf("its name resolves to %s, which nothing is sent to", a)
 	}
 	return nil
 }

@@ -98,6 +98,9 @@ var Tables = []Table{
 	table("client_grant", Nothing, "applications have people sign in again",
 		"account_id:t amr:t auth_at:i challenge:t client_id:t code:b code_until:i created_at:i cur:b ended_at:i ended_why:t gen:i id:t idle_at:i max_at:i "+
 			"minted_at:i nonce:t offline:i prev:b redirect_uri:t resource:t roles:t rotated_at:i salt:b scope:t sid:t started_at:i"),
+	table("session_client", Nothing, "no session is loaded", "account_id:t client_id:t look_at:i sid:t since:i"),
+	table("logout_notice", Nothing, "it was about sessions of then",
+		"account_id:t client_id:t created_at:i due_at:i error:t sid:t tries:i until_at:i"),
 	table("pushed_request", Nothing, "applications send people again", "client_id:t expires_at:i hash:b sealed:t used_at:i"),
 	table("client_consent", Whole, "who said yes to which application", "account_id:t client_id:t given_at:i scope:t"),
 	table("block", Whole, "networks that are refused",

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -178,6 +179,12 @@ func (d *desk) settingsForm(a client.Client) *smallForm {
 		f.Selects = append(f.Selects, choose("require_par", v.T("clients.par"), s.RequirePAR, v.T("clients.par-no"), v.T("clients.par-yes")))
 	}
 	if a.Type == client.Web {
+		f.Fields = slices.Insert(f.Fields, 1, ui.Part{
+			Name: "backchannel_logout_uri", Label: v.T("clients.backchannel"), Hint: v.T("clients.backchannel-hint"), Value: s.BackchannelLogoutURI,
+			LTR: true, Max: 2048,
+		})
+		f.Selects = append(f.Selects, choose("backchannel_logout_session_required", v.T("clients.backchannel-session"), s.BackchannelLogoutSessionRequired,
+			v.T("clients.backchannel-session-no"), v.T("clients.backchannel-session-yes")))
 		f.Selects = append(f.Selects, choose("pkce_optional", v.T("clients.pkce"), s.PKCEOptional, v.T("clients.pkce-no"), v.T("clients.pkce-yes")))
 	}
 	return f
@@ -207,7 +214,9 @@ func (d *desk) clientSettings(t client.Type) (client.Settings, error) {
 	return client.Settings{
 		Title: strings.TrimSpace(in["title"]), RedirectURIs: strings.Fields(in["redirect_uris"]), PostLogoutURIs: strings.Fields(in["post_logout_redirect_uris"]),
 		FirstParty: in["first_party"] != "", RequireRoles: words(in["require_roles"]), RequireACR: in["require_acr"], RequirePAR: in["require_par"] != "",
-		PKCEOptional: in["pkce_optional"] != "" && t == client.Web, LeanIDToken: in["lean_id_token"] != "", JWKS: keys,
+		BackchannelLogoutURI:             strings.TrimSpace(in["backchannel_logout_uri"]),
+		BackchannelLogoutSessionRequired: in["backchannel_logout_session_required"] != "",
+		PKCEOptional:                     in["pkce_optional"] != "" && t == client.Web, LeanIDToken: in["lean_id_token"] != "", JWKS: keys,
 	}, err
 }
 

@@ -89,6 +89,8 @@ func (d *Discovery) provider(says map[string]any) {
 		"request_uri_parameter_supported":                          false,
 		"require_pushed_authorization_requests":                    false,
 		"authorization_response_iss_parameter_supported":           true,
+		"backchannel_logout_supported":                             true,
+		"backchannel_logout_session_supported":                     true,
 	} {
 		says[name] = value
 	}

@@ -111,6 +111,13 @@ func Blank(tx *db.Tx, id string, now time.Time) error {
 	return err
 }
 
+// Stays takes an account's row, and reports whether it is there and is not being erased: only then may the log name it, for its erasure may be
+// through with the log.
+func Stays(tx *db.Tx, id string) (bool, error) {
+	n, err := tx.Exec(`UPDATE account SET factor_n = factor_n WHERE id = $1 AND erase_why <> $2`, id, string(eraseBegun))
+	return n == 1, err
+}
+
 // EraseRows deletes up to limit rows of what belongs to an account and is kept beside it.
 func EraseRows(tx *db.Tx, id string, limit int) (int64, error) {
 	words, err := tx.Exec(`DELETE FROM account_word WHERE account_id = $1`, id)

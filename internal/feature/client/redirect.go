@@ -22,9 +22,11 @@ var loopback = []string{"127.0.0.1", "[::1]", "localhost"}
 // checkURI tells whether an application may register a URI. What browsers and servers read in two ways is refused
 // (RFC 9700 section 4.1).
 func checkURI(field, uri string, t Type, development bool) error {
-	bad := func(why string) error {
-		return fault.Field(field, "invalid_redirect_uri", "This address can't be registered: %s.", why)
+	code := "invalid_redirect_uri"
+	if field == backchannelField {
+		code = invalidBackchannel
 	}
+	bad := func(why string) error { return fault.Field(field, code, "This address can't be registered: %s.", why) }
 	if len(uri) > mostURI {
 		return bad("it is longer than 2 KiB")
 	}

@@ -42,6 +42,10 @@ type Settings struct {
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
 	// PostLogoutURIs are where a browser may go once it is signed out.
 	PostLogoutURIs []string `json:"post_logout_redirect_uris,omitempty"`
+	// BackchannelLogoutURI is where it is told that a session has ended (OpenID Connect Back-Channel Logout); empty for nowhere.
+	BackchannelLogoutURI string `json:"backchannel_logout_uri,omitempty"`
+	// BackchannelLogoutSessionRequired says that it must be told which session it is. It is told in any case.
+	BackchannelLogoutSessionRequired bool `json:"backchannel_logout_session_required,omitempty"`
 	// FirstParty is the operator's word that this application is theirs: people are not asked for their consent.
 	FirstParty bool `json:"first_party,omitempty"`
 	// RequireRoles are the roles of which whoever signs in needs one.
@@ -110,6 +114,9 @@ func (s Settings) Check(t Type, development bool) error {
 		return fault.Field("require_par", "par_not_for_browsers",
 			"An application in a browser can't push its requests: no other site's script may call that endpoint.")
 	}
+	if err := s.checkBackchannel(t, development); err != nil {
+		return err
+	}
 	for field, uris := range s.lists() {
 		for _, uri := range uris {
 			if err := checkURI(field, uri, t, development); err != nil {
@@ -136,6 +143,8 @@ func (s Settings) bounds() error {
 		}
 	}
 	switch {
+	case len(s.BackchannelLogoutURI) > mostURI:
+		return fault.Field(backchannelField, invalidBackchannel, "This address can't be registered: it is longer than 2 KiB.")
 	case len(s.RequireRoles) > mostRoles || slices.ContainsFunc(s.RequireRoles, func(r string) bool { return r == "" || len(r) > mostRole }):
 		return fault.Field("require_roles", "invalid_roles", "Name up to %d roles, of up to %d bytes each.", mostRoles, mostRole)
 	case len(s.Title) > mostTitle || strings.ContainsFunc(s.Title, func(r rune) bool { return r < ' ' || r == 0x7f }):
@@ -168,8 +177,9 @@ func (s Settings) text() (string, error) {
 }
 
 var errSettings = fault.Field("settings", "invalid_settings",
-	"The settings are an object with title, redirect_uris, post_logout_redirect_uris, first_party, require_roles, require_acr, require_par, "+
-		"pkce_optional, lean_id_token and jwks, each of which may be left out.")
+	"The settings are an object with title, redirect_uris, post_logout_redirect_uris, backchannel_logout_uri, "+
+		"backchannel_logout_session_required, first_party, require_roles, require_acr, require_par, pkce_optional, lean_id_token and jwks, "+
+		"each of which may be left out.")
 
 // ParseSettings reads settings that somebody sends; nothing is none.
 func ParseSettings(raw []byte) (Settings, error) {

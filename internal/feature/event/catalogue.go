@@ -47,6 +47,8 @@ var Catalogue = []About{
 		"`access_denied` where the person said no or does not have a role that it requires."},
 	{GrantEnded, "What an application was granted has ended before its time, other than with the session: `client` says which, `reason` is `withdrawn`, " +
 		"`revoked`, `code_reuse`, `reuse` or `ahead`."},
+	{LogoutNotified, "An application, `client`, was told that a session has ended; or it was not: `reason` is `refused` where it answered 400, as one may that " +
+		"has ended its own already, or `gave_up` where it did not listen for a day."},
 	{SecondStepAsked, "A sign-in has shown its password and waits for a second factor."},
 	{FactorAdded, "An account has another second factor; `factor` says of which kind. All its sessions ended, unless it is a further passkey."},
 	{FactorRemoved, "A second factor was removed; `factor` says of which kind."},

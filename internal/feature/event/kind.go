@@ -42,6 +42,7 @@ const (
 	AuthorizationGranted Kind = "authorization_granted"
 	AuthorizationDenied  Kind = "authorization_denied"
 	GrantEnded           Kind = "grant_ended"
+	LogoutNotified       Kind = "logout_notified"
 
 	SecondStepAsked   Kind = "second_step_asked"
 	FactorAdded       Kind = "factor_added"

@@ -90,5 +90,8 @@ func Erase(tx *db.Tx, account string, limit int) (int64, error) {
 	if err != nil || n > 0 {
 		return n, err
 	}
+	if n, err = tx.Exec(`DELETE FROM session_client WHERE account_id = $1`, account); err != nil || n > 0 {
+		return n, err
+	}
 	return tx.Exec(`DELETE FROM client_consent WHERE account_id = $1`, account)
 }

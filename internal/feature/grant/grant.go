@@ -14,7 +14,11 @@
 //
 // A grant ends with its session, unless it is offline (scope offline_access): whoever ends sessions does it in the same
 // transaction (flow.EndSession). A code that was given is never offline before it is exchanged. Locks are taken in
-// the order account, session, grant.
+// the order account, session, grant, notice.
+//
+// Who ends a session also queues a notice for each application that it was signed in to (signedin.go), whatever that has left of it:
+// the row that says so is written with the code, and deleted by whoever queues the notice, so each is told once. Notices are delivered by
+// whichever replica takes one by a compare-and-set on when it is due (notice.go, flow/openid).
 package grant
 
 import (
@@ -95,6 +99,8 @@ type Holder struct {
 	SID           string
 	Roles, AMR    []string
 	AuthAt, MaxAt time.Time
+	// Until is when its time runs out if it is not used again.
+	Until time.Time
 }
 
 // ErrLoop is for an application that asks for codes faster than any person signs in.
@@ -127,6 +133,7 @@ func (s *Store) Give(tx *db.Tx, a Asked, h Holder, now time.Time) (code string, 
 		VALUES ($1, $2, $3, $4, $5, $6, '', $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0, 0, $12, $16)`,
 		made.id.String(), a.Client, h.Account, h.SID, number(a.Offline), a.Scope, encodeList(h.Roles), encodeList(h.AMR), db.Micros(h.AuthAt), a.Nonce,
 		made.hash(), db.Micros(until), a.Redirect, a.Challenge, at, db.Micros(maxAt))
+	signIn(tx, a.Client, h, now)
 	return made.encode(s.code()), ended, nil
 }
 

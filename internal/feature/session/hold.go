@@ -18,24 +18,26 @@ type Held struct {
 	SID           string
 	Roles, AMR    []string
 	AuthAt, MaxAt time.Time
+	// Until is when its time runs out if it is not used again.
+	Until time.Time
 }
 
 // Hold takes a session's row; the error is ErrNotFound if the session does not live.
 func Hold(tx *db.Tx, id string, now time.Time) (h Held, err error) {
 	var (
-		roles, amr    string
-		authAt, maxAt int64
+		roles, amr            string
+		authAt, idleAt, maxAt int64
 	)
 	err = tx.QueryRow(`UPDATE session SET used_at = $2 WHERE id = $1 AND ended_at IS NULL AND idle_at > $2 AND max_at > $2
-		RETURNING account_id, CASE WHEN sid = '' THEN id ELSE sid END, roles, amr, auth_at, max_at`, id, db.Micros(now)).
-		Scan(&h.Account, &h.SID, &roles, &amr, &authAt, &maxAt)
+		RETURNING account_id, CASE WHEN sid = '' THEN id ELSE sid END, roles, amr, auth_at, idle_at, max_at`, id, db.Micros(now)).
+		Scan(&h.Account, &h.SID, &roles, &amr, &authAt, &idleAt, &maxAt)
 	if errors.Is(err, db.ErrNoRows) {
 		return h, ErrNotFound
 	}
 	if err != nil {
 		return h, err
 	}
-	h.AuthAt, h.MaxAt = db.Time(authAt), db.Time(maxAt)
+	h.AuthAt, h.MaxAt, h.Until = db.Time(authAt), db.Time(maxAt), db.Time(min(idleAt, maxAt))
 	if h.Roles, err = decodeList(roles); err == nil {
 		h.AMR, err = decodeList(amr)
 	}
@@ -49,6 +51,23 @@ func SIDOf(tx *db.Tx, id string) (sid string, err error) {
 		return "", nil
 	}
 	return sid, err
+}
+
+// Late is how much later than a session's row says its time may run out: what a replica saw of it is written once a minute, and no two
+// clocks are the same.
+const Late = 2 * time.Minute
+
+// RunsOut returns when the time of the session runs out that applications know by a name, if it is not used again; zero if none of
+// that name lives.
+func RunsOut(tx *db.Tx, sid string) (time.Time, error) {
+	var at int64
+	err := tx.QueryRow(`SELECT COALESCE(MAX(CASE WHEN max_at < idle_at THEN max_at ELSE idle_at END), 0) FROM (
+		SELECT idle_at, max_at FROM session WHERE id = $1 AND sid = '' AND ended_at IS NULL
+		UNION ALL SELECT idle_at, max_at FROM session WHERE sid = $1 AND sid <> '' AND ended_at IS NULL) AS living`, sid).Scan(&at)
+	if err != nil || at == 0 {
+		return time.Time{}, err
+	}
+	return db.Time(at), nil
 }
 
 // Replace ends a session of an account in whose place a new one begins, and returns what applications call it. ok is false if

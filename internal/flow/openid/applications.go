@@ -65,6 +65,9 @@ func (f *Applications) Withdraw(ctx context.Context, who flow.Identity, id strin
 		if !had && len(ended) == 0 {
 			return ErrNotAllowed
 		}
+		if err := grant.TellClient(tx, who.Account, id, f.Now()); err != nil {
+			return err
+		}
 		f.record(tx, who.Account, id, grant.WhyWithdrawn, from)
 		return nil
 	})

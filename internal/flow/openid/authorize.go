@@ -278,7 +278,8 @@ func (f *Authorize) code(tx *db.Tx, s *Step, held session.Held, sessionID string
 	code, ended, err := f.Grants.Give(tx, grant.Asked{
 		Client: r.Client, Redirect: r.Redirect, Scope: r.scope(), Challenge: r.Challenge, Nonce: r.Nonce,
 		Offline: grant.Has(r.scope(), grant.Offline),
-	}, grant.Holder{Account: held.Account, SID: held.SID, Roles: held.Roles, AMR: held.AMR, AuthAt: held.AuthAt, MaxAt: held.MaxAt}, now)
+	}, grant.Holder{Account: held.Account, SID: held.SID, Roles: held.Roles, AMR: held.AMR, AuthAt: held.AuthAt, MaxAt: held.MaxAt, Until: held.Until},
+		now)
 	if err := flow.EndGrants(tx, f.Revoked, ended, err); err != nil {
 		return err
 	}

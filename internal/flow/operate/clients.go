@@ -149,7 +149,11 @@ func (f *Operator) deleteClient(ctx context.Context, idOrName string, fromFile b
 			if err := flow.EndGrants(tx, f.Revoked, ended, err); err != nil {
 				return err
 			}
-			if gone = n < forgetBatch && len(ended) < forgetBatch; gone {
+			forgot, err := grant.ForgetSignedIn(tx, c.ID, forgetBatch)
+			if err != nil {
+				return err
+			}
+			if gone = n < forgetBatch && len(ended) < forgetBatch && forgot < forgetBatch; gone {
 				f.clientChanged(tx, event.ClientDeleted, c, "", from)
 				return client.Delete(tx, c.ID)
 			}

@@ -194,10 +194,15 @@ func (f *Operator) tidy(tx *db.Tx, w Which, after string, _ event.Origin) (last 
 		return last, 0, err
 	}
 	ended, err := session.EndBegan(tx, after, w.Before, f.Now(), session.WhyRevoked, revokeBatch)
-	if len(ended) == 0 {
+	if err != nil || len(ended) == 0 {
 		return granted, 0, err
 	}
-	return ended[len(ended)-1], len(ended), err
+	for _, id := range ended {
+		if err := flow.TellEnded(tx, id, f.Now()); err != nil {
+			return "", 0, err
+		}
+	}
+	return ended[len(ended)-1], len(ended), nil
 }
 
 // revokeSome ends those of the next sessions that are meant. It returns the last

@@ -42,6 +42,7 @@ const (
 	PasswordsKnown  = "passwords_known"
 	FactorResets    = "factor_resets"
 	PasskeysDoubted = "passkeys_doubted"
+	LogoutsUntold   = "logouts_untold"
 	SealingTroubled = "sealing"
 	AnchorTroubled  = "anchor"
 	BackupTroubled  = "backup"
@@ -155,6 +156,8 @@ var Rules = []Rule{
 		func(Thresholds) int { return factorResets }, times},
 	{PasskeysDoubted, "passkeys seem to be copied, or their rows were altered: somebody has a device, or writes to the database", hour, suspicious, first,
 		reasons("passkey_counter", "passkey_row_altered")},
+	{LogoutsUntold, "applications were not told that sessions have ended: they did not listen for a day", hour, []event.Kind{event.LogoutNotified}, first,
+		reasons("gave_up")},
 	{SealingTroubled, "trouble with sealing the event log: it is behind, or contradicts what it was", 0, nil, first, nil},
 	{AnchorTroubled, "checkpoints of the event log can't be sent to EVENT_ANCHOR", 0, nil, first, nil},
 	{BackupTroubled, "trouble with backups: the newest is late, or drills fail", 0, nil, first, nil},

@@ -163,6 +163,12 @@ var attacks = []attack{
 	}},
 	{Name: "a copied passkey", Begin: at(5, 4), Within: time.Minute, Rules: []string{alert.PasskeysDoubted}, make: suspect("passkey_counter", 1, 0, 0)},
 	{Name: "a planted passkey", Begin: at(5, 6), Within: time.Minute, Rules: []string{alert.PasskeysDoubted}, make: suspect("passkey_row_altered", 1, 0, 0)},
+	{Name: "an application that does not listen", Begin: at(5, 8), Within: time.Minute, Rules: []string{alert.LogoutsUntold},
+		make: func(w *week, begin time.Time) {
+			for i, why := range []string{"refused", "", "gave_up"} {
+				w.add(begin, event.LogoutNotified, event.Failure, fmt.Sprint("untold-", i), "", event.Detail{Client: "app", Reason: why})
+			}
+		}},
 	{Name: "a canary is tried", Begin: at(5, 13), Within: time.Minute, Rules: []string{alert.CanaryTouched}, make: func(w *week, begin time.Time) {
 		w.add(begin, event.FailedLogin, event.Failure, "canary", "192.0.2.98", event.Detail{Reason: "wrong_password", Address: "hash-canary"})
 	}},

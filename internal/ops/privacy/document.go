@@ -166,6 +166,19 @@ func newAgreements(list []grant.Agreement) []agreementOut {
 	return out
 }
 
+type whereOut struct {
+	Client string `json:"client_id"`
+	Since  string `json:"since"`
+}
+
+func newWhere(list []grant.Where) []whereOut {
+	out := make([]whereOut, 0, len(list))
+	for _, w := range list {
+		out = append(out, whereOut{w.Client, stamp(w.Since)})
+	}
+	return out
+}
+
 type linkOut struct {
 	Purpose   string `json:"purpose"`
 	Address   string `json:"address,omitempty"`

@@ -141,6 +141,7 @@ func (x *Exporter) account(ctx context.Context, id string, w *bufio.Writer) erro
 		links   []ticket.Listed
 		agreed  []consent.Consent
 		allowed []grant.Agreement
+		where   []grant.Where
 	)
 	err := x.DB.Read(ctx, func(tx *db.Tx) (err error) {
 		if detail, err = account.DetailByID(tx, id); err != nil {
@@ -161,6 +162,9 @@ func (x *Exporter) account(ctx context.Context, id string, w *bufio.Writer) erro
 		if allowed, err = grant.Agreements(tx, id); err != nil {
 			return err
 		}
+		if where, err = grant.SignedInTo(tx, id, pageSize); err != nil {
+			return err
+		}
 		links, err = ticket.OfAccount(tx, id, pageSize)
 		return err
 	})
@@ -178,6 +182,7 @@ func (x *Exporter) account(ctx context.Context, id string, w *bufio.Writer) erro
 	d.member("consents", newConsents(agreed))
 	d.member("application_consents", newAgreements(allowed))
 	list(d, "applications", x.applications(ctx, id))
+	d.member("signed_in_applications", newWhere(where))
 	d.member("links", newLinks(links))
 	list(d, "mails", x.mails(ctx, id))
 	d.put("\n}\n")

@@ -55,6 +55,8 @@ func TestClientsKeysMailsAndSettings(t *testing.T) {
 		}, admin))
 		for _, bad := range []any{
 			map[string]any{"redirect_uris": []string{"https://*.example.org/"}}, map[string]any{"unknown": 1}, map[string]any{"redirect_uris": "x"}, map[string]any{},
+			map[string]any{"redirect_uris": []string{"https://wiki.example.org/cb"}, "backchannel_logout_uri": "https://169.254.169.254/"},
+			map[string]any{"redirect_uris": []string{"https://wiki.example.org/cb"}, "backchannel_logout_session_required": true},
 		} {
 			r := harness.Request{Method: "PATCH", Path: "/v1/admin/clients/" + web.Str("id"), Bearer: admin, Body: map[string]any{"settings": bad, "reason": "x"}}
 			if got := h.Do(r); got.Status != 400 {
@@ -62,10 +64,11 @@ func TestClientsKeysMailsAndSettings(t *testing.T) {
 			}
 		}
 		changed := h.Expect(200, "", harness.Request{Method: "PATCH", Path: "/v1/admin/clients/" + web.Str("id"), Bearer: admin, Body: map[string]any{
-			"settings": map[string]any{"title": "Wiki", "redirect_uris": []string{"https://new.example.org/cb"}}, "disabled": true, "reason": "It has moved",
+			"settings": map[string]any{"title": "Wiki", "redirect_uris": []string{"https://new.example.org/cb"},
+				"backchannel_logout_uri": "https://new.example.org/logout", "backchannel_logout_session_required": true}, "disabled": true, "reason": "It has moved",
 		}})
 		if !strings.Contains(changed.Text, "https://new.example.org/cb") || strings.Contains(changed.Text, "https://wiki.example.org") ||
-			changed.Fields["disabled_at"] == nil {
+			!strings.Contains(changed.Text, `"backchannel_logout_uri":"https://new.example.org/logout"`) || changed.Fields["disabled_at"] == nil {
 			t.Errorf("changed: %s", changed.Text)
 		}
 		path := "/v1/admin/clients/" + made.Str("id")

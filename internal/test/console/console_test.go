@@ -315,10 +315,15 @@ func TestAnApplicationAtTheDesk(t *testing.T) {
 	change := harness.Body{
 		"title": "The shop", "redirect_uris": "https://shop.example.com/new", "post_logout_redirect_uris": "https://shop.example.com/bye", "first_party": "1",
 		"require_roles": "staff, buyer", "require_acr": "2fa", "require_par": "1", "lean_id_token": "1", "pkce_optional": "1", "reason": "Moved",
+		"backchannel_logout_uri": "https://shop.example.com/logout", "backchannel_logout_session_required": "1",
 	}
 	if sent, _ := press(b, page, change.With("redirect_uris", "https://shop.example.com/#x")); sent.Status != 400 ||
 		!strings.Contains(sent.Text, "https://shop.example.com/#x</textarea>") || !strings.Contains(sent.Text, `value="staff, buyer"`) {
 		t.Errorf("a refused change: %d %s", sent.Status, sent.Text)
+	}
+	if sent, _ := press(b, page, change.With("backchannel_logout_uri", "https://169.254.169.254/x")); sent.Status != 400 ||
+		!strings.Contains(sent.Text, `value="https://169.254.169.254/x"`) || !strings.Contains(sent.Text, "no application is at such an address") {
+		t.Errorf("a refused address: %d %s", sent.Status, sent.Text)
 	}
 	if sent, shown := press(b, page, change); sent.Status != 303 || !strings.Contains(shown.Text, "The application was changed.") {
 		t.Errorf("a change: %d %s", sent.Status, shown.Text)
@@ -334,6 +339,7 @@ func TestAnApplicationAtTheDesk(t *testing.T) {
 	want := client.Settings{
 		Title: "The shop", RedirectURIs: []string{"https://shop.example.com/new"}, PostLogoutURIs: []string{"https://shop.example.com/bye"}, FirstParty: true,
 		RequireRoles: []string{"staff", "buyer"}, RequireACR: "2fa", RequirePAR: true, LeanIDToken: true, PKCEOptional: true,
+		BackchannelLogoutURI: "https://shop.example.com/logout", BackchannelLogoutSessionRequired: true,
 	}
 	if got := is().Settings; !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
