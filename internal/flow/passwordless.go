@@ -202,10 +202,10 @@ func (f *Verify) beginPasskey(tx *db.Tx, t ticket.Ticket, now time.Time, from ev
 		Network: event.Network(from.Address).String(),
 	}, now)
 	f.Guard.Events.Append(tx, event.Event{
-		Kind: event.SecondStepAsked, Outcome: event.Success, Account: who.ID, Origin: from, Detail: event.Detail{By: byMail},
+		Kind: event.SecondStepAsked, Outcome: event.Success, Account: who.ID, Origin: from, Detail: event.Detail{By: ByMail},
 	})
 	return b, nil
 }
 
-// byMail is the By of a sign-in that began with a mail.
-const byMail = "mail"
+// ByMail is the By of a sign-in that began with a mail.
+const ByMail = "mail"

@@ -149,11 +149,25 @@ func (p *Links) doVerify(w http.ResponseWriter, r *http.Request, in map[string]s
 	}
 	who := p.whoMay(r) // whoever is signed in is not asked for the password
 	begun, err := p.Verify.Do(r.Context(), p.shown(r, in), in["password"], who, p.browserOf(r), web.Origin(r))
+	if errors.Is(err, flow.ErrDoneAlready) && who.Account == "" && p.Verify.Passwordless {
+		return p.verifiedBefore(r), err
+	}
 	if err != nil || begun.Token == "" {
 		return stepVerified, err
 	}
 	p.Cookies.PutPending(w, begun.Token, begun.Life)
 	return stepPasskey, nil
+}
+
+// verifiedBefore is where somebody goes who presses again: on to the first passkey while that waits in this browser, or
+// to the ways in. They may have none yet.
+func (p *Links) verifiedBefore(r *http.Request) string {
+	if token := p.Cookies.Pending(r); token != "" {
+		if may, err := p.Factors.May(r.Context(), flow.Enroller{Pending: token}); err == nil && may.Begins {
+			return stepPasskey
+		}
+	}
+	return stepBefore
 }
 
 func (p *Links) page(v *ui.View, l linkPage) linkView {
@@ -183,7 +197,7 @@ func (p *Links) open(l linkPage) web.Handler {
 			page.Email = n.Email
 		}
 		if ok && !e.asks {
-			return p.showDone(w, r, e, n)
+			return p.done(w, r, e, n)
 		}
 		if ok {
 			page.ByCode, page.Title, page.Said = true, e.title, e.text
@@ -193,6 +207,18 @@ func (p *Links) open(l linkPage) web.Handler {
 		}
 		return p.show(w, http.StatusOK, v, l.name, page)
 	}
+}
+
+// done shows an ending. Whoever is signed in may have confirmed another address: browsers show passkeys under it.
+func (p *Links) done(w http.ResponseWriter, r *http.Request, e ending, n web.Note) error {
+	var s passkeySignal
+	if who := p.whoMay(r); n.Step == stepVerified && who.Account != "" {
+		var err error
+		if s, err = p.passkeySignal(r, p.Factors, who); err != nil {
+			return err
+		}
+	}
+	return p.showDone(w, r, e, n, s)
 }
 
 // press does what the button says.

@@ -35,12 +35,9 @@ func samples() map[string][]any {
 			secondPage{With: factor.Key, Ways: []factor.Kind{factor.Key, factor.App, factor.Recovery}}, secondPage{With: factor.App}, secondPage{With: factor.Recovery},
 			secondPage{Over: true},
 		},
-		"enrol": {
-			enrolPage{}, enrolPage{Over: true}, enrolPage{Secret: "x", Mails: true}, enrolPage{Own: true, Action: factorsPath}, enrolPage{Keys: true},
-			enrolPage{Key: true, KeyOnly: true, Mails: true}, enrolPage{Key: true},
-		},
+		"enrol":   enrolSamples,
 		"agree":   {agreePage{}, agreePage{Over: true}, agreePage{Documents: asked}},
-		"codes":   {codesPage{Codes: []string{"x"}, To: home}},
+		"codes":   {codesPage{Codes: []string{"x"}, To: home}, codesPage{Codes: []string{"x"}, To: home, Bare: true}},
 		"setup":   {setupPage{}, setupPage{Given: "x", Email: "ada@example.org", Rules: rules}},
 		"refused": {refusedPage{RequestID: "x", At: "/x"}, refusedPage{Ours: true, Again: true}}, "maintenance": {refusedPage{}},
 		"account": {accountPage{}, accountPage{Email: "ada@example.org", Said: "x", Sections: []shownSection{{"profile", "user", "profile.title", "x"}}}},
@@ -53,6 +50,7 @@ func samples() map[string][]any {
 		}},
 		"section-passkeys": {passkeysView{}, passkeysView{
 			List: []passkeyView{{ID: "x", Name: "x", Added: "x", Used: "x", Synced: true, Suspect: true, Rests: true}}, First: true, Asked: true,
+			Signal: passkeySignal{RPID: "x", Gone: "x", User: factor.User{ID: "x", Name: "x", DisplayName: "x"}},
 		}},
 		"section-devices":  {devicesView{}, devicesView{List: []deviceView{{ID: "x", Device: "x", Icon: "laptop", Network: "x", Used: "x"}}, Others: true}},
 		"section-activity": {activityView{}, activityView{List: []happening{{Icon: "key", Text: "x", Warn: true, When: "x", With: "x", From: "x"}}, Older: "x"}},
@@ -85,4 +83,10 @@ func applicationSamples() map[string][]any {
 		"form-post":   {formPost{To: "https://app.example.org/cb", Fields: []formField{{"code", "x"}}}},
 		"end-session": {endPage{Title: "x", Fields: []formField{{"state", "x"}}}, endPage{Out: true}, endPage{}},
 	}
+}
+
+var enrolSamples = []any{
+	enrolPage{}, enrolPage{Over: true}, enrolPage{Secret: "x", Mails: true}, enrolPage{Own: true, Action: factorsPath}, enrolPage{Keys: true},
+	enrolPage{Key: true, KeyOnly: true, Mails: true}, enrolPage{Key: true},
+	enrolPage{Key: true, KeyOnly: true, Begins: true}, enrolPage{Over: true, Begins: true},
 }
