@@ -63,9 +63,14 @@ type linkView struct {
 	Password bool
 	// Closed: nobody may register. Passwordless: it may be without a password, and Bare says that this was chosen.
 	Closed, Passwordless, Bare bool
+	// Invited: the link invites, so where people may go without a password it opens the account without one as well.
+	Invited bool
 	// Documents are those that must be agreed to.
 	Documents []askedDocument
 }
+
+// invited is how the address of the page says that a link invites. The link itself tells what it opens.
+const invited = "invitation"
 
 // Path is where the form goes.
 func (l linkPage) Path() string { return "/" + l.name }
@@ -192,6 +197,7 @@ func (p *Links) open(l linkPage) web.Handler {
 			return p.fail(w, v, "closed", nil, p.blame(v, r, flow.ErrRegistrationClosed), flow.ErrRegistrationClosed)
 		}
 		page.Bare = page.Passwordless && web.Parameter(r, "with") == "passkey"
+		page.Invited = web.Parameter(r, "with") == invited
 		e, n, ok := p.ended(r)
 		if n.Step == stepRegistered || n.Step == stepResent || n.Step == stepMailed {
 			page.Email = n.Email
@@ -224,7 +230,7 @@ func (p *Links) done(w http.ResponseWriter, r *http.Request, e ending, n web.Not
 // press does what the button says.
 func (p *Links) press(l linkPage) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		fields := []string{"token", "email", "code", "password", "new_password", "again", "passwordless"}
+		fields := []string{"token", "email", "code", "password", "new_password", "again", "passwordless", "with"}
 		if l.name == "register" {
 			fields = append(fields, agreedFields(p.Consents.Required)...)
 		}
@@ -235,7 +241,7 @@ func (p *Links) press(l linkPage) web.Handler {
 			for _, name := range []string{"token", "email", "code"} {
 				in[name] = strings.TrimSpace(in[name])
 			}
-			page.Bare = page.Passwordless && in["passwordless"] != ""
+			page.Bare, page.Invited = page.Passwordless && in["passwordless"] != "", in["with"] == invited
 			page.Given, page.Email, page.Sent = in["token"], in["email"], in["code"]
 			if step, err = l.do(p, w, r, in); errors.Is(err, flow.ErrDoneAlready) {
 				err = nil // pressed twice

@@ -14,7 +14,9 @@ import (
 func samples() map[string][]any {
 	rules := []ui.Rule{{Text: "x", Codes: "password_too_short"}}
 	asked := []askedDocument{{"agree-terms", "x", "/terms", 2, true}}
-	full := linkView{Documents: asked, Email: "ada@example.org", Given: "x", Sent: "x", Rules: rules, Stuck: true, Password: true}
+	full := linkView{
+		Invited: true, Passwordless: true, Documents: asked, Email: "ada@example.org", Given: "x", Sent: "x", Rules: rules, Stuck: true, Password: true,
+	}
 	byCode := linkView{Email: "ada@example.org", ByCode: true, Title: "verify.check", Said: "verify.registered", Rules: rules, Closed: true}
 	link := []any{linkView{}, full, byCode}
 	var done []any

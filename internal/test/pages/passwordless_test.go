@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
@@ -201,4 +202,30 @@ func TestThePasswordGoesAndComesInChromium(t *testing.T) {
 	key.touch("behind the password", byPasskey, "#passkeys li")
 	c.says("the account", "Set by you")
 	c.quiet("the journey", "Cleared data types", "Failed to load resource")
+}
+
+// Who was invited chooses a passkey on the page of the mail's link, also after a password that was too short.
+func TestAnInvitationOffersBothInChromium(t *testing.T) {
+	h := harness.Open(t, dbtest.SQLite(t), "PASSWORDLESS=on")
+	base := strings.Replace(h.App.URL(), "127.0.0.1", "localhost", 1)
+	c := newChromium(h)
+	key := c.authenticator(platform)
+	key.touched(false)
+	const ada = "ada@example.org"
+	_, link, err := h.Operator().Invite(h.Context(), operate.Invitation{Email: ada}, harness.OriginOfTests)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(link, "/reset")
+	instead := `[formaction="/verify"]`
+	c.run("the link", chromedp.Navigate(base+"/login?lang=en"), chromedp.Navigate(base+"/reset"+rest), chromedp.WaitVisible(instead))
+	c.shot("passwordless-invited")
+	c.accessible("invited")
+	c.run("too short", chromedp.SendKeys("#new_password", "short"), chromedp.Click("form .btn.main"), chromedp.WaitVisible("#new_password-err"))
+	c.run("a passkey instead", chromedp.Click(instead), chromedp.WaitVisible(byPasskey))
+	key.touch("the passkey", byPasskey, "#codes")
+	c.run("kept", chromedp.Click("a.btn.main"), chromedp.WaitVisible("#passkeys li"))
+	c.says("the account", "None: you sign in with a passkey")
+	c.run("a reset is none", chromedp.Navigate(base+"/reset#"+harness.TokenOf(h, link)), chromedp.WaitVisible("#new_password"), chromedp.WaitNotPresent(instead))
+	c.quiet("the invitation", "Failed to load resource")
 }
