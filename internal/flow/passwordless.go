@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/lockdown"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
@@ -219,6 +220,9 @@ func (f *Verify) invitation(ctx context.Context, in LinkOrCode, from event.Origi
 // accept opens an account for who was invited and wants no password: the link has shown that the address is theirs. The
 // one that nobody knows goes, and the first passkey is added in the sign-in that it begins.
 func (f *Verify) accept(ctx context.Context, t ticket.Ticket, from event.Origin) (begun Begun, err error) {
+	if err := f.Lockdown.Pass(lockdown.Changes); err != nil {
+		return begun, err // the passkey could not be added, and the link would be spent
+	}
 	h, err := f.holder(ctx, t.Account)
 	if err != nil {
 		return begun, err
