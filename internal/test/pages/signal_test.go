@@ -65,7 +65,7 @@ func TestAuthenticatorsHearWhatHasBecomeOfPasskeys(t *testing.T) {
 
 	// Another address: the page that confirms it tells, and so does the account.
 	change := `//input[@value="address"]/ancestor::`
-	c.run("another address", chromedp.Click(change+"details/summary"), chromedp.SendKeys("#new-email", moved),
+	c.run("another address", chromedp.Navigate(base+"/account"), chromedp.Click(change+"details/summary"), chromedp.SendKeys("#new-email", moved),
 		chromedp.SendKeys("#pw-mail", harness.Passphrase), chromedp.Click(change+`form//button[contains(@class,"main")]`),
 		chromedp.WaitVisible("#done"))
 	c.run("confirm", chromedp.Navigate(base+"/verify#"+harness.TokenOf(h, box.Last(moved, notice.ConfirmAddress).Link)), chromedp.Click("form .btn.main"),
@@ -96,7 +96,8 @@ func TestAuthenticatorsHearWhatHasBecomeOfPasskeys(t *testing.T) {
 		}
 	}
 	// The last one goes as well, and nothing else is said of it.
-	c.run("remove the last", chromedp.Click("#passkeys li summary"), chromedp.Click(`#passkeys [value="passkey-remove"] ~ button`), chromedp.WaitVisible("#done"))
+	c.run("remove the last", chromedp.Navigate(base+"/account"), chromedp.Click("#passkeys li summary"),
+		chromedp.Click(`#passkeys [value="passkey-remove"] ~ button`), chromedp.WaitVisible("#done"))
 	key.comesToHold("removed", "")
 	if got := signals(); !strings.HasPrefix(got, "signalUnknownCredential {") || strings.Contains(got, "\n") {
 		t.Errorf("after the last: %s", got)
