@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 )
 
@@ -148,5 +150,60 @@ func TestMedian(t *testing.T) {
 	}
 	if got := median([]float64{1, 9, 2, 4}); got != 3 {
 		t.Errorf("median %v, want 3", got)
+	}
+}
+
+// The passkeys that accounts are given are ones that the server takes for its own, and so are their answers.
+func TestTheGivenPasskeysAreReal(t *testing.T) {
+	ctx := context.Background()
+	dbURL := dbtest.EmptySQLite(t)
+	if _, err := fill(ctx, dbURL, master, 3, 0); err != nil {
+		t.Fatal(err)
+	}
+	list, err := givePasskeys(ctx, dbURL, master, 2)
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%d passkeys, error %v", len(list), err)
+	}
+	d := dbtest.Open(t, dbURL)
+	ring, err := keyring.Open(ctx, d, secret.Random{}, time.Now(), keyring.Config{Secret: master})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := func(p keyring.Purpose) func() [][]byte { return func() [][]byte { return [][]byte{ring.Key(p)} } }
+	const origin = "http://localhost:8080"
+	passkeys, err := factor.NewPasskeys(factor.NewStore(keys(keyring.Factor), secret.Random{}),
+		factor.NewChallenges(keys(keyring.Challenge), ring.Epoch, secret.Random{}),
+		factor.RelyingParty{ID: rpID, Name: "bench", Origins: []string{origin}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range list {
+		body, err := a.answer(origin, passkeys.Alone(time.Now()).Challenge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sent struct {
+			Credential json.RawMessage `json:"credential"`
+		}
+		if err := json.Unmarshal(body, &sent); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := factor.ParseAssertion(sent.Credential)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = d.Read(ctx, func(tx *db.Tx) error {
+			k, found, err := factor.PasskeyByCredential(tx, answer.Credential())
+			if err == nil && (!found || !passkeys.Genuine(k, a.handle)) {
+				t.Errorf("the row is not the server's own: found %v", found)
+			}
+			if err == nil {
+				_, err = passkeys.Judge(answer, k, a.handle, true)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -79,6 +79,8 @@ var measures = []struct {
 	{"forward-auth", (*run).forwardAuth},
 	{"limiter", (*run).limiter},
 	{"login", (*run).login},
+	{"passkey", (*run).passkey},
+	{"passkey-flood", (*run).passkeyFlood},
 	{"footprint", (*run).footprint},
 	{"breach", (*run).breach},
 	{"events", (*run).events},

@@ -293,51 +293,62 @@ const (
 func (r *run) flood(ctx context.Context) ([]Measure, error) {
 	return r.each(ctx, nil, func(s *served) ([]Measure, error) {
 		light := []bench.Scenario{bench.Refresh, bench.Me}
-		var idle, under [2][]float64
-		outcomes := map[string]int64{}
-		for range max(r.rounds/2, 1) {
-			alone, err := r.lightly(ctx, s, light, false)
-			if err != nil {
-				return nil, err
-			}
-			flooded, err := r.lightly(ctx, s, light, true)
-			if err != nil {
-				return nil, err
-			}
-			for i := range light {
-				idle[i] = append(idle[i], alone[i].Latency.P99)
-				under[i] = append(under[i], flooded[i].Latency.P99)
-			}
-			for o, n := range flooded[len(light)].Outcomes {
-				outcomes[o] += n
-			}
+		idle, under, outcomes, err := r.flooded(ctx, s, light, bench.Load{Scenario: bench.Login, Clients: flooders})
+		if err != nil {
+			return nil, err
 		}
 		var out []Measure
 		for i, scenario := range light {
-			m := Measure{
-				Name: "flood", Unit: "ms p99", AtMost: 3, Ours: median(under[i]), Theirs: median(idle[i]), Note: fmt.Sprintf("sign-ins meanwhile, by status: %v", outcomes),
-				What: fmt.Sprintf("p99 of %s at %d/s on %s while %d clients sign in : idle", scenario, lightRate, s.database, flooders),
-			}
-			for k := range idle[i] {
-				m.Rounds = append(m.Rounds, under[i][k]/idle[i][k])
-			}
-			m.Ratio = m.Ours / m.Theirs
-			out = append(out, m)
+			out = append(out, floodMeasure("flood", fmt.Sprintf("p99 of %s at %d/s on %s while %d clients sign in : idle", scenario, lightRate, s.database, flooders),
+				fmt.Sprintf("sign-ins meanwhile, by status: %v", outcomes), idle[i], under[i]))
 		}
 		return out, nil
 	})
 }
 
-// lightly makes light calls, with or without a flood, and returns what came of
+// flooded returns the p99 of each light call in each round, alone and under the flood, and what the flood was answered.
+func (r *run) flooded(ctx context.Context, s *served, light []bench.Scenario, flood bench.Load) (
+	idle, under [][]float64, outcomes map[string]int64, err error,
+) {
+	idle, under, outcomes = make([][]float64, len(light)), make([][]float64, len(light)), map[string]int64{}
+	for range max(r.rounds/2, 1) {
+		alone, err := r.lightly(ctx, s, light)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		flooded, err := r.lightly(ctx, s, light, flood)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		for i := range light {
+			idle[i] = append(idle[i], alone[i].Latency.P99)
+			under[i] = append(under[i], flooded[i].Latency.P99)
+		}
+		for o, n := range flooded[len(light)].Outcomes {
+			outcomes[o] += n
+		}
+	}
+	return idle, under, outcomes, nil
+}
+
+// floodMeasure holds what a call takes under a flood against what it takes alone.
+func floodMeasure(name, what, note string, idle, under []float64) Measure {
+	m := Measure{Name: name, Unit: "ms p99", AtMost: 3, Ours: median(under), Theirs: median(idle), Note: note, What: what}
+	for k := range idle {
+		m.Rounds = append(m.Rounds, under[k]/idle[k])
+	}
+	m.Ratio = m.Ours / m.Theirs
+	return m
+}
+
+// lightly makes light calls, alone or under a flood, and returns what came of
 // each kind, and of the flood last. None may be lost.
-func (r *run) lightly(ctx context.Context, s *served, light []bench.Scenario, flooded bool) ([]bench.Stream, error) {
+func (r *run) lightly(ctx context.Context, s *served, light []bench.Scenario, flood ...bench.Load) ([]bench.Stream, error) {
 	var loads []bench.Load
 	for _, scenario := range light {
 		loads = append(loads, bench.Load{Scenario: scenario, Clients: lightClients, Rate: lightRate, Sessions: s.take(lightClients)})
 	}
-	if flooded {
-		loads = append(loads, bench.Load{Scenario: bench.Login, Clients: flooders})
-	}
+	loads = append(loads, flood...)
 	report, err := bench.Run(ctx, bench.Plan{Target: s.url, Loads: loads, Accounts: 2, Warmup: 2 * time.Second, Duration: 3 * r.turn})
 	if err != nil {
 		return nil, err

@@ -34,6 +34,8 @@ const (
 	Login Scenario = "login"
 	// Get fetches Load.Path, with Load.Bearer if that is set; it needs no account.
 	Get Scenario = "get"
+	// Own does what Load.Own says.
+	Own Scenario = "own"
 )
 
 // Load is a number of clients that do one thing, each over its own connection.
@@ -49,10 +51,16 @@ type Load struct {
 	Patient bool
 	// Path is for Get and Me, Bearer for Get.
 	Path, Bearer string
+	// Own is one call of Own's, by as many exchanges as it needs, and returns the status that it ended with. turn
+	// counts: the calls of a client, from its own number on.
+	Own func(turn int, send Send) (status int, err error)
 	// Sessions are refresh tokens to use in turn, instead of signing in: those of
 	// a database that was filled by a program.
 	Sessions []string
 }
+
+// Send makes one exchange over a client's connection.
+type Send func(method, path string, body []byte) (status int, answer []byte, err error)
 
 // Plan is a whole run: loads that go on at the same time.
 type Plan struct {

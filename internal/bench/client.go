@@ -21,6 +21,7 @@ type client struct {
 	people   []person  // for Login, in turn
 	sessions []session // for Refresh and Me, in turn
 	turn     int
+	own      func(turn int, send Send) (int, error) // for Own
 }
 
 // person is an account that was registered for the run.
@@ -45,8 +46,16 @@ func (c *client) call() (answer, error) {
 		return c.refresh(&c.sessions[c.turn%len(c.sessions)])
 	case Me:
 		return c.conn.do(request{method: http.MethodGet, path: cmp.Or(c.get.path, "/v1/me"), bearer: c.sessions[c.turn%len(c.sessions)].access})
+	case Own:
+		status, err := c.own(c.turn, c.send)
+		return answer{status: status}, err
 	}
 	return c.conn.do(c.get)
+}
+
+func (c *client) send(method, path string, body []byte) (int, []byte, error) {
+	a, err := c.conn.do(request{method: method, path: path, body: body})
+	return a.status, a.body, err
 }
 
 // prepare does what must be done before the next call and is not part of it:
@@ -111,7 +120,7 @@ func (p *Plan) clients(ctx context.Context) ([][]*client, error) {
 	for i, l := range p.Loads {
 		for n := range l.Clients {
 			c := &client{
-				conn: conn{target: p.Target, ctx: ctx}, scenario: l.Scenario, people: people, turn: n,
+				conn: conn{target: p.Target, ctx: ctx}, scenario: l.Scenario, people: people, turn: n, own: l.Own,
 				get: request{method: http.MethodGet, path: l.Path, bearer: l.Bearer},
 			}
 			for k := n; k < len(l.Sessions); k += l.Clients {
@@ -131,7 +140,7 @@ func (p *Plan) clients(ctx context.Context) ([][]*client, error) {
 // needsPeople reports whether any client has to sign in.
 func (p *Plan) needsPeople() bool {
 	for _, l := range p.Loads {
-		if l.Scenario == Login || l.Scenario != Get && len(l.Sessions) < l.Clients {
+		if l.Scenario == Login || l.Scenario != Get && l.Scenario != Own && len(l.Sessions) < l.Clients {
 			return true
 		}
 	}

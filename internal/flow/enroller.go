@@ -77,6 +77,8 @@ type May struct {
 	App, Keys bool
 	// MailCode says that a mailed code is asked for beside it.
 	MailCode bool
+	// Begins says that the account has no password, and begins with this passkey.
+	Begins bool
 	// SkipUntil is until when it can be put off; zero if it can't be.
 	SkipUntil time.Time
 }
@@ -84,7 +86,7 @@ type May struct {
 // May returns what somebody may add now.
 func (f *Factors) May(ctx context.Context, by Enroller) (m May, err error) {
 	e, err := f.enroller(ctx, by)
-	m = May{App: f.mayAddApp(e) == nil, Keys: f.Keys != nil, MailCode: e.needsMail()}
+	m = May{App: f.mayAddApp(e) == nil, Keys: f.Keys != nil, MailCode: e.needsMail(), Begins: e.pending.Proof == factor.ByMail}
 	if err == nil {
 		err = f.DB.Read(ctx, func(tx *db.Tx) error { m.SkipUntil, err = f.skipUntilOf(tx, e); return err })
 	}

@@ -57,11 +57,7 @@ func (f *Factors) KeyOptions(ctx context.Context, by Enroller) (n NewKey, err er
 		if err != nil {
 			return err
 		}
-		u := factor.User{Name: h.Email, DisplayName: h.Name}
-		if u.DisplayName == "" {
-			u.DisplayName = h.Email
-		}
-		n = NewKey{f.Keys.Creation(u, handle, has, e.holder, f.Now()), e.needsMail()}
+		n = NewKey{f.Keys.Creation(keyUser(h), handle, has, e.holder, f.Now()), e.needsMail()}
 		if e.pending.Proof == factor.ByMail {
 			n.Options = n.Options.SigningInAlone()
 		}
@@ -186,11 +182,18 @@ func (f *Factors) RenameKey(ctx context.Context, who Identity, id, name string) 
 	return run.End(f.DB.Write(ctx, func(tx *db.Tx) error { return factor.RenamePasskey(tx, who.Account, id, name) }))
 }
 
-// RemoveKey removes a passkey. With the last factor the recovery codes go too.
-func (f *Factors) RemoveKey(ctx context.Context, who Identity, id string, keepOthers bool, from event.Origin) error {
-	return f.remove(ctx, who, factor.Key, keepOthers, from, func(tx *db.Tx, _ factor.Owned) error {
+// RemoveKey removes a passkey. With the last factor the recovery codes go too. It returns the credential as browsers
+// name it, or nothing for one of another host, which they take no word about from here.
+func (f *Factors) RemoveKey(ctx context.Context, who Identity, id string, keepOthers bool, from event.Origin) (credential string, err error) {
+	err = f.remove(ctx, who, factor.Key, keepOthers, from, func(tx *db.Tx, own factor.Owned) error {
+		for _, k := range own.Keys {
+			if k.ID == id && f.Keys != nil && k.RPID == f.Keys.RPID() {
+				credential = factor.Encoded(k.Credential)
+			}
+		}
 		return factor.RemovePasskey(tx, who.Account, id)
 	})
+	return credential, err
 }
 
 // ReinstateKey takes a suspect passkey back, whose owner says that there is no copy of it.

@@ -136,20 +136,28 @@ func (f *Passwords) setByMail(tx *db.Tx, t ticket.Ticket, h account.Holder, hash
 	if err != nil {
 		return err
 	}
+	if err := f.putByMail(tx, t, old, &h, hash, now, from); err != nil {
+		return err
+	}
+	return f.passwordReplaced(tx, h, "", "reset", now, from)
+}
+
+// putByMail puts what a mail's link sets in the place of the password: another, or none.
+func (l *EmailLinks) putByMail(tx *db.Tx, t ticket.Ticket, old account.Standing, h *account.Holder, hash string, now time.Time, from event.Origin) error {
 	if err := ticket.Consume(tx, t, now); err != nil {
 		return err
 	}
 	if err := keepReset(tx, old, h.ID, now); err != nil {
 		return err
 	}
-	ok, err = account.SetPassword(tx, h.ID, t.PasswordN, hash, true, now)
+	ok, err := account.SetPassword(tx, h.ID, t.PasswordN, hash, true, now)
 	if err == nil && !ok {
 		err = ticket.ErrLink
 	}
 	if err != nil {
 		return err
 	}
-	if err := f.Guard.keep(tx, h.ID, "reset", from); err != nil {
+	if err := l.Guard.keep(tx, h.ID, "reset", from); err != nil {
 		return err
 	}
 	if err := ForgetDevices(tx, h.ID); err != nil {
@@ -161,7 +169,7 @@ func (f *Passwords) setByMail(tx *db.Tx, t ticket.Ticket, h account.Holder, hash
 			return err
 		}
 	}
-	return f.passwordReplaced(tx, h, "", "reset", now, from)
+	return nil
 }
 
 // keepReset keeps a password that a reset replaces for those undos that it still opens.
@@ -222,13 +230,7 @@ func (f *Passwords) newHash(ctx context.Context, h account.Holder, pass string) 
 // passwordReplaced does what follows on every new password: the other sessions end, links
 // are void, guesses at the old one don't count, and the owner is notified.
 func (f *Passwords) passwordReplaced(tx *db.Tx, h account.Holder, keep, why string, now time.Time, from event.Origin) error {
-	if err := f.endSessions(tx, h.ID, keep, "password_change", from); err != nil {
-		return err
-	}
-	if err := ticket.Void(tx, h.ID); err != nil {
-		return err
-	}
-	if err := f.Guard.Lockout.Clear(tx, h.Key); err != nil {
+	if err := f.voidPassword(tx, h, keep, from); err != nil {
 		return err
 	}
 	detail := event.Detail{Reason: why}
@@ -241,6 +243,17 @@ func (f *Passwords) passwordReplaced(tx *db.Tx, h account.Holder, keep, why stri
 	return f.Guard.Notices.Send(tx, notice.Mail{
 		Kind: notice.PasswordChanged, Account: h.ID, To: h.Email, Name: h.Name, Locale: h.Locale, At: now,
 	}, from)
+}
+
+// voidPassword ends what the password has opened.
+func (l *EmailLinks) voidPassword(tx *db.Tx, h account.Holder, keep string, from event.Origin) error {
+	if err := l.endSessions(tx, h.ID, keep, "password_change", from); err != nil {
+		return err
+	}
+	if err := ticket.Void(tx, h.ID); err != nil {
+		return err
+	}
+	return l.Guard.Lockout.Clear(tx, h.Key)
 }
 
 // Change replaces the password of whoever is signed in and knows it. The other

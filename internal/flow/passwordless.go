@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/lockdown"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
@@ -193,7 +194,7 @@ func (f *Verify) beginPasskey(tx *db.Tx, t ticket.Ticket, now time.Time, from ev
 	if errors.Is(err, account.ErrNotFound) {
 		return b, ticket.ErrLink
 	}
-	if err != nil || !f.Passwordless || t.Purpose != ticket.Verify || who.Hash != "" || who.Factors > 0 || who.MustReset {
+	if err != nil || !f.Passwordless || t.Purpose != ticket.Verify && t.Purpose != ticket.Invite || who.Hash != "" || who.Factors > 0 || who.MustReset {
 		return b, err
 	}
 	b.Life = factor.PendingLife
@@ -202,10 +203,53 @@ func (f *Verify) beginPasskey(tx *db.Tx, t ticket.Ticket, now time.Time, from ev
 		Network: event.Network(from.Address).String(),
 	}, now)
 	f.Guard.Events.Append(tx, event.Event{
-		Kind: event.SecondStepAsked, Outcome: event.Success, Account: who.ID, Origin: from, Detail: event.Detail{By: byMail},
+		Kind: event.SecondStepAsked, Outcome: event.Success, Account: who.ID, Origin: from, Detail: event.Detail{By: ByMail},
 	})
 	return b, nil
 }
 
-// byMail is the By of a sign-in that began with a mail.
-const byMail = "mail"
+// invitation is the ticket of a link that invites somebody: where people may go without a password it opens the account
+// without one.
+func (f *Verify) invitation(ctx context.Context, in LinkOrCode, from event.Origin) (t ticket.Ticket, err error) {
+	if !f.Passwordless || in.Token == "" {
+		return t, ticket.ErrLink
+	}
+	return f.find(ctx, in, event.EmailVerification, from, ticket.Invite, ticket.Invite)
+}
+
+// accept opens an account for who was invited and wants no password: the link has shown that the address is theirs. The
+// one that nobody knows goes, and the first passkey is added in the sign-in that it begins.
+func (f *Verify) accept(ctx context.Context, t ticket.Ticket, from event.Origin) (begun Begun, err error) {
+	if err := f.Lockdown.Pass(lockdown.Changes); err != nil {
+		return begun, err // the passkey could not be added, and the link would be spent
+	}
+	h, err := f.holder(ctx, t.Account)
+	if err != nil {
+		return begun, err
+	}
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+		now := f.Now()
+		old, ok, err := account.HoldPassword(tx, h.ID, t.PasswordN, true)
+		if err == nil && (!ok || t.AddressKey != h.Key) {
+			err = ticket.Gone(tx, t)
+		}
+		if err == nil {
+			err = f.putByMail(tx, t, old, &h, "", now, from)
+		}
+		if err == nil {
+			err = f.voidPassword(tx, h, "", from)
+		}
+		if err != nil {
+			return err
+		}
+		f.Guard.Events.Append(tx, event.Event{
+			Kind: event.EmailVerification, Outcome: event.Success, Account: h.ID, Origin: from, Detail: event.Detail{Reason: "invited"},
+		})
+		begun, err = f.beginPasskey(tx, t, now, from)
+		return err
+	})
+	return begun, err
+}
+
+// ByMail is the By of a sign-in that began with a mail.
+const ByMail = "mail"

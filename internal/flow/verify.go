@@ -25,6 +25,7 @@ import (
 // the account; elsewhere the password is asked for as well.
 //
 // An account that was registered without a password has none to ask for: whoever has the mail goes on to its first passkey.
+// So does whoever was invited, and wants no password.
 type Verify struct {
 	*EmailLinks
 	// Factors makes sign-ins that wait for a passkey; Passwordless is whether people may register so (PASSWORDLESS).
@@ -49,8 +50,14 @@ func (f *Verify) Do(ctx context.Context, in LinkOrCode, pass string, who Identit
 
 func (f *Verify) do(ctx context.Context, in LinkOrCode, pass string, who Identity, b *Browser, from event.Origin) (begun Begun, err error) {
 	t, err := f.find(ctx, in, event.EmailVerification, from, ticket.Verify, ticket.Change)
+	if errors.Is(err, ticket.ErrLink) && !errors.Is(err, ticket.ErrUsed) {
+		t, err = f.invitation(ctx, in, from)
+	}
 	if err != nil {
 		return begun, err
+	}
+	if t.Purpose == ticket.Invite {
+		return f.accept(ctx, t, from)
 	}
 	h, err := f.holder(ctx, t.Account)
 	if err != nil {

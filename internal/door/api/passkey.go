@@ -181,7 +181,7 @@ func (a *Passkeys) remove(w http.ResponseWriter, r *http.Request, who flow.Ident
 	if err := web.DecodeOptional(w, r, &in); err != nil {
 		return err
 	}
-	if err := a.Factors.Factors.RemoveKey(r.Context(), who, r.PathValue("id"), in.KeepOthers, web.Origin(r)); err != nil {
+	if _, err := a.Factors.Factors.RemoveKey(r.Context(), who, r.PathValue("id"), in.KeepOthers, web.Origin(r)); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

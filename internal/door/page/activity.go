@@ -7,6 +7,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
 // activityView is what the section shows.
@@ -122,6 +123,9 @@ func happened(s Signed, e event.Entry) happening {
 		return h
 	}
 	h.Icon, h.Text = known.icon, s.View.T(known.done)
+	if e.Kind == event.SecondStepAsked && e.Detail.By == flow.ByMail {
+		h.Text = s.View.T("activity.asked-first")
+	}
 	if e.Outcome != event.Success {
 		h.Text = s.View.T(known.failed)
 	}

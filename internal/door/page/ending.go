@@ -27,6 +27,7 @@ var (
 	nextForgot  = next{"/forgot", "forgot.title"}
 	nextAccount = next{"/account", "go-account"}
 	nextCode    = next{"/reset", "code.label"}
+	nextByMail  = next{"/forgot", "enrol.by-mail"}
 )
 
 // The names of the endings, which stand in addresses and in the note.
@@ -34,6 +35,7 @@ const (
 	stepRegistered = "registered"
 	stepResent     = "resent"
 	stepVerified   = "verified"
+	stepBefore     = "verified-before"
 	stepMailed     = "mailed"
 	stepReplaced   = "replaced"
 	stepExpelled   = "expelled"
@@ -63,6 +65,7 @@ var endings = map[string]ending{
 	stepRegistered: {path: "/verify", title: "verify.check", text: "verify.registered", asks: true},
 	stepResent:     {path: "/verify", title: "verify.check", text: "verify.resent", asks: true},
 	stepVerified:   {path: "/verify", title: "verify.done", text: "verify.done-text", next: []next{nextLogin, nextAccount}},
+	stepBefore:     {path: "/verify", title: "verify.done", text: "verify.before", next: []next{nextLogin, nextByMail}},
 	stepMailed:     {path: "/reset", title: "verify.check", text: "forgot.sent", asks: true},
 	stepReplaced:   {path: "/reset", title: "reset.done", text: "reset.done-text", next: []next{nextLogin}},
 	stepExpelled:   {path: "/not-me", title: "not-me.done", note: "not-me.done-note", text: "not-me.done-text", next: []next{nextForgot}},
@@ -90,8 +93,12 @@ var endings = map[string]ending{
 
 // end leads to the page of an ending.
 func (p *Forms) end(w http.ResponseWriter, step, email string) error {
-	p.Cookies.PutNote(w, web.Note{Step: step, Email: email})
-	return seeOther(w, endings[step].path+"?step="+step)
+	return p.endWith(w, web.Note{Step: step, Email: email})
+}
+
+func (p *Forms) endWith(w http.ResponseWriter, n web.Note) error {
+	p.Cookies.PutNote(w, n)
+	return seeOther(w, endings[n.Step].path+"?step="+n.Step)
 }
 
 // ended returns the ending that led a browser to this page; ok only where the address
@@ -112,6 +119,8 @@ type donePage struct {
 	// More says what is left to do, by its key.
 	More string
 	Next []next
+	// Signal is what the browser is told about passkeys.
+	Signal passkeySignal
 }
 
 // Title, Text and Note are the keys.
@@ -124,8 +133,8 @@ func (d donePage) Text() string { return d.text }
 func (d donePage) Note() string { return d.note }
 
 // showDone shows the page of an ending that has no form.
-func (p *Forms) showDone(w http.ResponseWriter, r *http.Request, e ending, n web.Note) error {
-	d := donePage{ending: e, Email: n.Email, Next: e.next}
+func (p *Forms) showDone(w http.ResponseWriter, r *http.Request, e ending, n web.Note, s passkeySignal) error {
+	d := donePage{ending: e, Email: n.Email, Next: e.next, Signal: s}
 	if e.note != "" {
 		d.More = "not-me.next"
 	}

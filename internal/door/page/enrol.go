@@ -51,6 +51,8 @@ type enrolPage struct {
 	Mails bool
 	// Over says that there is no sign-in that waits.
 	Over bool
+	// Begins says that the account has no password, and begins with a passkey.
+	Begins bool
 	// Later is until when it can be put off; zero if it can't be.
 	Later time.Time
 	// Keys says that it may be a passkey, KeyOnly that it must, and Key that one is asked for now.
@@ -60,10 +62,11 @@ type enrolPage struct {
 	QR     ui.QR
 }
 
-// codesPage shows recovery codes, once. To is where it goes on.
+// codesPage shows recovery codes, once. To is where it goes on; Bare says that the account has no password.
 type codesPage struct {
 	Codes []string
 	To    string
+	Bare  bool
 }
 
 // open says what is asked for. Nothing is done when a page is loaded: the secret comes with the
@@ -72,6 +75,9 @@ func (p *Enrol) open(w http.ResponseWriter, r *http.Request) error {
 	shown, err := p.begun(r)
 	if err != nil {
 		return err
+	}
+	if shown.Over && p.doneElsewhere(r) {
+		return seeOther(w, p.Cookies.ReturnTo(p.Cookies.Returning(r), home))
 	}
 	return p.show(w, http.StatusOK, p.onward(r), "enrol", shown)
 }
@@ -86,6 +92,7 @@ func (p *Enrol) onward(r *http.Request) *ui.View {
 // begun is the page before anything was done on it.
 func (p *Enrol) begun(r *http.Request) (shown enrolPage, err error) {
 	shown.Action = enrolPath
+	shown.Begins = p.Cookies.Note(r).Step == stepPasskey
 	by := flow.Enroller{Pending: p.Cookies.Pending(r)}
 	if by.Pending == "" {
 		shown.Over = true
@@ -96,9 +103,15 @@ func (p *Enrol) begun(r *http.Request) (shown enrolPage, err error) {
 		shown.Over = true
 		return shown, nil
 	}
-	shown.Keys, shown.KeyOnly, shown.Mails, shown.Later = may.Keys, !may.App, may.MailCode, may.SkipUntil
+	shown.Keys, shown.KeyOnly, shown.Mails, shown.Begins, shown.Later = may.Keys, !may.App, may.MailCode, may.Begins, may.SkipUntil
 	shown.Key = shown.KeyOnly && !shown.Mails // there is nothing to choose
 	return shown, err
+}
+
+// doneElsewhere reports whether another tab of this browser has ended the sign-in: the cookie that waited is gone, and
+// somebody is signed in.
+func (p *Enrol) doneElsewhere(r *http.Request) bool {
+	return p.Cookies.Pending(r) == "" && p.whoMay(r).Account != ""
 }
 
 // do shows a secret and sends the code, or puts the app in force.
@@ -114,6 +127,9 @@ func (p *Enrol) do(w http.ResponseWriter, r *http.Request) error {
 	}
 	by := flow.Enroller{Pending: p.Cookies.Pending(r)}
 	if by.Pending == "" {
+		if p.doneElsewhere(r) {
+			return seeOther(w, p.Cookies.ReturnTo(p.Cookies.Returning(r), home))
+		}
 		shown.Over = true
 		return p.refuse(w, r, v, shown, errNothingPending)
 	}
@@ -126,9 +142,10 @@ func (p *Enrol) do(w http.ResponseWriter, r *http.Request) error {
 		return p.begin(w, r, v, by, shown)
 	}
 	var added flow.Added
-	if in["passkey"] != "" {
+	if in["passkey"] != "" || shown.Begins {
 		shown.Key = true
 		if added, err = p.addKey(w, r, by, in); err != nil {
+			shown.Over = errors.Is(err, factor.ErrOver)
 			return p.refuse(w, r, v, shown, err)
 		}
 	} else if added, err = p.confirm(w, r, by, in); err != nil {
@@ -145,7 +162,7 @@ func (p *Enrol) do(w http.ResponseWriter, r *http.Request) error {
 	if !added.First {
 		return seeOther(w, to)
 	}
-	return p.show(w, http.StatusOK, v, "codes", codesPage{Codes: added.RecoveryCodes, To: to})
+	return p.show(w, http.StatusOK, v, "codes", codesPage{Codes: added.RecoveryCodes, To: to, Bare: shown.Begins})
 }
 
 // confirm puts the app in force. For a first factor the browser gets a new session, in the place of the one before.

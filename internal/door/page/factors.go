@@ -98,11 +98,15 @@ func (p *Enrol) doOwn(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case in["codes"] != "":
+		state, err := p.Factors.Password(r.Context(), who)
+		if err != nil {
+			return err
+		}
 		codes, err := p.Factors.MakeCodes(r.Context(), who, web.Origin(r))
 		if err != nil {
 			return p.refuse(w, r, v, shown, err)
 		}
-		return p.show(w, http.StatusOK, v, "codes", codesPage{Codes: codes, To: home})
+		return p.show(w, http.StatusOK, v, "codes", codesPage{Codes: codes, To: home, Bare: !state.Has})
 	case in["begin"] != "":
 		return p.begin(w, r, v, by, shown)
 	}

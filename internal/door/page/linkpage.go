@@ -63,9 +63,14 @@ type linkView struct {
 	Password bool
 	// Closed: nobody may register. Passwordless: it may be without a password, and Bare says that this was chosen.
 	Closed, Passwordless, Bare bool
+	// Invited: the link invites, so where people may go without a password it opens the account without one as well.
+	Invited bool
 	// Documents are those that must be agreed to.
 	Documents []askedDocument
 }
+
+// invited is how the address of the page says that a link invites. The link itself tells what it opens.
+const invited = "invitation"
 
 // Path is where the form goes.
 func (l linkPage) Path() string { return "/" + l.name }
@@ -149,11 +154,25 @@ func (p *Links) doVerify(w http.ResponseWriter, r *http.Request, in map[string]s
 	}
 	who := p.whoMay(r) // whoever is signed in is not asked for the password
 	begun, err := p.Verify.Do(r.Context(), p.shown(r, in), in["password"], who, p.browserOf(r), web.Origin(r))
+	if errors.Is(err, flow.ErrDoneAlready) && who.Account == "" && p.Verify.Passwordless {
+		return p.verifiedBefore(r), err
+	}
 	if err != nil || begun.Token == "" {
 		return stepVerified, err
 	}
 	p.Cookies.PutPending(w, begun.Token, begun.Life)
 	return stepPasskey, nil
+}
+
+// verifiedBefore is where somebody goes who presses again: on to the first passkey while that waits in this browser, or
+// to the ways in. They may have none yet.
+func (p *Links) verifiedBefore(r *http.Request) string {
+	if token := p.Cookies.Pending(r); token != "" {
+		if may, err := p.Factors.May(r.Context(), flow.Enroller{Pending: token}); err == nil && may.Begins {
+			return stepPasskey
+		}
+	}
+	return stepBefore
 }
 
 func (p *Links) page(v *ui.View, l linkPage) linkView {
@@ -178,12 +197,13 @@ func (p *Links) open(l linkPage) web.Handler {
 			return p.fail(w, v, "closed", nil, p.blame(v, r, flow.ErrRegistrationClosed), flow.ErrRegistrationClosed)
 		}
 		page.Bare = page.Passwordless && web.Parameter(r, "with") == "passkey"
+		page.Invited = web.Parameter(r, "with") == invited
 		e, n, ok := p.ended(r)
 		if n.Step == stepRegistered || n.Step == stepResent || n.Step == stepMailed {
 			page.Email = n.Email
 		}
 		if ok && !e.asks {
-			return p.showDone(w, r, e, n)
+			return p.done(w, r, e, n)
 		}
 		if ok {
 			page.ByCode, page.Title, page.Said = true, e.title, e.text
@@ -195,10 +215,22 @@ func (p *Links) open(l linkPage) web.Handler {
 	}
 }
 
+// done shows an ending. Whoever is signed in may have confirmed another address: browsers show passkeys under it.
+func (p *Links) done(w http.ResponseWriter, r *http.Request, e ending, n web.Note) error {
+	var s passkeySignal
+	if who := p.whoMay(r); n.Step == stepVerified && who.Account != "" {
+		var err error
+		if s, err = p.passkeySignal(r, p.Factors, who); err != nil {
+			return err
+		}
+	}
+	return p.showDone(w, r, e, n, s)
+}
+
 // press does what the button says.
 func (p *Links) press(l linkPage) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		fields := []string{"token", "email", "code", "password", "new_password", "again", "passwordless"}
+		fields := []string{"token", "email", "code", "password", "new_password", "again", "passwordless", "with"}
 		if l.name == "register" {
 			fields = append(fields, agreedFields(p.Consents.Required)...)
 		}
@@ -209,7 +241,7 @@ func (p *Links) press(l linkPage) web.Handler {
 			for _, name := range []string{"token", "email", "code"} {
 				in[name] = strings.TrimSpace(in[name])
 			}
-			page.Bare = page.Passwordless && in["passwordless"] != ""
+			page.Bare, page.Invited = page.Passwordless && in["passwordless"] != "", in["with"] == invited
 			page.Given, page.Email, page.Sent = in["token"], in["email"], in["code"]
 			if step, err = l.do(p, w, r, in); errors.Is(err, flow.ErrDoneAlready) {
 				err = nil // pressed twice

@@ -48,7 +48,7 @@ func (p *Account) OwnDataSection(factors *flow.Factors, exports *flow.Exports, e
 					return "", err
 				}
 				p.Cookies.Clear(w)
-				return "", p.showDone(w, r, erased, web.Note{Email: s.Account.Email})
+				return "", p.showDone(w, r, erased, web.Note{Email: s.Account.Email}, passkeySignal{})
 			}},
 		},
 	}

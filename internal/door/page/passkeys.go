@@ -6,6 +6,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/door/ui"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
@@ -22,6 +23,31 @@ type passkeysView struct {
 	// First says that a passkey would be the first second factor, which takes a mailed code; Asked that the code
 	// was asked for.
 	First, Asked bool
+	// Signal is what the browser is told.
+	Signal passkeySignal
+}
+
+// passkeySignal is what a page tells the browser about passkeys: the owner's address as it is now, and one that is gone.
+type passkeySignal struct {
+	RPID, Gone string
+	User       factor.User
+}
+
+// passkeySignal is what there is to tell whoever is signed in, on the page of an ending.
+func (p *Visitor) passkeySignal(r *http.Request, factors *flow.Factors, who flow.Identity) (s passkeySignal, err error) {
+	u, ok, err := factors.SignalUser(r.Context(), who)
+	if ok {
+		s.RPID, s.User = factors.Keys.RPID(), u
+	}
+	e, n, ended := p.ended(r)
+	if err != nil || !ended || e.path != home || n.Step != stepKeyGone {
+		return s, err
+	}
+	gone, err := factors.SignalGone(r.Context(), n.Passkey)
+	if gone {
+		s.RPID, s.Gone = factors.Keys.RPID(), n.Passkey
+	}
+	return s, err
 }
 
 // PasskeysSection has the passkeys.
@@ -43,7 +69,8 @@ func (p *Account) PasskeysSection(factors *flow.Factors) Section {
 				}
 				v.List = append(v.List, one)
 			}
-			return v, nil
+			v.Signal, err = p.passkeySignal(r, factors, s.Identity)
+			return v, err
 		},
 		Actions: map[string]Action{
 			"passkey-code": {nil, func(w http.ResponseWriter, r *http.Request, s Signed, _ map[string]string) (string, error) {
@@ -54,8 +81,12 @@ func (p *Account) PasskeysSection(factors *flow.Factors) Section {
 			"passkey-rename": {[]string{"id", "passkey_name"}, func(_ http.ResponseWriter, r *http.Request, s Signed, in map[string]string) (string, error) {
 				return stepSaved, factors.RenameKey(r.Context(), s.Identity, in["id"], in["passkey_name"])
 			}},
-			"passkey-remove": {[]string{"id"}, func(_ http.ResponseWriter, r *http.Request, s Signed, in map[string]string) (string, error) {
-				return stepKeyGone, factors.RemoveKey(r.Context(), s.Identity, in["id"], false, web.Origin(r))
+			"passkey-remove": {[]string{"id"}, func(w http.ResponseWriter, r *http.Request, s Signed, in map[string]string) (string, error) {
+				credential, err := factors.RemoveKey(r.Context(), s.Identity, in["id"], false, web.Origin(r))
+				if err != nil {
+					return "", err
+				}
+				return "", p.endWith(w, web.Note{Step: stepKeyGone, Passkey: credential})
 			}},
 			"passkey-reinstate": {[]string{"id"}, func(_ http.ResponseWriter, r *http.Request, s Signed, in map[string]string) (string, error) {
 				return stepSaved, factors.ReinstateKey(r.Context(), s.Identity, in["id"], web.Origin(r))

@@ -14,7 +14,9 @@ import (
 func samples() map[string][]any {
 	rules := []ui.Rule{{Text: "x", Codes: "password_too_short"}}
 	asked := []askedDocument{{"agree-terms", "x", "/terms", 2, true}}
-	full := linkView{Documents: asked, Email: "ada@example.org", Given: "x", Sent: "x", Rules: rules, Stuck: true, Password: true}
+	full := linkView{
+		Invited: true, Passwordless: true, Documents: asked, Email: "ada@example.org", Given: "x", Sent: "x", Rules: rules, Stuck: true, Password: true,
+	}
 	byCode := linkView{Email: "ada@example.org", ByCode: true, Title: "verify.check", Said: "verify.registered", Rules: rules, Closed: true}
 	link := []any{linkView{}, full, byCode}
 	var done []any
@@ -35,12 +37,9 @@ func samples() map[string][]any {
 			secondPage{With: factor.Key, Ways: []factor.Kind{factor.Key, factor.App, factor.Recovery}}, secondPage{With: factor.App}, secondPage{With: factor.Recovery},
 			secondPage{Over: true},
 		},
-		"enrol": {
-			enrolPage{}, enrolPage{Over: true}, enrolPage{Secret: "x", Mails: true}, enrolPage{Own: true, Action: factorsPath}, enrolPage{Keys: true},
-			enrolPage{Key: true, KeyOnly: true, Mails: true}, enrolPage{Key: true},
-		},
+		"enrol":   enrolSamples,
 		"agree":   {agreePage{}, agreePage{Over: true}, agreePage{Documents: asked}},
-		"codes":   {codesPage{Codes: []string{"x"}, To: home}},
+		"codes":   {codesPage{Codes: []string{"x"}, To: home}, codesPage{Codes: []string{"x"}, To: home, Bare: true}},
 		"setup":   {setupPage{}, setupPage{Given: "x", Email: "ada@example.org", Rules: rules}},
 		"refused": {refusedPage{RequestID: "x", At: "/x"}, refusedPage{Ours: true, Again: true}}, "maintenance": {refusedPage{}},
 		"account": {accountPage{}, accountPage{Email: "ada@example.org", Said: "x", Sections: []shownSection{{"profile", "user", "profile.title", "x"}}}},
@@ -53,6 +52,7 @@ func samples() map[string][]any {
 		}},
 		"section-passkeys": {passkeysView{}, passkeysView{
 			List: []passkeyView{{ID: "x", Name: "x", Added: "x", Used: "x", Synced: true, Suspect: true, Rests: true}}, First: true, Asked: true,
+			Signal: passkeySignal{RPID: "x", Gone: "x", User: factor.User{ID: "x", Name: "x", DisplayName: "x"}},
 		}},
 		"section-devices":  {devicesView{}, devicesView{List: []deviceView{{ID: "x", Device: "x", Icon: "laptop", Network: "x", Used: "x"}}, Others: true}},
 		"section-activity": {activityView{}, activityView{List: []happening{{Icon: "key", Text: "x", Warn: true, When: "x", With: "x", From: "x"}}, Older: "x"}},
@@ -85,4 +85,10 @@ func applicationSamples() map[string][]any {
 		"form-post":   {formPost{To: "https://app.example.org/cb", Fields: []formField{{"code", "x"}}}},
 		"end-session": {endPage{Title: "x", Fields: []formField{{"state", "x"}}}, endPage{Out: true}, endPage{}},
 	}
+}
+
+var enrolSamples = []any{
+	enrolPage{}, enrolPage{Over: true}, enrolPage{Secret: "x", Mails: true}, enrolPage{Own: true, Action: factorsPath}, enrolPage{Keys: true},
+	enrolPage{Key: true, KeyOnly: true, Mails: true}, enrolPage{Key: true},
+	enrolPage{Key: true, KeyOnly: true, Begins: true}, enrolPage{Over: true, Begins: true},
 }

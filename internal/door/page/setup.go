@@ -35,7 +35,7 @@ type setupPage struct {
 // no log sees; a script moves it into the form, or the person does.
 func (p *Setup) setup(w http.ResponseWriter, r *http.Request) error {
 	if e, n, ok := p.ended(r); ok {
-		return p.showDone(w, r, e, n)
+		return p.showDone(w, r, e, n, passkeySignal{})
 	}
 	v := p.view(r)
 	return p.show(w, http.StatusOK, v, "setup", setupPage{Rules: p.rules(v.L)})

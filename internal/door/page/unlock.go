@@ -26,7 +26,7 @@ func (p *Unlock) Routes() web.Routes {
 // mails do. Its token is in the fragment, which no proxy and no log sees.
 func (p *Unlock) unlock(w http.ResponseWriter, r *http.Request) error {
 	if e, n, ok := p.ended(r); ok {
-		return p.showDone(w, r, e, n)
+		return p.showDone(w, r, e, n, passkeySignal{})
 	}
 	return p.show(w, http.StatusOK, p.view(r), "unlock", linkView{})
 }

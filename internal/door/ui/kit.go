@@ -71,7 +71,7 @@ func New(c Config) (*Kit, error) {
 		return nil, err
 	}
 	k.add("style", "gatehouse.css", slurp("assets/tokens.css")+slurp("assets/gatehouse.css")+rule)
-	for _, name := range []string{"gatehouse.js", "desk.js", "link.js", "live.js", "passkey.js", "send.js", "strength.js"} {
+	for _, name := range []string{"gatehouse.js", "desk.js", "link.js", "live.js", "passkey.js", "send.js", "signal.js", "strength.js"} {
 		k.add(name, name, slurp("assets/"+name))
 	}
 	k.assets["icon.svg"] = file{kind: kinds[".svg"], body: []byte(slurp("assets/icon.svg"))}

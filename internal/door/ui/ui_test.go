@@ -216,7 +216,7 @@ func TestAssets(t *testing.T) {
 		return w
 	}
 	most := map[string]int{"style": 24 << 10, "gatehouse.js": 3747, "desk.js": 3747, "link.js": 3747,
-		"live.js": 3747, "passkey.js": 3747, "send.js": 3747, "strength.js": 3747}
+		"live.js": 3747, "passkey.js": 3747, "send.js": 3747, "signal.js": 3747, "strength.js": 3747}
 	for called, url := range branded.urls {
 		w := get(branded, url)
 		if n := w.Body.Len(); n == 0 || n > most[called] {

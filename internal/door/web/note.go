@@ -23,20 +23,30 @@ type Note struct {
 	// Step names what was done, in small letters.
 	Step  string
 	Email string
+	// Passkey is the credential that was removed, as browsers name it.
+	Passkey string
 }
 
 // PutNote sets the note.
 func (c *Cookies) PutNote(w http.ResponseWriter, n Note) {
-	c.set(w, noteCookie, n.Step+"."+base64.RawURLEncoding.EncodeToString([]byte(n.Email)), noteLife, false)
+	value := n.Step + "." + base64.RawURLEncoding.EncodeToString([]byte(n.Email))
+	if n.Passkey != "" {
+		value += "." + n.Passkey
+	}
+	if len(value) > mostNote {
+		value = n.Step + "."
+	}
+	c.set(w, noteCookie, value, noteLife, false)
 }
 
 // Note returns it, or nothing. It is not secret, and no decision depends on it.
 func (c *Cookies) Note(r *http.Request) Note {
 	value := c.get(r, noteCookie)
-	step, email, ok := strings.Cut(value, ".")
+	step, rest, ok := strings.Cut(value, ".")
+	email, passkey, _ := strings.Cut(rest, ".")
 	b, err := base64.RawURLEncoding.DecodeString(email)
 	if !ok || err != nil || len(value) > mostNote {
 		return Note{}
 	}
-	return Note{Step: step, Email: string(b)}
+	return Note{Step: step, Email: string(b), Passkey: passkey}
 }

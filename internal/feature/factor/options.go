@@ -58,16 +58,17 @@ type (
 	}
 )
 
-func encoded(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+// Encoded is how browsers write the id of a credential and a user handle.
+func Encoded(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
 // Creation asks for a passkey for the account with the handle, beside those that it has: without their names, an
 // authenticator that has one of them would replace it without a word. What people own works, security keys too.
 func (p *Passkeys) Creation(u User, handle []byte, has []Passkey, binding string, now time.Time) Creation {
 	c := Creation{
-		RP: Entity{p.Party.ID, p.Party.Name}, User: u, Challenge: encoded(p.New(Adds, binding, now)), Timeout: promptLife.Milliseconds(),
+		RP: Entity{p.Party.ID, p.Party.Name}, User: u, Challenge: Encoded(p.New(Adds, binding, now)), Timeout: promptLife.Milliseconds(),
 		Exclude: p.descriptors(has), Attestation: "none", Extensions: map[string]bool{"credProps": true},
 	}
-	c.User.ID = encoded(handle)
+	c.User.ID = Encoded(handle)
 	for _, a := range algorithms {
 		c.Params = append(c.Params, Parameter{"public-key", int64(a)})
 	}
@@ -84,7 +85,7 @@ func (c Creation) SigningInAlone() Creation {
 // Alone asks for any passkey that verifies the person.
 func (p *Passkeys) Alone(now time.Time) Request {
 	return Request{
-		Challenge: encoded(p.New(SignsIn, "", now)), Timeout: promptLife.Milliseconds(), RPID: p.Party.ID, Allow: []Descriptor{}, UserVerification: "required",
+		Challenge: Encoded(p.New(SignsIn, "", now)), Timeout: promptLife.Milliseconds(), RPID: p.Party.ID, Allow: []Descriptor{}, UserVerification: "required",
 	}
 }
 
@@ -97,7 +98,7 @@ func (p *Passkeys) Behind(has []Passkey, binding string, now time.Time) Request 
 		}
 	}
 	return Request{
-		Challenge: encoded(p.New(Steps, binding, now)), Timeout: promptLife.Milliseconds(), RPID: p.Party.ID, Allow: p.descriptors(usable),
+		Challenge: Encoded(p.New(Steps, binding, now)), Timeout: promptLife.Milliseconds(), RPID: p.Party.ID, Allow: p.descriptors(usable),
 		UserVerification: "discouraged",
 	}
 }
@@ -107,7 +108,7 @@ func (p *Passkeys) descriptors(list []Passkey) []Descriptor {
 	named := []Descriptor{}
 	for _, k := range list {
 		if k.RPID == p.Party.ID {
-			named = append(named, Descriptor{"public-key", encoded(k.Credential), k.Transports})
+			named = append(named, Descriptor{"public-key", Encoded(k.Credential), k.Transports})
 		}
 	}
 	return named

@@ -73,7 +73,7 @@ func (f *Operator) sendInvitation(tx *db.Tx, links *flow.EmailLinks, id string) 
 	if err != nil {
 		return "", err
 	}
-	m := links.Mail(tx, notice.Invitation, "/reset", h, ticket.Ticket{Purpose: ticket.Invite, Address: h.Email, AddressKey: h.Key}, f.Now())
+	m := links.Mail(tx, notice.Invitation, "/reset?with=invitation", h, ticket.Ticket{Purpose: ticket.Invite, Address: h.Email, AddressKey: h.Key}, f.Now())
 	m.ByOperator = true
 	return m.Link, links.Guard.Notices.Send(tx, m, event.Origin{})
 }

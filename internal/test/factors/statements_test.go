@@ -95,7 +95,7 @@ func (e *eavesdropper) since() []string {
 // A sign-in without factors costs no statement more than before there were any: none is about them. With one, the
 // same test sees them.
 func TestASignInWithoutFactorsAsksForNone(t *testing.T) {
-	ofFactors := regexp.MustCompile(`\b(pending|totp|totp_offer|recovery_code|factor_reset)\b`)
+	ofFactors := regexp.MustCompile(`\b(pending|totp|totp_offer|recovery_code|passkey|challenge_spent|factor_reset)\b`)
 	e, clock := &eavesdropper{}, &harness.Clock{}
 	h := harness.OpenAt(t, e.behind(t, dbtest.Postgres(t)), clock.Now, harness.BehindProxy)
 	h.Register("ada@example.org")

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/incident"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/lockdown"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/respond"
 	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
@@ -207,11 +208,16 @@ func TestIR2_APreviewCountsAndTouchesNothing(t *testing.T) {
 func TestIR2_LockdownIsObeyedByAllReplicas(t *testing.T) {
 	dbtest.EachProduction(t, func(t *testing.T, dbURL string) {
 		clock := &harness.Clock{}
-		h := harness.OpenAt(t, dbURL, clock.Now, harness.SharedURL)
-		other := harness.OpenAt(t, dbURL, clock.Now, harness.SharedURL)
+		h := harness.OpenAt(t, dbURL, clock.Now, harness.SharedURL, "PASSWORDLESS=on")
+		other := harness.OpenAt(t, dbURL, clock.Now, harness.SharedURL, "PASSWORDLESS=on")
 		h.Register("ada@example.org")
 		h.Administrator("root@example.org")
 		ada := h.Login("ada@example.org")
+		_, invitation, err := h.Operator().Invite(h.Context(), operate.Invitation{Email: "joe@example.org"}, harness.OriginOfTests)
+		if err != nil {
+			h.Fatal(err)
+		}
+		accept := harness.Post("/v1/email/verify", map[string]string{"token": harness.TokenOf(h, invitation)})
 		d := h.Incidents()
 		n := opened(h, d)
 		done := contained(h, d, n, respond.Order{Does: respond.Lockdown, Doors: lockdown.Doors, For: time.Hour})
@@ -227,6 +233,7 @@ func TestIR2_LockdownIsObeyedByAllReplicas(t *testing.T) {
 			r.Expect(403, "closed_for_now", harness.SignInAs("ada@example.org", harness.Passphrase))
 			r.Expect(401, "invalid_credentials", harness.SignInAs("ada@example.org", "wrong passphrase of ada"))
 			r.Expect(403, "closed_for_now", change)
+			r.Expect(403, "closed_for_now", accept)                           // and the link is not spent
 			r.Expect(200, "", harness.Get("/v1/me", ada.Str("access_token"))) // sessions go on
 			r.Login("root@example.org")
 		}
@@ -237,6 +244,9 @@ func TestIR2_LockdownIsObeyedByAllReplicas(t *testing.T) {
 			h.Fatal(err)
 		}
 		other.Eventually("the doors are open", func() (string, bool) { a := other.Do(register); return a.Text, a.Status == 202 })
+		if other.Expect(200, "", accept).Str("pending_token") == "" {
+			h.Error("the invitation was spent")
+		}
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/factor/passkeytest"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
@@ -298,4 +300,109 @@ func TestPasswordlessIsOff(t *testing.T) {
 	k.Server, k.Browser.Origin = h, h.URL()
 	access := h.Expect(200, "", k.Alone()).Str("access_token")
 	h.Expect(409, "passwordless_off", deletion("/v1/password", access))
+}
+
+// invites returns the token of an invitation's link.
+func invites(h *harness.Server, email string) string {
+	h.Helper()
+	_, link, err := h.Operator().Invite(h.Context(), operate.Invitation{Email: email, Roles: []string{"editor"}}, harness.OriginOfTests)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return harness.TokenOf(h, link)
+}
+
+// Who was invited opens the account with a passkey in the place of a password; the link works once, for one of the two.
+func TestAnInvitationOpensAnAccountWithoutAPassword(t *testing.T) {
+	each(t, func(h *harness.Server, clock *harness.Clock) {
+		token := invites(h, ada)
+		accept := harness.Post("/v1/email/verify", harness.Body{"token": token})
+		reset := harness.Post("/v1/password/reset", harness.Body{"token": token, "new_password": harness.Passphrase})
+		pending := h.Expect(200, "", accept).Str("pending_token")
+		h.Expect(400, "invalid_link", reset)
+		if again := h.Expect(200, "", accept); again.Str("pending_token") != "" {
+			h.Error("a used invitation began another sign-in")
+		}
+		k := h.NewPasskey(ada)
+		options := harness.Post("/v1/factors/passkeys/options", harness.Body{"pending_token": pending})
+		with := harness.Body{"pending_token": pending}
+		h.Expect(400, "passkey_not_alone", harness.Post("/v1/factors/passkeys", with.Object("credential", k.Create(options, touched))))
+		h.Expect(200, "", harness.Post("/v1/factors/passkeys", with.Object("credential", k.Create(options))))
+		access := h.Expect(200, "", k.Alone()).Str("access_token")
+		me := h.Expect(200, "", harness.Get("/v1/me", access))
+		if hasPassword(h, access) || me.Fields["email_verified"] != true || !strings.Contains(me.Text, "editor") {
+			h.Errorf("the account that was opened: %s", me.Text)
+		}
+		h.Expect(401, "invalid_credentials", harness.SignInAs(ada, harness.Passphrase))
+
+		// Who chose the password has it, and the link opens nothing more.
+		const eve = "eve@example.org"
+		token = invites(h, eve)
+		h.Expect(204, "", harness.Post("/v1/password/reset", harness.Body{"token": token, "new_password": harness.Passphrase}))
+		if again := h.Expect(200, "", harness.Post("/v1/email/verify", harness.Body{"token": token})); again.Str("pending_token") != "" {
+			h.Error("a used invitation began a sign-in")
+		}
+		h.Login(eve)
+
+		// A reset by mail takes no password away, whoever asks for what.
+		h.Expect(202, "", harness.Post("/v1/password/forgot", harness.Body{"email": eve}))
+		forgot := harness.TokenOf(h, h.Mailbox().Last(eve, notice.ResetPassword).Link)
+		h.Expect(400, "invalid_link", harness.Post("/v1/email/verify", harness.Body{"token": forgot}))
+		h.Login(eve)
+
+		// Too late, changed on the way, and disabled.
+		const joe, kim = "joe@example.org", "kim@example.org"
+		late, gone := invites(h, joe), invites(h, kim)
+		h.Expect(400, "invalid_link", harness.Post("/v1/email/verify", harness.Body{"token": late[:len(late)-1] + "x"}))
+		exec(h, `UPDATE account SET disabled_at = 1 WHERE email = 'kim@example.org'`)
+		if a, err := h.Try(harness.Post("/v1/email/verify", harness.Body{"token": gone})); err != nil || a.Status < 400 || a.Status >= 500 {
+			h.Errorf("a disabled account: %d %s, %v", a.Status, a.Text, err)
+		}
+		clock.Shift(31 * 24 * time.Hour)
+		h.Expect(400, "invalid_link", harness.Post("/v1/email/verify", harness.Body{"token": late}))
+	}, passwordless)
+}
+
+// Where people may not go without a password an invitation sets one, and nothing else.
+func TestAnInvitationWherePasswordlessIsOff(t *testing.T) {
+	h := harness.Open(t, dbtest.SQLite(t))
+	token := invites(h, ada)
+	h.Expect(400, "invalid_link", harness.Post("/v1/email/verify", harness.Body{"token": token}))
+	h.Expect(204, "", harness.Post("/v1/password/reset", harness.Body{"token": token, "new_password": harness.Passphrase}))
+	h.Login(ada)
+}
+
+// Of many that use an invitation at once, for either, one does.
+func TestAnInvitationIsUsedOnce(t *testing.T) {
+	h := harness.Open(t, dbtest.Postgres(t), harness.BehindProxy, passwordless, "PASSWORD_RESET_RATE_LIMIT_ATTEMPTS=1000")
+	for round := range 5 {
+		email := fmt.Sprintf("ada%d@example.org", round)
+		token := invites(h, email)
+		var (
+			all         sync.WaitGroup
+			begun, sets atomic.Int64
+		)
+		for i := range 16 {
+			r := harness.Post("/v1/email/verify", harness.Body{"token": token})
+			if i%2 == 0 {
+				r = harness.Post("/v1/password/reset", harness.Body{"token": token, "new_password": fmt.Sprint(harness.Passphrase, i)})
+			}
+			all.Go(func() {
+				a, err := h.Try(r)
+				switch {
+				case err != nil || a.Status >= 500:
+					h.Errorf("%d %s, %v", a.Status, a.Text, err)
+				case a.Status == 204:
+					sets.Add(1)
+				case a.Status == 200 && a.Str("pending_token") != "":
+					begun.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		bare := int64(h.Count(`SELECT COUNT(*) FROM account WHERE hash = '' AND email = '` + email + `'`))
+		if begun.Load()+sets.Load() != 1 || bare != begun.Load() {
+			h.Fatalf("round %d: %d sign-ins begun, %d passwords set, %d accounts without", round, begun.Load(), sets.Load(), bare)
+		}
+	}
 }

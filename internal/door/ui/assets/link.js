@@ -9,7 +9,7 @@ if (field && location.hash.length > 1) {
     // A mail program has mangled it: the page says so, once it is sent.
   }
   field.value = token;
-  history.replaceState(null, "", location.pathname);
+  history.replaceState(null, "", location.pathname + location.search);
 }
 if (field?.value) {
   document.getElementById("by-token").hidden = true;
