@@ -36,7 +36,7 @@ func asksAdministrators(c *config.Config) bool {
 
 func (e examined) bareAdministrators(tx *db.Tx) (doctor.Answer, error) {
 	const most = 200
-	list, err := account.WithoutFactor(tx, account.Admin, "", most)
+	list, err := account.MayHaveFactors(tx, account.Admin, true, "", most)
 	if err != nil {
 		return doctor.Answer{}, err
 	}

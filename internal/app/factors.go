@@ -7,12 +7,14 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/door/api"
 	"github.com/gatehouse-auth/gatehouse/internal/door/page"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 )
 
 // ending is how sign-ins end: at once, or by a second step.
@@ -67,6 +69,15 @@ func ringKeys(ring *keyring.Ring, p keyring.Purpose) func() [][]byte {
 		}
 		return keys
 	}
+}
+
+// operatorSealing is what factors are sealed with, for an operator's command.
+func operatorSealing(ctx context.Context, c *config.Config, d *db.DB) (operate.Sealing, error) {
+	ring, err := operatorRing(ctx, c, d)
+	if err != nil {
+		return operate.Sealing{}, err
+	}
+	return operate.Sealing{Store: factor.NewStore(ringKeys(ring, keyring.Factor), secret.Random{}), Since: ring.Keys(keyring.Factor)[0].CreatedAt}, nil
 }
 
 // newFactors lets people add second factors, and remove them.

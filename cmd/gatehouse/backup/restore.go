@@ -115,6 +115,8 @@ type restoredJSON struct {
 	Epoch    int64     `json:"epoch"`
 	Timeline string    `json:"timeline"`
 	Mails    int64     `json:"mails_given_up"`
+	Passkeys int       `json:"passkeys_resealed"`
+	Apps     int       `json:"apps_suspended"`
 	Intact   bool      `json:"log_intact"`
 }
 
@@ -125,7 +127,8 @@ func (r restoreCommand) print(t *terminal.Terminal, out *backup.Restored) error 
 	m := out.Manifest
 	intact := len(out.Log.Findings) == 0
 	if r.JSON {
-		err := t.JSON(restoredJSON{m.ID, m.Snapshot, m.Tables["account"].Rows, m.Log.Size, out.Epoch, out.Timeline, out.Mails, intact})
+		err := t.JSON(restoredJSON{m.ID, m.Snapshot, m.Tables["account"].Rows, m.Log.Size, out.Epoch, out.Timeline, out.Mails,
+			out.Factors.Passkeys, out.Factors.Apps, intact})
 		if err == nil && !intact {
 			err = errLog
 		}
@@ -135,6 +138,11 @@ func (r restoreCommand) print(t *terminal.Terminal, out *backup.Restored) error 
 Lost is what came after %s, decisions included: who was deleted, disabled or lost a role since, and passwords changed since.
 Everybody has to sign in again. %s that waited will not be sent. Start the servers now.
 `, m.ID, terminal.Time(m.Snapshot), m.Tables["account"].Rows, m.Log.Size, terminal.Time(m.Snapshot), terminal.Count(int(out.Mails), "mail"))
+	if n := out.Factors; n.Passkeys+n.Apps > 0 {
+		fmt.Fprintf(t.Out, `%s taken as they are, as gatehouse user factor reseal does: nothing tells one that its owner added from one that somebody had written
+into the database. %s suspended: the secrets are gone, and their owners need a recovery code, or gatehouse user factor reset.
+`, terminal.Plural(int64(n.Passkeys), "passkey was", "passkeys were"), terminal.Plural(int64(n.Apps), "app was", "apps were"))
+	}
 	if !intact {
 		for _, f := range out.Log.Findings {
 			fmt.Fprintf(t.Out, "%s: %s\n", f.What, f.Text)
