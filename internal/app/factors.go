@@ -77,7 +77,11 @@ func operatorSealing(ctx context.Context, c *config.Config, d *db.DB) (operate.S
 	if err != nil {
 		return operate.Sealing{}, err
 	}
-	return operate.Sealing{Store: factor.NewStore(ringKeys(ring, keyring.Factor), secret.Random{}), Since: ring.Keys(keyring.Factor)[0].CreatedAt}, nil
+	return factorSealing(ring), nil
+}
+
+func factorSealing(ring *keyring.Ring) operate.Sealing {
+	return operate.Sealing{Store: factor.NewStore(ringKeys(ring, keyring.Factor), secret.Random{}), Since: ring.Keys(keyring.Factor)[0].CreatedAt}
 }
 
 // newFactors lets people add second factors, and remove them.

@@ -88,6 +88,25 @@ func HandleOf(tx *db.Tx, id string) (handle []byte, err error) {
 	return handle, err
 }
 
+// Handles returns the user handles of up to limit accounts that have one, by the accounts' ids from the one after the given id
+// on, and the last of these.
+func Handles(tx *db.Tx, after string, limit int) (handles map[string][]byte, last string, err error) {
+	rows, err := tx.Query(`SELECT id, handle FROM account WHERE id > $1 AND handle IS NOT NULL ORDER BY id LIMIT $2`, after, limit)
+	if err != nil {
+		return nil, "", err
+	}
+	defer rows.Close()
+	handles = map[string][]byte{}
+	for rows.Next() {
+		var handle []byte
+		if err := rows.Scan(&last, &handle); err != nil {
+			return nil, "", err
+		}
+		handles[last] = handle
+	}
+	return handles, last, rows.Err()
+}
+
 // Hold takes the account's row, for what is decided by rows of its own, or returns ErrNotFound.
 func Hold(tx *db.Tx, id string) error {
 	n, err := tx.Exec(`UPDATE account SET factor_n = factor_n WHERE id = $1`, id)

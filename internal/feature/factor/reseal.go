@@ -10,10 +10,10 @@ import (
 // row of before. The secrets are gone. What a passkey needs is in its row, in the clear, so the row can be signed anew; but
 // then whoever wrote it is believed, since nothing is left that tells a passkey of its owner's from a planted one.
 
-// PasskeysAfter returns up to limit passkeys of all accounts in the order of their ids, from the one after the given id on.
-func PasskeysAfter(tx *db.Tx, after string, limit int) (list []Passkey, err error) {
+// PasskeysBetween returns the passkeys of the accounts whose ids come after one, up to another.
+func PasskeysBetween(tx *db.Tx, after, last string) (list []Passkey, err error) {
 	rows, err := tx.Query(`SELECT id, account_id, rp_id, credential, public_key, mac, counter, eligible, backed_up, verifies, discoverable,
-		aaguid, transports, name, suspect_at, made_at, used_at FROM passkey WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
+		aaguid, transports, name, suspect_at, made_at, used_at FROM passkey WHERE account_id > $1 AND account_id <= $2 ORDER BY account_id, id`, after, last)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
-// resealBatch is how many factors are looked at in one transaction.
+// resealBatch is how many accounts are looked at in one transaction.
 const resealBatch = 200
 
 // Unrecognised is a factor that no key of the ring recognises: it was made under a JWT_SECRET_KEY that is lost, or
@@ -143,19 +143,20 @@ func (f *Reseal) passkeys(ctx context.Context, look bool, n *Resealed, tell func
 	return nil
 }
 
-// foreignKeys are those of the next passkeys that no key recognises.
+// foreignKeys are those passkeys of the next accounts that no key recognises. Passkeys of accounts without a handle open nothing.
 func (f *Reseal) foreignKeys(tx *db.Tx, after string, n *Resealed) (list []foreignKey, last string, more bool, err error) {
-	page, err := factor.PasskeysAfter(tx, after, resealBatch)
-	if err != nil || len(page) == 0 {
+	handles, last, err := account.Handles(tx, after, resealBatch)
+	if err != nil || len(handles) == 0 {
 		return nil, after, false, err
 	}
+	page, err := factor.PasskeysBetween(tx, after, last)
+	if err != nil {
+		return nil, "", false, err
+	}
 	for _, p := range page {
-		handle, err := account.HandleOf(tx, p.Account)
-		if errors.Is(err, account.ErrNotFound) {
-			continue // nobody signs in by it
-		}
-		if err != nil {
-			return nil, "", false, err
+		handle := handles[p.Account]
+		if handle == nil {
+			continue
 		}
 		if f.With.Genuine(p, handle) {
 			n.Genuine++
@@ -169,7 +170,7 @@ func (f *Reseal) foreignKeys(tx *db.Tx, after string, n *Resealed) (list []forei
 			Account: a.ID, Email: a.Email, Kind: factor.Key, Name: p.Name, Host: p.RPID, MadeAt: p.MadeAt, Altered: !p.MadeAt.Before(f.With.Since),
 		}})
 	}
-	return list, page[len(page)-1].ID, len(page) == resealBatch, nil
+	return list, last, len(handles) == resealBatch, nil
 }
 
 func (f *Reseal) apps(ctx context.Context, look bool, n *Resealed, tell func(Unrecognised) error) error {

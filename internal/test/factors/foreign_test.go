@@ -70,7 +70,8 @@ func photograph(t *testing.T, page string) []byte {
 // oathCodes are the codes that oathtool shows from a time on.
 func oathCodes(t *testing.T, secret string, at time.Time, n int) []string {
 	t.Helper()
-	return strings.Fields(foreign(t, nil, "oathtool", "--totp", "--base32", "--window", fmt.Sprint(n-1), "--now", at.UTC().Format("2006-01-02 15:04:05 UTC"), secret))
+	now := at.UTC().Format("2006-01-02 15:04:05 UTC")
+	return strings.Fields(foreign(t, nil, "oathtool", "--totp", "--base32", "--window", fmt.Sprint(n-1), "--now", now, secret))
 }
 
 // Whatever the service is called and however long the address is: a scanner reads the page's QR code, an app makes codes of what
