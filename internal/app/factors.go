@@ -61,11 +61,13 @@ func demand(c *config.Config) flow.Demand {
 	return d
 }
 
-// ringKeys are the ring's keys for a purpose, the one in force last.
+// ringKeys are the ring's keys for a purpose, the one in force last. What a revoked one has made is recognised no more.
 func ringKeys(ring *keyring.Ring, p keyring.Purpose) func() [][]byte {
 	return func() (keys [][]byte) {
 		for _, k := range ring.Keys(p) {
-			keys = append(keys, k.Material)
+			if k.RevokedAt.IsZero() {
+				keys = append(keys, k.Material)
+			}
 		}
 		return keys
 	}

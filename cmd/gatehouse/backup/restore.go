@@ -96,6 +96,7 @@ func (r restoreCommand) report(t *terminal.Terminal, f found, m *backup.Manifest
 Everything after %s (%s ago) is lost:
   - accounts that were deleted, disabled or lost a role since are back as they were;
   - passwords and addresses that were changed since are the old ones again, a stolen password too;
+  - second factors that were added since are gone, those removed since are back, and recovery codes used since are good again;
   - applications and blocked networks are what they were, and applications that were deleted are back;
   - the events since are lost, unless EVENT_FORWARD or EVENT_ANCHOR sent them elsewhere.
 All sessions, links and codes end: everybody signs in again. Mails that wait are not sent.
@@ -135,7 +136,8 @@ func (r restoreCommand) print(t *terminal.Terminal, out *backup.Restored) error 
 		return err
 	}
 	fmt.Fprintf(t.Out, `Restored the backup %s of %s: %d accounts and %d events.
-Lost is what came after %s, decisions included: who was deleted, disabled or lost a role since, and passwords changed since.
+Lost is what came after %s, decisions included: who was deleted, disabled or lost a role since, and passwords changed since. Second
+factors that were added since are gone, those removed since are back, and recovery codes used since are good again.
 Everybody has to sign in again. %s that waited will not be sent. Start the servers now.
 `, m.ID, terminal.Time(m.Snapshot), m.Tables["account"].Rows, m.Log.Size, terminal.Time(m.Snapshot), terminal.Count(int(out.Mails), "mail"))
 	if n := out.Factors; n.Passkeys+n.Apps > 0 {
