@@ -355,6 +355,9 @@ func TestPasskeysOfAnotherHostRestAndCount(t *testing.T) {
 	}
 	h = harness.Open(t, url, "PASSKEY_RP_ID=new.example.org")
 	k.Server, k.Browser.Origin = h, h.URL()
+	if said := h.Logs.String(); !strings.Contains(said, `"rp_id":"new.example.org","passkeys":1,"accounts_with_nothing_else":1`) {
+		t.Errorf("the start does not tell of the passkeys that rest: %s", said)
+	}
 	waits := h.Expect(403, "second_factor_required", harness.SignInAs(ada, harness.Passphrase))
 	if diff := cmp.Diff([]any{"recovery_code"}, waits.Fields["factors"]); diff != "" {
 		h.Errorf("the ways:\n%s", diff)
