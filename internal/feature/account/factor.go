@@ -69,6 +69,25 @@ func CountFactors(tx *db.Tx) (n int64, err error) {
 	return n, err
 }
 
+// CountedAfter returns how many second factors up to limit accounts say that they have, from the one after the given id on, and the
+// last of their ids.
+func CountedAfter(tx *db.Tx, after string, limit int) (said map[string]int64, last string, err error) {
+	rows, err := tx.Query(`SELECT id, factors FROM account WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
+	if err != nil {
+		return nil, "", err
+	}
+	defer rows.Close()
+	said = map[string]int64{}
+	for rows.Next() {
+		var n int64
+		if err := rows.Scan(&last, &n); err != nil {
+			return nil, "", err
+		}
+		said[last] = n
+	}
+	return said, last, rows.Err()
+}
+
 // Handle returns the account's user handle for passkeys, which is the given one if it had none, or ErrNotFound. It
 // takes the account's row.
 func Handle(tx *db.Tx, id string, fresh []byte) (handle []byte, err error) {
