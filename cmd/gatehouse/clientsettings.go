@@ -24,7 +24,7 @@ type clientSettings struct {
 	RequirePAR         *bool    `name:"require-par" negatable:"" help:"Take only requests that it has pushed to /oauth2/par first (RFC 9126)."`
 	PKCEOptional       *bool    `name:"pkce-optional" negatable:"" help:"Let a web application go without PKCE, whose library has none."`
 	LeanIDToken        *bool    `name:"lean-id-token" negatable:"" help:"Leave name and address out of its ID tokens: it asks /oauth2/userinfo."`
-	KeysFile           string   `name:"jwks-file" placeholder:"FILE" help:"Its public keys, as a JWK set or in PEM: it has no secret, and signs (private_key_jwt)."`
+	KeysFile           string   `name:"jwks-file" placeholder:"FILE" help:"Its public keys, a JWK set or PEM: it has no secret, and signs (private_key_jwt)."`
 	NoKeys             bool     `name:"no-jwks" help:"Take its keys away. Then: gatehouse client rotate NAME"`
 }
 

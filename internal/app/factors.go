@@ -2,17 +2,21 @@ package app
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/door/api"
 	"github.com/gatehouse-auth/gatehouse/internal/door/page"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 )
 
 // ending is how sign-ins end: at once, or by a second step.
@@ -37,7 +41,7 @@ func newSecondStep(b *base, t *tokens, g *flow.Guard, limits *flow.Limits, conse
 	}
 	e.keys = &flow.PasskeyCheck{Core: b.core(), Passkeys: keys, Alone: b.config.Passkeys == config.PasskeysOn, Guard: g}
 	e.second = &flow.SecondStep{Core: b.core(), Factors: e.store, Guard: g, Limits: limits, End: e.end, Demand: demand(b.config), Keys: e.keys}
-	return e, capability{name: "second step", jobs: []job.Job{abandonPending(e.second), forgetOffers(b), forgetChallenges(b)}}, nil
+	return e, capability{name: "second step", jobs: []job.Job{abandonPending(e.second), forgetOffers(b), forgetChallenges(b)}, begin: b.sayFactors}, nil
 }
 
 // newPasskeys makes what makes passkeys and judges them; nil where they are off.
@@ -50,6 +54,38 @@ func newPasskeys(b *base, s *factor.Store) (*factor.Passkeys, error) {
 	return factor.NewPasskeys(s, challenges, factor.RelyingParty{ID: c.PasskeyRPID, Name: c.ServiceName, Origins: c.AllPasskeyOrigins()})
 }
 
+// sayFactors says at a start whom the settings about factors shut out: passkeys that rest since PUBLIC_URL has another host,
+// and administrators who have to add a factor before they get a session, programs among them.
+func (b *base) sayFactors(ctx context.Context) error {
+	const named = 20
+	var (
+		p    factor.Posture
+		bare []account.Account
+	)
+	err := b.db.Read(ctx, func(tx *db.Tx) (err error) {
+		if p, err = factor.PostureOf(tx, b.config.PasskeyRPID, b.now()); err == nil && asksAdministrators(b.config) {
+			bare, err = account.MayHaveFactors(tx, account.Admin, true, "", named+1)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if p.Resting > 0 {
+		b.log.Warn("Passkeys are of another host than PASSKEY_RP_ID: they count as second factors, and open nothing. See docs/guides/passkeys.md.",
+			"rp_id", b.config.PasskeyRPID, "passkeys", p.Resting, "accounts_with_nothing_else", p.Stranded)
+	}
+	if len(bare) > 0 {
+		ids := make([]string, 0, named)
+		for _, a := range bare[:min(named, len(bare))] {
+			ids = append(ids, a.ID)
+		}
+		b.log.Warn("Administrators have no second factor, and add one at their next sign-in. A program that signs in as one needs an app's secret of its own. "+
+			"See gatehouse user factor list --role admin --without.", "accounts", strings.Join(ids, " "), "more", len(bare) > named)
+	}
+	return nil
+}
+
 // demand is whose accounts must have a second factor.
 func demand(c *config.Config) flow.Demand {
 	var d flow.Demand
@@ -59,14 +95,29 @@ func demand(c *config.Config) flow.Demand {
 	return d
 }
 
-// ringKeys are the ring's keys for a purpose, the one in force last.
+// ringKeys are the ring's keys for a purpose, the one in force last. What a revoked one has made is recognised no more.
 func ringKeys(ring *keyring.Ring, p keyring.Purpose) func() [][]byte {
 	return func() (keys [][]byte) {
 		for _, k := range ring.Keys(p) {
-			keys = append(keys, k.Material)
+			if k.RevokedAt.IsZero() {
+				keys = append(keys, k.Material)
+			}
 		}
 		return keys
 	}
+}
+
+// operatorSealing is what factors are sealed with, for an operator's command.
+func operatorSealing(ctx context.Context, c *config.Config, d *db.DB) (operate.Sealing, error) {
+	ring, err := operatorRing(ctx, c, d)
+	if err != nil {
+		return operate.Sealing{}, err
+	}
+	return factorSealing(ring), nil
+}
+
+func factorSealing(ring *keyring.Ring) operate.Sealing {
+	return operate.Sealing{Store: factor.NewStore(ringKeys(ring, keyring.Factor), secret.Random{}), Since: ring.Keys(keyring.Factor)[0].CreatedAt}
 }
 
 // newFactors lets people add second factors, and remove them.

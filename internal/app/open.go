@@ -146,6 +146,7 @@ func Operator(ctx context.Context, c *config.Config, log, events *slog.Logger) (
 		Seal:            func(ctx context.Context) error { return operatorSeal(ctx, c, d) },
 		Lockout:         func(ctx context.Context) (*lockout.Store, error) { return operatorLockout(ctx, c, d) },
 		SignsID:         func(ctx context.Context) error { return operatorSignsID(ctx, c, d) },
+		Sealing:         func(ctx context.Context) (operate.Sealing, error) { return operatorSealing(ctx, c, d) },
 	}
 	return o, func() error { hasher.Close(); return errors.Join(closeBreaches(), d.Close()) }, nil
 }

@@ -24,6 +24,10 @@ import (
 func NewRestore(c *config.Config, log, events *slog.Logger, trust backup.Trust, secretLost bool) (*backup.Restore, error) {
 	r := &backup.Restore{
 		Trust: trust, Database: db.Config{URL: c.MigrateDatabase.URL.Reveal(), MaxConns: 4, Log: log}, EventKey: trust.EventKey, Lost: secretLost,
+		Fresh: func() (keyring.Config, error) {
+			master, err := masterSecret(c)
+			return keyring.Config{Secret: master, Algorithm: c.JWTAlgorithm}, err
+		},
 		After: []func(*db.Tx, time.Time) error{alert.Restored, func(tx *db.Tx, now time.Time) error {
 			return account.PostponeErasures(tx, now.Add(c.ErasureGrace))
 		}},

@@ -96,6 +96,7 @@ func (r restoreCommand) report(t *terminal.Terminal, f found, m *backup.Manifest
 Everything after %s (%s ago) is lost:
   - accounts that were deleted, disabled or lost a role since are back as they were;
   - passwords and addresses that were changed since are the old ones again, a stolen password too;
+  - second factors that were added since are gone, those removed since are back, and recovery codes used since are good again;
   - applications and blocked networks are what they were, and applications that were deleted are back;
   - the events since are lost, unless EVENT_FORWARD or EVENT_ANCHOR sent them elsewhere.
 All sessions, links and codes end: everybody signs in again. Mails that wait are not sent.
@@ -115,6 +116,8 @@ type restoredJSON struct {
 	Epoch    int64     `json:"epoch"`
 	Timeline string    `json:"timeline"`
 	Mails    int64     `json:"mails_given_up"`
+	Passkeys int       `json:"passkeys_resealed"`
+	Apps     int       `json:"apps_suspended"`
 	Intact   bool      `json:"log_intact"`
 }
 
@@ -125,16 +128,23 @@ func (r restoreCommand) print(t *terminal.Terminal, out *backup.Restored) error 
 	m := out.Manifest
 	intact := len(out.Log.Findings) == 0
 	if r.JSON {
-		err := t.JSON(restoredJSON{m.ID, m.Snapshot, m.Tables["account"].Rows, m.Log.Size, out.Epoch, out.Timeline, out.Mails, intact})
+		err := t.JSON(restoredJSON{m.ID, m.Snapshot, m.Tables["account"].Rows, m.Log.Size, out.Epoch, out.Timeline, out.Mails,
+			out.Factors.Passkeys, out.Factors.Apps, intact})
 		if err == nil && !intact {
 			err = errLog
 		}
 		return err
 	}
 	fmt.Fprintf(t.Out, `Restored the backup %s of %s: %d accounts and %d events.
-Lost is what came after %s, decisions included: who was deleted, disabled or lost a role since, and passwords changed since.
+Lost is what came after %s, decisions included: who was deleted, disabled or lost a role since, and passwords changed since. Second
+factors that were added since are gone, those removed since are back, and recovery codes used since are good again.
 Everybody has to sign in again. %s that waited will not be sent. Start the servers now.
 `, m.ID, terminal.Time(m.Snapshot), m.Tables["account"].Rows, m.Log.Size, terminal.Time(m.Snapshot), terminal.Count(int(out.Mails), "mail"))
+	if n := out.Factors; n.Passkeys+n.Apps > 0 {
+		fmt.Fprintf(t.Out, `%s taken as they are, as gatehouse user factor reseal does: nothing tells one that its owner added from one that somebody had written
+into the database. %s suspended: the secrets are gone, and their owners need a recovery code, or gatehouse user factor reset.
+`, terminal.Plural(int64(n.Passkeys), "passkey was", "passkeys were"), terminal.Plural(int64(n.Apps), "app was", "apps were"))
+	}
 	if !intact {
 		for _, f := range out.Log.Findings {
 			fmt.Fprintf(t.Out, "%s: %s\n", f.What, f.Text)

@@ -14,21 +14,23 @@ import (
 
 // factorCommand is gatehouse user factor.
 type factorCommand struct {
-	List   factorListCommand   `cmd:"" help:"Show somebody's second factors, or who has none."`
+	List   factorListCommand   `cmd:"" help:"Show somebody's second factors, everybody's, or who has none."`
 	Invite factorInviteCommand `cmd:"" help:"Let somebody add a first second factor where no mail can be sent."`
 	Reset  factorResetCommand  `cmd:"" help:"Remove the second factors of somebody who has lost them all, after a wait."`
+	Reseal factorResealCommand `cmd:"" help:"Take passkeys as they are after JWT_SECRET_KEY was lost."`
 }
 
 func (factorCommand) Help() string {
 	return `Examples:
-  gatehouse user factor list --role admin
+  gatehouse user factor list --role admin --without
   gatehouse user factor reset --yes ada@example.org`
 }
 
 type factorListCommand struct {
-	User string `arg:"" optional:"" help:"Its id or email address. Without it, those who have no second factor are listed."`
-	Role string `placeholder:"ROLE" help:"Only those with this role."`
-	JSON bool   `name:"json" help:"Print JSON, one account per line."`
+	User    string `arg:"" optional:"" help:"Its id or email address. Without it, all accounts are listed that are not disabled."`
+	Role    string `placeholder:"ROLE" help:"Only those with this role."`
+	Without bool   `help:"Only those that have no second factor."`
+	JSON    bool   `name:"json" help:"Print JSON, one account per line."`
 }
 
 func (factorListCommand) Help() string {
@@ -36,7 +38,7 @@ func (factorListCommand) Help() string {
 
 Examples:
   gatehouse user factor list ada@example.org
-  gatehouse user factor list --role admin`
+  gatehouse user factor list --role admin --without`
 }
 
 // factorsJSON is what somebody has.
@@ -44,6 +46,7 @@ type factorsJSON struct {
 	ID     string    `json:"id"`
 	Email  string    `json:"email"`
 	TOTP   bool      `json:"totp"`
+	Halted bool      `json:"totp_suspended,omitempty"`
 	Added  string    `json:"totp_added_at,omitempty"`
 	Used   string    `json:"totp_used_at,omitempty"`
 	Keys   []keyJSON `json:"passkeys"`
@@ -66,6 +69,7 @@ func shown(a account.Account, own operate.OwnedFactors) factorsJSON {
 	out := factorsJSON{ID: a.ID, Email: a.Email, Keys: []keyJSON{}, Codes: own.CodesLeft, Resets: terminal.Time(own.ResetDue)}
 	if own.App != nil {
 		out.TOTP, out.Added, out.Used = true, terminal.Time(own.App.MadeAt), terminal.Time(own.App.UsedAt)
+		out.Halted = !own.App.SuspectAt.IsZero()
 	}
 	for _, k := range own.Keys {
 		out.Keys = append(out.Keys, keyJSON{k.ID, k.Name, k.RPID, terminal.Time(k.MadeAt), terminal.Time(k.UsedAt), !k.SuspectAt.IsZero()})
@@ -76,7 +80,11 @@ func shown(a account.Account, own operate.OwnedFactors) factorsJSON {
 // table are the lines for people; none where there is no factor.
 func (f factorsJSON) table() (lines [][]string) {
 	if f.TOTP {
-		lines = append(lines, []string{"totp", "", f.Added, f.Used})
+		kind := "totp"
+		if f.Halted {
+			kind = "totp, suspended"
+		}
+		lines = append(lines, []string{kind, "", f.Added, f.Used})
 	}
 	for _, k := range f.Keys {
 		kind := "passkey"
@@ -95,7 +103,7 @@ func (f factorsJSON) table() (lines [][]string) {
 func (u factorListCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	return t.Operator(ctx, func(o *operate.Operator) error {
 		if u.User == "" {
-			return u.without(ctx, t, o)
+			return u.all(ctx, t, o)
 		}
 		a, own, err := o.FactorsOf(ctx, u.User)
 		if err != nil {
@@ -118,19 +126,20 @@ func (u factorListCommand) Run(ctx context.Context, t *terminal.Terminal) error 
 	})
 }
 
-// without lists who has no second factor, a page at a time.
-func (u factorListCommand) without(ctx context.Context, t *terminal.Terminal, o *operate.Operator) error {
-	const pageSize = 500
-	lines, after := [][]string{{"ID", "EMAIL", "STATE", "ROLES"}}, ""
+// all lists accounts with what they have, a page at a time.
+func (u factorListCommand) all(ctx context.Context, t *terminal.Terminal, o *operate.Operator) error {
+	const pageSize = 200
+	lines, after := [][]string{{"ID", "EMAIL", "STATE", "ROLES", "FACTORS"}}, ""
 	for {
-		list, err := o.UsersWithout(ctx, u.Role, after, pageSize)
+		list, err := o.Owners(ctx, u.Role, u.Without, after, pageSize)
 		if err != nil {
 			return err
 		}
 		for _, a := range list {
+			out := shown(a.Account, a.Factors)
 			if !u.JSON {
-				lines = append(lines, []string{a.ID, a.Email, state(a), strings.Join(a.Roles, ",")})
-			} else if err := t.JSONLine(factorsJSON{ID: a.ID, Email: a.Email, Keys: []keyJSON{}}); err != nil {
+				lines = append(lines, []string{a.ID, a.Email, state(a.Account), strings.Join(a.Roles, ","), out.summary()})
+			} else if err := t.JSONLine(out); err != nil {
 				return err
 			}
 		}
@@ -144,6 +153,21 @@ func (u factorListCommand) without(ctx context.Context, t *terminal.Terminal, o 
 		}
 		after, lines = list[len(list)-1].ID, nil
 	}
+}
+
+// summary says in a few words what there is.
+func (f factorsJSON) summary() string {
+	var parts []string
+	if f.TOTP {
+		parts = append(parts, "totp")
+	}
+	if len(f.Keys) > 0 {
+		parts = append(parts, terminal.Count(len(f.Keys), "passkey"))
+	}
+	if parts == nil {
+		return "none"
+	}
+	return strings.Join(append(parts, terminal.Count(f.Codes, "recovery code")), ", ")
 }
 
 type factorInviteCommand struct {

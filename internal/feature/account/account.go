@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
@@ -175,11 +176,16 @@ func List(tx *db.Tx, after string, limit int) ([]Account, error) {
 	return out, rows.Err()
 }
 
-// WithoutFactor is List for accounts that have no second factor, and have the role; an empty one is any.
-func WithoutFactor(tx *db.Tx, role, after string, limit int) ([]Account, error) {
+// MayHaveFactors is List for accounts that are not disabled, of those with the role, or of all if it is empty; bare are those
+// without a second factor alone.
+func MayHaveFactors(tx *db.Tx, role string, bare bool, after string, limit int) ([]Account, error) {
+	most := int64(math.MaxInt64)
+	if bare {
+		most = 0
+	}
 	rows, err := tx.Query(`SELECT id, email, name, locale, roles, created_at, verified_at, disabled_at, signed_in_at
-		FROM account WHERE id > $1 AND factors = 0 AND disabled_at IS NULL AND (CAST($3 AS TEXT) = '' OR roles LIKE '%"' || CAST($3 AS TEXT) || '"%')
-		ORDER BY id LIMIT $2`, after, limit, role)
+		FROM account WHERE id > $1 AND factors <= $4 AND disabled_at IS NULL AND (CAST($3 AS TEXT) = '' OR roles LIKE '%"' || CAST($3 AS TEXT) || '"%')
+		ORDER BY id LIMIT $2`, after, limit, role, most)
 	if err != nil {
 		return nil, err
 	}

@@ -69,6 +69,25 @@ func CountFactors(tx *db.Tx) (n int64, err error) {
 	return n, err
 }
 
+// CountedAfter returns how many second factors up to limit accounts say that they have, from the one after the given id on, and the
+// last of their ids.
+func CountedAfter(tx *db.Tx, after string, limit int) (said map[string]int64, last string, err error) {
+	rows, err := tx.Query(`SELECT id, factors FROM account WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
+	if err != nil {
+		return nil, "", err
+	}
+	defer rows.Close()
+	said = map[string]int64{}
+	for rows.Next() {
+		var n int64
+		if err := rows.Scan(&last, &n); err != nil {
+			return nil, "", err
+		}
+		said[last] = n
+	}
+	return said, last, rows.Err()
+}
+
 // Handle returns the account's user handle for passkeys, which is the given one if it had none, or ErrNotFound. It
 // takes the account's row.
 func Handle(tx *db.Tx, id string, fresh []byte) (handle []byte, err error) {
@@ -86,6 +105,25 @@ func HandleOf(tx *db.Tx, id string) (handle []byte, err error) {
 		err = ErrNotFound
 	}
 	return handle, err
+}
+
+// Handles returns the user handles of up to limit accounts that have one, by the accounts' ids from the one after the given id
+// on, and the last of these.
+func Handles(tx *db.Tx, after string, limit int) (handles map[string][]byte, last string, err error) {
+	rows, err := tx.Query(`SELECT id, handle FROM account WHERE id > $1 AND handle IS NOT NULL ORDER BY id LIMIT $2`, after, limit)
+	if err != nil {
+		return nil, "", err
+	}
+	defer rows.Close()
+	handles = map[string][]byte{}
+	for rows.Next() {
+		var handle []byte
+		if err := rows.Scan(&last, &handle); err != nil {
+			return nil, "", err
+		}
+		handles[last] = handle
+	}
+	return handles, last, rows.Err()
 }
 
 // Hold takes the account's row, for what is decided by rows of its own, or returns ErrNotFound.

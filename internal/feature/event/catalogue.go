@@ -58,6 +58,8 @@ var Catalogue = []About{
 	{FactorUndone, "Second factors and recovery codes were taken away again, by the link of a mail and a password of then: `count` of them. A new password is " +
 		"demanded."},
 	{FactorInvited, "An operator made what stands in for the code by mail when the account adds its first factor: `gatehouse user factor invite`."},
+	{FactorsResealed, "JWT_SECRET_KEY was lost, and an operator took the rows of second factors as they are: `count` passkeys, or apps, which are " +
+		"suspended since their secrets are gone; `factor` says which. Who had written a passkey into the database has one since."},
 	{FactorResetAsked, "Those who run the service asked that an account's second factors be taken away, once the wait is over."},
 	{FactorResetStop, "Such a reset was stopped: `reason` is `signed_in` where somebody signed in with a factor, `link` for the mail's link, or `operator`."},
 	{FactorResetDone, "Such a reset was done: the account's factors and recovery codes are gone, and a new password is demanded by mail."},

@@ -52,6 +52,7 @@ const (
 	FactorsSuspended  Kind = "factors_suspended"
 	FactorsReinstated Kind = "factors_reinstated"
 	FactorInvited     Kind = "factor_invited"
+	FactorsResealed   Kind = "factors_resealed"
 	FactorResetAsked  Kind = "factor_reset_asked"
 	FactorResetStop   Kind = "factor_reset_stopped"
 	FactorResetDone   Kind = "factor_reset_done"

@@ -34,3 +34,25 @@ func Counted(tx *db.Tx) (n int64, err error) {
 	err = tx.QueryRow(`SELECT (SELECT COUNT(*) FROM totp) + (SELECT COUNT(*) FROM passkey)`).Scan(&n)
 	return n, err
 }
+
+// CountedBetween returns how many factors the accounts have, by their rows, whose ids come after one, up to another.
+func CountedBetween(tx *db.Tx, after, last string) (map[string]int64, error) {
+	rows, err := tx.Query(`SELECT account_id, COUNT(*) FROM (SELECT account_id FROM totp WHERE account_id > $1 AND account_id <= $2
+			UNION ALL SELECT account_id FROM passkey WHERE account_id > $1 AND account_id <= $2) AS factor GROUP BY account_id`, after, last)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	counts := map[string]int64{}
+	for rows.Next() {
+		var (
+			id string
+			n  int64
+		)
+		if err := rows.Scan(&id, &n); err != nil {
+			return nil, err
+		}
+		counts[id] = n
+	}
+	return counts, rows.Err()
+}

@@ -106,17 +106,23 @@ type AppRow struct {
 
 // AppOf returns the account's app, and whether it has one.
 func AppOf(tx *db.Tx, account string) (a AppRow, found bool, err error) {
+	a, err = scanApp(tx.QueryRow(`SELECT id, account_id, sealed, last_step, made_at, used_at, suspect_at FROM totp WHERE account_id = $1`, account).Scan)
+	if errors.Is(err, db.ErrNoRows) {
+		return AppRow{}, false, nil
+	}
+	return a, err == nil, err
+}
+
+func scanApp(scan func(dest ...any) error) (a AppRow, err error) {
 	var (
 		made          int64
 		used, suspect *int64
 	)
-	err = tx.QueryRow(`SELECT id, account_id, sealed, last_step, made_at, used_at, suspect_at FROM totp WHERE account_id = $1`, account).
-		Scan(&a.ID, &a.Account, &a.sealed, &a.LastStep, &made, &used, &suspect)
-	if errors.Is(err, db.ErrNoRows) {
-		return AppRow{}, false, nil
+	if err = scan(&a.ID, &a.Account, &a.sealed, &a.LastStep, &made, &used, &suspect); err != nil {
+		return AppRow{}, err
 	}
 	a.MadeAt, a.UsedAt, a.SuspectAt = db.Time(made), db.TimeOrZero(used), db.TimeOrZero(suspect)
-	return a, err == nil, err
+	return a, nil
 }
 
 // appContext is what an app's secret is sealed with.

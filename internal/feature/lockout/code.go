@@ -44,7 +44,7 @@ func (s *Store) TakeAlone(tx *db.Tx, c Client, now time.Time) (Try, error) {
 	if !errors.Is(err, db.ErrNoRows) {
 		return t, err
 	}
-	why, err := s.why(tx, t, math.MaxInt64, math.MaxInt64, now)
+	why, err := s.why(tx, t, math.MaxInt, math.MaxInt, now)
 	if err == nil && why == nil {
 		why = ErrDelayed // it has passed since
 	}
@@ -61,7 +61,7 @@ func (s *Store) Uncounted(c Client) Try {
 // CodesLocked reports whether strangers have no more tries at an account's codes.
 func (s *Store) CodesLocked(tx *db.Tx, accountID string) (bool, error) {
 	n, _, err := tries(tx, "unknown "+s.bucket("factor", accountID))
-	return n >= UnknownMost, err
+	return n >= int64(s.most.unknown), err
 }
 
 // ForgetOlder empties the buckets of an account's codes that took nothing since the given time,

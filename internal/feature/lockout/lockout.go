@@ -62,16 +62,20 @@ type Store struct {
 	config Config
 	key    []byte
 	random secret.Random
+	most   most
 }
+
+// most is how many tries there are: [UnknownMost], [KnownMost] and [DeviceMost], save in a model.
+type most struct{ unknown, known, device int }
 
 // NewStore returns the store whose buckets and devices are hashed under the key.
 func NewStore(c Config, key []byte, random secret.Random) *Store {
-	return &Store{config: c, key: key, random: random}
+	return &Store{config: c, key: key, random: random, most: most{UnknownMost, KnownMost, DeviceMost}}
 }
 
 // AtOnce is how many tries of one client can be under way at once if none of
 // them is to wait.
-func (s *Store) AtOnce() int { return max(min(s.config.After, DeviceMost), 1) }
+func (s *Store) AtOnce() int { return max(min(s.config.After, s.most.device), 1) }
 
 // Client is who tries to sign in: an address as the account rules compare it, the network
 // that the request came from, and the token of a known device, which may be
@@ -173,11 +177,11 @@ func (s *Store) Take(tx *db.Tx, c Client, now time.Time) (Try, error) {
 		if t.codes {
 			t.own = "factor device " + id
 		}
-		taken, err := s.take(tx, &t, DeviceMost)
+		taken, err := s.take(tx, &t, s.most.device)
 		if err != nil || len(taken) == 2 {
 			return t, err
 		}
-		if why, err := s.why(tx, t, KnownMost, DeviceMost, now); err != nil || errors.Is(why, ErrDelayed) {
+		if why, err := s.why(tx, t, s.most.known, s.most.device, now); err != nil || errors.Is(why, ErrDelayed) {
 			return Try{}, errors.Join(err, why)
 		}
 		for _, k := range taken {
@@ -193,11 +197,11 @@ func (s *Store) Take(tx *db.Tx, c Client, now time.Time) (Try, error) {
 	if t.codes {
 		t.own = "factor network " + s.bucket("factor network", c.Codes, c.Network.String())
 	}
-	taken, err := s.take(tx, &t, UnknownMost)
+	taken, err := s.take(tx, &t, s.most.unknown)
 	if err != nil || len(taken) == 2 {
 		return t, err
 	}
-	why, err := s.why(tx, t, UnknownMost, UnknownMost, now)
+	why, err := s.why(tx, t, s.most.unknown, s.most.unknown, now)
 	if err == nil && why == nil {
 		why = ErrDelayed // it has passed since
 	}
@@ -211,12 +215,12 @@ func (s *Store) take(tx *db.Tx, t *Try, ownMost int) (taken []string, err error)
 		first = now + s.config.Delay.Microseconds()
 	}
 	wait, longest := s.config.Delay.Microseconds(), DelayMost.Microseconds()
-	most := UnknownMost
+	most := s.most.unknown
 	var rows *db.Rows
 	if t.Device == "" {
 		rows, err = tx.Query(takeSQL, t.shared, t.own, t.account, now, first, most, ownMost, s.config.After, wait, s.doublings(), longest, t.day())
 	} else {
-		most = KnownMost
+		most = s.most.known
 		rows, err = tx.Query(takeDeviceSQL, t.shared, t.own, t.account, now, first, most, ownMost, s.config.After, wait, s.doublings(), longest, t.Device, t.home)
 	}
 	if err != nil {
@@ -252,7 +256,7 @@ func (s *Store) doublings() (n int) {
 }
 
 // why returns why a try was not accepted, or nil if the buckets don't say.
-func (s *Store) why(tx *db.Tx, t Try, sharedMost, ownMost int64, now time.Time) (why error, err error) {
+func (s *Store) why(tx *db.Tx, t Try, sharedMost, ownMost int, now time.Time) (why error, err error) {
 	rows, err := tx.Query(`SELECT k, n, next_at, day FROM guess WHERE k = $1 OR k = $2`, t.shared, t.own)
 	if err != nil {
 		return nil, err
@@ -271,7 +275,7 @@ func (s *Store) why(tx *db.Tx, t Try, sharedMost, ownMost int64, now time.Time) 
 		}
 		wait := db.Time(next).Sub(now)
 		switch {
-		case k == t.shared && n >= sharedMost, k == t.own && n >= ownMost:
+		case k == t.shared && n >= int64(sharedMost), k == t.own && n >= int64(ownMost):
 			if t.codes {
 				locked := *ErrCodesLocked
 				locked.RetryAfter = codesLockedRetry

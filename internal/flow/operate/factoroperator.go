@@ -72,11 +72,27 @@ func (f *Operator) FactorsOf(ctx context.Context, user string) (a account.Accoun
 	return a, o, err
 }
 
-// UsersWithout returns up to limit accounts that have no second factor, from the one after the given id on: of those with
-// a role, or of all if it is empty.
-func (f *Operator) UsersWithout(ctx context.Context, role, after string, limit int) (list []account.Account, err error) {
+// Owner is an account with its second factors.
+type Owner struct {
+	account.Account
+	Factors OwnedFactors
+}
+
+// Owners returns up to limit accounts with their second factors, from the one after the given id on: of those with
+// a role, or of all if it is empty; bare are those alone that have none. Disabled ones are left out.
+func (f *Operator) Owners(ctx context.Context, role string, bare bool, after string, limit int) (list []Owner, err error) {
 	err = f.DB.Read(ctx, func(tx *db.Tx) error {
-		list, err = account.WithoutFactor(tx, role, after, limit)
+		list = nil
+		accounts, err := account.MayHaveFactors(tx, role, bare, after, limit)
+		for _, a := range accounts {
+			own := Owner{Account: a}
+			if !bare {
+				if own.Factors, err = ownedFactors(tx, a.ID); err != nil {
+					return err
+				}
+			}
+			list = append(list, own)
+		}
 		return err
 	})
 	return list, err

@@ -37,6 +37,8 @@ type Operator struct {
 	SignsID func(context.Context) error
 	// Lockout opens what counts tries at passwords.
 	Lockout func(context.Context) (*lockout.Store, error)
+	// Sealing opens what factors are sealed with.
+	Sealing func(context.Context) (Sealing, error)
 
 	// FactorResetWait is how long a reset of second factors waits.
 	FactorResetWait time.Duration

@@ -11,8 +11,10 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 )
 
 // errContents is for a database that does not have what was loaded.
@@ -38,7 +40,13 @@ func (r *Restore) settle(ctx context.Context, l *db.Loading, d *db.DB, m *Manife
 	if out.Epoch, err = r.epoch(ctx, m, now); err != nil {
 		return nil, err
 	}
-	change, err := r.keys(ctx, d, now)
+	var change func(*db.Tx, *token.Revocations) error
+	if r.Lost {
+		change = func(*db.Tx, *token.Revocations) error { return nil }
+		out.Factors, err = r.afresh(ctx, d, now)
+	} else {
+		change, err = r.keys(ctx, d, now)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -90,10 +98,6 @@ var renewed = []keyring.Purpose{keyring.AccessSign, keyring.RefreshDerive, keyri
 
 // keys returns what makes the keys anew within the transaction.
 func (r *Restore) keys(ctx context.Context, d *db.DB, now time.Time) (func(*db.Tx, *token.Revocations) error, error) {
-	if r.Lost {
-		// The first start makes all of them.
-		return func(tx *db.Tx, _ *token.Revocations) error { return keyring.Forget(tx) }, nil
-	}
 	ring, err := keyring.Open(ctx, d, r.Random, now, keyring.Config{Secret: r.Secret})
 	if f := fault.As(err); f != nil && f.Code == "wrong_secret" {
 		return nil, fault.New(fault.Invalid, "wrong_secret", f.Message+" If that secret is lost, restore with --secret-lost: all keys are made anew then.")
@@ -131,6 +135,24 @@ func (r *Restore) keys(ctx context.Context, d *db.DB, now time.Time) (func(*db.T
 	}, nil
 }
 
+// afresh makes all keys anew under another secret, and takes the passkeys as they are, which none of these recognises. The
+// database is not served yet: what is killed on the way is done again.
+func (r *Restore) afresh(ctx context.Context, d *db.DB, now time.Time) (n operate.Resealed, err error) {
+	if err := d.Write(ctx, keyring.Forget); err != nil {
+		return n, err
+	}
+	fresh, err := r.Fresh()
+	if err != nil {
+		return n, err
+	}
+	ring, err := keyring.Open(ctx, d, r.Random, now, fresh)
+	if err != nil {
+		return n, err
+	}
+	with := operate.Sealing{Since: now, Store: factor.NewStore(func() [][]byte { return [][]byte{ring.Key(keyring.Factor)} }, r.Random)}
+	return (&operate.Reseal{DB: d, With: with, Now: r.Now}).Run(ctx, false, func(operate.Unrecognised) error { return nil })
+}
+
 // record begins a new origin of the event log, with the restore as its first event.
 func (r *Restore) record(tx *db.Tx, m *Manifest, out *Restored, now time.Time) error {
 	if r.EventKey != "" {
@@ -154,5 +176,6 @@ func (r *Restore) record(tx *db.Tx, m *Manifest, out *Restored, now time.Time) e
 		detail.Reason = "unsigned"
 	}
 	r.Events.Append(tx, event.Event{Kind: event.BackupRestored, Outcome: event.Success, Origin: r.By.Origin, Detail: detail})
+	out.Factors.Record(tx, r.Events, r.By.Origin)
 	return Note(tx, Run{ID: r.Random.ID(now), Kind: Loaded, Backup: m.ID, Snapshot: m.Snapshot, Began: now, Ended: now, Bytes: m.Size()})
 }

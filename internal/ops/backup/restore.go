@@ -13,9 +13,11 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/base/schema"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 )
 
 // Restore loads a backup into an empty database.
@@ -28,9 +30,10 @@ type Restore struct {
 	// EventKey begins a new origin of the event log; without one no origin begins.
 	EventKey string
 	// Secret opens the keys of the installation: JWT_SECRET_KEY. Lost says that there is
-	// none any more which does, so that all keys are made anew.
+	// none any more which does, so that all keys are made anew, as Fresh says.
 	Secret string
 	Lost   bool
+	Fresh  func() (keyring.Config, error)
 	// Abandoned takes a backup of a history that an earlier restore has left.
 	Abandoned bool
 	// After does in the last transaction what others keep beside the database's own.
@@ -54,6 +57,8 @@ type Restored struct {
 	Log event.Report
 	// Mails is how many mails that waited were given up.
 	Mails int64
+	// Factors are the second factors that were taken as they are, since the key that sealed them is lost.
+	Factors operate.Resealed
 }
 
 // Read reads the manifest, and refuses what can't be restored by this program before

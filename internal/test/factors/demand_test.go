@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
@@ -157,4 +158,37 @@ func TestThePageOfTheEnrolment(t *testing.T) {
 		}
 		b.Page(200, ada, harness.Get("/account"))
 	}, "SECOND_FACTOR=*")
+}
+
+// When the rule is new the start names the administrators whom it concerns, by their ids, and once they have a factor no more.
+func TestTheStartNamesAdministratorsWithoutAFactor(t *testing.T) {
+	url, clock, rule := dbtest.SQLite(t), &harness.Clock{}, "SECOND_FACTOR=admin"
+	h := harness.OpenAt(t, url, clock.Now)
+	a := &harness.App{Email: "root@example.org"}
+	h.Register(a.Email)
+	if _, err := h.Operator().SetRoles(t.Context(), a.Email, []string{"admin"}, harness.OriginOfTests); err != nil {
+		t.Fatal(err)
+	}
+	id := h.Expect(200, "", harness.Get("/v1/me", h.Login(a.Email).Str("access_token"))).Str("id")
+	named := func(settings ...string) bool {
+		t.Helper()
+		if err := h.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		h = harness.OpenAt(t, url, clock.Now, settings...)
+		return strings.Contains(h.Logs.String(), `"accounts":"`+id+`","more":false`)
+	}
+	if named() {
+		t.Error("there is no rule, and the start names somebody")
+	}
+	h.AppFor(clock, a.Email)
+	if named(rule) {
+		t.Error("an administrator who has a factor is named")
+	}
+	if err := h.Database().Write(t.Context(), func(tx *db.Tx) error { _, err := tx.Exec(`UPDATE account SET factors = 0`); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if !named(rule) {
+		t.Errorf("an administrator without a factor is not named: %s", h.Logs.String())
+	}
 }

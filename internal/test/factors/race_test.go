@@ -191,3 +191,63 @@ func TestTheFirstFactorEndsWhatHasNone(t *testing.T) {
 		t.Errorf("%d accounts have a factor", n)
 	}
 }
+
+// New recovery codes meet sign-ins with the old ones: however it went, ten are good afterwards, and none of the old ones.
+func TestNewRecoveryCodesEndTheOldOnesWhoeverUsesThem(t *testing.T) {
+	clock := &harness.Clock{}
+	h := harness.OpenAt(t, dbtest.Postgres(t), clock.Now, harness.BehindProxy, "LOCKOUT_AFTER=10", "LOCKOUT_DELAY_SECONDS=1")
+	for round := range 6 {
+		a := h.AddApp(clock, fmt.Sprintf("ada%d@example.org", round))
+		tokens := pendings(a, 100*round, len(a.Recovery))
+		seen := together(h, 1+len(tokens), func(i int) harness.Request {
+			if i == len(tokens)/2 {
+				return harness.Post("/v1/factors/recovery-codes", nil, a.Access)
+			}
+			i %= len(tokens)
+			return harness.StrangersNetwork(100*round+i, harness.ShowRecovery(tokens[i], a.Recovery[i]))
+		})
+		for answer := range seen {
+			if answer != "200 " && answer != "401 sign_in_over" && answer != "401 invalid_recovery_code" {
+				t.Errorf("round %d: %v", round, seen)
+			}
+		}
+		unused := h.Count(`SELECT COUNT(*) FROM recovery_code JOIN account ON account.id = account_id WHERE used_at IS NULL AND email = '` + a.Email + `'`)
+		all := h.Count(`SELECT COUNT(*) FROM recovery_code JOIN account ON account.id = account_id WHERE email = '` + a.Email + `'`)
+		if unused != 10 || all != 10 {
+			t.Fatalf("round %d: %d of %d codes are unused; %v", round, unused, all, seen)
+		}
+		for i, old := range a.Recovery[:3] {
+			h.Expect(401, "invalid_recovery_code", harness.StrangersNetwork(i, harness.ShowRecovery(a.Pending(), old)))
+		}
+	}
+}
+
+// A secret and a recovery code that are copied to another account open nothing there, whoever wrote the rows.
+func TestRowsThatAreCopiedToAnotherAccountOpenNothing(t *testing.T) {
+	each(t, func(h *harness.Server, clock *harness.Clock) {
+		ada, eve := h.AddApp(clock, "ada@example.org"), h.AddApp(clock, "eve@example.org")
+		err := h.Mailbox().DB.Write(h.Context(), func(tx *db.Tx) error {
+			for _, q := range []string{
+				`UPDATE totp SET id = (SELECT e.id FROM totp AS e JOIN account ON account.id = e.account_id WHERE email = 'eve@example.org'),
+					sealed = (SELECT e.sealed FROM totp AS e JOIN account ON account.id = e.account_id WHERE email = 'eve@example.org')
+					WHERE account_id = (SELECT id FROM account WHERE email = 'ada@example.org')`,
+				`INSERT INTO recovery_code (account_id, hash, made_at) SELECT a.id, r.hash, r.made_at FROM recovery_code AS r JOIN account AS e ON e.id = r.account_id
+					JOIN account AS a ON a.email = 'ada@example.org' WHERE e.email = 'eve@example.org'`,
+			} {
+				if _, err := tx.Exec(q); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			h.Fatal(err)
+		}
+		eve.Next()
+		if got := h.Do(harness.ShowCode(ada.Pending(), eve.Code(0))); got.Status == 200 || got.Str("access_token") != "" {
+			h.Errorf("a copied secret signs in: %d %s", got.Status, got.Text)
+		}
+		h.Expect(401, "invalid_recovery_code", harness.ShowRecovery(ada.Pending(), eve.Recovery[0]))
+		h.Expect(200, "", harness.ShowRecovery(ada.Pending(), ada.Recovery[0]))
+	})
+}

@@ -233,6 +233,37 @@ func TestAChallengeIsGoodForTenMinutes(t *testing.T) {
 	})
 }
 
+// After a leak of all keys no challenge of before is recognised; passkeys, and apps' secrets, are.
+func TestARevokedKeysChallengesAreNotOurs(t *testing.T) {
+	each(t, func(h *harness.Server, _ *harness.Clock) {
+		h.Register(ada)
+		k := h.PasskeyFor(ada)
+		var old []harness.Request // each is good once
+		for range 20 {
+			old = append(old, k.Alone())
+		}
+		if _, err := h.Keys().RevokeLeaked(h.Context(), harness.OriginOfTests); err != nil {
+			h.Fatal(err)
+		}
+		h.Eventually("the replica's knowledge", func() (string, bool) {
+			got := h.Do(harness.Get("/v1/me", k.Access))
+			return got.Text, got.Status == 401
+		})
+		h.Eventually("an old challenge", func() (string, bool) {
+			if len(old) == 0 {
+				return "all were taken", false
+			}
+			got := h.Do(old[0])
+			old = old[1:]
+			return got.Text, got.Status == 401
+		})
+		got := h.Do(k.Alone())
+		if got.Status != 200 {
+			h.Errorf("a new one: %d %s", got.Status, got.Text)
+		}
+	})
+}
+
 // A counter that does not rise tells of a copy: the passkey counts, opens nothing, and its owner is notified.
 func TestACopiedKeyIsSuspended(t *testing.T) {
 	each(t, func(h *harness.Server, clock *harness.Clock) {
@@ -324,6 +355,9 @@ func TestPasskeysOfAnotherHostRestAndCount(t *testing.T) {
 	}
 	h = harness.Open(t, url, "PASSKEY_RP_ID=new.example.org")
 	k.Server, k.Browser.Origin = h, h.URL()
+	if said := h.Logs.String(); !strings.Contains(said, `"rp_id":"new.example.org","passkeys":1,"accounts_with_nothing_else":1`) {
+		t.Errorf("the start does not tell of the passkeys that rest: %s", said)
+	}
 	waits := h.Expect(403, "second_factor_required", harness.SignInAs(ada, harness.Passphrase))
 	if diff := cmp.Diff([]any{"recovery_code"}, waits.Fields["factors"]); diff != "" {
 		h.Errorf("the ways:\n%s", diff)

@@ -1,0 +1,63 @@
+package factor
+
+import (
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+)
+
+// After JWT_SECRET_KEY is lost the ring has a new key for factors, which opens no app's secret and recognises no passkey's
+// row of before. The secrets are gone. What a passkey needs is in its row, in the clear, so the row can be signed anew; but
+// then whoever wrote it is believed, since nothing is left that tells a passkey of its owner's from a planted one.
+
+// PasskeysBetween returns the passkeys of the accounts whose ids come after one, up to another.
+func PasskeysBetween(tx *db.Tx, after, last string) (list []Passkey, err error) {
+	rows, err := tx.Query(`SELECT id, account_id, rp_id, credential, public_key, mac, counter, eligible, backed_up, verifies, discoverable,
+		aaguid, transports, name, suspect_at, made_at, used_at FROM passkey WHERE account_id > $1 AND account_id <= $2 ORDER BY account_id, id`, after, last)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		p, err := scanPasskey(rows.Scan)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, rows.Err()
+}
+
+// Resign signs a passkey's row anew as it was read, and reports whether it is there still, unchanged.
+func (s *Store) Resign(tx *db.Tx, p Passkey, handle []byte) (bool, error) {
+	was := p.mac
+	s.sign(&p, handle)
+	n, err := tx.Exec(`UPDATE passkey SET mac = $2 WHERE id = $1 AND mac = $3 AND account_id = $4 AND rp_id = $5 AND credential = $6 AND public_key = $7`,
+		p.ID, p.mac, was, p.Account, p.RPID, p.Credential, p.PublicKey)
+	return n == 1, err
+}
+
+// AppsAfter returns up to limit apps in the order of their accounts' ids, from the one after the given id on.
+func AppsAfter(tx *db.Tx, after string, limit int) (list []AppRow, err error) {
+	rows, err := tx.Query(`SELECT id, account_id, sealed, last_step, made_at, used_at, suspect_at FROM totp WHERE account_id > $1
+		ORDER BY account_id LIMIT $2`, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		a, err := scanApp(rows.Scan)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, a)
+	}
+	return list, rows.Err()
+}
+
+// SuspendApp makes an app suspect whose secret is gone, and reports whether it was there and was not: it counts as a factor,
+// so that no password opens the account alone, and opens nothing.
+func SuspendApp(tx *db.Tx, a AppRow, now time.Time) (bool, error) {
+	n, err := tx.Exec(`UPDATE totp SET suspect_at = $3 WHERE account_id = $1 AND id = $2 AND suspect_at IS NULL`, a.Account, a.ID, db.Micros(now))
+	return n == 1, err
+}
