@@ -22,6 +22,7 @@ type clientSettings struct {
 	RequireRole        []string `sep:"none" placeholder:"ROLE" help:"Let in only accounts with this role; with one of them if given several times."`
 	RequireACR         *string  `name:"require-acr" placeholder:"ACR" help:"Let in only sign-ins as strong as this: 2fa (two factors) or phr (a passkey)."`
 	RequirePAR         *bool    `name:"require-par" negatable:"" help:"Take only requests that it has pushed to /oauth2/par first (RFC 9126)."`
+	ResponseMode       []string `name:"response-mode" sep:"none" placeholder:"MODE" help:"How it takes answers: query (if none is given), fragment or form_post."`
 	PKCEOptional       *bool    `name:"pkce-optional" negatable:"" help:"Let a web application go without PKCE, whose library has none."`
 	LeanIDToken        *bool    `name:"lean-id-token" negatable:"" help:"Leave name and address out of its ID tokens: it asks /oauth2/userinfo."`
 	KeysFile           string   `name:"jwks-file" placeholder:"FILE" help:"Its public keys, a JWK set or PEM: it has no secret, and signs (private_key_jwt)."`
@@ -43,7 +44,8 @@ func (f clientSettings) change() (func(client.Settings) client.Settings, error) 
 		if keys != nil || f.NoKeys {
 			s.JWKS = keys
 		}
-		for into, list := range map[*[]string][]string{&s.RedirectURIs: f.RedirectURI, &s.PostLogoutURIs: f.PostLogoutURI, &s.RequireRoles: f.RequireRole} {
+		for into, list := range map[*[]string][]string{&s.RedirectURIs: f.RedirectURI, &s.PostLogoutURIs: f.PostLogoutURI, &s.RequireRoles: f.RequireRole,
+			&s.ResponseModes: f.ResponseMode} {
 			if len(list) > 0 {
 				*into = list
 			}
@@ -132,6 +134,7 @@ func showClient(t *terminal.Terminal, c client.Client, asJSON bool) error {
 	add("require_roles", s.RequireRoles...)
 	add("require_acr", s.RequireACR)
 	add("require_par", yes(s.RequirePAR))
+	add("response_modes", s.ResponseModes...)
 	add("pkce_optional", yes(s.PKCEOptional))
 	add("lean_id_token", yes(s.LeanIDToken))
 	for _, key := range s.JWKS.Names() {

@@ -173,6 +173,7 @@ func (d *desk) settingsForm(a client.Client) *smallForm {
 			{Text: v.T("clients.acr-any"), Selected: s.RequireACR == ""}, {Value: "2fa", Text: v.T("clients.acr-2fa"), Selected: s.RequireACR == "2fa"},
 			{Value: "phr", Text: v.T("clients.acr-phr"), Selected: s.RequireACR == "phr"},
 		}},
+		d.responseModes(s),
 		choose("lean_id_token", v.T("clients.lean"), s.LeanIDToken, v.T("clients.lean-no"), v.T("clients.lean-yes")),
 	}
 	if a.Type != client.SPA {
@@ -188,6 +189,20 @@ func (d *desk) settingsForm(a client.Client) *smallForm {
 		f.Selects = append(f.Selects, choose("pkce_optional", v.T("clients.pkce"), s.PKCEOptional, v.T("clients.pkce-no"), v.T("clients.pkce-yes")))
 	}
 	return f
+}
+
+// responseModes chooses how an application takes answers.
+func (d *desk) responseModes(s client.Settings) ui.Part {
+	v, chosen := d.v, strings.Join(s.ResponseModes, " ")
+	p := ui.Part{Name: "response_modes", Label: v.T("clients.modes"), Options: []ui.Option{
+		{Text: v.T("clients.modes-query"), Selected: chosen == "" || chosen == client.ModeQuery},
+		{Value: client.ModeFormPost, Text: v.T("clients.modes-form"), Selected: chosen == client.ModeFormPost},
+		{Value: client.ModeFragment, Text: v.T("clients.modes-fragment"), Selected: chosen == client.ModeFragment},
+	}}
+	if len(s.ResponseModes) > 1 {
+		p.Options = append(p.Options, ui.Option{Value: chosen, Text: strings.Join(s.ResponseModes, ", "), Selected: true})
+	}
+	return p
 }
 
 // serviceForm changes how an application shows who it is: all that there is to change of a service.
@@ -214,6 +229,7 @@ func (d *desk) clientSettings(t client.Type) (client.Settings, error) {
 	return client.Settings{
 		Title: strings.TrimSpace(in["title"]), RedirectURIs: strings.Fields(in["redirect_uris"]), PostLogoutURIs: strings.Fields(in["post_logout_redirect_uris"]),
 		FirstParty: in["first_party"] != "", RequireRoles: words(in["require_roles"]), RequireACR: in["require_acr"], RequirePAR: in["require_par"] != "",
+		ResponseModes:                    strings.Fields(in["response_modes"]),
 		BackchannelLogoutURI:             strings.TrimSpace(in["backchannel_logout_uri"]),
 		BackchannelLogoutSessionRequired: in["backchannel_logout_session_required"] != "",
 		PKCEOptional:                     in["pkce_optional"] != "" && t == client.Web, LeanIDToken: in["lean_id_token"] != "", JWKS: keys,

@@ -69,7 +69,7 @@ func (d *Discovery) provider(says map[string]any) {
 		"end_session_endpoint":                  d.at("/oauth2/end-session"),
 
 		"response_types_supported":                                 []string{"code"},
-		"response_modes_supported":                                 []string{openid.ModeQuery, openid.ModeFragment, openid.ModeFormPost},
+		"response_modes_supported":                                 client.ResponseModes(),
 		"grant_types_supported":                                    []string{"authorization_code", "refresh_token"},
 		"subject_types_supported":                                  []string{"public"},
 		"id_token_signing_alg_values_supported":                    []string{"RS256"},

@@ -271,7 +271,7 @@ type formField struct{ Name, Value string }
 func (p *Authorize) tell(w http.ResponseWriter, r *http.Request, request openid.Request, code string, refused *openid.Refused) error {
 	mode, to, values := openid.AnswerTo(request, p.Issuer, code, refused)
 	switch mode {
-	case openid.ModeFormPost:
+	case client.ModeFormPost:
 		v := p.view(r)
 		v.FormTo = client.Origin(to)
 		shown := formPost{To: to}
@@ -281,7 +281,7 @@ func (p *Authorize) tell(w http.ResponseWriter, r *http.Request, request openid.
 			}
 		}
 		return p.show(w, http.StatusOK, v, "form-post", shown)
-	case openid.ModeFragment:
+	case client.ModeFragment:
 		return seeOther(w, openid.With(to, "#", values))
 	}
 	return seeOther(w, openid.With(to, "?", values))

@@ -54,12 +54,32 @@ type Settings struct {
 	RequireACR string `json:"require_acr,omitempty"`
 	// RequirePAR has every request pushed (RFC 9126): what a browser brings of itself is refused.
 	RequirePAR bool `json:"require_par,omitempty"`
+	// ResponseModes are the ways in which it takes answers; only in the address (query) if it is empty (ASVS 10.4.12).
+	ResponseModes []string `json:"response_modes,omitempty"`
 	// PKCEOptional lets a web application sign people in without PKCE (RFC 7636), for libraries that can't.
 	PKCEOptional bool `json:"pkce_optional,omitempty"`
 	// LeanIDToken leaves name and address out of ID tokens: the application asks the userinfo endpoint.
 	LeanIDToken bool `json:"lean_id_token,omitempty"`
 	// JWKS are the public keys by which it shows who it is (private_key_jwt, RFC 7523), in the place of a secret.
 	JWKS *Keys `json:"jwks,omitempty"`
+}
+
+// The response modes: how an answer goes to an application (OAuth 2.0 Multiple Response Types, Form Post Response Mode).
+const (
+	ModeQuery    = "query"
+	ModeFragment = "fragment"
+	ModeFormPost = "form_post"
+)
+
+// ResponseModes are all response modes.
+func ResponseModes() []string { return []string{ModeQuery, ModeFragment, ModeFormPost} }
+
+// Takes reports whether the application takes answers in a response mode.
+func (c Client) Takes(mode string) bool {
+	if len(c.Settings.ResponseModes) == 0 {
+		return mode == ModeQuery
+	}
+	return slices.Contains(c.Settings.ResponseModes, mode)
 }
 
 const (
@@ -149,6 +169,9 @@ func (s Settings) bounds() error {
 		return fault.Field("require_roles", "invalid_roles", "Name up to %d roles, of up to %d bytes each.", mostRoles, mostRole)
 	case len(s.Title) > mostTitle || strings.ContainsFunc(s.Title, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return fault.Field("title", "invalid_title", "A title has up to %d bytes, on one line.", mostTitle)
+	case len(s.ResponseModes) > len(ResponseModes()) ||
+		slices.ContainsFunc(s.ResponseModes, func(m string) bool { return !slices.Contains(ResponseModes(), m) }):
+		return fault.Field("response_modes", "invalid_response_mode", "The response modes are query, fragment and form_post.")
 	case !slices.Contains([]string{"", "1fa", "2fa", "phr"}, s.RequireACR):
 		return fault.Field("require_acr", "invalid_acr", "Write 1fa, 2fa or phr.")
 	}
@@ -178,7 +201,7 @@ func (s Settings) text() (string, error) {
 
 var errSettings = fault.Field("settings", "invalid_settings",
 	"The settings are an object with title, redirect_uris, post_logout_redirect_uris, backchannel_logout_uri, "+
-		"backchannel_logout_session_required, first_party, require_roles, require_acr, require_par, pkce_optional, lean_id_token and jwks, "+
+		"backchannel_logout_session_required, first_party, require_roles, require_acr, require_par, response_modes, pkce_optional, lean_id_token and jwks, "+
 		"each of which may be left out.")
 
 // ParseSettings reads settings that somebody sends; nothing is none.

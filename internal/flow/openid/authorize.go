@@ -115,7 +115,7 @@ func (f *Authorize) Open(ctx context.Context, sealed string) (r Request, c clien
 	if c, err = f.client(ctx, r.Client); err == nil && !c.Redirects(r.Redirect) {
 		err = errRedirect
 	}
-	if err == nil && c.Settings.RequirePAR && r.Pushed == nil {
+	if err == nil && (c.Settings.RequirePAR && r.Pushed == nil || !c.Takes(r.Mode)) { // it was changed meanwhile
 		err = errRequestOver
 	}
 	return r, c, err

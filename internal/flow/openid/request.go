@@ -2,6 +2,7 @@ package openid
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"regexp"
@@ -15,13 +16,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
-)
-
-// The response modes: how an answer goes to an application.
-const (
-	ModeQuery    = "query"
-	ModeFragment = "fragment"
-	ModeFormPost = "form_post"
 )
 
 // The prompts (OpenID Connect Core section 3.1.2.1; create is of Initiating User Registration).
@@ -156,18 +150,19 @@ var challenges = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 // application. Unknown parameters and values are passed over, as both specifications ask.
 func parse(in map[string]string, r Request, c client.Client) (Request, *Refused) {
 	refuse := func(code, why string) (Request, *Refused) { return r, &Refused{r, code, why} }
-	r.Mode = ModeQuery
+	r.Mode = client.ModeQuery
 	if len(in["state"]) > mostValue || len(in["nonce"]) > mostValue {
 		return refuse("invalid_request", "state and nonce have up to 1024 bytes")
 	}
 	r.State, r.Nonce = in["state"], in["nonce"] // first: every refusal carries the state
-	switch mode := in["response_mode"]; mode {
-	case "":
-	case ModeQuery, ModeFragment, ModeFormPost:
-		r.Mode = mode
-	default:
+	mode := cmp.Or(in["response_mode"], client.ModeQuery)
+	switch {
+	case !slices.Contains(client.ResponseModes(), mode):
 		return refuse("invalid_request", "response_mode is one of query, fragment and form_post")
+	case !c.Takes(mode):
+		return refuse("invalid_request", "this application is not registered for response_mode "+mode)
 	}
+	r.Mode = mode
 	switch {
 	case in["request"] != "":
 		return refuse("request_not_supported", "request objects are not taken")

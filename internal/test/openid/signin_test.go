@@ -183,11 +183,17 @@ func TestPromptsAndMaxAge(t *testing.T) {
 	})
 }
 
-// Answers go by the way that was asked for.
-func TestResponseModes(t *testing.T) {
+// Answers go by the way that was asked for, among those that the application is registered for.
+func TestASVS_V10_4_12_ResponseModes(t *testing.T) {
 	each(t, func(h *harness.Server, _ *harness.Clock) {
 		h.Register(ada)
-		a, b := register(h, "app", client.Web, firstParty), h.Browser()
+		plain := register(h, "plain", client.Web, firstParty)
+		for _, mode := range []string{"fragment", "form_post"} {
+			_, to := plain.ask(h.Browser(), "response_mode", mode)
+			plain.refused(to, "invalid_request")
+			plain.invalid(400, "invalid_request", plain.form("/oauth2/par", plain.parameters("response_mode", mode)))
+		}
+		a, b := register(h, "app", client.Web, firstParty, func(s *client.Settings) { s.ResponseModes = client.ResponseModes() }), h.Browser()
 		a.grant(b)
 		_, to := a.ask(b, "response_mode", "fragment")
 		if to.RawQuery != "" || !strings.Contains(to.Fragment, "code=gatehouse_ac_") || !strings.Contains(to.Fragment, "iss=") {
