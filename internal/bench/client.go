@@ -47,13 +47,13 @@ func (c *client) call() (answer, error) {
 	case Me:
 		return c.conn.do(request{method: http.MethodGet, path: cmp.Or(c.get.path, "/v1/me"), bearer: c.sessions[c.turn%len(c.sessions)].access})
 	case Own:
-		status, err := c.own(c.turn, c.send)
+		status, err := c.own(c.turn, c.ask)
 		return answer{status: status}, err
 	}
 	return c.conn.do(c.get)
 }
 
-func (c *client) send(method, path string, body []byte) (int, []byte, error) {
+func (c *client) ask(method, path string, body []byte) (int, []byte, error) {
 	a, err := c.conn.do(request{method: method, path: path, body: body})
 	return a.status, a.body, err
 }

@@ -26,8 +26,8 @@ func (f *SecondStep) byApp(ctx context.Context, s *step) (Stepped, error) {
 	at, verdict := int64(0), factor.Wrong
 	if code := factor.ParseAppCode(s.in.Code); found && app.SuspectAt.IsZero() && code != "" {
 		appSecret, err := f.Factors.Secret(app)
-		if err != nil {
-			return Stepped{}, err
+		if err != nil { // the key was lost, or somebody has written into the row: no code is right, and the doctor knows more
+			return Stepped{}, f.fail(ctx, s, ErrInvalidCode, "app_unreadable")
 		}
 		at, verdict = factor.Judge(appSecret, code, app.LastStep, now)
 	}

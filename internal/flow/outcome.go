@@ -95,7 +95,7 @@ func Outcomes() map[string][]string {
 // factorOutcomes are those of second factors and passkeys.
 func factorOutcomes() map[string][]string {
 	return map[string][]string{
-		"second_step": {success, "wrong_code", "code_used", "wrong_recovery_code", "sign_in_over", "account_disabled", "password_reset_required",
+		"second_step": {success, "wrong_code", "app_unreadable", "code_used", "wrong_recovery_code", "sign_in_over", "account_disabled", "password_reset_required",
 			"too_many_attempts", "factor_locked", "rate_limited", "passkey_refused", "passkey_suspended", "passkey_required", "challenge_expired",
 			"second_factor_enrolment_required", "agreement_required"},
 		"put_off_factor": {success, "sign_in_over", "account_disabled", "password_reset_required", "second_factor_enrolment_required",
