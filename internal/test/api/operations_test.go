@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
@@ -60,6 +61,7 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 	t.Run("documents", func(t *testing.T) {
 		driveDocuments(harness.Open(t, dbtest.SQLite(t), termsFile(t), "DOCUMENTS_REQUIRED=terms"))
 	})
+	t.Run("applications of a file", func(t *testing.T) { driveFile(harness.Open(t, dbtest.SQLite(t))) })
 	t.Run("limits", func(t *testing.T) { driveLimits(harness.Open(t, dbtest.SQLite(t), "API_RATE_LIMIT_REQUESTS=1")) })
 
 	for path, item := range harness.Document().Doc.Paths.Map() {
@@ -73,6 +75,28 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 			}
 		}
 	}
+}
+
+// driveFile drives what an administrator can't change of an application that a file describes.
+func driveFile(h *harness.Server) {
+	h.Helper()
+	entries, err := client.ParseFile([]byte("clients: [{id: shop, type: spa, redirect_uris: [https://shop.example.org/cb]}]"), false)
+	if err == nil {
+		_, err = h.Operator().ApplyClients(h.Context(), entries, false, harness.OriginOfTests)
+	}
+	if err != nil {
+		h.Fatal(err)
+	}
+	g := h.Guest("admin@example.org")
+	if _, err := h.Operator().SetRoles(h.Context(), "admin@example.org", []string{"admin"}, harness.OriginOfTests); err != nil {
+		h.Fatal(err)
+	}
+	access := h.Login(g.Email).Str("access_token")
+	why := harness.Body{"reason": "Exercise"}
+	const shop = "/v1/admin/clients/shop"
+	h.Expect(409, "managed_by_file", harness.Request{Method: "PATCH", Path: shop, Bearer: access, Body: `{"disabled":true,"reason":"Exercise"}`})
+	h.Expect(409, "managed_by_file", harness.Post(shop+"/secret", why, access))
+	h.Expect(409, "managed_by_file", harness.Request{Method: "DELETE", Path: shop + "?reason=Exercise", Bearer: access})
 }
 
 // termsFile is the setting of a document that there is.
