@@ -81,7 +81,7 @@ func showSecret(t *terminal.Terminal, c client.Client, secret, said string, asJS
 	}
 	if secret == "" {
 		why := "what runs in a browser, or on a person's computer, can't keep one."
-		if c.Settings.JWKS != nil {
+		if c.Settings.Keyed() {
 			why = "it shows who it is with its private key."
 		}
 		fmt.Fprintln(t.Err, said+" It has no secret: "+why)

@@ -26,6 +26,7 @@ type clientSettings struct {
 	PKCEOptional       *bool    `name:"pkce-optional" negatable:"" help:"Let a web application go without PKCE, whose library has none."`
 	LeanIDToken        *bool    `name:"lean-id-token" negatable:"" help:"Leave name and address out of its ID tokens: it asks /oauth2/userinfo."`
 	KeysFile           string   `name:"jwks-file" placeholder:"FILE" help:"Its public keys, a JWK set or PEM: it has no secret, and signs (private_key_jwt)."`
+	KeysURI            *string  `name:"jwks-uri" placeholder:"URI" help:"Where it publishes its public keys, in the place of --jwks-file."`
 	NoKeys             bool     `name:"no-jwks" help:"Take its keys away. Then: gatehouse client rotate NAME"`
 }
 
@@ -41,9 +42,10 @@ func (f clientSettings) change() (func(client.Settings) client.Settings, error) 
 		set(&s.RequirePAR, f.RequirePAR)
 		set(&s.PKCEOptional, f.PKCEOptional)
 		set(&s.LeanIDToken, f.LeanIDToken)
-		if keys != nil || f.NoKeys {
-			s.JWKS = keys
+		if keys != nil || f.NoKeys || f.KeysURI != nil {
+			s.JWKS, s.JWKSURI = keys, ""
 		}
+		set(&s.JWKSURI, f.KeysURI)
 		for into, list := range map[*[]string][]string{&s.RedirectURIs: f.RedirectURI, &s.PostLogoutURIs: f.PostLogoutURI, &s.RequireRoles: f.RequireRole,
 			&s.ResponseModes: f.ResponseMode} {
 			if len(list) > 0 {
@@ -57,10 +59,10 @@ func (f clientSettings) change() (func(client.Settings) client.Settings, error) 
 // keys reads the file, if one was given.
 func (f clientSettings) keys() (*client.Keys, error) {
 	switch {
+	case f.KeysFile != "" && f.NoKeys, f.KeysFile != "" && f.KeysURI != nil, f.KeysURI != nil && f.NoKeys:
+		return nil, terminal.UsageError("Give one of --jwks-file, --jwks-uri and --no-jwks.")
 	case f.KeysFile == "":
 		return nil, nil
-	case f.NoKeys:
-		return nil, terminal.UsageError("Give one of --jwks-file and --no-jwks.")
 	}
 	b, err := os.ReadFile(f.KeysFile)
 	if err != nil {
@@ -137,6 +139,7 @@ func showClient(t *terminal.Terminal, c client.Client, asJSON bool) error {
 	add("response_modes", s.ResponseModes...)
 	add("pkce_optional", yes(s.PKCEOptional))
 	add("lean_id_token", yes(s.LeanIDToken))
+	add("jwks_uri", s.JWKSURI)
 	for _, key := range s.JWKS.Names() {
 		add("key", key)
 	}

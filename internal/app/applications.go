@@ -1,6 +1,7 @@
 package app
 
 import (
+	"github.com/gatehouse-auth/gatehouse/internal/base/outbound"
 	"github.com/gatehouse-auth/gatehouse/internal/door/api"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
@@ -12,7 +13,9 @@ import (
 // request through, and whoever wants to know where things are.
 func newApplications(b *base, t *tokens, who api.Caller) (*flow.AuthenticateClient, capability, error) {
 	c := b.config
-	clients := &flow.AuthenticateClient{Core: b.core(), Clients: client.NewRegistry(b.db, c.RevocationStale, b.now), Revocations: t.revoked}
+	registry := client.NewRegistry(b.db, c.RevocationStale, b.now)
+	registry.Remote = &client.RemoteKeys{Get: outbound.NewGetter(!c.Production()).Get, Now: b.now}
+	clients := &flow.AuthenticateClient{Core: b.core(), Clients: registry, Revocations: t.revoked}
 	about := api.Tokens{
 		Applications: api.Applications{Clients: clients}, Issuer: c.JWTIssuer, ClientID: c.JWTClientID,
 		Introspection: &application.Introspect{Core: b.core(), Authenticate: who.Authenticate, Sessions: t.sessions},

@@ -218,6 +218,11 @@ func (d *desk) serviceForm(a client.Client) *smallForm {
 			keys.Value = d.in["jwks"]
 		}
 		f.Lines = []ui.Part{keys}
+		uri := ui.Part{Name: "jwks_uri", Label: v.T("clients.keys-uri"), Hint: v.T("clients.keys-uri-hint"), Value: a.Settings.JWKSURI, LTR: true, Max: 2048}
+		if d.in != nil {
+			uri.Value = d.in["jwks_uri"]
+		}
+		f.Fields = append([]ui.Part{uri}, f.Fields...)
 	}
 	return f
 }
@@ -232,7 +237,8 @@ func (d *desk) clientSettings(t client.Type) (client.Settings, error) {
 		ResponseModes:                    strings.Fields(in["response_modes"]),
 		BackchannelLogoutURI:             strings.TrimSpace(in["backchannel_logout_uri"]),
 		BackchannelLogoutSessionRequired: in["backchannel_logout_session_required"] != "",
-		PKCEOptional:                     in["pkce_optional"] != "" && t == client.Web, LeanIDToken: in["lean_id_token"] != "", JWKS: keys,
+		PKCEOptional:                     in["pkce_optional"] != "" && t == client.Web, LeanIDToken: in["lean_id_token"] != "",
+		JWKS: keys, JWKSURI: strings.TrimSpace(in["jwks_uri"]),
 	}, err
 }
 

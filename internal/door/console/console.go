@@ -137,7 +137,7 @@ var fields = []string{
 	"title", "text", "lessons", "step", "action", "users", "since", "minutes", "all", "doors",
 	"type", "redirect_uris", "post_logout_redirect_uris", "backchannel_logout_uri",
 	"backchannel_logout_session_required", "first_party", "require_roles", "require_acr", "require_par", "pkce_optional", "lean_id_token",
-	"response_modes", "jwks", "shown",
+	"response_modes", "jwks", "jwks_uri", "shown",
 }
 
 // page lets those through who may see it, and for a change those whose form it is.

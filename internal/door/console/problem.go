@@ -14,7 +14,8 @@ var wrongs = map[string]string{
 	"verified_already": "fault.verified-already", "account_disabled": "fault.disabled", "invalid_client_name": "fault.client-name",
 	"client_name_taken": "fault.client-name-taken", "name_too_long": "fault.person-name", "invalid_name": "fault.person-name",
 	"redirect_uri_required": "fault.redirect-required", "service_has_no_settings": "fault.service-settings", "changed_meanwhile": "fault.shown",
-	"invalid_jwks": "fault.client-keys", "private_jwks": "fault.client-private-keys", "client_has_keys": "fault.client-has-keys",
+	"invalid_jwks": "fault.client-keys", "private_jwks": "fault.client-private-keys", "two_jwks": "fault.client-two-keys",
+	"client_has_keys": "fault.client-has-keys",
 	"managed_by_file": "clients.from-file",
 }
 

@@ -58,20 +58,18 @@ type claims struct {
 
 var errAssertion = errors.New("it is no assertion that is taken here")
 
-// AssertedBy is who an assertion says that it is of, which is not shown yet; empty if it is none.
-func AssertedBy(assertion string) string {
+// shown is what an assertion says of itself, which is not shown yet; ok is false if it is none.
+func shown(assertion string) (issuer, kid string, ok bool) {
 	if len(assertion) > mostAssertion {
-		return ""
+		return "", "", false
 	}
 	jws, err := jose.ParseSignedCompact(assertion, Algorithms())
 	if err != nil {
-		return ""
+		return "", "", false
 	}
 	var c claims
-	if json.Unmarshal(jws.UnsafePayloadWithoutVerification(), &c) != nil {
-		return ""
-	}
-	return c.Issuer
+	err = json.Unmarshal(jws.UnsafePayloadWithoutVerification(), &c)
+	return c.Issuer, jws.Signatures[0].Header.KeyID, err == nil
 }
 
 // Assert returns the application that has signed an assertion for this issuer with one of its keys. Whoever is let in by it must
@@ -81,12 +79,19 @@ func (r *Registry) Assert(ctx context.Context, assertion, issuer string, changes
 	if err != nil {
 		return Client{}, Assertion{}, "", err
 	}
-	k, ok := s.byID[AssertedBy(assertion)]
+	id, kid, _ := shown(assertion)
+	k, ok := s.byID[id]
 	if !ok {
 		return Client{}, Assertion{}, Unknown, nil
 	}
+	keys := k.settings.JWKS
+	if uri := k.settings.JWKSURI; uri != "" {
+		if keys, err = r.Remote.of(ctx, uri, kid); err != nil {
+			return Client{}, Assertion{}, "", err
+		}
+	}
 	now := r.now()
-	a, err := k.asserted(assertion, issuer, now)
+	a, err := k.asserted(assertion, issuer, keys, now)
 	switch {
 	case err != nil:
 		return Client{}, a, WrongAssertion, nil
@@ -98,12 +103,12 @@ func (r *Registry) Assert(ctx context.Context, assertion, issuer string, changes
 
 // asserted verifies an assertion. Its audience is the issuer alone: one that names several could be meant for another server, which
 // would show it here in the application's place.
-func (k known) asserted(text, issuer string, now time.Time) (a Assertion, err error) {
+func (k known) asserted(text, issuer string, keys *Keys, now time.Time) (a Assertion, err error) {
 	jws, err := jose.ParseSignedCompact(text, Algorithms())
-	if err != nil || k.settings.JWKS == nil {
+	if err != nil || keys == nil {
 		return a, errAssertion
 	}
-	payload, err := verified(jws, k.settings.JWKS.set.Keys)
+	payload, err := verified(jws, keys.set.Keys)
 	if err != nil {
 		return a, err
 	}

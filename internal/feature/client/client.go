@@ -103,7 +103,7 @@ func Create(tx *db.Tx, random secret.Random, name string, kind Type, settings Se
 }
 
 // HasSecret reports whether the application shows who it is by a secret.
-func (c Client) HasSecret() bool { return !c.Type.Public() && c.Settings.JWKS == nil }
+func (c Client) HasSecret() bool { return !c.Type.Public() && !c.Settings.Keyed() }
 
 // Change replaces what an application may do. Its type stays: whoever has one is another kind of program. Where it has keys from
 // now on, its secrets end.
@@ -113,7 +113,7 @@ func Change(tx *db.Tx, random secret.Random, id string, settings Settings) error
 		return err
 	}
 	var n int64
-	if settings.JWKS == nil {
+	if !settings.Keyed() {
 		n, err = tx.Exec(`UPDATE client SET settings = $2 WHERE id = $1`, id, text)
 	} else {
 		_, nobodys := newSecret(random)
@@ -167,7 +167,7 @@ func List(tx *db.Tx, now time.Time) (out []Client, err error) {
 // until now stays valid until keepUntil; an older one is revoked. The error is ErrHasKeys if it has none.
 func Rotate(tx *db.Tx, random secret.Random, id string, keepUntil, now time.Time) (string, error) {
 	c, err := Find(tx, id, now)
-	if err == nil && c.Settings.JWKS != nil {
+	if err == nil && c.Settings.Keyed() {
 		err = ErrHasKeys
 	}
 	if err != nil {

@@ -99,12 +99,12 @@ func (e Entry) check(development bool) error {
 		return errType
 	}
 	secret, err := hex.DecodeString(e.SecretSHA256)
-	keeps := !e.Type.Public() && e.JWKS == nil
+	keeps := !e.Type.Public() && !e.Keyed()
 	switch {
 	case !keeps && e.SecretSHA256 != "":
-		return errors.New("it has a secret_sha256 although it has no secret: it is public, or has keys (jwks)")
+		return errors.New("it has a secret_sha256 although it has no secret: it is public, or has keys (jwks, jwks_uri)")
 	case keeps && (err != nil || len(secret) != sha256.Size):
-		return errors.New("it needs secret_sha256, the SHA-256 of its secret in hexadecimal, or keys (jwks); " +
+		return errors.New("it needs secret_sha256, the SHA-256 of its secret in hexadecimal, or keys (jwks, jwks_uri); " +
 			"a secret: gatehouse secret; its hash: printf %s \"$SECRET\" | sha256sum")
 	}
 	return e.Settings.Check(e.Type, development)
@@ -188,7 +188,7 @@ func (e Entry) update(tx *db.Tx, k known, random secret.Random, now time.Time) (
 	hash := k.hash
 	if e.SecretSHA256 != "" {
 		hash = e.hash(random)
-	} else if k.settings.JWKS == nil && e.JWKS != nil { // its secret ends
+	} else if !k.settings.Keyed() && e.Keyed() { // its secret ends
 		_, hash = newSecret(random)
 	}
 	replaced := !secret.Equal(hash, k.hash)
@@ -203,7 +203,7 @@ func (e Entry) update(tx *db.Tx, k known, random secret.Random, now time.Time) (
 	if replaced {
 		old, until, at = k.hash, db.Micros(now.Add(oldSecret)), db.Micros(now)
 	}
-	if e.JWKS != nil || e.Type.Public() {
+	if e.Keyed() || e.Type.Public() {
 		old, until = nil, 0
 	}
 	_, err = tx.Exec(`UPDATE client SET settings = $2, hash = $3, old_hash = $4, old_until = $5, rotated_at = $6, disabled_at = $7 WHERE id = $1`,

@@ -38,6 +38,7 @@ var (
 		mostKeys, leastRSA, mostRSA)
 	errPrivateKeys = fault.Field("jwks", "private_jwks",
 		"There is a private key among these, which nobody but the application should ever have seen: make new ones, and give only the public keys.")
+	errTwoKeys      = fault.Field("jwks_uri", "two_jwks", "Give the keys themselves (jwks), or the address where they are (jwks_uri), and not both.")
 	errKeysOfPublic = fault.Field("jwks", "jwks_not_kept",
 		"What runs in a browser, or on a person's computer, can't keep a private key: only the types web and service have keys.")
 )

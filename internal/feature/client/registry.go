@@ -22,6 +22,9 @@ const FreshFor = 900 * time.Millisecond
 // and takes the same work. There are few applications, and each takes a few
 // hundred bytes.
 type Registry struct {
+	// Remote are keys that applications publish.
+	Remote *RemoteKeys
+
 	db    *db.DB
 	stale time.Duration // how long to go on when the database can't be asked
 	now   func() time.Time
@@ -110,7 +113,7 @@ func (r *Registry) Known(id, shown string) bool {
 func (s *snapshot) judge(id, shown string, now time.Time) (Client, Verdict) {
 	k, ok := s.byID[id]
 	current, old := none, none
-	if ok && k.settings.JWKS == nil {
+	if ok && !k.settings.Keyed() {
 		current = k.hash
 		if k.oldGood(now) {
 			old = k.oldHash

@@ -62,6 +62,8 @@ type Settings struct {
 	LeanIDToken bool `json:"lean_id_token,omitempty"`
 	// JWKS are the public keys by which it shows who it is (private_key_jwt, RFC 7523), in the place of a secret.
 	JWKS *Keys `json:"jwks,omitempty"`
+	// JWKSURI is where it publishes these keys, in the place of JWKS.
+	JWKSURI string `json:"jwks_uri,omitempty"`
 }
 
 // The response modes: how an answer goes to an application (OAuth 2.0 Multiple Response Types, Form Post Response Mode).
@@ -95,7 +97,7 @@ var (
 	errType = fault.Field("type", "invalid_client_type", "The type is one of: service, web, spa, native.")
 	errNone = fault.Field("redirect_uris", "redirect_uri_required",
 		"An application that people sign in to needs a redirect URI: where it takes the answer, such as https://app.example.com/callback.")
-	errService = fault.Field("type", "service_has_no_settings", "Nobody signs in to a service: it has keys (jwks), and none of the other settings.")
+	errService = fault.Field("type", "service_has_no_settings", "Nobody signs in to a service: it has keys (jwks, jwks_uri), and none of the other settings.")
 )
 
 // ParseType reads a type; an empty one is a service's.
@@ -112,14 +114,11 @@ func ParseType(s string) (Type, error) {
 // Check tells whether an application of a type may have these settings. development allows plain http for every host.
 // The faults name the field.
 func (s Settings) Check(t Type, development bool) error {
-	if s.JWKS != nil && t.Public() {
-		return errKeysOfPublic
-	}
-	if err := s.JWKS.check(); err != nil {
+	if err := s.checkKeys(t, development); err != nil {
 		return err
 	}
 	if !t.SignsIn() {
-		if s.JWKS = nil; !s.empty() {
+		if s.JWKS, s.JWKSURI = nil, ""; !s.empty() {
 			return errService
 		}
 		return nil
@@ -145,6 +144,21 @@ func (s Settings) Check(t Type, development bool) error {
 		}
 	}
 	return s.bounds()
+}
+
+// Keyed reports whether the application shows who it is with a key.
+func (s Settings) Keyed() bool { return s.JWKS != nil || s.JWKSURI != "" }
+
+func (s Settings) checkKeys(t Type, development bool) error {
+	switch {
+	case s.Keyed() && t.Public():
+		return errKeysOfPublic
+	case s.JWKS != nil && s.JWKSURI != "":
+		return errTwoKeys
+	case s.JWKSURI != "":
+		return checkURI("jwks_uri", s.JWKSURI, SPA, development) // https alone
+	}
+	return s.JWKS.check()
 }
 
 // lists are the addresses, by the names of their fields.
@@ -201,8 +215,8 @@ func (s Settings) text() (string, error) {
 
 var errSettings = fault.Field("settings", "invalid_settings",
 	"The settings are an object with title, redirect_uris, post_logout_redirect_uris, backchannel_logout_uri, "+
-		"backchannel_logout_session_required, first_party, require_roles, require_acr, require_par, response_modes, pkce_optional, lean_id_token and jwks, "+
-		"each of which may be left out.")
+		"backchannel_logout_session_required, first_party, require_roles, require_acr, require_par, response_modes, pkce_optional, lean_id_token, jwks "+
+		"and jwks_uri, each of which may be left out.")
 
 // ParseSettings reads settings that somebody sends; nothing is none.
 func ParseSettings(raw []byte) (Settings, error) {

@@ -282,6 +282,13 @@ func TestKeysOfAnApplicationAtTheDesk(t *testing.T) {
 	if sent, _ := press(b, page+"/secret", harness.Body{"reason": "A secret"}); sent.Status != 409 || !strings.Contains(sent.Text, "replace its keys") {
 		t.Errorf("a secret beside keys: %d %s", sent.Status, sent.Text)
 	}
+	const uri = "https://billing.example.com/jwks.json"
+	if sent, _ := press(b, page, keys.With("jwks_uri", uri)); sent.Status != 400 || !strings.Contains(sent.Text, "and not both") {
+		t.Errorf("keys and an address: %d %s", sent.Status, sent.Text)
+	}
+	if sent, shown := press(b, page, keys.With("jwks", "").With("jwks_uri", uri)); sent.Status != 303 || !strings.Contains(shown.Text, uri) {
+		t.Errorf("an address of keys: %d %s", sent.Status, shown.Text)
+	}
 	if sent, shown := press(b, page, keys.With("jwks", "")); sent.Status != 303 || !strings.Contains(shown.Text, page+"/secret") {
 		t.Errorf("without keys: %d %s", sent.Status, shown.Text)
 	}
