@@ -204,7 +204,7 @@ func (h *Server) Settled() {
 	})
 }
 
-// Eventually tries until it holds, for half a minute at most.
+// Eventually tries until it holds, for [Patience] at most.
 func (h *Server) Eventually(what string, holds func() (said string, ok bool)) {
 	h.Helper()
 	deadline := time.Now().Add(Patience)

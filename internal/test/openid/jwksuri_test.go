@@ -52,7 +52,9 @@ func (p *publisher) publishes(keys ...jose.JSONWebKey) {
 func TestASVS_V10_4_16_KeysThatAreReadFromTheApplication(t *testing.T) {
 	each(t, func(h *harness.Server, clock *harness.Clock) {
 		first, second := newKey(t), newKey(t)
-		public := func(k *ecdsa.PrivateKey, id string) jose.JSONWebKey { return jose.JSONWebKey{Key: k.Public(), KeyID: id} }
+		public := func(k *ecdsa.PrivateKey, id string) jose.JSONWebKey {
+			return jose.JSONWebKey{Key: k.Public(), KeyID: id}
+		}
 		p := newPublisher(t)
 		p.publishes(public(first, "1"))
 		a := register(h, "app", client.Web, func(s *client.Settings) { s.JWKSURI = p.URL + "/jwks.json" })

@@ -76,6 +76,8 @@ func TestTEST5_TheConsoleLooksRightInChromium(t *testing.T) {
 				most += 10_000
 			case "settings": // as long as the list of settings
 				most *= 2
+			case "doctor": // and that of checks
+				most += 10_000
 			}
 			c.fits(where, most)
 			c.shot(where)
