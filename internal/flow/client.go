@@ -16,6 +16,11 @@ var ErrInvalidClient = fault.New(fault.Unauthenticated, "invalid_client",
 	"This is for registered applications: send the client id and the client secret with HTTP Basic authentication. "+
 		"These are missing, wrong, or no longer good.")
 
+// ErrInvalidAssertion is the same for one that has shown an assertion: it doesn't say which rule was broken, but what they are.
+var ErrInvalidAssertion = fault.New(fault.Unauthenticated, "invalid_client",
+	"This client_assertion is not good. It is signed with a key of the application's that is registered here, iss and sub are its client_id, aud is the issuer "+
+		"and nothing else, exp is at most 10 minutes ahead, and jti is new each time.")
+
 // AuthenticateClient tells which registered application makes a request. As long
 // as the replica knows what has changed, that asks nobody.
 type AuthenticateClient struct {
@@ -40,7 +45,7 @@ func (f *AuthenticateClient) Do(ctx context.Context, id, secret string, from eve
 	return c, nil
 }
 
-// Assert returns the application that has signed an assertion for this issuer (private_key_jwt, RFC 7523), or ErrInvalidClient. Each
+// Assert returns the application that has signed an assertion for this issuer (private_key_jwt, RFC 7523), or ErrInvalidAssertion. Each
 // is taken once. id is what the application calls itself beside it; empty for nothing.
 func (f *AuthenticateClient) Assert(ctx context.Context, id, assertion, issuer string, from event.Origin) (client.Client, error) {
 	ctx, run := f.Count.Begin(ctx, "authenticate_client")
@@ -51,7 +56,7 @@ func (f *AuthenticateClient) Assert(ctx context.Context, id, assertion, issuer s
 	run.As(string(verdict))
 	if verdict != client.Good {
 		f.Tally.Add(event.SuspiciousActivity, "client_credentials_wrong", from)
-		return client.Client{}, ErrInvalidClient.Because(Reason(verdict))
+		return client.Client{}, ErrInvalidAssertion.Because(Reason(verdict))
 	}
 	return c, nil
 }

@@ -104,6 +104,7 @@ func FuzzSealed(f *testing.F) {
 	f.Add("p1:00000000:AAAA", "ada")
 	f.Add("p1:", "")
 	f.Add(known, "ada")
+	f.Add("", "ada")
 	f.Fuzz(func(t *testing.T, stored, account string) {
 		finished, _, err := p.open(account, stored)
 		if err != nil {
@@ -112,7 +113,7 @@ func FuzzSealed(f *testing.F) {
 		if rest, ok := strings.CutPrefix(stored, sealedForm); ok && finished != known {
 			t.Errorf("%q opens as %q", rest, finished)
 		}
-		if again, _, err := p.Reseal(account, stored); err != nil || again == "" {
+		if again, _, err := p.Reseal(account, stored); err != nil || (again == "") != (stored == "") { // none stays none
 			t.Errorf("resealed as %q, %v", again, err)
 		}
 	})

@@ -173,7 +173,8 @@ func TestASVS_V10_4_16_AssertionsThatShowNothing(t *testing.T) {
 		at := func(d time.Duration) int64 { return clock.Now().Add(d).Unix() }
 		refuse := func(what, assertion string) {
 			t.Helper()
-			if got := h.Do(k.assert("/oauth2/introspect", assertion, asking)); got.Status != 401 || got.Str("error") != "invalid_client" {
+			if got := h.Do(k.assert("/oauth2/introspect", assertion, asking)); got.Status != 401 || got.Str("error") != "invalid_client" ||
+				!strings.Contains(got.Str("error_description"), "jti is new each time") {
 				t.Errorf("%s: %d %s", what, got.Status, got.Text)
 			}
 		}
