@@ -24,6 +24,7 @@ func FuzzUnseal(f *testing.F) {
 	}
 	f.Add(good, "state", int64(0))
 	f.Add("", "\x00<", int64(3601))
+	f.Add(good[:32]+"\n"+good[32:], "", int64(0))
 	f.Fuzz(func(t *testing.T, text, state string, age int64) {
 		if _, err := unseal(testKey, text, now); err == nil && text != good {
 			t.Fatalf("%q was made by nobody", text)

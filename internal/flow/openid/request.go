@@ -108,7 +108,7 @@ var errRequestOver = fault.New(fault.Invalid, "request_over",
 const mostSealed = 12 << 10
 
 func unseal(key []byte, text string, now time.Time) (r Request, err error) {
-	if len(text) > mostSealed {
+	if len(text) > mostSealed || strings.ContainsAny(text, "\r\n") { // which the decoder would pass over: one request, one spelling
 		return r, errRequestOver
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
