@@ -56,7 +56,8 @@ var languages = []*Language{
 		"août", "septembre", "octobre", "novembre", "décembre"}},
 	{Tag: "es", Name: "Español", Dir: "ltr", date: "%d de %s de %d", months: [12]string{"enero", "febrero", "marzo", "abril", "mayo", "junio", "julio",
 		"agosto", "septiembre", "octubre", "noviembre", "diciembre"}},
-	{Tag: "ar", Name: "العربية", Dir: "rtl", date: "%d %s %d", months: [12]string{"يناير", "فبراير", "مارس", "أبريل", "مايو", "يونيو", "يوليو",
+	{Tag: "ar", Name: "العربية", Dir: "rtl", date: "%d %s %d", months: [12]string{
+		"يناير", "فبراير", "مارس", "أبريل", "مايو", "يونيو", "يوليو",
 		"أغسطس", "سبتمبر", "أكتوبر", "نوفمبر", "ديسمبر"}},
 }
 

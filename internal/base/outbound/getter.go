@@ -2,11 +2,9 @@ package outbound
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 )
 
 // mostGot is the longest document that a Getter reads, in bytes.
@@ -21,20 +19,10 @@ func NewGetter(loopback bool) *Getter { return &Getter{NewPoster(loopback).trans
 
 // Get returns what is there: an answer other than 200, a redirect, and one of over 64 KiB are errors.
 func (g *Getter) Get(ctx context.Context, raw string) ([]byte, error) {
-	u, err := url.Parse(raw)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
-		return nil, errors.New("its address is no http address")
-	}
 	ctx, cancel := context.WithTimeout(ctx, postTime)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return nil, errors.New("the request can't be created")
-	}
-	req.Header.Set("Accept", "application/jwk-set+json, application/json")
-	req.Header.Set("User-Agent", "gatehouse")
-	client := http.Client{Transport: pin(g.transport, u), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	res, err := client.Do(req)
+	header := http.Header{"Accept": {"application/jwk-set+json, application/json"}}
+	res, err := send(ctx, g.transport, http.MethodGet, raw, nil, header)
 	if err != nil {
 		return nil, err
 	}

@@ -34,30 +34,37 @@ func NewPoster(loopback bool) *Poster {
 
 // Post posts a form, and returns the answer's status. An error is that there is none; it does not tell the address, which may hold a key.
 func (p *Poster) Post(ctx context.Context, raw string, form url.Values) (status int, err error) {
-	u, err := url.Parse(raw)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
-		return 0, errors.New("its address is no http address")
-	}
 	ctx, cancel := context.WithTimeout(ctx, postTime)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), strings.NewReader(form.Encode()))
+	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	res, err := send(ctx, p.transport, http.MethodPost, raw, strings.NewReader(form.Encode()), header)
 	if err != nil {
-		return 0, errors.New("the request can't be created")
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.Header.Set("User-Agent", "gatehouse")
-	client := http.Client{Transport: pin(p.transport, u), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	res, err := client.Do(req)
-	if err != nil {
-		var wrapped *url.Error
-		if errors.As(err, &wrapped) {
-			err = wrapped.Err
-		}
 		return 0, err
 	}
 	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, mostRead))
 	return res.StatusCode, nil
+}
+
+// send makes one request to the server of an address, and takes a redirect for the answer. Errors do not tell the address.
+func send(ctx context.Context, t *http.Transport, method, raw string, body io.Reader, header http.Header) (*http.Response, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil {
+		return nil, errors.New("its address is no http address")
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
+	if err != nil {
+		return nil, errors.New("the request can't be created")
+	}
+	req.Header = header
+	req.Header.Set("User-Agent", "gatehouse")
+	client := http.Client{Transport: pin(t, u), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := client.Do(req)
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	return res, err
 }
 
 // Close gives up what is open.

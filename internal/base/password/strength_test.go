@@ -43,7 +43,8 @@ func TestPW1_Strength(t *testing.T) {
 // Nothing that is typed takes long or breaks it, and adding a character never
 // makes a password easier to guess by much.
 func FuzzStrength(f *testing.F) {
-	for _, s := range []string{"", "correct horse battery staple", "İİİİİİİİİİİİİİİİ", strings.Repeat("a1", 128), "\xff\x00", strings.Repeat("\u0344", 300),
+	for _, s := range []string{
+		"", "correct horse battery staple", "İİİİİİİİİİİİİİİİ", strings.Repeat("a1", 128), "\xff\x00", strings.Repeat("\u0344", 300),
 		"gatehouse2026"} {
 		f.Add(s)
 	}

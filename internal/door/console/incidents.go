@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -324,43 +325,40 @@ func (c *Console) askUndo(d *desk) error {
 }
 
 func (d *desk) askTakeBack(status int, action string) error {
-	v, path := d.v, "/admin/incidents/"+d.r.PathValue("id")
-	return d.asks(status, "/admin/incidents", operate.Changes, ui.Ask{
-		Title: v.T("incident.undo-title"), Text: v.H("incident.undo-text"), Action: path + "/undo", Cancel: path, Reason: true,
-		Button: v.T("incident.undo"), Hidden: map[string]string{"action": action},
-	})
+	v := d.v
+	return d.askOfAction(status, action, "/undo", ui.Ask{Title: v.T("incident.undo-title"), Text: v.H("incident.undo-text"), Button: v.T("incident.undo")})
 }
 
-func (c *Console) doUndo(d *desk) error {
-	n, err := d.number()
-	if err != nil {
-		return err
-	}
-	if _, err := c.Incidents.Undo(d.r.Context(), n, d.in["action"], d.in["reason"], d.by()); err != nil {
-		return d.again(err, func(status int) error { return d.askTakeBack(status, d.in["action"]) })
-	}
-	return d.done("/admin/incidents/"+d.r.PathValue("id"), "incident")
-}
+func (c *Console) doUndo(d *desk) error { return d.withAction(c.Incidents.Undo, d.askTakeBack) }
 
 func (c *Console) askStop(d *desk) error {
 	return d.askHalt(http.StatusOK, d.query().Get("action"))
 }
 
 func (d *desk) askHalt(status int, action string) error {
-	v, path := d.v, "/admin/incidents/"+d.r.PathValue("id")
-	return d.asks(status, "/admin/incidents", operate.Changes, ui.Ask{
-		Title: v.T("incident.stop-title"), Text: v.H("incident.stop-text"), Action: path + "/stop", Cancel: path, Reason: true,
-		Button: v.T("incident.stop"), Hidden: map[string]string{"action": action},
-	})
+	v := d.v
+	return d.askOfAction(status, action, "/stop", ui.Ask{Title: v.T("incident.stop-title"), Text: v.H("incident.stop-text"), Button: v.T("incident.stop")})
 }
 
-func (c *Console) doStop(d *desk) error {
+func (c *Console) doStop(d *desk) error { return d.withAction(c.Incidents.Stop, d.askHalt) }
+
+// askOfAction asks before something is done with an action of an incident.
+func (d *desk) askOfAction(status int, action, to string, a ui.Ask) error {
+	path := "/admin/incidents/" + d.r.PathValue("id")
+	a.Action, a.Cancel, a.Reason, a.Hidden = path+to, path, true, map[string]string{"action": action}
+	return d.asks(status, "/admin/incidents", operate.Changes, a)
+}
+
+// withAction does it; what is refused is asked again.
+func (d *desk) withAction(
+	do func(ctx context.Context, n int64, id, why string, by respond.By) (incident.Action, error), ask func(status int, action string) error,
+) error {
 	n, err := d.number()
 	if err != nil {
 		return err
 	}
-	if _, err := c.Incidents.Stop(d.r.Context(), n, d.in["action"], d.in["reason"], d.by()); err != nil {
-		return d.again(err, func(status int) error { return d.askHalt(status, d.in["action"]) })
+	if _, err := do(d.r.Context(), n, d.in["action"], d.in["reason"], d.by()); err != nil {
+		return d.again(err, func(status int) error { return ask(status, d.in["action"]) })
 	}
 	return d.done("/admin/incidents/"+d.r.PathValue("id"), "incident")
 }

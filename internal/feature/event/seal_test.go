@@ -281,7 +281,9 @@ func TestLOG1_EachTamperingIsFoundAndNamed(t *testing.T) {
 			[]string{`DELETE FROM event WHERE id IN (SELECT event_id FROM event_leaf WHERE n >= 24)`, `DELETE FROM event_leaf WHERE n >= 24`,
 				`UPDATE event_head SET size = 24`}},
 		"an event is put into the past": {"added", -1,
-			[]string{`INSERT INTO event (tx, id, time, kind, outcome, hash) SELECT -1, '00000000-0000-7000-8000-000000000000', time, kind, outcome, hash FROM event WHERE id = (SELECT event_id FROM event_leaf WHERE n = 3)`}},
+			[]string{`INSERT INTO event (tx, id, time, kind, outcome, hash)
+				SELECT -1, '00000000-0000-7000-8000-000000000000', time, kind, outcome, hash FROM event
+				WHERE id = (SELECT event_id FROM event_leaf WHERE n = 3)`}},
 		"a leaf behind the end":   {"added", 30, []string{`INSERT INTO event_leaf (n, event_id, hash) SELECT 31, 'nobody', hash FROM event_leaf WHERE n = 1`}},
 		"a checkpoint is changed": {"unsigned", 19, []string{`UPDATE event_checkpoint SET note = REPLACE(note, 'gatehouse', 'gatehause') WHERE size = 20`}},
 		"a checkpoint is another's size": {"unsigned", 19,

@@ -22,7 +22,8 @@ func written(t *testing.T, secret, more string) string {
 	t.Helper()
 	sum := sha256.Sum256([]byte(secret))
 	path := filepath.Join(t.TempDir(), "clients.yaml")
-	text := fmt.Sprintf("clients:\n  - id: shop\n    type: web\n    first_party: true\n    secret_sha256: %s\n    redirect_uris: [%s]\n%s", hex.EncodeToString(sum[:]), redirect, more)
+	text := fmt.Sprintf("clients:\n  - id: shop\n    type: web\n    first_party: true\n    secret_sha256: %s\n    redirect_uris: [%s]\n%s",
+		hex.EncodeToString(sum[:]), redirect, more)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
