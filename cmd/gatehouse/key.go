@@ -125,7 +125,7 @@ func (k keyRotate) Run(ctx context.Context, t *terminal.Terminal) error {
 
 type keyRevoke struct {
 	IDs        []string `arg:"" optional:"" name:"id" help:"Its id, as gatehouse key list prints it."`
-	Everything bool     `help:"Every key except the outbox's: for a leak of JWT_SECRET_KEY together with the database or a backup."`
+	Everything bool     `help:"Every key except those of the outbox and of second factors: for a leak of JWT_SECRET_KEY together with the database or a backup."`
 	Yes        bool     `help:"Do it. Without it, the command only says what it would do."`
 }
 

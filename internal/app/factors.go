@@ -30,7 +30,7 @@ type ending struct {
 
 // newSecondStep makes what ends sign-ins.
 func newSecondStep(b *base, t *tokens, g *flow.Guard, limits *flow.Limits, consents *flow.Consents) (*ending, capability, error) {
-	store := factor.NewStore(ringKeys(b.ring, keyring.Factor), b.random)
+	store := factor.NewStore(b.ring.Unrevoked(keyring.Factor), b.random)
 	e := &ending{store: store, end: &flow.SignInEnd{
 		Core: b.core(), Sessions: t.sessions, Tokens: t.issuer, Revoked: t.revoked, Guard: g, Consents: consents, Factors: store,
 	}}
@@ -50,7 +50,7 @@ func newPasskeys(b *base, s *factor.Store) (*factor.Passkeys, error) {
 	if c.Passkeys == config.PasskeysOff || c.PasskeyRPID == "" {
 		return nil, nil //nolint:nilnil // there are none
 	}
-	challenges := factor.NewChallenges(ringKeys(b.ring, keyring.Challenge), b.ring.Epoch, b.random)
+	challenges := factor.NewChallenges(b.ring.Unrevoked(keyring.Challenge), b.ring.Epoch, b.random)
 	return factor.NewPasskeys(s, challenges, factor.RelyingParty{ID: c.PasskeyRPID, Name: c.ServiceName, Origins: c.AllPasskeyOrigins()})
 }
 
@@ -95,18 +95,6 @@ func demand(c *config.Config) flow.Demand {
 	return d
 }
 
-// ringKeys are the ring's keys for a purpose, the one in force last. What a revoked one has made is recognised no more.
-func ringKeys(ring *keyring.Ring, p keyring.Purpose) func() [][]byte {
-	return func() (keys [][]byte) {
-		for _, k := range ring.Keys(p) {
-			if k.RevokedAt.IsZero() {
-				keys = append(keys, k.Material)
-			}
-		}
-		return keys
-	}
-}
-
 // operatorSealing is what factors are sealed with, for an operator's command.
 func operatorSealing(ctx context.Context, c *config.Config, d *db.DB) (operate.Sealing, error) {
 	ring, err := operatorRing(ctx, c, d)
@@ -117,7 +105,7 @@ func operatorSealing(ctx context.Context, c *config.Config, d *db.DB) (operate.S
 }
 
 func factorSealing(ring *keyring.Ring) operate.Sealing {
-	return operate.Sealing{Store: factor.NewStore(ringKeys(ring, keyring.Factor), secret.Random{}), Since: ring.Keys(keyring.Factor)[0].CreatedAt}
+	return operate.Sealing{Store: factor.NewStore(ring.Unrevoked(keyring.Factor), secret.Random{}), Since: ring.Keys(keyring.Factor)[0].CreatedAt}
 }
 
 // newFactors lets people add second factors, and remove them.

@@ -160,6 +160,19 @@ func (r *Ring) Key(p Purpose) []byte {
 	return keys[len(keys)-1].Material
 }
 
+// Unrevoked returns what reads the keys for a purpose as they are at the moment, the one in force last. What a revoked one has
+// made is recognised no more.
+func (r *Ring) Unrevoked(p Purpose) func() [][]byte {
+	return func() (keys [][]byte) {
+		for _, k := range r.Keys(p) {
+			if k.RevokedAt.IsZero() {
+				keys = append(keys, k.Material)
+			}
+		}
+		return keys
+	}
+}
+
 // Behind reports whether the ring has changed and could not be opened, as when
 // this replica's JWT_SECRET_KEY is an old one.
 func (r *Ring) Behind() bool { return r.state.Load().behind }

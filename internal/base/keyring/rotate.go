@@ -14,9 +14,8 @@ const (
 	// Lead is how long a key for access tokens is published before it signs: twice
 	// as long as applications may keep the published keys.
 	Lead = 10 * time.Minute
-	// agree is how long before a key signs all replicas are to know of it, if that
-	// is decided at once. They know within half a second.
-	agree = 2 * time.Second
+	// Agree is how long after a change all replicas are taken to know of it. They do within half a second.
+	Agree = 2 * time.Second
 	// leeway is how much longer a retired key is good than its last token, for
 	// replicas whose clocks differ.
 	leeway = 2 * time.Minute
@@ -165,7 +164,7 @@ func (c *Change) NextAlgorithm() string {
 // dropped.
 func (c *Change) Rotate(atOnce bool) (Key, error) {
 	if k, ok := Scheduled(c.signing(), c.now); ok && k.Algorithm == c.alg {
-		if soon := c.now.Add(agree); atOnce && k.From.After(soon) {
+		if soon := c.now.Add(Agree); atOnce && k.From.After(soon) {
 			return c.schedule(k, soon)
 		}
 		return k, c.standBy()
@@ -189,7 +188,7 @@ func (c *Change) Rotate(atOnce bool) (Key, error) {
 			return Key{}, err
 		}
 	}
-	from := c.now.Add(agree)
+	from := c.now.Add(Agree)
 	if published := next.CreatedAt.Add(Lead); !atOnce && published.After(from) {
 		from = published
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 )
 
 // After JWT_SECRET_KEY is lost the ring has a new key for factors, which opens no app's secret and recognises no passkey's
@@ -53,6 +54,37 @@ func AppsAfter(tx *db.Tx, after string, limit int) (list []AppRow, err error) {
 		list = append(list, a)
 	}
 	return list, rows.Err()
+}
+
+// When the ring's key is replaced, what is good is sealed and signed anew with the one in force, before the one before is revoked.
+
+// IsNewest reports whether the key in force made a passkey's row.
+func (s *Store) IsNewest(p Passkey, handle []byte) bool {
+	keys := s.keys()
+	return secret.Equal(passkeyMAC(keys[len(keys)-1], p, handle), p.mac)
+}
+
+// SealAnew seals an app's secret under the key in force, if another key has sealed it that still opens it, and reports whether it did.
+// A secret that no key opens is left as it is.
+func (s *Store) SealAnew(tx *db.Tx, a AppRow) (bool, error) {
+	keys, context := s.keys(), appContext(a.Account, a.ID)
+	newest := keys[len(keys)-1]
+	if _, err := secret.Open(newest, a.sealed, context); err == nil {
+		return false, nil
+	}
+	plain, err := s.open(a.sealed, context)
+	if err != nil {
+		return false, nil //nolint:nilerr // it opens nothing, and never will
+	}
+	n, err := tx.Exec(`UPDATE totp SET sealed = $3 WHERE account_id = $1 AND id = $2 AND sealed = $4`,
+		a.Account, a.ID, secret.Seal(s.random, newest, plain, context), a.sealed)
+	return n == 1, err
+}
+
+// VoidOffers deletes all secrets that wait for their first code: whoever was shown one asks for another.
+func VoidOffers(tx *db.Tx) error {
+	_, err := tx.Exec(`DELETE FROM totp_offer`)
+	return err
 }
 
 // SuspendApp makes an app suspect whose secret is gone, and reports whether it was there and was not: it counts as a factor,

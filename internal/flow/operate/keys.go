@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
@@ -43,8 +44,8 @@ const (
 )
 
 // Leaked returns the purposes whose keys [Keys.RevokeLeaked] replaces: all but the
-// outbox's, without which the mails that wait could not be read, and that of second factors, without
-// which nobody who has one could sign in: whoever has read those secrets is kept out by new ones alone.
+// outbox's, without which the mails that wait could not be read, and that of second factors, which takes
+// a while to replace: see [Keys.Revoke].
 func Leaked() []keyring.Purpose {
 	return slices.DeleteFunc(keyring.Purposes(), func(p keyring.Purpose) bool { return p == keyring.Outbox || p == keyring.Factor })
 }
@@ -56,6 +57,7 @@ var Revocable = map[keyring.Purpose]string{
 	keyring.RefreshMAC: "every refresh token is refused, so everybody is signed out when their access token expires",
 	keyring.IDSign:     "applications get the next one at the next sign-in; ID tokens that it has signed name nobody's session any more",
 	keyring.Request:    "whoever is on their way to an application has to begin there again",
+	keyring.Factor:     "what it protects is protected by the next one first, so apps and passkeys go on working; whoever is adding an app begins anew",
 	keyring.CSRF:       "who is signed in with cookies has to load the page again",
 }
 
@@ -137,8 +139,13 @@ func (f *Keys) Rotate(ctx context.Context, atOnce bool, from event.Origin) (next
 }
 
 // Revoke ends keys by their names: what they signed is refused at once, and
-// another key takes over. It returns those that were not revoked before.
+// another key takes over. It returns those that were not revoked before. A key of second factors is
+// revoked after what it has made is made anew by the next one, which takes a second step from nobody.
 func (f *Keys) Revoke(ctx context.Context, names []string, from event.Origin) (revoked []keyring.Key, err error) {
+	err = f.replaceFactorKey(ctx, names)
+	if err != nil {
+		return nil, err
+	}
 	err = f.change(ctx, "", func(tx *db.Tx, c *keyring.Change) error {
 		if revoked, err = f.revoke(tx, c, names, from); err != nil {
 			return err
@@ -147,8 +154,11 @@ func (f *Keys) Revoke(ctx context.Context, names []string, from event.Origin) (r
 			if _, ok := Revocable[k.Purpose]; !ok {
 				return ErrNotRevocable
 			}
+			if k.Purpose == keyring.Factor {
+				err = factor.VoidOffers(tx)
+			}
 		}
-		return nil
+		return err
 	})
 	return revoked, err
 }
