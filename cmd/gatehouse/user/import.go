@@ -10,11 +10,14 @@ import (
 	"strings"
 	"time"
 
+	"filippo.io/age"
+
 	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/password/foreign"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/intake"
 	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/backup"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/importing"
 )
 
@@ -29,6 +32,8 @@ type importCommand struct {
 	Fast          bool   `help:"Don't rest between batches: for a database that serves nobody yet."`
 	Yes           bool   `help:"Do it. Without it, the command only says what it would do."`
 	JSON          bool   `name:"json" help:"Print JSON."`
+
+	Identity string `placeholder:"PATH" help:"Gatehouse: the file with the secret key that opens the export."`
 
 	SignerKeyFile string `placeholder:"PATH" help:"Firebase: the file with base64_signer_key."`
 	SaltSeparator string `default:"Bw==" placeholder:"BASE64" help:"Firebase: base64_salt_separator (${default})."`
@@ -45,6 +50,7 @@ docs/guides/moving-here.md says how to export from each system, and which hashes
 
 Examples:
   gatehouse user import --from keycloak --trust-verified realm.json
+  gatehouse user import --from gatehouse --identity new-server.key --trust-verified --roles people.age
   gatehouse user import --from csv --all-verified --yes users.csv`
 }
 
@@ -57,10 +63,15 @@ func (u importCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	if err != nil {
 		return err
 	}
+	ids, err := u.identities()
+	if err != nil {
+		return err
+	}
 	return t.Operator(ctx, func(o *operate.Operator) error {
 		bar := t.NewProgress(u.JSON)
 		i := &importing.Import{
 			Operator: o, From: t.Origin(), Target: 20 * time.Millisecond, Progress: bar.Show,
+			Identities: ids,
 			Options: importing.Options{
 				System: u.Source, TrustVerified: u.TrustVerified, AllVerified: u.AllVerified, Roles: u.Roles, StaffRoles: u.StaffRoles,
 				Firebase: key,
@@ -86,6 +97,23 @@ func (u importCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 		}
 		return u.preview(t, p)
 	})
+}
+
+// identities reads the keys that open an export of ours.
+func (u importCommand) identities() ([]age.Identity, error) {
+	switch {
+	case u.Source != importing.FromGatehouse && u.Identity != "":
+		return nil, terminal.UsageError("--identity goes with --from gatehouse")
+	case u.Source != importing.FromGatehouse:
+		return nil, nil
+	case u.Identity == "":
+		return nil, terminal.UsageError("--from gatehouse needs --identity: the file with the secret key that the export was encrypted to.")
+	}
+	b, err := os.ReadFile(u.Identity)
+	if err != nil {
+		return nil, fmt.Errorf("--identity: %w", err)
+	}
+	return backup.ParseIdentities(b)
 }
 
 // firebase reads what a project's hashes are made with.
@@ -115,6 +143,8 @@ type importJSON struct {
 	Weak         int64            `json:"weak_hashes,omitempty"`
 	Unverified   int64            `json:"existing_unverified,omitempty"`
 	Staff        int64            `json:"staff,omitempty"`
+	Factors      int64            `json:"factors,omitempty"`
+	AppsLeftOut  int64            `json:"apps_left_out,omitempty"`
 	Report       string           `json:"report,omitempty"`
 }
 
@@ -127,6 +157,7 @@ func (u importCommand) preview(t *terminal.Terminal, p *importing.Preview) error
 	if u.JSON {
 		out := newImportJSON(p.Counts)
 		out.Hashes, out.Weak, out.Unverified, out.Staff = p.Kinds, p.Weak, p.Unverified, p.Staff
+		out.Factors, out.AppsLeftOut = p.Factors, p.AppsLeftOut
 		return t.JSON(out)
 	}
 	fmt.Fprintf(t.Out, "This would make %s of %s.\n", accounts(p.Made), entries(p.Done))
@@ -140,6 +171,13 @@ func (u importCommand) preview(t *terminal.Terminal, p *importing.Preview) error
 	} else if p.Staff > 0 {
 		fmt.Fprintf(t.Out, "  %s the role admin or support in the file, which open the administration here: only --staff-roles gives them\n",
 			terminal.Plural(p.Staff, "has", "have"))
+	}
+	if p.Factors > 0 {
+		fmt.Fprintf(t.Out, "  %s would come along, and count at once\n", terminal.Count(int(p.Factors), "second factor"))
+	}
+	if p.AppsLeftOut > 0 {
+		fmt.Fprintf(t.Out, "  %s not come along: only codes of six digits, by SHA-1, every 30 seconds are taken\n",
+			terminal.Plural(p.AppsLeftOut, "app would", "apps would"))
 	}
 	for _, kind := range slices.Sorted(maps.Keys(p.Kinds)) {
 		fmt.Fprintf(t.Out, "  %d with a hash of %s\n", p.Kinds[kind], kind)

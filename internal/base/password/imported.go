@@ -67,6 +67,27 @@ func (h *Hasher) Import(ctx context.Context, account string, from foreign.Hash) 
 	return h.pepper.seal(account, stored), nil
 }
 
+// Finished returns the account's stored hash without its seal, for another installation of ours, which has other peppers. It returns
+// ErrPepper for one that can't be opened.
+func (h *Hasher) Finished(account, stored string) (string, error) {
+	finished, _, err := h.pepper.open(account, stored)
+	return finished, err
+}
+
+// Adopt returns the stored form of what [Hasher.Finished] returned, for the account, or ErrUnknownForm for what is none.
+func (h *Hasher) Adopt(account, finished string) (stored string, err error) {
+	if _, err := parseStored(finished); err != nil {
+		return "", err
+	}
+	return h.pepper.seal(account, finished), nil
+}
+
+// IsFinished reports whether [Hasher.Adopt] takes it.
+func IsFinished(text string) bool {
+	_, err := parseStored(text)
+	return err == nil
+}
+
 // wrap makes 64 characters of a digest: the digest itself may have bytes and a length that bcrypt does not take.
 func wrap(digest []byte) []byte {
 	m := hmac.New(sha512.New384, []byte(wrapKey))

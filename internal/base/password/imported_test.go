@@ -150,3 +150,35 @@ func TestAlteredImportsAreRefused(t *testing.T) {
 		t.Errorf("%d rounds were done", *rounds)
 	}
 }
+
+// TestAHashMovesToAnotherInstallation: what one installation sealed under its pepper another seals under its own; nothing else is adopted.
+func TestAHashMovesToAnotherInstallation(t *testing.T) {
+	there, _ := importing(t, Config{Cost: MinCost, Pepper: NewPepper(strings.Repeat("a", 43))})
+	here, _ := importing(t, Config{Cost: MinCost, Pepper: NewPepper(strings.Repeat("b", 43))})
+	stored, err := there.Hash(t.Context(), "ada", "correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := there.Finished("eve", stored); err == nil {
+		t.Error("another account's hash was opened")
+	}
+	finished, err := there.Finished("ada", stored)
+	if err != nil || !IsFinished(finished) || IsFinished(stored) {
+		t.Fatalf("%q of %q: %v", finished, stored, err)
+	}
+	adopted, err := here.Adopt("ada", finished)
+	if err != nil || !strings.HasPrefix(adopted, sealedForm) {
+		t.Fatalf("%q: %v", adopted, err)
+	}
+	for _, c := range []struct {
+		account, password string
+		right             bool
+	}{{"ada", "correct horse", true}, {"ada", "wrong horse", false}} {
+		if got, err := here.Verify(t.Context(), c.account, adopted, c.password); err != nil || got.OK != c.right {
+			t.Errorf("%+v: %+v, %v", c, got, err)
+		}
+	}
+	if _, err := here.Adopt("ada", stored); err == nil {
+		t.Error("a hash sealed there was adopted")
+	}
+}

@@ -126,6 +126,21 @@ func Handles(tx *db.Tx, after string, limit int) (handles map[string][]byte, las
 	return handles, last, rows.Err()
 }
 
+// BringFactors notes that an account that was just made has come with so many factors, and with the user handle of its passkeys.
+func BringFactors(tx *db.Tx, id string, handle []byte, n int) {
+	if len(handle) == 0 {
+		handle = nil // as an account has it before its first passkey
+	}
+	tx.Defer(`UPDATE account SET handle = $2, factors = $3, factor_n = 1 WHERE id = $1`, id, handle, n)
+}
+
+// Clashes reports whether some account has the id already, or the user handle.
+func Clashes(tx *db.Tx, id string, handle []byte) (bool, error) {
+	var n int64
+	err := tx.QueryRow(`SELECT (SELECT COUNT(*) FROM account WHERE id = $1) + (SELECT COUNT(*) FROM account WHERE handle = $2)`, id, handle).Scan(&n)
+	return n > 0, err
+}
+
 // Hold takes the account's row, for what is decided by rows of its own, or returns ErrNotFound.
 func Hold(tx *db.Tx, id string) error {
 	n, err := tx.Exec(`UPDATE account SET factor_n = factor_n WHERE id = $1`, id)

@@ -97,6 +97,8 @@ var Catalogue = []About{
 	{DatabaseMoved, "The installation was moved to this database, of the kind in `reason`, with all sessions. What it came from takes no changes any more."},
 	{AccountsImported, "Accounts of another system were imported, `count` of them in one step of `gatehouse user import`; `reason` is the system. " +
 		"Accounts that got roles have a `role_change` as well."},
+	{AccountsExported, "`count` accounts were written to an encrypted file for another installation, with the hashes of their passwords and their second " +
+		"factors (`gatehouse user export --move`)."},
 	{AccountInactive, "Nobody has signed in to an account for RETENTION_INACTIVE_ACCOUNTS, three mails have announced it, and the account is to be erased."},
 	{RetentionRun, "What was kept long enough was deleted, `count` rows in all, by kind in `deleted`. A run that found nothing has no event. `reason` is " +
 		"`retention_paused` if a pause ended it before its end."},

@@ -81,6 +81,7 @@ const (
 	DatabaseMoved   Kind = "database_moved"
 
 	AccountsImported Kind = "accounts_imported"
+	AccountsExported Kind = "accounts_exported"
 
 	AccountInactive  Kind = "account_inactive"
 	RetentionRun     Kind = "retention_run"

@@ -225,6 +225,11 @@ func Text(appSecret []byte) string {
 	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(appSecret)
 }
 
+// fromText reads what [Text] writes, in either case and with or without padding.
+func fromText(text string) ([]byte, error) {
+	return base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ToUpper(strings.TrimRight(text, "=")))
+}
+
 // URI is a secret as apps read it from a QR code (the Key URI Format). A colon within the
 // issuer or the address would end the label's first part, so there is none.
 func URI(issuer, address string, appSecret []byte) string {

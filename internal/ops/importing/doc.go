@@ -1,4 +1,5 @@
-// Package importing brings the accounts of another system here, with the passwords that their owners have.
+// Package importing brings the accounts of another system here, with the passwords that their owners have; and writes those of this
+// installation for another of ours, with their second factors ([Export]).
 //
 // The file is read as a stream, however long it is: JSON as the other system exports it, JSON lines, or CSV with a header. It
 // is read to its end once before anything is changed, so a broken file imports nobody. Then accounts are made in batches, each

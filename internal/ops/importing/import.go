@@ -14,6 +14,8 @@ import (
 	"slices"
 	"time"
 
+	"filippo.io/age"
+
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/base/password/foreign"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
@@ -41,6 +43,8 @@ type Import struct {
 	Operator *operate.Operator
 	Options  Options
 	From     event.Origin
+	// Identities open an export of [FromGatehouse].
+	Identities []age.Identity
 	// Rest is for how long to rest after a batch that took so long, so that others who use the database go on; nil for not.
 	Rest func(took time.Duration) time.Duration
 	// Target is how long a batch should take in the database.
@@ -51,7 +55,7 @@ type Import struct {
 	file *os.File
 	size int64
 	key  string // the SHA-256 of the file
-	// twice are the addresses that stand in the file more than once.
+	// twice are the addresses, and the ids and passkeys of our own export, that stand in the file more than once.
 	twice map[uint64]struct{}
 	seed  maphash.Seed
 }
@@ -76,6 +80,8 @@ type Preview struct {
 	Wrapping time.Duration
 	// Unverified are those of Had who have never verified their address: they need not be the same people.
 	Unverified int64
+	// Factors are how many apps and passkeys come along, and AppsLeftOut how many apps do not.
+	Factors, AppsLeftOut int64
 	// Staff are those of Made whom the file makes administrators or supporters.
 	Staff    int64
 	Refusals []Refusal
@@ -151,18 +157,23 @@ const (
 
 // candidates reads the file from its beginning, and calls fn with each entry.
 func (i *Import) candidates(ctx context.Context, step string, fn func(candidate) error) error {
-	if _, err := i.file.Seek(0, io.SeekStart); err != nil {
+	text, err := i.open()
+	if err != nil {
 		return err
 	}
 	s, n := systems[i.Options.System], int64(0)
-	return s.each(i.file, func(r record) error {
+	return s.each(text, func(r record) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		p, err := Person{}, error(nil)
 		if r.code == "" {
-			if p, err = s.person(r.raw, i.Options.Firebase); errors.Is(err, errSkip) {
+			p, err = s.person(r.raw, i.Options.Firebase)
+			if errors.Is(err, errSkip) {
 				return nil
+			}
+			if errors.Is(err, errFormat) {
+				return err
 			}
 		}
 		n++
@@ -171,7 +182,7 @@ func (i *Import) candidates(ctx context.Context, step string, fn func(candidate)
 		case r.code != "":
 			c.result, c.code = resultRefused, r.code
 		case err != nil:
-			c.result, c.code = resultRefused, "malformed"
+			c.refuse(err)
 		default:
 			i.judge(&c)
 		}
@@ -191,47 +202,51 @@ func (i *Import) check(ctx context.Context) error {
 		if c.new.Address.Key == "" {
 			return nil
 		}
-		key := maphash.String(i.seed, c.new.Address.Key)
-		if _, ok := seen[key]; ok {
-			twice[key] = struct{}{}
+		for _, k := range c.keys() {
+			key := i.hash(k)
+			if _, ok := seen[key]; ok {
+				twice[key] = struct{}{}
+			}
+			seen[key] = struct{}{}
 		}
-		seen[key] = struct{}{}
 		return nil
 	})
 	i.twice = twice
 	return err
 }
 
+// refuse says why nobody is made of it.
+func (c *candidate) refuse(err error) {
+	c.result, c.code = resultRefused, "malformed"
+	if f := fault.As(err); f != nil {
+		c.code = f.Code
+	}
+}
+
 // judge says whether somebody can have an account, as far as the file alone tells. An address that stands in it more than once
 // is nobody's: elsewhere addresses may be several people's, and the first of them would get what is the others'.
 func (i *Import) judge(c *candidate) {
 	p := c.person
-	refuse := func(err error) {
-		c.result, c.code = resultRefused, "malformed"
-		if f := fault.As(err); f != nil {
-			c.code = f.Code
-		}
-	}
 	if p.Email == "" {
 		c.result, c.code = resultRefused, "no_email"
 		return
 	}
 	var err error
 	if c.new.Address, err = i.Operator.Accounts.Address(p.Email); err != nil {
-		refuse(err)
+		c.refuse(err)
 		return
 	}
 	if err := account.CheckName("name", p.Name); err != nil {
-		refuse(err)
+		c.refuse(err)
 		return
 	}
 	if c.new.Locale, err = account.ParseLocale("locale", p.Locale); err != nil {
-		refuse(err)
+		c.refuse(err)
 		return
 	}
 	if i.Options.Roles {
 		if c.new.Roles, err = account.ParseRoles(p.Roles); err != nil {
-			refuse(err)
+			c.refuse(err)
 			return
 		}
 		c.staff = slices.ContainsFunc(c.new.Roles, staff)
@@ -248,12 +263,20 @@ func (i *Import) judge(c *candidate) {
 	case errors.Is(p.Why, foreign.ErrUnknown):
 		c.code = "unknown_hash"
 	}
-	c.new.Name, c.new.Disabled = p.Name, p.Disabled
+	if p.AppLeftOut {
+		c.code = "app_left_out"
+	}
+	c.new.Name, c.new.Disabled, c.new.MustReset = p.Name, p.Disabled, p.MustReset
 	c.new.Verified = p.verified(i.Options)
-	if _, ok := i.twice[maphash.String(i.seed, c.new.Address.Key)]; ok {
+	if p.Keeps {
+		c.new.ID = p.ID
+	}
+	if i.among(c.keys()) {
 		c.result, c.code = resultDuplicate, ""
 	}
 }
+
+func (i *Import) hash(key string) uint64 { return maphash.String(i.seed, key) }
 
 // staff reports whether a role opens the administration.
 func staff(role string) bool { return role == account.Admin || role == account.Support }
@@ -286,6 +309,30 @@ func (i *Import) look(ctx context.Context, batch []candidate) error {
 			c.result, c.code = resultRefused, "address_held"
 		default:
 			c.result = resultMade
+		}
+	}
+	return i.clashes(ctx, batch)
+}
+
+// clashes refuses those of our own export whose id, or whose passkey, is somebody else's here.
+func (i *Import) clashes(ctx context.Context, batch []candidate) error {
+	if i.Options.System != FromGatehouse {
+		return nil
+	}
+	var which []int
+	var people []operate.Newcomer
+	for n, c := range batch {
+		if c.result == resultMade {
+			which, people = append(which, n), append(people, operate.Newcomer{New: c.new, Factors: c.person.Factors})
+		}
+	}
+	taken, err := i.Operator.Clashing(ctx, people)
+	if err != nil {
+		return err
+	}
+	for n, is := range taken {
+		if is {
+			batch[which[n]].result, batch[which[n]].code = resultRefused, "id_or_passkey_taken"
 		}
 	}
 	return nil
@@ -323,7 +370,7 @@ func (i *Import) Preview(ctx context.Context) (*Preview, error) {
 		}
 		for _, c := range batch {
 			out.add(c)
-			if c.result == resultMade && c.person.Why == nil && c.person.Hash.Weak() {
+			if c.result == resultMade && c.person.Why == nil && !c.person.Keeps && c.person.Hash.Weak() {
 				sample = &c.person.Hash
 			}
 		}
@@ -364,7 +411,13 @@ func (p *Preview) add(c candidate) {
 		if c.staff {
 			p.Staff++
 		}
-		if c.person.Why == nil {
+		if n := c.person.Factors.Count(); n > 0 {
+			p.Factors += int64(n)
+		}
+		if c.person.AppLeftOut {
+			p.AppsLeftOut++
+		}
+		if c.person.Why == nil && !c.person.Keeps {
 			p.Kinds[c.person.Hash.Kind()]++
 			if c.person.Hash.Weak() {
 				p.Weak++

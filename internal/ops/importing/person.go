@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/password/foreign"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
 )
 
 // Person is somebody as another system knows them.
@@ -19,6 +20,11 @@ type Person struct {
 	// Hash is the password's, if Why is nil; else why there is none: see package foreign.
 	Hash foreign.Hash
 	Why  error
+	// Those of an installation of ours keep their id, and have a finished hash in the place of Hash. Factors is nil for those without;
+	// AppLeftOut says that an app of theirs is of a sort that we do not take.
+	Keeps, MustReset, AppLeftOut bool
+	Finished                     string
+	Factors                      *factor.Moved
 }
 
 // verified reports whether the address is taken as verified.

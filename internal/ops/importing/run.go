@@ -14,7 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/intake"
 	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 )
@@ -63,6 +63,13 @@ func (i *Import) Run(ctx context.Context, report string) (run intake.Run, resume
 		}
 	}
 	r := &running{Import: i, run: run, report: out, size: firstBatch}
+	if i.Options.System == FromGatehouse {
+		with, err := i.Operator.Sealing(ctx)
+		if err != nil {
+			return run, resumed, err
+		}
+		r.sealing = with.Store
+	}
 	err = i.candidates(ctx, "importing", func(c candidate) error {
 		if c.record <= run.Done { // the run as it was found
 			return nil
@@ -135,6 +142,8 @@ type running struct {
 	report *lockedfile.File
 	batch  []candidate
 	size   int
+	// sealing is what factors are sealed with; nil where nobody can bring any.
+	sealing *factor.Store
 }
 
 // flush imports the batch.
@@ -162,14 +171,18 @@ func (r *running) once(ctx context.Context, last bool) error {
 		return err
 	}
 	next, lines := r.run, bytes.Buffer{}
-	var people []account.New
+	var people []operate.Newcomer
 	encode := json.NewEncoder(&lines)
 	for _, c := range batch {
 		count(&next.Counts, c)
 		if c.result == resultMade {
-			people = append(people, c.new)
+			people = append(people, operate.Newcomer{New: c.new, Factors: c.person.Factors})
 		}
-		if err := encode.Encode(line{c.record, c.person.ID, c.result, c.code, c.new.ID}); err != nil {
+		id := c.new.ID
+		if c.result != resultMade && c.result != resultExists {
+			id = "" // nobody has it here
+		}
+		if err := encode.Encode(line{c.record, c.person.ID, c.result, c.code, id}); err != nil {
 			return err
 		}
 	}
@@ -184,7 +197,8 @@ func (r *running) once(ctx context.Context, last bool) error {
 		next.Ended = r.Operator.Now()
 	}
 	began := r.Operator.Now()
-	if err := r.Operator.ImportUsers(ctx, r.Options.System, people, next, r.run.Done, r.From); err != nil {
+	b := operate.Batch{System: r.Options.System, People: people, Sealing: r.sealing, Run: next, Before: r.run.Done}
+	if err := r.Operator.ImportUsers(ctx, b, r.From); err != nil {
 		return err
 	}
 	r.run = next
@@ -221,7 +235,7 @@ func (r *running) hash(ctx context.Context, batch []candidate) error {
 	for range hasher.Stats().Workers {
 		group.Go(func() {
 			for c := range work {
-				stored, err := hasher.Import(ctx, c.new.ID, c.person.Hash)
+				stored, err := r.stored(ctx, c)
 				if err != nil {
 					select {
 					case failed <- err:
@@ -238,7 +252,9 @@ func (r *running) hash(ctx context.Context, batch []candidate) error {
 		if c.result != resultMade {
 			continue
 		}
-		c.new.ID = r.Operator.Accounts.Random.ID(now)
+		if !c.person.Keeps {
+			c.new.ID = r.Operator.Accounts.Random.ID(now)
+		}
 		if c.person.Why == nil {
 			work <- c
 		}
@@ -251,4 +267,12 @@ func (r *running) hash(ctx context.Context, batch []candidate) error {
 	default:
 		return nil
 	}
+}
+
+// stored is somebody's hash as it is stored here.
+func (r *running) stored(ctx context.Context, c *candidate) (string, error) {
+	if c.person.Keeps {
+		return r.Operator.Accounts.Hasher.Adopt(c.new.ID, c.person.Finished)
+	}
+	return r.Operator.Accounts.Hasher.Import(ctx, c.new.ID, c.person.Hash)
 }

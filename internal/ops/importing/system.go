@@ -21,15 +21,16 @@ type system struct {
 }
 
 var systems = map[string]system{
-	"auth0":    {person: auth0},
-	"csv":      {person: plain, rows: true},
-	"devise":   {person: devise, rows: true},
-	"django":   {person: django, rows: true},
-	"firebase": {person: firebase, within: []string{"users"}},
-	"keycloak": {person: keycloak, within: []string{"users"}},
-	"kratos":   {person: kratos},
-	"supabase": {person: supabase, rows: true},
-	"zitadel":  {person: zitadel, within: []string{"humanUsers", "human_users"}, above: []string{"data_orgs", "dataOrgs", "orgs"}},
+	"auth0":       {person: auth0},
+	"csv":         {person: plain, rows: true},
+	"devise":      {person: devise, rows: true},
+	"django":      {person: django, rows: true},
+	FromGatehouse: {person: gatehouse},
+	"firebase":    {person: firebase, within: []string{"users"}},
+	"keycloak":    {person: keycloak, within: []string{"users"}},
+	"kratos":      {person: kratos},
+	"supabase":    {person: supabase, rows: true},
+	"zitadel":     {person: zitadel, within: []string{"humanUsers", "human_users"}, above: []string{"data_orgs", "dataOrgs", "orgs"}},
 }
 
 // Systems are the names of the systems that people can come from.
