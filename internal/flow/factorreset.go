@@ -16,7 +16,8 @@ import (
 // An operator's reset of second factors is for whoever has lost them all. It waits, the owner is told with a link
 // that stops it, any sign-in with a factor or a recovery code stops it, and when it is done a new
 // password is demanded by mail: so it takes the operator, the wait and the mailbox. Without the last a
-// thief who has the password would need only a kind operator.
+// thief who has the password would need only a kind operator. Whoever has lost the mailbox too is given another address by
+// the same reset: the old one is told, and can stop it, and take it back for a week.
 
 var errResetStopped = errors.New("the reset was stopped in the same moment")
 
@@ -67,11 +68,17 @@ func (f *Factors) ResetDue(ctx context.Context) (more bool, err error) {
 	from := event.Origin{RequestID: "job"}
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		now := f.Now()
-		id, found, err := factor.DueReset(tx, now)
+		r, found, err := factor.DueReset(tx, now)
 		if err != nil || !found {
 			return err
 		}
 		more = true
+		id := r.Account
+		if r.Address != "" {
+			if free, err := f.stillFree(tx, r, now); err != nil || !free {
+				return err
+			}
+		}
 		h, err := account.Recover(tx, id, now)
 		if errors.Is(err, account.ErrNotFound) { // it is disabled: nobody signs in
 			_, err = factor.StopReset(tx, id)
@@ -99,6 +106,9 @@ func (f *Factors) ResetDue(ctx context.Context) (more bool, err error) {
 		if err := ForgetDevices(tx, id); err != nil {
 			return err
 		}
+		if h, err = f.moveAddress(tx, h, r, now, from); err != nil {
+			return err
+		}
 		f.Guard.Events.Append(tx, event.Event{Kind: event.FactorResetDone, Outcome: event.Success, Account: id, Origin: from})
 		m := f.Mail(tx, notice.FactorResetDone, "/reset", h, ticket.Ticket{Purpose: ticket.Reset, Address: h.Email, AddressKey: h.Key}, now)
 		m.ByOperator, m.CodeLife = true, 0
@@ -108,4 +118,53 @@ func (f *Factors) ResetDue(ctx context.Context) (more bool, err error) {
 		err = nil
 	}
 	return more, err
+}
+
+// stillFree reports whether the new address of a reset is nobody else's still. If it is, the reset is stopped: the operator asks again.
+func (f *Factors) stillFree(tx *db.Tx, r factor.Reset, now time.Time) (bool, error) {
+	err := HeldByUndo(tx, r.AddressKey, now)
+	if err == nil {
+		var other account.Holder
+		other, err = account.HolderByAddress(tx, account.Address{Typed: r.Address, Key: r.AddressKey})
+		if errors.Is(err, account.ErrNotFound) || err == nil && (other.ID == r.Account || !other.Verified) {
+			return true, nil
+		}
+	}
+	if err != nil && !errors.Is(err, ErrHeld) {
+		return false, err
+	}
+	stopped, err := factor.StopReset(tx, r.Account)
+	if err == nil && stopped {
+		stoppedReset(tx, f.Guard.Events, r.Account, "address_taken", event.Origin{RequestID: "job"})
+	}
+	return false, err
+}
+
+// moveAddress gives the account the new address of a reset, if it has one, and mails the old one its way back.
+func (f *Factors) moveAddress(tx *db.Tx, h account.Holder, r factor.Reset, now time.Time, from event.Origin) (account.Holder, error) {
+	if r.Address == "" || r.AddressKey == h.Key {
+		return h, nil
+	}
+	if err := f.displaceClaim(tx, r.AddressKey, h.ID, now, from); err != nil {
+		return h, err
+	}
+	n, ok, err := account.SetAddress(tx, h.ID, h.PasswordN, r.Address, r.AddressKey, now)
+	if err == nil && !ok {
+		err = errResetStopped
+	}
+	if err != nil {
+		return h, err
+	}
+	f.Guard.Events.Append(tx, event.Event{
+		Kind: event.EmailChange, Outcome: event.Success, Account: h.ID, Origin: from,
+		Detail: event.Detail{Reason: "operator", Address: addressHash(f.Guard.Pseudonym, r.AddressKey)},
+	})
+	m, err := f.wayBack(tx, h, ticket.Ticket{
+		Purpose: ticket.Undo, Account: h.ID, Address: h.Email, AddressKey: h.Key, PasswordN: h.PasswordN, Seq: n, Holds: h.Verified,
+	}, r.Address, now)
+	if err != nil {
+		return h, err
+	}
+	h.Email, h.Key = r.Address, r.AddressKey
+	return h, f.Guard.Notices.Send(tx, m, event.Origin{})
 }

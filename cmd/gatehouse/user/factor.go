@@ -199,21 +199,32 @@ type factorResetCommand struct {
 	User   string `arg:"" help:"Its id or email address."`
 	Reason string `help:"Why, for the event log." default:""`
 	Now    bool   `help:"Do not wait: for somebody who stands in front of you."`
-	Stop   bool   `help:"Take back a reset that waits."`
-	Yes    bool   `help:"Do it. Without it, the command only says what it would do."`
+
+	NewAddress string `placeholder:"EMAIL" help:"The account gets this address as well: for somebody who has lost the mailbox too."`
+
+	Stop bool `help:"Take back a reset that waits."`
+	Yes  bool `help:"Do it. Without it, the command only says what it would do."`
 }
 
 func (factorResetCommand) Help() string {
 	return `It takes effect after FACTOR_RESET_WAIT_HOURS (24). The owner gets a mail at once, with a link that stops it, and any sign-in with a factor or
 a recovery code stops it. When it is done, all sessions end and the owner sets a new password by mail. With --now it is done within a minute.
 
+--new-address is for somebody who has lost the mailbox too, with second factors or without: the mail goes to the old address, and only when the
+wait is over and nobody has stopped it does the account get the new one, to which the link for a new password goes. The old address can take the
+account back for a week. Make sure whose address it is: whoever reads it has the account.
+
 Examples:
   gatehouse user factor reset --yes ada@example.org
-  gatehouse user factor reset --stop --yes ada@example.org`
+  gatehouse user factor reset --stop --yes ada@example.org
+  gatehouse user factor reset --new-address ada@example.net --yes ada@example.org`
 }
 
 // Run asks for a reset, or takes one back, or says what that would do.
 func (u factorResetCommand) Run(ctx context.Context, t *terminal.Terminal) error {
+	if u.NewAddress != "" && (u.Now || u.Stop) {
+		return terminal.UsageError("--new-address waits, so that the old address can stop it: not with --now or --stop.")
+	}
 	return t.Operator(ctx, func(o *operate.Operator) error {
 		wait := o.FactorResetWait
 		if u.Now {
@@ -225,6 +236,9 @@ func (u factorResetCommand) Run(ctx context.Context, t *terminal.Terminal) error
 			case err != nil:
 			case u.Stop:
 				fmt.Fprintf(t.Out, "This would take back the reset of the second factors of %s (%s). Add --yes to do it.\n", a.Email, state(a))
+			case u.NewAddress != "":
+				fmt.Fprintf(t.Out, "This would give %s (%s) the address %s %s, remove second factors and recovery codes, end all sessions and require a new "+
+					"password, by mail to the new address. Add --yes to do it.\n", a.Email, state(a), u.NewAddress, after(wait))
 			default:
 				fmt.Fprintf(t.Out, "This would remove the second factors and recovery codes of %s (%s) %s, end all sessions and require a new password, by "+
 					"mail. Add --yes to do it.\n", a.Email, state(a), after(wait))
@@ -235,6 +249,14 @@ func (u factorResetCommand) Run(ctx context.Context, t *terminal.Terminal) error
 			a, err := o.StopFactorReset(ctx, u.User, t.Origin())
 			if err == nil {
 				fmt.Fprintf(t.Out, "The second factors of %s stay.\n", a.Email)
+			}
+			return err
+		}
+		if u.NewAddress != "" {
+			a, due, err := o.ResetAddress(ctx, u.User, u.Reason, u.NewAddress, wait, t.Origin())
+			if err == nil {
+				fmt.Fprintf(t.Out, "%s will have the address %s %s, at %s, unless the old address stops it.\n", a.Email, u.NewAddress, after(wait),
+					due.UTC().Format("2006-01-02 15:04 UTC"))
 			}
 			return err
 		}

@@ -13,13 +13,16 @@ type Reset struct {
 	AskedAt    time.Time
 	DueAt      time.Time
 	By, Reason string
+	// Address is what the account gets in the place of its own, as it was typed and as it is compared; empty where it keeps that.
+	Address, AddressKey string
 }
 
 // AskReset writes one down, in the place of one that waits already.
 func AskReset(tx *db.Tx, r Reset) error {
-	_, err := tx.Exec(`INSERT INTO factor_reset (account_id, asked_at, due_at, asked_by, reason) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (account_id) DO UPDATE SET asked_at = excluded.asked_at, due_at = excluded.due_at, asked_by = excluded.asked_by, reason = excluded.reason`,
-		r.Account, db.Micros(r.AskedAt), db.Micros(r.DueAt), r.By, r.Reason)
+	_, err := tx.Exec(`INSERT INTO factor_reset (account_id, asked_at, due_at, asked_by, reason, address, address_key) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (account_id) DO UPDATE SET asked_at = excluded.asked_at, due_at = excluded.due_at, asked_by = excluded.asked_by,
+			reason = excluded.reason, address = excluded.address, address_key = excluded.address_key`,
+		r.Account, db.Micros(r.AskedAt), db.Micros(r.DueAt), r.By, r.Reason, r.Address, r.AddressKey)
 	return err
 }
 
@@ -40,11 +43,12 @@ func ResetOf(tx *db.Tx, account string) (due time.Time, err error) {
 	return db.Time(at), err
 }
 
-// DueReset returns an account whose reset is due, and whether there is any.
-func DueReset(tx *db.Tx, now time.Time) (account string, found bool, err error) {
-	err = tx.QueryRow(`SELECT account_id FROM factor_reset WHERE due_at <= $1 ORDER BY due_at LIMIT 1`, db.Micros(now)).Scan(&account)
+// DueReset returns a reset that is due, with its account and the new address, and whether there is any.
+func DueReset(tx *db.Tx, now time.Time) (r Reset, found bool, err error) {
+	err = tx.QueryRow(`SELECT account_id, address, address_key FROM factor_reset WHERE due_at <= $1 ORDER BY due_at LIMIT 1`, db.Micros(now)).
+		Scan(&r.Account, &r.Address, &r.AddressKey)
 	if errors.Is(err, db.ErrNoRows) {
-		return "", false, nil
+		return Reset{}, false, nil
 	}
-	return account, err == nil, err
+	return r, err == nil, err
 }

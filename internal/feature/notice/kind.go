@@ -193,7 +193,7 @@ var Facts = map[Kind]Needs{
 	RecoveryCodesMade: {May: []Fact{Undo, NotMe}},
 	RecoveryCodeUsed:  {May: []Fact{NotMe}},
 	PasswordRemoved:   {May: []Fact{NotMe}},
-	FactorResetAsked:  {Must: []Fact{Link}},
+	FactorResetAsked:  {Must: []Fact{Link}, May: []Fact{NewAddress}},
 	FactorResetDone:   {Must: []Fact{Link}},
 	PasskeySuspect:    {May: []Fact{NotMe}},
 	PasswordKnown:     {May: []Fact{NotMe}},

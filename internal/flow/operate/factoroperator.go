@@ -107,6 +107,30 @@ var (
 // ResetFactors asks that an account's second factors be taken away after a wait, in the place of what was asked
 // before, and returns when it is due.
 func (f *Operator) ResetFactors(ctx context.Context, user, why string, wait time.Duration, from event.Origin) (a account.Account, due time.Time, err error) {
+	return f.resetFactors(ctx, user, why, account.Address{}, wait, from)
+}
+
+// ResetAddress is ResetFactors for whoever has lost the mailbox as well: the account gets another address by it, factors or none.
+func (f *Operator) ResetAddress(ctx context.Context, user, why, address string, wait time.Duration, from event.Origin) (
+	a account.Account, due time.Time, err error,
+) {
+	next, err := f.Accounts.Address(address)
+	if err != nil {
+		return a, due, err
+	}
+	taken, err := f.TakenAddresses(ctx, []account.Address{next})
+	if err != nil {
+		return a, due, err
+	}
+	if t := taken[0]; t.Held || t.Verified {
+		return a, due, fault.Field("address", "address_taken", "This address is another account's, or was until a change that can still be undone.")
+	}
+	return f.resetFactors(ctx, user, why, next, wait, from)
+}
+
+func (f *Operator) resetFactors(ctx context.Context, user, why string, next account.Address, wait time.Duration, from event.Origin) (
+	a account.Account, due time.Time, err error,
+) {
 	links, err := f.EmailLinks(ctx)
 	if err != nil {
 		return a, due, err
@@ -122,7 +146,7 @@ func (f *Operator) ResetFactors(ctx context.Context, user, why string, wait time
 			err = ErrOneself
 		case f.acting.Who.Account != "" && slices.Contains(a.Roles, account.Admin):
 			err = errFactorsOfAdmin
-		case h.Factors == 0:
+		case h.Factors == 0 && next.Key == "":
 			err = errNothingToReset
 		}
 		if err != nil {
@@ -130,7 +154,9 @@ func (f *Operator) ResetFactors(ctx context.Context, user, why string, wait time
 		}
 		now := f.Now()
 		due = now.Add(wait)
-		if err := factor.AskReset(tx, factor.Reset{Account: h.ID, AskedAt: now, DueAt: due, By: f.by(), Reason: why}); err != nil {
+		if err := factor.AskReset(tx, factor.Reset{
+			Account: h.ID, AskedAt: now, DueAt: due, By: f.by(), Reason: why, Address: next.Typed, AddressKey: next.Key,
+		}); err != nil {
 			return err
 		}
 		f.Events.Append(tx, event.Event{
@@ -143,6 +169,7 @@ func (f *Operator) ResetFactors(ctx context.Context, user, why string, wait time
 		m := links.Mail(tx, notice.FactorResetAsked, "/stop-reset", h, ticket.Ticket{
 			Purpose: ticket.StopReset, Address: h.Email, AddressKey: h.Key, Until: due,
 		}, now)
+		m.NewAddress = next.Typed
 		m.ByOperator, m.Due, m.LinkLife, m.Code, m.CodeLife = true, due, wait, "", 0
 		return links.Guard.Notices.Send(tx, m, event.Origin{})
 	})
