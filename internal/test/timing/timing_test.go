@@ -95,13 +95,19 @@ func TestRecovery_TimeTellsNothing(t *testing.T) {
 		n = 2000
 	}
 	const each = 60 // tries at one address: it takes 80
-	h := harness.Open(t, dbtest.SQLite(t), "EMAIL_VERIFICATION=required", harness.BehindProxy)
+	clock := &harness.Clock{}
+	h := harness.OpenAt(t, dbtest.SQLite(t), clock.Now, "EMAIL_VERIFICATION=required", harness.BehindProxy)
 	o := h.Operator()
 	name := func(kind string, i int) string { return fmt.Sprintf("%s%d@example.org", kind, i/each) }
 	for i := 0; i < n; i += each {
 		h.Register(name("known", i))
 		h.Register(name("unverified", i))
 		h.Register(name("passwordless", i))
+		h.Register(name("factor", i))
+		if err := o.Verify(h.Context(), name("factor", i), harness.OriginOfTests); err != nil {
+			t.Fatal(err)
+		}
+		h.AppFor(clock, name("factor", i))
 		if err := o.Verify(h.Context(), name("known", i), harness.OriginOfTests); err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +142,7 @@ func TestRecovery_TimeTellsNothing(t *testing.T) {
 		}
 	}
 	compare("sign-in", 1, kindOfRequest{"known", at("known")}, kindOfRequest{"unknown", at("nobody")},
-		kindOfRequest{"without a password", at("passwordless")},
+		kindOfRequest{"without a password", at("passwordless")}, kindOfRequest{"with a second factor", at("factor")},
 		kindOfRequest{"unverified, right password", func(i int) harness.Request { return harness.RightPassword(name("unverified", i), i) }})
 	compare("sign-in", 1, kindOfRequest{"locked", func(i int) harness.Request { return harness.WrongPassword("locked@example.org", 100+i) }},
 		kindOfRequest{"locked, unknown", func(i int) harness.Request { return harness.WrongPassword("locked-nobody@example.org", 100+i) }})
