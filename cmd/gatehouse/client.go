@@ -81,6 +81,9 @@ func showSecret(t *terminal.Terminal, c client.Client, secret, said string, asJS
 	}
 	if secret == "" {
 		why := "what runs in a browser, or on a person's computer, can't keep one."
+		if c.Type == client.Guarded {
+			why = "its proxy asks for it."
+		}
 		if c.Settings.Keyed() {
 			why = "it shows who it is with its private key."
 		}
@@ -93,7 +96,7 @@ func showSecret(t *terminal.Terminal, c client.Client, secret, said string, asJS
 
 type clientCreate struct {
 	Name string `arg:"" help:"Its name: lower-case letters, digits, dots, hyphens and underscores."`
-	Type string `default:"service" enum:"service,web,spa,native" help:"What kind of program it is: service, web, spa or native (${default})."`
+	Type string `default:"service" enum:"service,web,spa,native,guarded" help:"What kind of program it is: service, web, spa, native, guarded (${default})."`
 	clientSettings
 	JSON bool `name:"json" help:"Print JSON."`
 }
@@ -105,7 +108,8 @@ Examples:
   gatehouse client create billing
   gatehouse client create --type web --title Grafana --redirect-uri https://grafana.example.com/login/generic_oauth grafana
   gatehouse client create --type spa --redirect-uri https://app.example.com/callback --first-party shop
-  gatehouse client create --type native --redirect-uri http://127.0.0.1/callback tool`
+  gatehouse client create --type native --redirect-uri http://127.0.0.1/callback tool
+  gatehouse client create --type guarded --redirect-uri https://wiki.example.com/.gatehouse/enter wiki`
 }
 
 // Run registers the application.

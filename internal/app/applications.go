@@ -23,7 +23,7 @@ func newApplications(b *base, t *tokens, who api.Caller) (*flow.AuthenticateClie
 		Follow:        &flow.Follow{Revocations: t.revoked, Stopping: b.stopping, Count: b.count},
 	}
 	forward := api.ForwardAuth{
-		Caller: who, PublicURL: c.PublicURL, ForwardAuth: &application.ForwardAuth{Core: b.core(), Authenticate: who.Authenticate},
+		Caller: who, PublicURL: c.PublicURL, Clients: clients, ForwardAuth: &application.ForwardAuth{Core: b.core(), Authenticate: who.Authenticate},
 	}
 	discovery := api.Discovery{Tokens: t.issuer, Now: b.now}
 	return clients, capability{name: "applications", routes: []web.Routes{about.Routes(), forward.Routes(), discovery.Routes()}}, nil

@@ -62,9 +62,9 @@ func OwnPathsExpression() string {
 }
 
 // applications reports whether a path is left to an application on the same host,
-// although Gatehouse serves it where it has a host to itself, or in development.
+// although Gatehouse serves it where it has a host to itself, on an application's own, or in development.
 func applications(path string) bool {
-	return path == "/{$}" || path == "/favicon.ico" || path == "/robots.txt" || strings.HasPrefix(path, "/dev/")
+	return strings.HasPrefix(path, "/.gatehouse/") || path == "/{$}" || path == "/favicon.ico" || path == "/robots.txt" || strings.HasPrefix(path, "/dev/")
 }
 
 // Routes returns the patterns of all that is served on the public listener, sorted:

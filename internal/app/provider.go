@@ -38,11 +38,11 @@ func newProvider(
 		Core: b.core(), Clients: clients, Grants: t.grants, Tokens: t.issuer, Revoked: t.revoked, Random: b.random,
 		Key: func() []byte { return b.ring.Key(keyring.Request) }, Ready: t.signsID,
 	}
+	exchange := &openid.Exchange{
+		Core: b.core(), Grants: t.grants, Tokens: t.issuer, Revoked: t.revoked, Notices: notices, Demand: demand(c), Audience: audience,
+	}
 	door := oauth.Provider{
-		Issuer: c.JWTIssuer, Clients: clients, Applications: mine, Authorize: authorize,
-		Exchange: &openid.Exchange{
-			Core: b.core(), Grants: t.grants, Tokens: t.issuer, Revoked: t.revoked, Notices: notices, Demand: demand(c), Audience: audience,
-		},
+		Issuer: c.JWTIssuer, Clients: clients, Applications: mine, Authorize: authorize, Exchange: exchange,
 		UserInfo: &openid.UserInfo{Core: b.core(), Clients: clients, Grants: t.grants, Tokens: t.issuer, Revoked: t.revoked, Audience: audience},
 		Service: &api.Tokens{
 			Issuer: c.JWTIssuer, ClientID: c.JWTClientID,
@@ -56,9 +56,11 @@ func newProvider(
 		Entrance: e.Entrance, Authorize: authorize, EndSession: &openid.EndSession{Core: b.core(), Clients: clients, Tokens: t.issuer},
 		SignOut: e.out, Profile: e.profile, Issuer: c.JWTIssuer, On: discovery.Provides(),
 	}
+	guard := openid.Guard{Exchange: exchange, Clients: clients, Random: b.random, Key: authorize.Key, Issuer: c.PublicURL}
+	guarded := page.Guarded{Guard: &guard, Cookies: who.Cookies, On: discovery.Provides()}
 	own := api.OwnApplications{Caller: who, Applications: mine}
 	return &provider{mine}, capability{
-		name: "provider", routes: []web.Routes{own.Routes(), door.Routes(), discovery.Routes(), screens.Routes()},
+		name: "provider", routes: []web.Routes{own.Routes(), door.Routes(), discovery.Routes(), screens.Routes(), guarded.Routes()},
 		jobs: []job.Job{forgetGrants(b), forgetPushed(b), forgetAssertions(b)},
 	}, nil
 }

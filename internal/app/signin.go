@@ -15,7 +15,8 @@ import (
 func newCaller(b *base, t *tokens) api.Caller {
 	c := b.config
 	return api.Caller{
-		Authenticate: &application.Authenticate{Core: b.core(), Tokens: t.issuer, Revocations: t.revoked, Uses: t.uses, Sessions: t.sessions, Demand: demand(c)},
+		Authenticate: &application.Authenticate{Core: b.core(), Tokens: t.issuer, Revocations: t.revoked, Uses: t.uses, Sessions: t.sessions,
+			Grants: t.grants, Demand: demand(c)},
 		Cookies: &web.Cookies{
 			Secure: c.CookieSecure, HTTPOnly: c.CookieHTTPOnly, Lax: c.CookieSameSite == config.SameSiteLax,
 			Origin: c.PublicURL, Applications: c.CORSOrigins, Key: func() []byte { return b.ring.Key(keyring.CSRF) },

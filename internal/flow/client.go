@@ -108,6 +108,11 @@ func (f *AuthenticateClient) HasOrigin(ctx context.Context, origin string) bool 
 	return f.Clients.HasOrigin(ctx, origin, f.Revocations.ClientChanges(), f.Revocations.Age() <= token.FreshFor)
 }
 
+// Guarded returns the guarded application of an origin; ok is false if there is none.
+func (f *AuthenticateClient) Guarded(ctx context.Context, origin string) (c client.Client, ok bool, err error) {
+	return f.Clients.Guarded(ctx, origin, f.Revocations.ClientChanges(), f.Revocations.Age() <= token.FreshFor)
+}
+
 // Named returns the application of an id as it is now; ok is false if there is none.
 func (f *AuthenticateClient) Named(ctx context.Context, id string) (c client.Client, ok bool, err error) {
 	return f.Clients.Name(ctx, id, f.Revocations.ClientChanges(), f.Revocations.Age() <= token.FreshFor)

@@ -22,6 +22,8 @@ type ForwardAuth struct {
 	Caller
 	ForwardAuth *application.ForwardAuth
 	PublicURL   string
+	// Clients knows the guarded applications, which have hosts of their own.
+	Clients *flow.AuthenticateClient
 }
 
 // Routes are its operations.
@@ -45,18 +47,23 @@ func (a *ForwardAuth) forwardAuth(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	made := web.ForwardedOf(r)
-	if a.Cookies.Preflight(r, made) {
+	g, err := a.guard(r, made)
+	if err != nil {
+		return err
+	}
+	if g.cookies.Preflight(r, made) {
 		letThrough(w, r)
 		return nil
 	}
-	who, address, err := a.forwarded(r, made)
+	asked = g.asks(asked)
+	who, address, err := a.forwarded(r, made, g)
 	if err == nil && !asked.Satisfied(who, a.ForwardAuth.Now()) {
 		w.Header().Set("WWW-Authenticate", asked.Challenge())
 		err = flow.ErrInsufficient
 	}
 	if fault.KindOf(err) == fault.Unauthenticated && wantsPage(r, made) {
 		// nginx can't follow a redirect of ours: it takes the address from the 401.
-		w.Header().Set("Location", a.loginFor(made, asked))
+		w.Header().Set("Location", a.loginFor(made, asked, g))
 		if q.Get("redirect") == "1" {
 			w.WriteHeader(http.StatusFound)
 		}
@@ -109,13 +116,16 @@ func headerAddress(address string) string {
 
 // forwarded tells whose the request is. What is no credential at all is refused
 // as a bad one: proxies know 401 and 403, and take all else for a failure.
-func (a *ForwardAuth) forwarded(r *http.Request, made web.Forwarded) (flow.Identity, string, error) {
+func (a *ForwardAuth) forwarded(r *http.Request, made web.Forwarded, g guarding) (flow.Identity, string, error) {
 	access, bearer, err := web.Bearer(r)
 	if err != nil {
 		return flow.Identity{}, "", token.ErrInvalid.Because(err)
 	}
 	if bearer {
 		return a.ForwardAuth.Do(r.Context(), flow.Tokens{Access: access}, web.Origin(r))
+	}
+	if g.is {
+		return a.guarded(r, made, g)
 	}
 	cookies := a.cookies(r)
 	if cookies.Access+cookies.Refresh == "" {
@@ -134,10 +144,8 @@ func wantsPage(r *http.Request, made web.Forwarded) bool {
 		strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
-// loginFor is the sign-in page that leads back.
-func (a *ForwardAuth) loginFor(made web.Forwarded, asked flow.Asked) string {
-	login := strings.TrimSuffix(a.PublicURL, "/") + "/login"
-	to := web.WithReturnTo(login, a.Cookies.ReturnTo(a.Cookies.PageOf(made), ""))
+// askedQuery is what is asked of a sign-in, as the addresses of pages have it.
+func askedQuery(asked flow.Asked) url.Values {
 	query := url.Values{}
 	if asked.ACR != "" {
 		query.Set("acr", asked.ACR)
@@ -145,6 +153,17 @@ func (a *ForwardAuth) loginFor(made web.Forwarded, asked flow.Asked) string {
 	if asked.MaxAge > 0 {
 		query.Set("max_age", strconv.FormatInt(int64(asked.MaxAge/time.Second), 10))
 	}
+	return query
+}
+
+// loginFor is the sign-in page that leads back.
+func (a *ForwardAuth) loginFor(made web.Forwarded, asked flow.Asked, g guarding) string {
+	if g.is {
+		return g.beginFor(made, asked)
+	}
+	login := strings.TrimSuffix(a.PublicURL, "/") + "/login"
+	to := web.WithReturnTo(login, a.Cookies.ReturnTo(a.Cookies.PageOf(made), ""))
+	query := askedQuery(asked)
 	switch {
 	case len(query) == 0:
 		return to

@@ -54,6 +54,8 @@ func (d *desk) clientType(t client.Type) string {
 		return d.v.T("clients.type-spa")
 	case client.Native:
 		return d.v.T("clients.type-native")
+	case client.Guarded:
+		return d.v.T("clients.type-guarded")
 	}
 	return d.v.T("clients.type-service")
 }
@@ -176,6 +178,10 @@ func (d *desk) settingsForm(a client.Client) *smallForm {
 		d.responseModes(s),
 		choose("lean_id_token", v.T("clients.lean"), s.LeanIDToken, v.T("clients.lean-no"), v.T("clients.lean-yes")),
 	}
+	if a.Type == client.Guarded { // it has no part in the protocol
+		f.Lines, f.Selects = f.Lines[:1], f.Selects[1:2]
+		return f
+	}
 	if a.Type != client.SPA {
 		f.Selects = append(f.Selects, choose("require_par", v.T("clients.par"), s.RequirePAR, v.T("clients.par-no"), v.T("clients.par-yes")))
 	}
@@ -212,7 +218,7 @@ func (d *desk) serviceForm(a client.Client) *smallForm {
 		ID: "h-settings", Title: v.T("clients.settings"), Action: "/admin/clients/" + a.ID, Method: "post", Button: v.T("clients.save"), Keep: true,
 		Hidden: map[string]string{"shown": operate.Shown(a.Settings)}, Fields: []ui.Part{d.reasonField()},
 	}
-	if !a.Type.Public() {
+	if !a.Type.Secretless() {
 		keys := ui.Part{Name: "jwks", Label: v.T("clients.keys"), Hint: v.T("clients.keys-hint"), Value: a.Settings.JWKS.Text()}
 		if d.in != nil {
 			keys.Value = d.in["jwks"]

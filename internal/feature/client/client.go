@@ -103,7 +103,7 @@ func Create(tx *db.Tx, random secret.Random, name string, kind Type, settings Se
 }
 
 // HasSecret reports whether the application shows who it is by a secret.
-func (c Client) HasSecret() bool { return !c.Type.Public() && !c.Settings.Keyed() }
+func (c Client) HasSecret() bool { return !c.Type.Secretless() && !c.Settings.Keyed() }
 
 // Change replaces what an application may do. Its type stays: whoever has one is another kind of program. Where it has keys from
 // now on, its secrets end.

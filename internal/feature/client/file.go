@@ -99,7 +99,7 @@ func (e Entry) check(development bool) error {
 		return errType
 	}
 	secret, err := hex.DecodeString(e.SecretSHA256)
-	keeps := !e.Type.Public() && !e.Keyed()
+	keeps := !e.Type.Secretless() && !e.Keyed()
 	switch {
 	case !keeps && e.SecretSHA256 != "":
 		return errors.New("it has a secret_sha256 although it has no secret: it is public, or has keys (jwks, jwks_uri)")
@@ -203,7 +203,7 @@ func (e Entry) update(tx *db.Tx, k known, random secret.Random, now time.Time) (
 	if replaced {
 		old, until, at = k.hash, db.Micros(now.Add(oldSecret)), db.Micros(now)
 	}
-	if e.Keyed() || e.Type.Public() {
+	if e.Keyed() || e.Type.Secretless() {
 		old, until = nil, 0
 	}
 	_, err = tx.Exec(`UPDATE client SET settings = $2, hash = $3, old_hash = $4, old_until = $5, rotated_at = $6, disabled_at = $7 WHERE id = $1`,

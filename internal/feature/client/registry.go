@@ -38,6 +38,7 @@ type snapshot struct {
 	at      time.Time
 	byID    map[string]known
 	origins map[string]bool
+	guarded map[string]string // ids by origin
 }
 
 // NewRegistry returns a registry that has read nothing yet. stale is for how
@@ -147,12 +148,13 @@ func (r *Registry) current(ctx context.Context, changes uint64, fresh bool) (*sn
 	}
 	next := &snapshot{changes: changes, at: r.now()}
 	err := r.db.Read(ctx, func(tx *db.Tx) error {
-		next.byID, next.origins = map[string]known{}, map[string]bool{}
+		next.byID, next.origins, next.guarded = map[string]known{}, map[string]bool{}, map[string]string{}
 		return each(tx, func(k known) {
 			if k.newer {
 				return // it alone is refused, until this replica is as new as the one that wrote it
 			}
 			next.byID[k.id] = k
+			next.guards(k)
 			if k.kind.Public() && k.disabledAt == nil {
 				for _, uri := range k.settings.RedirectURIs {
 					next.origins[Origin(uri)] = true

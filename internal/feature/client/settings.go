@@ -23,13 +23,18 @@ const (
 	SPA Type = "spa"
 	// Native runs on a person's computer or phone, and keeps none.
 	Native Type = "native"
+	// Guarded stands behind a proxy that asks us about each request (forward-auth), on a host of its own: see guarded.go.
+	Guarded Type = "guarded"
 )
 
 // Types are all types.
-func Types() []Type { return []Type{Service, Web, SPA, Native} }
+func Types() []Type { return []Type{Service, Web, SPA, Native, Guarded} }
 
 // Public reports whether such an application has no secret (RFC 6749 section 2.1).
 func (t Type) Public() bool { return t == SPA || t == Native }
+
+// Secretless reports whether such an application has nothing to show who it is.
+func (t Type) Secretless() bool { return t.Public() || t == Guarded }
 
 // SignsIn reports whether people sign in to such an application.
 func (t Type) SignsIn() bool { return t != Service }
@@ -94,7 +99,7 @@ const (
 )
 
 var (
-	errType = fault.Field("type", "invalid_client_type", "The type is one of: service, web, spa, native.")
+	errType = fault.Field("type", "invalid_client_type", "The type is one of: service, web, spa, native, guarded.")
 	errNone = fault.Field("redirect_uris", "redirect_uri_required",
 		"An application that people sign in to needs a redirect URI: where it takes the answer, such as https://app.example.com/callback.")
 	errService = fault.Field("type", "service_has_no_settings", "Nobody signs in to a service: it has keys (jwks, jwks_uri), and none of the other settings.")
@@ -136,6 +141,11 @@ func (s Settings) Check(t Type, development bool) error {
 	if err := s.checkBackchannel(t, development); err != nil {
 		return err
 	}
+	if t == Guarded {
+		if err := s.checkGuarded(); err != nil {
+			return err
+		}
+	}
 	for field, uris := range s.lists() {
 		for _, uri := range uris {
 			if err := checkURI(field, uri, t, development); err != nil {
@@ -151,7 +161,7 @@ func (s Settings) Keyed() bool { return s.JWKS != nil || s.JWKSURI != "" }
 
 func (s Settings) checkKeys(t Type, development bool) error {
 	switch {
-	case s.Keyed() && t.Public():
+	case s.Keyed() && t.Secretless():
 		return errKeysOfPublic
 	case s.JWKS != nil && s.JWKSURI != "":
 		return errTwoKeys

@@ -28,7 +28,12 @@ type Exchanged struct {
 	Client string
 	// Redirect is where the code was sent, and Verifier that of PKCE. One of the two may be missing.
 	Redirect, Verifier string
+	// Lasting has the grant run out with its session alone, however long it is not used: nobody refreshes that of a guarded application.
+	Lasting bool
 }
+
+// lasting is longer than any session lives.
+const lasting = 10 * 365 * 24 * time.Hour
 
 // exchangeSQL starts the grant of a code, or ends it if it has started: of several who bring the same code rightly one gets
 // tokens, and the next ends them. Whoever brings anything that is wrong finds no row.
@@ -66,8 +71,12 @@ func (s *Store) Exchange(tx *db.Tx, e Exchanged, now time.Time) (Grant, Outcome,
 	salt := s.random.Bytes(rotation.SaltSize)
 	first := rotation.Derived(keys, rotation.Client, s.epoch, e.Code.id, 1, salt)
 	var row granted
+	idle := s.config.Idle
+	if e.Lasting {
+		idle = lasting
+	}
 	err := tx.QueryRow(exchangeSQL, e.Code.Grant(), e.Code.hash(), e.Client, e.Redirect, Challenge(e.Verifier), db.Micros(now), first.Hash(), salt,
-		db.Micros(now.Add(s.config.Idle)), db.Micros(now.Add(s.config.OfflineIdle))).
+		db.Micros(now.Add(idle)), db.Micros(now.Add(s.config.OfflineIdle))).
 		Scan(&row.account, &row.sid, &row.offline, &row.scope, &row.roles, &row.amr, &row.authAt, &row.nonce, &row.idleAt, &row.maxAt, &row.EndedWhy)
 	if errors.Is(err, db.ErrNoRows) {
 		return Grant{}, Refused, nil

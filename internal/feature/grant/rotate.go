@@ -15,6 +15,9 @@ type Presented struct {
 	keys  rotation.Keys
 }
 
+// Key names the token in a memory, and nothing of it can be read there.
+func (p Presented) Key() [32]byte { return [32]byte(p.token.Hash()) }
+
 // Grant names the row that the token is of.
 func (p Presented) Grant() string { return p.token.Of.String() }
 

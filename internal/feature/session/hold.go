@@ -4,6 +4,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 )
 
@@ -42,6 +44,31 @@ func Hold(tx *db.Tx, id string, now time.Time) (h Held, err error) {
 		h.AMR, err = decodeList(amr)
 	}
 	return h, err
+}
+
+// BySID returns the session that applications know by a name, if it lives; of two, the younger.
+func BySID(tx *db.Tx, sid string, now time.Time) (g Grant, ok bool, err error) {
+	var (
+		row rotated
+		id  string
+	)
+	err = tx.QueryRow(`SELECT id, account_id, roles, amr, auth_at, max_at, idle_at, gen FROM (
+		SELECT id, account_id, roles, amr, auth_at, max_at, idle_at, gen FROM session WHERE id = $1 AND sid = '' AND ended_at IS NULL
+		UNION ALL SELECT id, account_id, roles, amr, auth_at, max_at, idle_at, gen FROM session WHERE sid = $1 AND sid <> '' AND ended_at IS NULL) AS living
+		WHERE idle_at > $2 AND max_at > $2 ORDER BY id DESC LIMIT 1`, sid, db.Micros(now)).
+		Scan(&id, &row.account, &row.roles, &row.amr, &row.authAt, &row.maxAt, &row.idleAt, &row.gen)
+	if errors.Is(err, db.ErrNoRows) {
+		return Grant{}, false, nil
+	}
+	if err != nil {
+		return Grant{}, false, err
+	}
+	parsed, err := uuid.Parse(id)
+	if err != nil {
+		return Grant{}, false, err
+	}
+	g, err = row.grant(parsed)
+	return g, err == nil, err
 }
 
 // SIDOf returns what applications call a session, whether or not it lives; empty if there is none of that id.

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
@@ -20,7 +21,9 @@ type Authenticate struct {
 	Uses        *session.Uses
 	// Sessions are for [Authenticate.Browser].
 	Sessions *session.Store
-	Demand   flow.Demand
+	// Grants are for [ForwardAuth.Guarded].
+	Grants *grant.Store
+	Demand flow.Demand
 
 	sessions lookedUp
 }

@@ -35,13 +35,19 @@ func (f *Authenticate) browser(ctx context.Context, cookies flow.Tokens, from ev
 			return who, err
 		}
 	}
-	c, err := f.session(ctx, cookies.Refresh, from)
+	p, turn := f.Sessions.Present(cookies.Refresh)
+	if turn != "" {
+		f.Tally.Add(event.SuspiciousActivity, "refresh_token_"+string(turn), from)
+		return flow.Identity{}, token.ErrInvalid.Because(flow.Reason("invalid_token"))
+	}
+	s, err := f.seen(ctx, p.Key(), from, func(tx *db.Tx, now time.Time) (seen, bool, error) {
+		g, alive, err := f.Sessions.Look(tx, p, now)
+		return seenOf(g, g.Session, now), alive, err
+	})
 	if err != nil {
 		return flow.Identity{}, err
 	}
-	now := f.Now()
-	f.Uses.Slide(c.Session, flow.AddressOf(from), now, now.Add(f.Sessions.Idle()))
-	return identity(c), nil
+	return identity(s.claims), nil
 }
 
 // identity is what an access token tells.
@@ -49,23 +55,45 @@ func identity(c *token.Claims) flow.Identity {
 	return flow.Identity{Account: c.Subject, Session: c.Session, Roles: c.Roles, AuthAt: time.Unix(c.AuthTime, 0), AMR: c.AMR}
 }
 
-// session returns what an access token would say that is issued now to the refresh token of a cookie.
-func (f *Authenticate) session(ctx context.Context, refresh string, from event.Origin) (*token.Claims, error) {
-	p, turn := f.Sessions.Present(refresh)
-	if turn != "" {
-		f.Tally.Add(event.SuspiciousActivity, "refresh_token_"+string(turn), from)
-		return nil, token.ErrInvalid.Because(flow.Reason("invalid_token"))
+// seen is what a session's row says.
+type seen struct {
+	// claims are what an access token would say that is issued now; nil for a session that is over.
+	claims *token.Claims
+	// session is the row, which a use keeps from idling out, and until when it lives if nobody does.
+	session string
+	until   time.Time
+}
+
+// seenOf is that of a living session, under the id that its access tokens have.
+func seenOf(g session.Grant, id string, now time.Time) seen {
+	return seen{&token.Claims{
+		Subject: g.Account, Session: id, Roles: g.Roles, AMR: g.AMR, AuthTime: g.AuthAt.Unix(), IssuedAt: now.Unix(),
+	}, g.Session, g.RefreshUntil}
+}
+
+// seen tells whose session it is whose token has the key, from memory, or by a look at the database; and counts the use.
+func (f *Authenticate) seen(
+	ctx context.Context, key [32]byte, from event.Origin, look func(tx *db.Tx, now time.Time) (seen, bool, error),
+) (seen, error) {
+	s, err := f.remembered(ctx, key, look)
+	if err == nil {
+		now := f.Now()
+		f.Uses.Slide(s.session, flow.AddressOf(from), now, now.Add(f.Sessions.Idle()))
 	}
-	if known, ok := f.sessions.get(p.Key(), f.Now()); ok {
-		if known == nil {
-			return nil, errSessionOver
+	return s, err
+}
+
+func (f *Authenticate) remembered(ctx context.Context, key [32]byte, look func(tx *db.Tx, now time.Time) (seen, bool, error)) (seen, error) {
+	if known, ok := f.sessions.get(key, f.Now()); ok {
+		if known.claims == nil {
+			return seen{}, errSessionOver
 		}
-		err := f.Revocations.Check(ctx, known)
+		err := f.Revocations.Check(ctx, known.claims)
 		if fault.KindOf(err) != fault.Unauthenticated || err == nil {
 			return known, err
 		}
 	}
-	return f.lookUp(ctx, p)
+	return f.lookUp(ctx, key, look)
 }
 
 // Recognize returns the account of a session by its refresh token, if memory has seen within
@@ -80,57 +108,54 @@ func (f *Authenticate) Recognize(refresh string) string {
 		return ""
 	}
 	known, ok := f.sessions.get(p.Key(), f.Now())
-	if !ok || known == nil || f.Revocations.Dead(known) {
+	if !ok || known.claims == nil || f.Revocations.Dead(known.claims) {
 		return ""
 	}
-	return known.Subject
+	return known.claims.Subject
 }
 
 var errSessionOver = token.ErrInvalid.Because(flow.Reason("revoked"))
 
 // lookUp reads the session's row, and remembers what it says.
-func (f *Authenticate) lookUp(ctx context.Context, p session.Presented) (*token.Claims, error) {
+func (f *Authenticate) lookUp(ctx context.Context, key [32]byte, look func(tx *db.Tx, now time.Time) (seen, bool, error)) (seen, error) {
 	now := f.Now()
 	var (
-		grant   session.Grant
+		s       seen
 		alive   bool
 		refused bool // its next refresh ends it
 	)
 	err := f.DB.ReadShared(ctx, func(tx *db.Tx) (err error) {
-		grant, alive, err = f.Sessions.Look(tx, p, now)
+		s, alive, err = look(tx, now)
 		if err == nil && alive {
-			refused, err = f.Demand.Refuses(tx, grant.Account, grant.Roles, grant.AMR, now)
+			refused, err = f.Demand.Refuses(tx, s.claims.Subject, s.claims.Roles, s.claims.AMR, now)
 		}
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return seen{}, err
 	}
 	if !alive {
-		f.sessions.put(p.Key(), nil, now, now.Add(lookedUpFor))
-		return nil, errSessionOver
-	}
-	c := &token.Claims{
-		Subject: grant.Account, Session: grant.Session, Roles: grant.Roles, AMR: grant.AMR, AuthTime: grant.AuthAt.Unix(), IssuedAt: now.Unix(),
+		f.sessions.put(key, seen{}, now, now.Add(lookedUpFor))
+		return seen{}, errSessionOver
 	}
 	if refused {
-		return nil, errSessionOver
+		return seen{}, errSessionOver
 	}
-	switch err := f.Revocations.Check(ctx, c); {
+	switch err := f.Revocations.Check(ctx, s.claims); {
 	case err == nil:
 		until := now.Add(lookedUpFor)
-		if grant.RefreshUntil.Before(until) {
-			until = grant.RefreshUntil
+		if s.until.Before(until) {
+			until = s.until
 		}
-		f.sessions.put(p.Key(), c, now, until)
+		f.sessions.put(key, s, now, until)
 	case fault.KindOf(err) != fault.Unauthenticated:
-		return nil, err
-	case f.Revocations.Cut(grant.AuthAt):
-		return nil, errSessionOver
+		return seen{}, err
+	case f.Revocations.Cut(time.Unix(s.claims.AuthTime, 0)):
+		return seen{}, errSessionOver
 	default:
 		// The row is younger than what is known here: of two changes of roles, say, the first.
 	}
-	return c, nil
+	return s, nil
 }
 
 const (
@@ -148,25 +173,25 @@ type lookedUp struct {
 }
 
 type lookedUpSession struct {
-	claims    *token.Claims // nil for one that is over
+	seen      seen
 	at, until time.Time
 }
 
-func (m *lookedUp) get(key [32]byte, now time.Time) (*token.Claims, bool) {
+func (m *lookedUp) get(key [32]byte, now time.Time) (seen, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	s, ok := m.young[key]
 	if !ok {
 		s, ok = m.old[key]
 	}
-	return s.claims, ok && !now.Before(s.at) && now.Before(s.until)
+	return s.seen, ok && !now.Before(s.at) && now.Before(s.until)
 }
 
-func (m *lookedUp) put(key [32]byte, c *token.Claims, at, until time.Time) {
+func (m *lookedUp) put(key [32]byte, s seen, at, until time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.young == nil || len(m.young) >= lookedUpMost {
 		m.young, m.old = map[[32]byte]lookedUpSession{}, m.young
 	}
-	m.young[key] = lookedUpSession{c, at, until}
+	m.young[key] = lookedUpSession{s, at, until}
 }

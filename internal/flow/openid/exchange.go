@@ -56,22 +56,29 @@ func (f *Exchange) Code(ctx context.Context, c client.Client, code, redirect, ve
 }
 
 func (f *Exchange) code(ctx context.Context, c client.Client, code, redirect, verifier string, from event.Origin) (t Tokens, err error) {
+	now := f.Now()
+	g, who, err := f.start(ctx, c, grant.Exchanged{Client: c.ID, Redirect: redirect, Verifier: verifier}, code, now, from)
+	if err != nil {
+		return t, err
+	}
+	return f.tokens(g, c, who, g.Scope, g.Nonce, now)
+}
+
+// start starts the grant of a code.
+func (f *Exchange) start(ctx context.Context, c client.Client, e grant.Exchanged, code string, now time.Time, from event.Origin) (
+	g grant.Grant, who account.Account, err error,
+) {
 	if code == "" {
-		return t, flow.Required("code")
+		return g, who, flow.Required("code")
 	}
-	parsed, ok := f.Grants.ParseCode(code)
-	if !ok {
+	var ok bool
+	if e.Code, ok = f.Grants.ParseCode(code); !ok {
 		f.Tally.Add(event.SuspiciousActivity, "code_forged", from)
-		return t, errGrant.Because(flow.Reason("forged"))
+		return g, who, errGrant.Because(flow.Reason("forged"))
 	}
-	var (
-		now = f.Now()
-		g   grant.Grant
-		how grant.Outcome
-		who account.Account
-	)
+	var how grant.Outcome
 	err = f.DB.Write(ctx, func(tx *db.Tx) (err error) {
-		g, how, err = f.Grants.Exchange(tx, grant.Exchanged{Code: parsed, Client: c.ID, Redirect: redirect, Verifier: verifier}, now)
+		g, how, err = f.Grants.Exchange(tx, e, now)
 		switch {
 		case err != nil || how == grant.Refused:
 			return err
@@ -86,13 +93,10 @@ func (f *Exchange) code(ctx context.Context, c client.Client, code, redirect, ve
 		}
 		return err
 	})
-	if err != nil {
-		return t, err
+	if err == nil && how != grant.Started {
+		err = errGrant.Because(flow.Reason(how))
 	}
-	if how != grant.Started {
-		return t, errGrant.Because(flow.Reason(how))
-	}
-	return f.tokens(g, c, who, g.Scope, g.Nonce, now)
+	return g, who, err
 }
 
 // may reports whether a grant goes on, by what holds now: its account can sign in, no cut-off has ended its sign-in, it has a role

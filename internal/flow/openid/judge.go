@@ -78,7 +78,7 @@ func judge(r Request, c client.Client, s standing) Need {
 // if the account can, and the tokens say what was reached.
 func strength(r Request, c client.Client, s standing, begun bool) Need {
 	acr := token.ACR(s.amr)
-	if least := c.Settings.RequireACR; least != "" && !token.Satisfies(acr, least) {
+	if least := demanded(r, c); least != "" && !token.Satisfies(acr, least) {
 		if begun {
 			return NeedOther
 		}
@@ -91,13 +91,22 @@ func strength(r Request, c client.Client, s standing, begun bool) Need {
 	return NeedNothing
 }
 
+// demanded is the strength that it takes at the least; empty for any. What a guarded application's proxy asks for it asks for in earnest:
+// it refuses less, and would lead the browser here again and again.
+func demanded(r Request, c client.Client) string {
+	if c.Type == client.Guarded && len(r.ACR) > 0 && !token.Satisfies(c.Settings.RequireACR, r.ACR[0]) {
+		return r.ACR[0]
+	}
+	return c.Settings.RequireACR
+}
+
 // needsConsent reports whether the person has to be asked. Any program on a person's computer can pretend to be a native application
 // whose answers do not go to an https address, so a click is asked for each time there (RFC 8252 section 8.6).
 func needsConsent(r Request, c client.Client, had string) bool {
 	switch {
 	case r.Asks(PromptConsent), c.Type == client.Native && client.Impersonable(r.Redirect):
 		return true
-	case c.Settings.FirstParty:
+	case c.Settings.FirstParty, c.Type == client.Guarded:
 		return false
 	}
 	return had == "" || len(grant.Beyond(r.Scope, had)) > 0
@@ -120,8 +129,8 @@ func silently(n Need) (code, why string) {
 
 // wanted is the strength that a sign-in is asked for.
 func wanted(r Request, c client.Client) string {
-	if c.Settings.RequireACR != "" {
-		return c.Settings.RequireACR
+	if least := demanded(r, c); least != "" {
+		return least
 	}
 	for _, asked := range r.ACR {
 		if asked != token.OneFactor {

@@ -180,3 +180,23 @@ http {
 	}
 	StartProgram(t, listens, program, "-p", dir, "-e", "stderr", "-c", path)
 }
+
+// Guide returns the part of a guide that the tests run, with other addresses in
+// it.
+func Guide(t *testing.T, name string, replace ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(proctest.File("docs/guides/" + name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := strings.Split(string(text), "# ---\n")
+	if len(part) != 3 {
+		t.Fatalf("%s has %d parts", name, len(part))
+	}
+	for i := 0; i < len(replace); i += 2 {
+		if !strings.Contains(part[1], replace[i]) {
+			t.Fatalf("%s does not name %s", name, replace[i])
+		}
+	}
+	return strings.NewReplacer(replace...).Replace(part[1])
+}

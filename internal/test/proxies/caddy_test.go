@@ -24,7 +24,7 @@ func caddy(t *testing.T, listens, gatehouse, app string) {
 	t.Setenv("XDG_CONFIG_HOME", dir)
 	t.Setenv("XDG_DATA_HOME", dir)
 	conf := fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n}\nhttp://%s {\n%s}\n",
-		listens, guide(t, "caddy.md", "127.0.0.1:8000", gatehouse, "127.0.0.1:8080", app))
+		listens, harness.Guide(t, "caddy.md", "127.0.0.1:8000", gatehouse, "127.0.0.1:8080", app))
 	path := filepath.Join(dir, "Caddyfile")
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)

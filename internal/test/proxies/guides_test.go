@@ -2,7 +2,6 @@ package proxies_test
 
 import (
 	"flag"
-	"github.com/gatehouse-auth/gatehouse/internal/test/proctest"
 	"net/http"
 	"os"
 	"regexp"
@@ -11,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/internal/app"
+	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
+	"github.com/gatehouse-auth/gatehouse/internal/test/proctest"
 )
 
 var updateGuides = flag.Bool("update-guides", false, "write Gatehouse's own paths, and nginx's block, into the guides of the proxies")
@@ -85,7 +86,7 @@ func TestAttack7_EveryBlockWritesWhatIsBelieved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"nginx.md": guide(t, "nginx.md"), "nginx.conf": string(printed),
+	for name, text := range map[string]string{"nginx.md": harness.Guide(t, "nginx.md"), "nginx.conf": string(printed),
 		"--guard": app.NginxGuard("gatehouse", "127.0.0.1:8080")} {
 		blocks := regexp.MustCompile(`(?s)location [^{\n]*\{\n.*?\n *\}\n`).FindAllString(text, -1)
 		towards := 0
@@ -107,7 +108,7 @@ func TestAttack7_EveryBlockWritesWhatIsBelieved(t *testing.T) {
 	// Caddy and Traefik write those of the first line themselves.
 	for name, own := range map[string][]string{"caddy.md": {"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"},
 		"traefik.md": {"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"}} {
-		text := guide(t, name)
+		text := harness.Guide(t, name)
 		for _, header := range believed {
 			if slices.Contains(own, header) {
 				continue

@@ -373,7 +373,7 @@ func TestCaseB1F1_JourneysBehindNginx(t *testing.T) {
 	h := harness.Open(t, dbtest.SQLite(t), "PUBLIC_URL=http://"+listens, "TRUSTED_PROXIES=127.0.0.1", "EMAIL_VERIFICATION=required")
 	application, asked := guardedApplication(t)
 	harness.Nginx(t, listens, "server { listen "+listens+";\n"+
-		guide(t, "nginx.md", "127.0.0.1:8000", strings.TrimPrefix(h.App.URL(), "http://"), "127.0.0.1:8080", application)+"\n}")
+		harness.Guide(t, "nginx.md", "127.0.0.1:8000", strings.TrimPrefix(h.App.URL(), "http://"), "127.0.0.1:8080", application)+"\n}")
 	journeys(h, listens, asked, asItIs)
 }
 

@@ -5,35 +5,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
-	"github.com/gatehouse-auth/gatehouse/internal/test/proctest"
 )
-
-// guide returns the part of a guide that the tests run, with other addresses in
-// it.
-func guide(t *testing.T, name string, replace ...string) string {
-	t.Helper()
-	text, err := os.ReadFile(proctest.File("docs/guides/" + name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	part := strings.Split(string(text), "# ---\n")
-	if len(part) != 3 {
-		t.Fatalf("%s has %d parts", name, len(part))
-	}
-	for i := 0; i < len(replace); i += 2 {
-		if !strings.Contains(part[1], replace[i]) {
-			t.Fatalf("%s does not name %s", name, replace[i])
-		}
-	}
-	return strings.NewReplacer(replace...).Replace(part[1])
-}
 
 // behind is an application behind a proxy: it answers with the X-Auth headers that
 // it got, and notes whether it was asked.
@@ -153,7 +131,7 @@ func TestForwardAuthBehindNginx(t *testing.T) {
 	h := harness.Open(t, dbtest.SQLite(t), "PUBLIC_URL=http://"+listens, "TRUSTED_PROXIES=127.0.0.1")
 	app, asked := behind(t)
 	harness.Nginx(t, listens, "server { listen "+listens+";\n"+
-		guide(t, "nginx.md", "127.0.0.1:8000", strings.TrimPrefix(h.App.URL(), "http://"), "127.0.0.1:8080", app)+"\n}")
+		harness.Guide(t, "nginx.md", "127.0.0.1:8000", strings.TrimPrefix(h.App.URL(), "http://"), "127.0.0.1:8080", app)+"\n}")
 	p := proxied{t, "http://" + listens, asked}
 	p.guards(h)
 	if status, _, _ := p.do("GET", "/login", nil); status != 200 {

@@ -17,7 +17,7 @@ func TestCaseF3_APageOf900FilesThroughNginx(t *testing.T) {
 	h := harness.Open(t, dbtest.SQLite(t), "PUBLIC_URL=http://"+listens, "TRUSTED_PROXIES=127.0.0.1", "API_RATE_LIMIT_REQUESTS=600")
 	application, asked := guardedApplication(t)
 	harness.Nginx(t, listens, "server { listen "+listens+";\n"+
-		guide(t, "nginx.md", "127.0.0.1:8000", strings.TrimPrefix(h.App.URL(), "http://"), "127.0.0.1:8080", application)+"\n}")
+		harness.Guide(t, "nginx.md", "127.0.0.1:8000", strings.TrimPrefix(h.App.URL(), "http://"), "127.0.0.1:8080", application)+"\n}")
 	h.Register("ada@example.org")
 	v := &visitor{T: h.T, h: h, address: listens, asked: asked, cookies: map[string]string{}}
 	v.signIn("/login?return_to=/", "ada@example.org")

@@ -1,0 +1,78 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Cookies of the hosts of guarded applications, which share nothing with those of ours. They come with links from other sites, so that
+// whoever follows one to the application is signed in there: what changes something is checked by where it comes from
+// ([Cookies.CheckForwarded]). No script sees them.
+const (
+	enteredCookie  = "gatehouse_app"
+	enteringCookie = "gatehouse_enter_"
+	// enteringMost is how many sign-ins a browser keeps that were begun at one host and have not ended: a tab each.
+	enteringMost = 5
+	// enteringName is how much of a state tells them apart.
+	enteringName = 8
+)
+
+// At returns the cookies as they are judged at another origin, which no other shares them with.
+func (c *Cookies) At(origin string) *Cookies {
+	own := *c
+	own.Origin, own.Applications, own.Lax, own.HTTPOnly = origin, nil, true, true
+	return &own
+}
+
+// Entered returns what the host keeps of whoever is signed in there, or nothing.
+func (c *Cookies) Entered(r *http.Request) string { return c.get(r, enteredCookie) }
+
+// PutEntered sets it.
+func (c *Cookies) PutEntered(w http.ResponseWriter, value string, life time.Duration) {
+	c.set(w, enteredCookie, value, life, false)
+}
+
+// Entering returns what the browser keeps of the sign-in that was begun with a state, or nothing.
+func (c *Cookies) Entering(r *http.Request, state string) string { return c.get(r, entering(state)) }
+
+// PutEntering sets it, or with a lifetime of zero takes it away. If there are too many the oldest are taken away: browsers send those first.
+func (c *Cookies) PutEntering(w http.ResponseWriter, r *http.Request, state, value string, life time.Duration) {
+	if life > 0 {
+		var others []string
+		for _, cookie := range r.Cookies() {
+			if _, ok := strings.CutPrefix(cookie.Name, c.name(enteringCookie)); ok {
+				others = append(others, strings.TrimPrefix(cookie.Name, c.name("")))
+			}
+		}
+		for i := range max(len(others)-(enteringMost-1), 0) {
+			c.set(w, others[i], "", 0, false)
+		}
+	}
+	c.set(w, entering(state), value, life, false)
+}
+
+func entering(state string) string { return enteringCookie + state[:min(enteringName, len(state))] }
+
+// OriginOf returns the scheme and host of an address that a proxy asks about; empty where it says none.
+func OriginOf(f Forwarded) string {
+	scheme, rest, ok := strings.Cut(f.URL, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	if !ok {
+		return ""
+	}
+	return scheme + "://" + strings.ToLower(host)
+}
+
+// ForwardedOrigin returns the scheme and host that a browser asked a proxy of ours for, by X-Forwarded-Proto and X-Forwarded-Host; empty
+// where no trusted proxy says so.
+func ForwardedOrigin(r *http.Request) string {
+	if !callerOf(r).proxied {
+		return ""
+	}
+	proto, host := r.Header["X-Forwarded-Proto"], r.Header["X-Forwarded-Host"]
+	if len(proto) != 1 || len(host) != 1 || host[0] == "" {
+		return ""
+	}
+	return proto[0] + "://" + strings.ToLower(withoutDefaultPort(proto[0], host[0]))
+}
