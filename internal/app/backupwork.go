@@ -58,7 +58,9 @@ func (w *backups) run(ctx context.Context) {
 	defer tick.Stop()
 	for n := 0; ; n++ {
 		if len(w.keeper.Maker.Recipients.Names) > 0 {
-			if err := w.keeper.Step(ctx); err != nil && ctx.Err() == nil {
+			if err := w.keeper.Step(ctx); backup.Keeps(err) {
+				w.log.Info("A backup was made, and older ones stay although BACKUP_KEEP lets them go.", "why", err.Error())
+			} else if err != nil && ctx.Err() == nil {
 				w.failed(ctx, "No backup could be made, or it could not be drilled, or old ones not be deleted; it is tried again.", err)
 			}
 		}

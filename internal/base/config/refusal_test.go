@@ -170,8 +170,11 @@ var refusals = []struct {
 	{name: "alerts to a crowd", environ: []string{"ALERT_MAIL_TO=a@b.org,c@b.org,d@b.org,e@b.org,f@b.org,g@b.org,h@b.org,i@b.org,j@b.org,k@b.org,l@b.org"},
 		settings: "ALERT_MAIL_TO"},
 
-	{name: "known, not built", environ: []string{"BACKUP_S3_REGION=eu"}, envFile: "BACKUP_S3_KEY=k",
-		settings: "BACKUP_S3_REGION BACKUP_S3_KEY"},
+	{name: "a bucket that can't be", environ: []string{"BACKUP_DIR=s3://acme?endpoint=http://s3.acme.org"}, settings: "BACKUP_DIR"},
+	{name: "a place of another kind", environ: []string{"BACKUP_DIR=/mnt/a,ftp://acme.org"}, settings: "BACKUP_DIR"},
+	{name: "a bucket without a key", environ: []string{"BACKUP_DIR=s3://acme"}, settings: "BACKUP_S3_ACCESS_KEY_ID BACKUP_S3_SECRET_ACCESS_KEY"},
+	{name: "as many keys as there are buckets", environ: []string{"BACKUP_DIR=s3://acme,/mnt/a,s3://acme.b?path_style=1", "BACKUP_S3_ACCESS_KEY_ID=a,b,c",
+		"BACKUP_S3_SECRET_ACCESS_KEY=a,"}, settings: "BACKUP_S3_ACCESS_KEY_ID BACKUP_S3_SECRET_ACCESS_KEY"},
 	{name: "a log that is kept too briefly", environ: []string{"RETENTION_LOGIN_LOGS=29d"}, settings: "RETENTION_LOGIN_LOGS"},
 	{name: "lengths that are none", environ: []string{"RETENTION_EXPIRED_TOKENS=0d", "RETENTION_SESSION_DATA=30", "RETENTION_INACTIVE_ACCOUNTS=99999y"},
 		settings: "RETENTION_EXPIRED_TOKENS RETENTION_INACTIVE_ACCOUNTS RETENTION_SESSION_DATA"},
