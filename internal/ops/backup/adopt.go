@@ -116,7 +116,7 @@ func emptying(ctx context.Context, d *db.DB, table, unwanted string) (string, er
 	if d.Dialect() == db.SQLite {
 		var bare bool
 		err := d.Read(ctx, func(tx *db.Tx) error {
-			return tx.QueryRow(`SELECT wr FROM pragma_table_list WHERE name = $1`, table).Scan(&bare)
+			return tx.QueryRow(`SELECT wr FROM pragma_table_list($1)`, table).Scan(&bare)
 		})
 		if err != nil {
 			return "", err
