@@ -22,12 +22,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/outbound/buckettest"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 )
 
 // scriptCommands are the scripts' commands in addition to testscript's own.
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"bucket":    bucket,
 	"exits":     exits,
 	"serving":   serving,
 	"terminate": terminate,
@@ -295,4 +297,16 @@ func freePort(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(l.Close())
 	ts.Setenv(args[0], l.Addr().String())
+}
+
+// bucket starts a server that speaks S3, and leaves what names its bucket in $BUCKET and what opens it in the settings.
+func bucket(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 0, 0, "bucket")
+	s, stop, err := buckettest.Serve(ts.MkAbs("bucket"), false)
+	ts.Check(err)
+	ts.Defer(stop)
+	ts.Setenv("BUCKET", s.URL)
+	ts.Setenv("BACKUP_S3_ACCESS_KEY_ID", buckettest.Key)
+	ts.Check(os.WriteFile(ts.MkAbs("bucket-key"), []byte(buckettest.Secret+"\n"), 0o600))
+	ts.Setenv("BACKUP_S3_SECRET_ACCESS_KEY_FILE", ts.MkAbs("bucket-key"))
 }

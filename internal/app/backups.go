@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/base/outbound"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
@@ -24,10 +26,39 @@ func BackupStores(c *config.Config) ([]backup.Store, error) {
 		return nil, fault.New(fault.Invalid, "backup_not_set_up", "BACKUP_DIR is not set: it names the folder with the backups. See docs/guides/backups.md.")
 	}
 	var stores []backup.Store
-	for _, dir := range c.Backups.Dirs {
-		stores = append(stores, backup.NewFolder(dir))
+	buckets := 0
+	for _, place := range c.Backups.Dirs {
+		if !config.IsBucket(place) {
+			stores = append(stores, backup.NewFolder(place))
+			continue
+		}
+		key, word := c.Backups.BucketKey(buckets)
+		buckets++
+		s, err := bucketStore(place, key, word)
+		if err != nil {
+			return nil, err
+		}
+		stores = append(stores, s)
 	}
 	return stores, nil
+}
+
+// bucketStore returns the store in a bucket, without going there.
+func bucketStore(place, key, word string) (backup.Store, error) {
+	name, _, _ := strings.Cut(place, "?")
+	if key == "" || word == "" {
+		return nil, fault.New(fault.Invalid, "backup_not_set_up", fmt.Sprintf(
+			"There are no credentials for %s: set BACKUP_S3_ACCESS_KEY_ID and BACKUP_S3_SECRET_ACCESS_KEY. See docs/guides/backups.md.", name))
+	}
+	p, err := outbound.ParseBucket(place)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	b, err := outbound.OpenBucket(p, key, word)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return backup.NewBucket(name, b), nil
 }
 
 // BackupTrust says whose signature on a backup counts: that of EVENT_KEY, or of the key that
@@ -43,15 +74,27 @@ func BackupTrust(c *config.Config, verifier string, unsigned bool) (backup.Trust
 	return t, err
 }
 
+func backupRecipients(c *config.Config) (backup.Recipients, error) {
+	r, err := backup.ParseRecipients(c.Backups.Recipients)
+	if err != nil {
+		err = fault.New(fault.Invalid, "backup_recipients", "BACKUP_RECIPIENTS can't be used: "+err.Error()+".")
+	}
+	return r, err
+}
+
 // keeper returns what looks after the backups of the database.
 func keeper(c *config.Config, d *db.DB, events *event.Log, jobs *job.Runner, version string, now func() time.Time) (*backup.Keeper, error) {
 	stores, err := BackupStores(c)
 	if err != nil {
 		return nil, err
 	}
-	recipients, err := backup.ParseRecipients(c.Backups.Recipients)
+	recipients, err := backupRecipients(c)
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "backup_recipients", "BACKUP_RECIPIENTS can't be used: "+err.Error()+".")
+		return nil, err
+	}
+	ledger, err := newLedger(c, d, events, now)
+	if err != nil {
+		return nil, err
 	}
 	key, err := EventKey(c)
 	if err != nil {
@@ -68,6 +111,12 @@ func keeper(c *config.Config, d *db.DB, events *event.Log, jobs *job.Runner, ver
 		}
 		return n
 	}
+	var from func(context.Context) (*db.DB, error)
+	if c.Standby() {
+		from = func(ctx context.Context) (*db.DB, error) {
+			return db.Open(ctx, db.Config{URL: c.Backups.Database.URL.Reveal(), MaxConns: 1, Log: slog.New(slog.DiscardHandler)})
+		}
+	}
 	return &backup.Keeper{
 		DB: d, Events: events, Jobs: jobs, Trust: backup.Trust{EventKey: key}, Random: secret.Random{}, Now: now,
 		Keep: backup.Keep(c.Backups.Keep), Every: c.Backups.Every,
@@ -82,6 +131,7 @@ func keeper(c *config.Config, d *db.DB, events *event.Log, jobs *job.Runner, ver
 		},
 		Maker: backup.Maker{
 			DB: d, Stores: stores, Recipients: recipients, EventKey: key, Needs: needs, Version: version, Random: secret.Random{}, Now: now, Most: c.Backups.Most,
+			Wait: backup.Sleep, Ledger: ledger, From: from, Spool: c.Backups.Spool,
 		},
 	}, nil
 }

@@ -20,7 +20,7 @@ func (e examined) backupChecks() []doctor.Check {
 	b := e.config.Backups
 	return []doctor.Check{
 		setting("DB-4", "schedule", "Backups are made by themselves", doctor.High, len(b.Dirs) == 0 || b.Every == 0,
-			"Set BACKUP_DIR to a folder on another disk or machine, and leave BACKUP_EVERY_HOURS at 24: docs/guides/backups.md.",
+			"Set BACKUP_DIR to a bucket, or to a folder on another disk or machine, and leave BACKUP_EVERY_HOURS at 24: docs/guides/backups.md.",
 			"%d places, every %s", len(b.Dirs), b.Every),
 		e.ofBackups("encrypted", "Backups are encrypted", doctor.High, func(context.Context) doctor.Answer {
 			if b.Recipients == "" {
@@ -31,7 +31,7 @@ func (e examined) backupChecks() []doctor.Check {
 		}),
 		e.ofBackups("places", "Backups lie in more than one place", doctor.Low, func(context.Context) doctor.Answer {
 			if len(b.Dirs) < 2 {
-				return doctor.Fail("Name a second folder in BACKUP_DIR, on another machine.", "all of them lie in one folder")
+				return doctor.Fail("Name a second place in BACKUP_DIR, such as a bucket at another provider.", "all of them lie in one place")
 			}
 			return doctor.Pass("%d places", len(b.Dirs))
 		}),
@@ -49,6 +49,7 @@ func (e examined) backupChecks() []doctor.Check {
 				return doctor.Pass("it is of %s ago", age.Round(time.Minute))
 			}
 		}),
+		e.ofLedger(),
 		e.standing("drilled", "A backup was restored on trial", doctor.Medium, func(s backup.Standing) doctor.Answer {
 			switch age := e.now().Sub(s.Drilled); {
 			case s.Undrilled >= 2:
@@ -73,6 +74,22 @@ func (e examined) backupChecks() []doctor.Check {
 			}
 		}),
 	}
+}
+
+// ofLedger looks whether a restore would know what was decided since the backup.
+func (e examined) ofLedger() doctor.Check {
+	return e.ofBackups("ledger", "What a restore must not undo stands beside the backups", doctor.High, e.read(func(tx *db.Tx) (doctor.Answer, error) {
+		lag, err := backup.Behind(tx, e.now())
+		switch {
+		case err != nil:
+			return doctor.Answer{}, err
+		case e.config.Backups.Recipients == "":
+			return doctor.Excuse("no backups are made"), nil
+		case lag > backup.LedgerLate:
+			return doctor.Fail("See in the server's log which place of BACKUP_DIR is away.", "the ledger is behind the event log since %s", lag.Round(time.Minute)), nil
+		}
+		return doctor.Pass("the ledger is not behind"), nil
+	}))
 }
 
 // ofBackups is a check that means nothing where there are no backups: that is another's finding.
@@ -102,6 +119,9 @@ func (e examined) backupsDisk(context.Context) doctor.Answer {
 		return doctor.Excuse("where the database's files lie is PostgreSQL's to know")
 	}
 	for _, dir := range e.config.Backups.Dirs {
+		if config.IsBucket(dir) {
+			continue
+		}
 		switch same, known := backup.SameDevice(filepath.Dir(e.config.Database.Path), dir); {
 		case !known:
 			return doctor.Skip("Run the doctor as the user who runs gatehouse, where the folders of BACKUP_DIR are mounted.",
@@ -110,5 +130,5 @@ func (e examined) backupsDisk(context.Context) doctor.Answer {
 			return doctor.Fail("Set BACKUP_DIR to a folder on another disk, better on another machine.", "%s is on the same disk as the database", dir)
 		}
 	}
-	return doctor.Pass("they are on other disks")
+	return doctor.Pass("they are elsewhere")
 }

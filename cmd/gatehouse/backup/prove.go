@@ -117,6 +117,10 @@ func (p pruneCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 			for _, e := range gone {
 				fmt.Fprintf(t.Out, "Deleted %s of %s.\n", e.ID, terminal.Time(e.Snapshot))
 			}
+			if backup.Keeps(err) {
+				_, err = fmt.Fprintln(t.Out, err)
+				return err
+			}
 			if err == nil && len(gone) == 0 {
 				fmt.Fprintln(t.Out, "There is nothing to delete.")
 			}

@@ -386,9 +386,6 @@ func Load(from Source) (*Config, error) {
 
 // take reads one setting from the input into c, and returns its faults.
 func (c *Config) take(s *setting, in *input) []Fault {
-	if s.field.read == nil {
-		return in.notBuilt(s)
-	}
 	r := &reading{c: c, setting: s, exposed: in.exposed}
 	var fault *Fault
 	if r.value, r.source, fault = in.find(s); fault != nil {

@@ -39,11 +39,6 @@ JWT_SECRET_KEY must have 32 characters or more, no placeholder, and %d bits or m
 PostgreSQL password must have 12 characters or more and %d bits. The bits are an estimate: a text that repeats one piece
 counts as that piece; a common word, four or more characters in sequence or adjacent on the keyboard, and four or more that occurred
 before count %d bits each, however long; every other character counts the Shannon entropy of all of these together.
-
-## Reserved names
-
-These settings are not in this version yet. Gatehouse refuses to start if one is set, so that nobody relies on what is not there:
-
 `
 
 // Markdown returns docs/configuration.md.
@@ -51,12 +46,7 @@ func Markdown() string {
 	var b strings.Builder
 	b.WriteString(docsHead)
 	b.WriteString("| setting | default | in production | meaning |\n|---|---|---|---|\n")
-	var absent []string
 	for _, s := range table {
-		if s.field.read == nil {
-			absent = append(absent, "`"+s.name+"`")
-			continue
-		}
 		initial, meaning := "`"+s.initial+"`", s.meaning
 		if s.initial == "" {
 			initial = s.unset
@@ -67,6 +57,5 @@ func Markdown() string {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", s.name, initial, s.production, meaning)
 	}
 	fmt.Fprintf(&b, docsTail, secretKeyBits, passwordBits, pieceBits)
-	b.WriteString(strings.Join(absent, ", ") + ".\n")
 	return b.String()
 }

@@ -69,12 +69,8 @@ var capitals = regexp.MustCompile(`^[A-Z][A-Z0-9]{0,15}(_[A-Z0-9]{1,15}){0,7}$`)
 // showable reports whether a name that Gatehouse does not know may be repeated.
 func showable(name string) bool { return capitals.MatchString(name) }
 
-// owns reports whether the row stands for the name: its own, one that its
-// asterisk covers, or that of a secret's file.
+// owns reports whether the row stands for the name: its own, or that of a secret's file.
 func (s *setting) owns(name string) bool {
-	if prefix, ok := strings.CutSuffix(s.name, "*"); ok {
-		return strings.HasPrefix(name, prefix)
-	}
 	return name == s.name || (s.cover != open || s.inFile) && name == s.name+"_FILE"
 }
 
@@ -83,22 +79,17 @@ func known(name string) bool {
 }
 
 // nearest returns the name in the table that the fewest edits lead to, and how
-// many they are. Of two as near, one that this version has is preferred.
+// many they are.
 func nearest(name string) (string, int) {
-	best, least, cost := "", 0, 0
+	best, least := "", 0
 	for _, s := range table {
 		// Each letter that one name is longer by is an edit. Every start looks at all of
 		// the environment, and the tables cost it as much as opening the database.
-		if apart := max(len(name)-len(s.name), len(s.name)-len(name)); best != "" && 2*apart >= cost {
+		if apart := max(len(name)-len(s.name), len(s.name)-len(name)); best != "" && apart >= least {
 			continue
 		}
-		d := distance(name, s.name)
-		c := 2 * d
-		if s.field.read == nil {
-			c++
-		}
-		if best == "" || c < cost {
-			best, least, cost = s.name, d, c
+		if d := distance(name, s.name); best == "" || d < least {
+			best, least = s.name, d
 		}
 	}
 	return best, least

@@ -61,9 +61,6 @@ func (c *Config) Report() []Row {
 func (c *Config) InForce() []InForce {
 	var rows []InForce
 	for _, s := range table {
-		if s.field.read == nil {
-			continue
-		}
 		row := InForce{Row: Row{Name: s.name, Value: s.field.show(c), Source: c.sources[s.name]}, Default: s.initial, Secret: s.cover != open}
 		if row.Default == "" {
 			row.Default = s.unset

@@ -22,8 +22,7 @@ const (
 
 // setting is a row of the table.
 type setting struct {
-	// name is the variable's; one that ends in an asterisk stands for all that
-	// begin like it.
+	// name is the variable's.
 	name string
 	// initial is the default as an operator would write it. Where it hangs on
 	// other settings, derive returns it and initial describes it for the docs.
@@ -41,8 +40,7 @@ type setting struct {
 	// inFile: the value may stand in the file that NAME_FILE names, as that of every
 	// covered setting may. Only then may it have several lines.
 	inFile bool
-	// field is where the value goes; none if the setting is known, but not
-	// built.
+	// field is where the value goes.
 	field field
 	// check is run in every environment, safe in production only. They may
 	// count on the field being read, and on those of the rows above unless

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 )
 
@@ -139,27 +138,4 @@ func unreadable(err error) string {
 	default:
 		return "can't be read"
 	}
-}
-
-// notBuilt returns a fault for each name of the row that is set.
-func (in *input) notBuilt(s *setting) []Fault {
-	var faults []Fault
-	for _, place := range []struct {
-		values map[string]string
-		source string
-	}{{in.environ, FromEnvironment}, {in.envFile, FromEnvFile}} {
-		for _, name := range slices.Sorted(keys(place.values)) {
-			if s.owns(name) && strings.TrimSpace(place.values[name]) != "" {
-				if !showable(name) {
-					name = s.name
-				}
-				faults = append(faults, Fault{
-					Setting: name, Source: place.source,
-					Problem: "It is known, but this version does not have it yet.",
-					Mend:    "Remove it.",
-				})
-			}
-		}
-	}
-	return faults
 }

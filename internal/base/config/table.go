@@ -10,7 +10,7 @@ import (
 // table has every setting, in the order of the docs, the report and the faults.
 // A default or a check may look at the rows above its own.
 var table = slices.Concat(serverSettings, passwordSettings, peopleSettings, documentSettings, factorSettings, erasureSettings, adminSettings,
-	mailSettings, alertSettings, backupSettings, retentionSettings, plannedSettings, traceSettings)
+	mailSettings, alertSettings, backupSettings, retentionSettings, traceSettings)
 
 // serverSettings are the rows of the server itself, its databases, tokens, sessions
 // and limits.
@@ -383,9 +383,4 @@ var serverSettings = []setting{
 		meaning: "1 to 3600 seconds.",
 		field:   span(1, 3600, time.Second, func(c *Config) *time.Duration { return &c.APILimit.Window }),
 	},
-}
-
-// plannedSettings are refused: what they are for is not built yet.
-var plannedSettings = []setting{
-	{name: "BACKUP_S3_*"},
 }

@@ -51,14 +51,17 @@ func HTTPS(raw string) (string, Client, error) {
 	}, u)
 	near.domain = true
 	client := &http.Client{
-		Timeout: answerTime, Transport: bounded{near},
+		Timeout: answerTime, Transport: bounded{near, mostAnswer},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return u.String(), client, nil
 }
 
 // bounded ends answers that are too long.
-type bounded struct{ http.RoundTripper }
+type bounded struct {
+	http.RoundTripper
+	most int64
+}
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	res, err := b.RoundTripper.RoundTrip(r)
@@ -66,7 +69,7 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 		res.Body = struct {
 			io.Reader
 			io.Closer
-		}{io.LimitReader(res.Body, mostAnswer), res.Body}
+		}{io.LimitReader(res.Body, b.most), res.Body}
 	}
 	return res, err
 }

@@ -74,7 +74,7 @@ func newFixture(t *testing.T, url string) *fixture {
 			Needs: func(install string) backup.Needs {
 				return backup.Needs{JWT: []string{keyring.Fingerprint(master, install)}, Pepper: []string{}}
 			},
-			Random: secret.Random{}, Now: time.Now, Most: time.Minute,
+			Random: secret.Random{}, Now: time.Now, Most: time.Minute, Wait: backup.Sleep,
 		},
 	}
 	return f

@@ -31,6 +31,12 @@ type Maker struct {
 	DB         *db.DB
 	Stores     []Store
 	Recipients Recipients
+	// From opens the server that backups are read from, where that is another than DB's; nil: it is none.
+	From func(context.Context) (*db.DB, error)
+	// Spool is the folder where parts wait for a store that is slower than the database; empty: the database waits.
+	Spool string
+	// Ledger is brought up to the backup before the manifest is put; nil: there is none.
+	Ledger *Ledger
 	// EventKey is what the key that signs manifests is derived from.
 	EventKey string
 	// Needs returns the fingerprints of the secrets in use.
@@ -44,7 +50,9 @@ type Maker struct {
 	Fast bool
 	// Mine says whether this is still the one who may make a backup; it is asked before
 	// the manifest is put.
-	Mine     func(context.Context) error
+	Mine func(context.Context) error
+	// Wait waits between two tries of a put; the tests' does not.
+	Wait     func(ctx context.Context, d time.Duration) error
 	Progress func(Progress)
 }
 
@@ -74,7 +82,7 @@ func (k *Maker) Make(ctx context.Context) (*Made, error) {
 	}
 	now := k.Now()
 	w := &writing{
-		Maker: k, keys: keys, began: now,
+		Maker: k, keys: keys, began: now, spool: spool{dir: k.Spool},
 		m: &Manifest{
 			Format: Format, ID: k.Random.ID(now), Began: now.UTC().Truncate(time.Microsecond), Gatehouse: k.Version,
 			Tables: map[string]Table{}, Recipients: k.Recipients.Names, Kept: []Kept{},
@@ -82,10 +90,17 @@ func (k *Maker) Make(ctx context.Context) (*Made, error) {
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, k.Most, tooOld(k.Most))
 	defer cancel()
-	if err := k.DB.Snapshot(limited, now, func(s *db.Snapshot) error { return w.read(limited, s) }); err != nil {
+	if err := w.snapshot(limited, now, func(s *db.Snapshot) error { return w.read(limited, s) }); err != nil {
 		if ctx.Err() == nil && limited.Err() != nil {
 			err = context.Cause(limited)
 		}
+		w.drop(ctx)
+		return nil, err
+	}
+	if err := w.spool.empty(ctx, func(p Part, data []byte) error {
+		w.Progress(Progress{Step: "putting what waits"})
+		return putAll(ctx, w.Stores, w.folder()+p.Name, data, w.Wait)
+	}); err != nil {
 		w.drop(ctx)
 		return nil, err
 	}
@@ -110,8 +125,10 @@ type writing struct {
 	keys       []age.Recipient
 	began      time.Time
 	written    int64 // bytes of rows
+	sealable   int64 // the size of the event log once all that the snapshot has is sealed
 	expected   int64 // as the newest one had
 	unportable []string
+	spool      spool
 }
 
 func (w *writing) folder() string { return folderOf(w.m.Install, w.m.ID) }
@@ -150,7 +167,12 @@ func (w *writing) describe(s *db.Snapshot) error {
 		return err
 	}
 	verifier := m.Needs.Verifier
-	err = s.Row(`SELECT note FROM event_checkpoint ORDER BY origin DESC, size DESC LIMIT 1`, &m.Log.Checkpoint)
+	if err := s.Row(`SELECT COUNT(*) FROM event WHERE tx >= (SELECT from_tx FROM event_head WHERE one = 1)
+		AND NOT EXISTS (SELECT 1 FROM event_leaf WHERE event_id = event.id)`, &w.sealable); err != nil {
+		return fmt.Errorf("the events that are not sealed: %w", err)
+	}
+	w.sealable += m.Log.Size
+	err = s.Row(`SELECT note FROM event_checkpoint WHERE origin = (SELECT MAX(n) FROM event_origin) ORDER BY size DESC LIMIT 1`, &m.Log.Checkpoint)
 	if err != nil && !errors.Is(err, db.ErrNoRows) {
 		return err
 	}
@@ -170,7 +192,7 @@ func (w *writing) beside(ctx context.Context) error {
 		for id, objects := range found {
 			if !slices.Contains(ids, id) && w.forsaken(objects) {
 				for _, o := range objects {
-					if err := store.Delete(ctx, folderOf(w.m.Install, id)+o.Name); err != nil {
+					if err := store.Delete(ctx, folderOf(w.m.Install, id)+o.Name); err != nil && !Keeps(err) {
 						return fmt.Errorf("clearing %s: %w", store.Name(), err)
 					}
 				}
@@ -205,7 +227,7 @@ func (w *writing) forsaken(objects []Object) bool {
 func (w *writing) table(ctx context.Context, s *db.Snapshot, t schema.Table) error {
 	began := time.Now()
 	c := &cutter{table: t.Name, recipients: w.keys, full: func(p Part, data []byte) error {
-		if err := putAll(ctx, w.Stores, w.folder()+p.Name, data, Sleep); err != nil {
+		if err := w.put(ctx, p, data, time.Since(began)); err != nil {
 			return err
 		}
 		w.m.Parts = append(w.m.Parts, p)
@@ -242,6 +264,17 @@ func (w *writing) table(ctx context.Context, s *db.Snapshot, t schema.Table) err
 	return nil
 }
 
+// put puts a part into the stores, or where it waits for them. read is how long it took to read.
+func (w *writing) put(ctx context.Context, p Part, data []byte, read time.Duration) error {
+	if w.spool.takes() {
+		return w.spool.keep(p, data)
+	}
+	began := time.Now()
+	err := putAll(ctx, w.Stores, w.folder()+p.Name, data, w.Wait)
+	w.spool.waited(read, time.Since(began))
+	return err
+}
+
 // finish reads the parts back from every store and, if they are what was written and this is
 // still the one who may, puts the manifest.
 func (w *writing) finish(ctx context.Context, once age.Identity) (string, error) {
@@ -262,6 +295,14 @@ func (w *writing) finish(ctx context.Context, once age.Identity) (string, error)
 			w.Progress(Progress{"reading back", done, of})
 		}
 	}
+	if w.Ledger != nil {
+		w.Progress(Progress{Step: "bringing up the ledger"})
+		until, err := w.Ledger.Flush(ctx, w.m.Log.Size, w.sealable)
+		if err != nil {
+			return "", err
+		}
+		w.m.Ledger.Until = until
+	}
 	if err := w.m.check(); err != nil {
 		return "", err
 	}
@@ -276,7 +317,7 @@ func (w *writing) finish(ctx context.Context, once age.Identity) (string, error)
 	if err := w.Mine(ctx); err != nil {
 		return "", err
 	}
-	if err := putAll(ctx, w.Stores, w.folder()+manifest, raw, Sleep); err != nil {
+	if err := putAll(ctx, w.Stores, w.folder()+manifest, raw, w.Wait); err != nil {
 		return "", err
 	}
 	for _, store := range w.Stores {
@@ -301,6 +342,7 @@ func (p Part) readThrough(data []byte, identities []age.Identity) error {
 // drop deletes what was put of a backup that failed. What can't be deleted goes with a
 // later one.
 func (w *writing) drop(ctx context.Context) {
+	w.spool.drop()
 	if w.m.Install == "" {
 		return
 	}

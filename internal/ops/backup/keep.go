@@ -75,7 +75,8 @@ func (k *Keeper) Surplus(ctx context.Context, install string) ([]Entry, error) {
 }
 
 // Prune deletes the backups that BACKUP_KEEP lets go, and returns them. The manifest goes
-// first: what is left without one is no backup.
+// first: what is left without one is no backup. The fault is store_keeps if a store did not
+// delete all of them; the others are gone then.
 func (k *Keeper) Prune(ctx context.Context, install string, by By) (gone []Entry, err error) {
 	err = k.Jobs.Hold(ctx, Lease, func(ctx context.Context, _ func(context.Context) error) error {
 		gone, err = k.prune(ctx, install, by)
@@ -92,19 +93,58 @@ func (k *Keeper) prune(ctx context.Context, install string, by By) (gone []Entry
 	if err != nil {
 		return nil, err
 	}
+	var keeps error
 	for _, e := range list {
 		began := k.Now()
-		if err := remove(ctx, k.Maker.Stores, install, e.ID); err != nil {
+		err := remove(ctx, k.Maker.Stores, install, e.ID)
+		if Keeps(err) {
+			keeps = err
+			continue
+		}
+		if err != nil {
 			return gone, err
 		}
 		gone = append(gone, e)
-		err := k.record(ctx, Run{Kind: Prune, Backup: e.ID, Snapshot: e.Snapshot, Began: began},
+		err = k.record(ctx, Run{Kind: Prune, Backup: e.ID, Snapshot: e.Snapshot, Began: began},
 			event.Event{Kind: event.BackupDeleted, Outcome: event.Success, Origin: by.Origin, Detail: event.Detail{By: by.Who, Backup: e.ID}})
 		if err != nil {
 			return gone, err
 		}
 	}
-	return gone, nil
+	return gone, keeps
+}
+
+// tidy tidies the ledger up: see [Ledger.Tidy].
+func (k *Keeper) tidy(ctx context.Context, install string) error {
+	if k.Maker.Ledger == nil {
+		return nil
+	}
+	list, err := List(ctx, k.Maker.Stores, k.Trust, install)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if e.Snapshot.IsZero() { // who knows how old it is
+			return nil
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	oldest := list[len(list)-1].ID
+	for _, s := range k.Maker.Stores {
+		m, err := readManifest(ctx, s, k.Trust, install, oldest)
+		if err == nil {
+			return k.Maker.Ledger.Tidy(ctx, m)
+		}
+	}
+	return nil
+}
+
+// Keeps says whether an error is that a store keeps what was to be deleted, which is no failure.
+func Keeps(err error) bool {
+	f := fault.As(err)
+	return f != nil && f.Code == "store_keeps"
 }
 
 // remove deletes a backup from all stores, and looks whether it is gone: some stores keep
@@ -124,7 +164,7 @@ func remove(ctx context.Context, stores []Store, install, id string) error {
 			}
 		}
 		if all, err = stored(ctx, s, install); err == nil && len(all[id]) > 0 {
-			err = fault.New(fault.Denied, "store_refused", fmt.Sprintf("%s keeps the backup %s although it was deleted: it may lock what it holds.", s.Name(), id))
+			err = storeKeeps(s.Name())
 		}
 		if err != nil {
 			return err

@@ -45,13 +45,15 @@ func (s Standing) Trouble(now time.Time, every time.Duration) int64 {
 }
 
 // Step makes a backup if one is due, drills it if that is due, and deletes those that are
-// too many. Another replica may do it meanwhile, which is no error.
+// too many. Another replica may do it meanwhile, which is no error. If all went well but for a
+// store that keeps what is too many, that is what it returns: see [Keeps].
 func (k *Keeper) Step(ctx context.Context) error {
 	var st Standing
 	err := k.DB.Read(ctx, func(tx *db.Tx) (err error) { st, err = Stand(tx); return err })
 	if err != nil || !st.Due(k.Now(), k.Every) {
 		return err
 	}
+	var keeps error
 	_, err = k.Create(ctx, By{}, false, func(Progress) {}, func(ctx context.Context, made *Made) error {
 		// Another replica may have made one between the look and the lease: then there are
 		// two good ones.
@@ -60,10 +62,16 @@ func (k *Keeper) Step(ctx context.Context) error {
 			drilling = k.drill(ctx, made)
 		}
 		_, err := k.prune(ctx, made.Manifest.Install, By{})
-		return errors.Join(drilling, err)
+		if Keeps(err) {
+			keeps, err = err, nil
+		}
+		return errors.Join(drilling, err, k.tidy(ctx, made.Manifest.Install))
 	})
 	if f := fault.As(err); f != nil && f.Code == "backup_running" {
 		return nil
+	}
+	if err == nil {
+		err = keeps
 	}
 	return err
 }
