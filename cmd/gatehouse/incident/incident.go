@@ -21,6 +21,7 @@ type Command struct {
 	Freeze  freezeCommand  `cmd:"" help:"Write an evidence bundle: encrypted, signed, with the log and its proofs."`
 	Verify  verifyCommand  `cmd:"" name:"verify-bundle" help:"Check an evidence bundle, on any machine."`
 	Contain containCommand `cmd:"" help:"Stop an attack: a dry run that counts and samples, unless --yes."`
+	Approve approveCommand `cmd:"" help:"Approve a grave action that somebody else has ordered."`
 	Undo    undoCommand    `cmd:"" help:"Take an action back, where that makes sense."`
 	Stop    stopCommand    `cmd:"" help:"Stop an action that is still being done."`
 	Resume  resumeCommand  `cmd:"" help:"Go on with actions that were broken off."`

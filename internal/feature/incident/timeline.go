@@ -23,6 +23,10 @@ const (
 	Notified  EntryKind = "notify"
 	StepDone  EntryKind = "step"
 	WasClosed EntryKind = "closed"
+	// AskedFor is an action that waits for somebody else, Approved one that they approved, GivenUp one that nobody will.
+	AskedFor EntryKind = "approval_asked"
+	Approved EntryKind = "approved"
+	GivenUp  EntryKind = "approval_given_up"
 )
 
 // Entry is a line of the timeline.

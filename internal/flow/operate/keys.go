@@ -22,6 +22,8 @@ type Keys struct {
 	Revoked *token.Revocations
 	// Period is how long a key signs access tokens; zero is without end.
 	Period time.Duration
+	// SecondApproves is as in [Operator].
+	SecondApproves bool
 
 	acting Acting
 }
@@ -139,6 +141,9 @@ func (f *Keys) Rotate(ctx context.Context, atOnce bool, from event.Origin) (next
 // Revoke ends keys by their names: what they signed is refused at once, and
 // another key takes over. It returns those that were not revoked before.
 func (f *Keys) Revoke(ctx context.Context, names []string, from event.Origin) (revoked []keyring.Key, err error) {
+	if f.SecondApproves {
+		return nil, ErrApproval
+	}
 	err = f.change(ctx, "", func(tx *db.Tx, c *keyring.Change) error {
 		if revoked, err = f.revoke(tx, c, names, from); err != nil {
 			return err
@@ -158,6 +163,9 @@ func (f *Keys) Revoke(ctx context.Context, names []string, from event.Origin) (r
 // signed out. What tells people apart who guess passwords, and the like, servers
 // that run take up when they are restarted.
 func (f *Keys) RevokeLeaked(ctx context.Context, from event.Origin) (revoked []keyring.Key, err error) {
+	if f.SecondApproves {
+		return nil, ErrApproval
+	}
 	err = f.change(ctx, "", func(tx *db.Tx, c *keyring.Change) error {
 		var names []string
 		for _, p := range Leaked() {
