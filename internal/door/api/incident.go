@@ -11,7 +11,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
-	"github.com/gatehouse-auth/gatehouse/internal/feature/block"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/incident"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/lockdown"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
@@ -23,6 +22,8 @@ import (
 type Incidents struct {
 	Administrators
 	Desk *respond.Desk
+	// Service is what the installation is called in reports.
+	Service string
 }
 
 // Routes are its operations.
@@ -37,6 +38,9 @@ func (a *Incidents) Routes() web.Routes {
 		"POST /v1/admin/incidents/{id}/actions/{action}/undo":    a.administrator(operate.Changes, a.undo),
 		"POST /v1/admin/incidents/{id}/actions/{action}/stop":    a.administrator(operate.Changes, a.stop),
 		"POST /v1/admin/incidents/{id}/actions/{action}/approve": a.administrator(operate.Changes, a.approve),
+		"POST /v1/admin/incidents/{id}/scope":                    a.administrator(operate.Changes, a.scope),
+		"POST /v1/admin/incidents/{id}/notices":                  a.administrator(operate.Changes, a.notify),
+		"GET /v1/admin/incidents/{id}/report":                    a.administrator(operate.Reads, a.report),
 		"POST /v1/admin/incidents/{id}/close":                    a.administrator(operate.Changes, a.close),
 	}
 }
@@ -286,12 +290,8 @@ func (in containing) order(own netip.Addr) (o respond.Order, err error) {
 		Does: in.Action, Users: in.Users, Device: in.Device, All: in.All, Purposes: in.Purposes, Client: in.Client, Doors: in.Doors,
 		For: time.Duration(in.Minutes) * time.Minute, Why: in.Reason, Confirmed: in.Confirm, Own: []netip.Addr{own},
 	}
-	for _, s := range in.Networks {
-		n, err := block.ParseNetwork(s)
-		if err != nil {
-			return o, fault.Field("networks", "invalid_network", "%q is not an address or a network: write 203.0.113.7 or 2001:db8::/48.", s)
-		}
-		o.Networks = append(o.Networks, n)
+	if o.Networks, err = parseNetworks(in.Networks); err != nil {
+		return o, err
 	}
 	if o.Since, err = parseTime("since", in.Since); err != nil {
 		return o, err

@@ -38,6 +38,8 @@ func IncidentCalls(root string) []Request {
 		Post(action, map[string]string{"reason": "A test"}, root),
 		Post(strings.Replace(action, "/undo", "/stop", 1), map[string]string{"reason": "A test"}, root),
 		Post(strings.Replace(action, "/undo", "/approve", 1), map[string]string{"reason": "A test"}, root),
+		Post(none+"/scope", map[string]any{"since": "2026-01-01T00:00:00Z"}, root), Get(none+"/report", root),
+		Post(none+"/notices", map[string]any{"text": "A test", "mails_an_hour": 100000, "reason": "A test"}, root),
 		Post(none+"/close", map[string]string{"lessons": "None"}, root),
 	}
 }
@@ -124,13 +126,21 @@ func (h *Server) DriveIncidents(root string) {
 	h.Expect(409, "not_waiting", approve)
 	h.Expect(200, "", Post(made+"/actions/"+lock.Str("id")+"/undo", map[string]string{"reason": "A test"}, root))
 	h.Expect(200, "", Post(made+"/actions/"+h.runningAction(made)+"/stop", map[string]string{"reason": "A test"}, root))
+	h.Expect(400, "invalid_order", Post(made+"/scope", map[string]any{}, root))
+	h.Expect(200, "", Post(made+"/scope", map[string]any{"since": "2026-01-01T00:00:00Z", "shared": true, "save": true}, root))
+	notice := map[string]any{"text": "A test", "mails_an_hour": 100000, "reason": "A test"}
+	h.Expect(200, "", Post(made+"/notices?dry_run=true", notice, root))
+	h.Expect(201, "", Post(made+"/notices", notice, root))
+	h.Expect(400, "invalid_format", Get(made+"/report?format=x", root))
+	h.Expect(200, "", Get(made+"/report", root))
 	h.Expect(200, "", undo)
 	h.Expect(409, "undone_already", undo)
 	h.Expect(200, "", Get(made, root))
 	h.Expect(204, "", Post(made+"/close", map[string]string{"lessons": "None"}, root))
 	for _, r := range []Request{
 		Post(made+"/notes", map[string]string{"text": "A note"}, root), Post(made+"/steps", map[string]any{"step": "scope", "done": true}, root),
-		Post(made+"/close", map[string]string{"lessons": "None"}, root),
+		Post(made+"/close", map[string]string{"lessons": "None"}, root), Post(made+"/notices", notice, root),
+		Post(made+"/scope", map[string]any{"since": "2026-01-01T00:00:00Z", "save": true}, root),
 	} {
 		h.Expect(409, "incident_closed", r)
 	}
