@@ -38,9 +38,10 @@ func newAdministration(
 	o := &operate.Operator{
 		Core: b.core(), Accounts: newAccountMaker(b, l), Revoked: t.revoked, FactorResetWait: b.config.FactorResetWait,
 		ErasureGrace: b.config.ErasureGrace, Production: b.config.Production(), SignsID: t.signsID,
-		Notices:    func(context.Context) (*flow.Notices, error) { return l.Guard.Notices, nil },
-		EmailLinks: func(context.Context) (*flow.EmailLinks, error) { return l, nil },
-		Lockout:    func(context.Context) (*lockout.Store, error) { return l.Guard.Lockout, nil },
+		SecondApproves: b.config.SecondApproves(),
+		Notices:        func(context.Context) (*flow.Notices, error) { return l.Guard.Notices, nil },
+		EmailLinks:     func(context.Context) (*flow.EmailLinks, error) { return l, nil },
+		Lockout:        func(context.Context) (*lockout.Store, error) { return l.Guard.Lockout, nil },
 	}
 	begin, err := describedClients(b, t, o)
 	if err != nil {

@@ -29,7 +29,7 @@ func newBlocks(b *base, proxies *web.Proxies) (*blocks, capability, error) {
 	k := &blocks{base: b, list: block.NewList(b.db, b.now), refused: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "gatehouse_blocked_requests_total", Help: "Requests refused because their network is blocked.",
 	})}
-	k.flow = &operate.Blocks{Core: b.core(), Proxy: proxies.Overlaps}
+	k.flow = &operate.Blocks{Core: b.core(), Proxy: proxies.Overlaps, SecondApproves: b.config.SecondApproves()}
 	return k, capability{
 		name: "blocked networks",
 		// Blocks whose time is over end, and what is left of them is deleted.
@@ -65,5 +65,7 @@ func (k *blocks) follow(ctx context.Context) {
 // OperatorBlocks returns what a command blocks networks with.
 func OperatorBlocks(c *config.Config, o *operate.Operator) *operate.Blocks {
 	proxies := web.NewProxies(c.TrustedProxies, c.CloudflareProxies, nil)
-	return &operate.Blocks{Core: flow.Core{DB: o.DB, Events: o.Events, Now: o.Now}, Proxy: proxies.Overlaps}
+	return &operate.Blocks{
+		Core: flow.Core{DB: o.DB, Events: o.Events, Now: o.Now}, Proxy: proxies.Overlaps, SecondApproves: o.SecondApproves,
+	}
 }

@@ -31,7 +31,7 @@ func newIncidents(b *base, t *tokens, a *administration) (*respond.Desk, capabil
 		Core: b.core(), Random: b.random, Operator: a.people.Operator, Blocks: a.blocks,
 		Keys: func(context.Context) (*operate.Keys, error) { return t.keys, nil },
 	}
-	calls := api.Incidents{Administrators: a.admins, Desk: d}
+	calls := api.Incidents{Administrators: a.admins, Desk: d, Service: b.config.ServiceName}
 	return d, capability{
 		name: "incidents", routes: []web.Routes{calls.Routes()},
 		jobs:    []job.Job{{Name: "continue-incidents", Every: 15 * time.Second, Lease: 10 * time.Minute, Run: d.Continue}},

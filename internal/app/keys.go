@@ -147,5 +147,6 @@ func operatorKeys(ctx context.Context, c *config.Config, d *db.DB, log, events *
 	return &operate.Keys{
 		Core: flow.Core{DB: d, Events: event.NewLog(events, secret.Random{}, time.Now, nil), Now: time.Now},
 		Ring: ring, Revoked: token.NewRevocations(d, c.AccessTokenLife, 0, time.Now),
+		SecondApproves: c.SecondApproves(),
 	}, nil
 }

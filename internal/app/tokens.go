@@ -45,7 +45,7 @@ func newTokens(b *base, poll func(tx *db.Tx) error) (*tokens, api.Caller, capabi
 	t.grants = grant.NewStore(grant.Config{
 		Idle: c.RefreshTokenLife, OfflineIdle: c.OfflineIdle, OfflineMax: c.OfflineMax, Grace: c.RefreshReuseGrace, Retry: c.RefreshRetry,
 	}, refreshKeys(b.ring), func() []byte { return b.ring.Key(keyring.Request) }, b.ring.Epoch, b.random)
-	t.keys = &operate.Keys{Core: b.core(), Ring: b.ring, Revoked: t.revoked, Period: c.JWTKeyRotation}
+	t.keys = &operate.Keys{Core: b.core(), Ring: b.ring, Revoked: t.revoked, Period: c.JWTKeyRotation, SecondApproves: c.SecondApproves()}
 	t.followRing()
 	t.revoked.OnPoll(poll)
 	return t, newCaller(b, t), capability{

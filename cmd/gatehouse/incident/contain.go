@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/incident"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/lockdown"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/respond"
 )
@@ -40,7 +41,8 @@ func (containCommand) Help() string {
 	}
 	return text + `
 Everything is in force on every running server within a second: "all" by a cut-off, with the rest done behind it. Broken off anywhere,
-gatehouse incident resume, or a running server, does the rest, and nothing is done twice.
+gatehouse incident resume, or a running server, does the rest, and nothing is done twice. Where APPROVALS=two, the gravest actions wait for
+somebody else: gatehouse incident approve.
 
 Examples:
   gatehouse incident contain INC-1 end-sessions --network 203.0.113.0/24
@@ -88,6 +90,7 @@ type previewJSON struct {
 	Exact   bool             `json:"exact"`
 	Sample  []string         `json:"sample"`
 	Warning string           `json:"warning,omitempty"`
+	Waits   bool             `json:"approval_needed,omitempty"`
 }
 
 // Run contains the incident, or says what that would touch.
@@ -104,18 +107,28 @@ func (c containCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 		if err != nil {
 			return err
 		}
-		if c.JSON {
-			return t.JSON(newActionJSON(done.Action))
-		}
-		fmt.Fprintf(t.Out, "%s: %s, %s.\n", c.Action, done.State, respond.Touched(done.Touched))
-		if done.Secret != "" {
-			fmt.Fprintf(t.Out, "The new secret, which is shown this once: %s\n", done.Secret)
-		}
-		if about, _ := respond.FindAbout(c.Action); about.Undo != "" {
-			fmt.Fprintf(t.Err, "To take it back: gatehouse incident undo INC-%d %s --reason WHY\n", n, done.ID)
-		}
-		return nil
+		return tellDone(t, n, done, c.JSON)
 	})
+}
+
+// tellDone says what came of an order.
+func tellDone(t *terminal.Terminal, n int64, done respond.Done, asJSON bool) error {
+	if asJSON {
+		return t.JSON(newActionJSON(done))
+	}
+	if done.State == incident.Waiting {
+		fmt.Fprintf(t.Out, "%s waits for somebody else until %s. Nothing was done yet.\n", done.Does, terminal.Time(done.ExpiresAt))
+		fmt.Fprintf(t.Err, "Another administrator approves it in the console, or another operator: gatehouse incident approve INC-%d %s\n", n, done.ID)
+		return nil
+	}
+	fmt.Fprintf(t.Out, "%s: %s, %s.\n", done.Does, done.State, respond.Touched(done.Touched))
+	if done.Secret != "" {
+		fmt.Fprintf(t.Out, "The new secret, which is shown this once: %s\n", done.Secret)
+	}
+	if about, _ := respond.FindAbout(done.Does); about.Undo != "" {
+		fmt.Fprintf(t.Err, "To take it back: gatehouse incident undo INC-%d %s --reason WHY\n", n, done.ID)
+	}
+	return nil
 }
 
 func (c containCommand) preview(ctx context.Context, t *terminal.Terminal, d *respond.Desk, n int64, o respond.Order) error {
@@ -123,12 +136,17 @@ func (c containCommand) preview(ctx context.Context, t *terminal.Terminal, d *re
 	if err != nil {
 		return err
 	}
+	return tellPreview(t, p, c.Reason, c.JSON)
+}
+
+// tellPreview says what would be touched, and what has it done.
+func tellPreview(t *terminal.Terminal, p respond.Preview, reason string, asJSON bool) error {
 	warning := ""
 	if p.Caught != nil {
 		warning = p.Caught.Error()
 	}
-	if c.JSON {
-		out := previewJSON{DryRun: true, Action: c.Action, Touches: p.Touches, Exact: p.Exact, Sample: []string{}, Warning: warning}
+	if asJSON {
+		out := previewJSON{DryRun: true, Action: p.About.Does, Touches: p.Touches, Exact: p.Exact, Sample: []string{}, Warning: warning, Waits: p.Waits}
 		for _, a := range p.Sample {
 			out.Sample = append(out.Sample, a.Email)
 		}
@@ -146,10 +164,14 @@ func (c containCommand) preview(ctx context.Context, t *terminal.Terminal, d *re
 		fmt.Fprintln(t.Err, warning)
 	}
 	add := "--yes"
-	if c.Reason == "" {
+	if reason == "" {
 		add += " and --reason"
 	}
-	_, err = fmt.Fprintf(t.Out, "Nothing was done. Add %s to do it.\n", add)
+	to := "do it"
+	if p.Waits {
+		to = "ask for it: somebody else has to approve it (APPROVALS=two)"
+	}
+	_, err := fmt.Fprintf(t.Out, "Nothing was done. Add %s to %s.\n", add, to)
 	return err
 }
 
@@ -186,8 +208,9 @@ func (c undoCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 type stopCommand struct{ anAction }
 
 func (stopCommand) Help() string {
-	return `What it has done so far stays; where that can be taken back, gatehouse incident undo takes it back. Of a notice, the mails that are queued
-already go out. An action of an administrator who is none any more, or is disabled, stops by itself.
+	return `What waits for somebody else's approval is withdrawn. What an action has done so far stays; where that can be taken back, gatehouse
+incident undo takes it back. Of a notice, the mails that are queued already go out. An action of an administrator who is none any more, or is
+disabled, stops by itself.
 
 Example:
   gatehouse incident stop INC-1 0198c0de-0000-7000-8000-000000000001 --reason "it was to be another network"`
@@ -200,7 +223,7 @@ func (c stopCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(t.Out, "%s: stopped, %s.\n", a.Does, respond.Touched(a.Touched))
+		_, err = fmt.Fprintf(t.Out, "%s: %s, %s.\n", a.Does, a.State, respond.Touched(a.Touched))
 		return err
 	})
 }

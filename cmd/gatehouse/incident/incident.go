@@ -21,9 +21,11 @@ type Command struct {
 	Freeze  freezeCommand  `cmd:"" help:"Write an evidence bundle: encrypted, signed, with the log and its proofs."`
 	Verify  verifyCommand  `cmd:"" name:"verify-bundle" help:"Check an evidence bundle, on any machine."`
 	Contain containCommand `cmd:"" help:"Stop an attack: a dry run that counts and samples, unless --yes."`
+	Approve approveCommand `cmd:"" help:"Approve a grave action that somebody else has ordered."`
 	Undo    undoCommand    `cmd:"" help:"Take an action back, where that makes sense."`
 	Stop    stopCommand    `cmd:"" help:"Stop an action that is still being done."`
 	Resume  resumeCommand  `cmd:"" help:"Go on with actions that were broken off."`
+	Recover recoverCommand `cmd:"" help:"Verify the log, compare with a backup, and say what is left to mend and open."`
 	Step    stepCommand    `cmd:"" help:"Tick a step of the checklist."`
 	Notify  notifyCommand  `cmd:"" help:"Mail the people whom it touches, at a limited rate."`
 	Report  reportCommand  `cmd:"" help:"Write the report, or the draft of a notice."`

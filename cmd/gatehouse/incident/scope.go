@@ -5,8 +5,6 @@ import (
 	"encoding/csv"
 	"fmt"
 	"os"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +18,10 @@ type scopeCommand struct {
 	Network  []string `placeholder:"CIDR" help:"Begin with these networks; several with commas."`
 	Device   string   `placeholder:"NAME" help:"Begin with this browser and system, such as 'Firefox on Linux'."`
 	Session  string   `placeholder:"ID" help:"Begin with this session."`
+	Role     []string `placeholder:"ROLE" help:"Begin with the accounts that have this role now; several with commas."`
+	Client   []string `sep:"none" placeholder:"APP" help:"Begin with what this application was given: its id or name; can be repeated."`
+	Key      string   `placeholder:"ID" help:"Begin with the time in which this key of the installation was good: gatehouse key list."`
+	Shared   bool     `help:"Also look for those who used the same networks."`
 	Since    string   `placeholder:"TIME" help:"Only from this time on: 2026-11-28T06:00:00Z, or 3h ago."`
 	Until    string   `placeholder:"TIME" help:"Only before this time."`
 	Most     int      `default:"1000000" help:"How many events to read at most."`
@@ -38,11 +40,15 @@ administrators is looked for since --since; without it since the incident began;
 Examples:
   gatehouse incident scope INC-1 --network 203.0.113.0/24,198.51.100.0/24 --since 3h --svg scope.svg
   gatehouse incident scope INC-1 --user ada@example.org --csv
+  gatehouse incident scope INC-1 --role admin --since 30d
+  gatehouse incident scope INC-1 --client newsletter --shared
   gatehouse incident scope INC-1 --network 203.0.113.0/24 --since 3h --save`
 }
 
 func (c scopeCommand) question(now time.Time) (q respond.Question, err error) {
-	q = respond.Question{Users: c.User, Device: c.Device, Session: c.Session, Most: c.Most}
+	q = respond.Question{
+		Users: c.User, Device: c.Device, Session: c.Session, Clients: c.Client, Roles: c.Role, Key: c.Key, Shared: c.Shared, Most: c.Most,
+	}
 	for _, s := range c.Network {
 		n, err := terminal.Network(s)
 		if err != nil {
@@ -55,36 +61,6 @@ func (c scopeCommand) question(now time.Time) (q respond.Question, err error) {
 	}
 	q.Until, err = terminal.Moment(c.Until, now)
 	return q, err
-}
-
-// nameless stands for the people in what is kept of a command: an erasure would not find them there.
-const nameless = "…"
-
-// command is what repeats it, with times as they are: an hour ago is another time then. users are those that it names.
-func (c scopeCommand) command(q respond.Question, users []string) string {
-	words := []string{"gatehouse incident scope", c.Incident}
-	for _, u := range users {
-		if u != nameless {
-			u = strconv.Quote(u)
-		}
-		words = append(words, "--user", u)
-	}
-	if len(c.Network) > 0 {
-		words = append(words, "--network", strings.Join(c.Network, ","))
-	}
-	if c.Device != "" {
-		words = append(words, "--device", strconv.Quote(c.Device))
-	}
-	if c.Session != "" {
-		words = append(words, "--session", strconv.Quote(c.Session))
-	}
-	if !q.Since.IsZero() {
-		words = append(words, "--since", terminal.Time(q.Since))
-	}
-	if !q.Until.IsZero() {
-		words = append(words, "--until", terminal.Time(q.Until))
-	}
-	return strings.Join(words, " ")
 }
 
 // Run finds out who was touched.
@@ -115,13 +91,13 @@ func (c scopeCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 			fmt.Fprintf(t.Err, "It stopped after %d events, at %s: there are older ones. Narrow it, or raise --most.\n", s.Read, terminal.Time(s.Stopped))
 		}
 		if c.Save {
-			added, err := d.SaveScope(ctx, n, s, c.command(q, slices.Repeat([]string{nameless}, len(c.User))), c.Tried, operator(t))
+			added, err := d.SaveScope(ctx, n, s, q.Command(i.Name(), false), c.Tried, operator(t))
 			if err != nil {
 				return err
 			}
 			fmt.Fprintf(t.Err, "Noted %s not noted before.\n", terminal.Plural(added, "person who was", "people who were"))
 		}
-		fmt.Fprintf(t.Err, "To repeat it: %s\n", c.command(q, c.User))
+		fmt.Fprintf(t.Err, "To repeat it: %s\n", q.Command(i.Name(), true))
 		return nil
 	})
 }
@@ -150,25 +126,52 @@ type personJSON struct {
 	SignIns  int64            `json:"sign_ins"`
 	Reused   int64            `json:"tokens_reused"`
 	Sessions []string         `json:"sessions"`
+	Births   []birthJSON      `json:"born_of"`
+	Given    map[string]int64 `json:"given_to"`
 	Did      map[string]int64 `json:"did"`
 	First    time.Time        `json:"first"`
 	Last     time.Time        `json:"last"`
 }
 
+// birthJSON is the sign-in that a session was born of.
+type birthJSON struct {
+	Session string    `json:"session"`
+	At      time.Time `json:"at"`
+	Address string    `json:"address"`
+	Device  string    `json:"device"`
+}
+
+func newPersonJSON(p respond.Touch) personJSON {
+	out := personJSON{
+		p.Account, p.Email, p.In(), p.Tries, p.Ins, p.Reused, append([]string{}, p.Sessions...), []birthJSON{}, p.Given, map[string]int64{}, p.First, p.Last,
+	}
+	for _, b := range p.Births {
+		out.Births = append(out.Births, birthJSON(b))
+	}
+	for k, n := range p.Did {
+		out.Did[string(k)] = n
+	}
+	return out
+}
+
 // heads are those of the table and of CSV.
-var heads = []string{"ACCOUNT", "EMAIL", "GOT IN", "TRIES", "SIGN-INS", "REUSED", "SESSIONS", "DID", "FIRST", "LAST"}
+var heads = []string{"ACCOUNT", "EMAIL", "GOT IN", "TRIES", "SIGN-INS", "REUSED", "SESSIONS", "GIVEN TO", "DID", "FIRST", "LAST"}
 
 func row(p respond.Touch) []string {
 	var did []string
 	for k, n := range p.Did {
 		did = append(did, fmt.Sprintf("%s:%d", k, n))
 	}
+	var given []string
+	for client, n := range p.Given {
+		given = append(given, fmt.Sprintf("%s:%d", client, n))
+	}
 	in := "no"
 	if p.In() {
 		in = "yes"
 	}
 	return []string{
-		p.Account, p.Email, in, fmt.Sprint(p.Tries), fmt.Sprint(p.Ins), fmt.Sprint(p.Reused), fmt.Sprint(len(p.Sessions)), sorted(did),
+		p.Account, p.Email, in, fmt.Sprint(p.Tries), fmt.Sprint(p.Ins), fmt.Sprint(p.Reused), fmt.Sprint(len(p.Sessions)), sorted(given), sorted(did),
 		terminal.Time(p.First), terminal.Time(p.Last),
 	}
 }
@@ -177,13 +180,7 @@ func (c scopeCommand) print(t *terminal.Terminal, s respond.Scope) error {
 	switch {
 	case c.JSON:
 		for _, p := range s.People {
-			did := map[string]int64{}
-			for k, n := range p.Did {
-				did[string(k)] = n
-			}
-			if err := t.JSONLine(personJSON{
-				p.Account, p.Email, p.In(), p.Tries, p.Ins, p.Reused, append([]string{}, p.Sessions...), did, p.First, p.Last,
-			}); err != nil {
+			if err := t.JSONLine(newPersonJSON(p)); err != nil {
 				return err
 			}
 		}
@@ -211,6 +208,7 @@ func (c scopeCommand) print(t *terminal.Terminal, s respond.Scope) error {
 	for _, k := range s.Kinds() {
 		fmt.Fprintf(t.Out, "  %d × %s\n", s.Done[k], k)
 	}
+	printFollowed(t, s)
 	lines := [][]string{heads}
 	for i, p := range s.People {
 		if i == shown {
@@ -223,6 +221,28 @@ func (c scopeCommand) print(t *terminal.Terminal, s respond.Scope) error {
 		return nil
 	}
 	return t.Table(lines)
+}
+
+// printFollowed prints what applications were given, and who else used the same networks.
+func printFollowed(t *terminal.Terminal, s respond.Scope) {
+	for _, g := range s.Given {
+		fmt.Fprintf(t.Out, "  given to %s (%s): %s of %s; %d not ended, %d of them offline; %s\n", g.Name, g.Client, terminal.Count(int(g.Grants), "grant"),
+			terminal.Plural(g.People, "person", "people"), g.Living, g.Offline, strings.Join(g.Scopes, " "))
+	}
+	for i, o := range s.Others {
+		if i == shown {
+			fmt.Fprintf(t.Out, "  %d more who used the same networks\n", len(s.Others)-shown)
+			break
+		}
+		same := "another device"
+		if o.Same {
+			same = "a device of the same name"
+		}
+		fmt.Fprintf(t.Out, "  also from %s: %s, %s, %s\n", o.Network, o.Email, terminal.Count(int(o.Sessions), "session"), same)
+	}
+	if s.Asked.Shared && !s.OthersWhole {
+		fmt.Fprintln(t.Err, "Not all sessions were looked at for others: there may be more.")
+	}
 }
 
 // shown is how many people the table has.

@@ -32,10 +32,17 @@ type actionJSON struct {
 	Touched map[string]int64 `json:"touched"`
 	BeganAt time.Time        `json:"began_at"`
 	EndedAt *time.Time       `json:"ended_at"`
+	// Approved and Expires are of those that take somebody else's approval, Secret of an application whose secret was replaced.
+	Approved string     `json:"approved_by,omitempty"`
+	Expires  *time.Time `json:"expires_at,omitempty"`
+	Secret   string     `json:"client_secret,omitempty"`
 }
 
-func newActionJSON(a incident.Action) actionJSON {
-	return actionJSON{a.ID, a.Does, string(a.State), a.Wants, a.Why, a.Actor, a.Touched, a.BeganAt, terminal.JSONTime(a.EndedAt)}
+func newActionJSON(d respond.Done) actionJSON {
+	return actionJSON{
+		d.ID, d.Does, string(d.State), d.Wants, d.Why, d.Actor, d.Touched, d.BeganAt, terminal.JSONTime(d.EndedAt), d.ApprovedBy,
+		terminal.JSONTime(d.ExpiresAt), d.Secret,
+	}
 }
 
 // entryJSON is a line of the timeline for programs.
@@ -66,7 +73,7 @@ type stepJSON struct {
 func newShowJSON(s respond.Standing) showJSON {
 	out := showJSON{incidentJSON: newIncidentJSON(s.Incident), People: s.People, Actions: []actionJSON{}, Timeline: []entryJSON{}}
 	for _, a := range s.Actions {
-		out.Actions = append(out.Actions, newActionJSON(a))
+		out.Actions = append(out.Actions, newActionJSON(respond.Done{Action: a}))
 	}
 	for _, e := range s.Timeline {
 		out.Timeline = append(out.Timeline, entryJSON{e.Time, string(e.Kind), e.Actor, e.Action, e.Text})

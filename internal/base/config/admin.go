@@ -6,6 +6,18 @@ import (
 	"strings"
 )
 
+// Approvals is how many people the gravest actions take.
+type Approvals string
+
+// What APPROVALS may be.
+const (
+	ApprovalsOne Approvals = "one"
+	ApprovalsTwo Approvals = "two"
+)
+
+// SecondApproves reports whether the gravest actions wait for a second person.
+func (c *Config) SecondApproves() bool { return c.Approvals == ApprovalsTwo }
+
 func readAdminNetworks(r *reading) {
 	var networks []netip.Prefix
 	for word := range strings.FieldsFuncSeq(r.value, func(c rune) bool { return c == ',' || c == ' ' }) {
@@ -35,6 +47,13 @@ var adminSettings = []setting{
 			}
 			return strings.Join(words, ", ")
 		}},
+	},
+	{
+		name: "APPROVALS", initial: "one",
+		meaning: "How many people the gravest actions take. With `two`, what ends everybody's sessions, revokes keys, replaces secrets, closes signing in or " +
+			"disables many accounts waits until somebody else approves it: see [guides/incidents.md](guides/incidents.md#two-people). It holds for the commands " +
+			"too, so every machine needs it that they are run on.",
+		field: choice(func(c *Config) *Approvals { return &c.Approvals }, nil, ApprovalsOne, ApprovalsTwo),
 	},
 	{
 		name: "CLIENTS_FILE", unset: "none",

@@ -149,6 +149,8 @@ type Config struct {
 
 	// AdminNetworks are where administration is done from; none is anywhere.
 	AdminNetworks []netip.Prefix
+	// Approvals is how many people the gravest actions take.
+	Approvals Approvals
 	// TrustedProxies are the networks of the proxies whose word about who is
 	// calling is believed; CloudflareProxies adds Cloudflare's.
 	TrustedProxies    []netip.Prefix

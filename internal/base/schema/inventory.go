@@ -139,7 +139,7 @@ var Inventory = []Personal{
 	shared("incident", "a title and lessons should name nobody", "what happened, when, and what was learned (GDPR, article 33(5))", "it stays",
 		"trace: title lessons", "plain: alert aware_at began_at closed_at contained_at id n opened_at recovered_at"),
 	shared("incident_action", "an administrator's id in it is taken out", "what was done to contain an incident", "as the incident", "trace: why wants",
-		"reference: actor", "plain: action began_at ended_at id incident_id place state touched"),
+		"reference: actor approved_by", "plain: action began_at ended_at expires_at id incident_id place state touched"),
 	shared("incident_entry", "an administrator's id in it is taken out; a note should name nobody", "the timeline of an incident", "as the incident",
 		"trace: text", "reference: actor", "plain: action_id id incident_id kind time"),
 	shared("incident_step", "an administrator's id in it is taken out", "the checklist of an incident", "as the incident", "reference: actor",

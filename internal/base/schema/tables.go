@@ -180,7 +180,7 @@ var Tables = []Table{
 	table("incident", Whole, "what happened, and what was done about it; newer ones are in the bundles that were frozen",
 		"alert:t aware_at:i began_at:i closed_at:i contained_at:i id:t lessons:t n:i opened_at:i recovered_at:i title:t"),
 	table("incident_action", Whole, "what was not done to its end goes on",
-		"action:t actor:t began_at:i ended_at:i id:t incident_id:t place:t state:t touched:t wants:t why:t"),
+		"action:t actor:t approved_by:t began_at:i ended_at:i expires_at:i id:t incident_id:t place:t state:t touched:t wants:t why:t"),
 	table("incident_entry", Whole, "as incident", "action_id:t actor:t id:t incident_id:t kind:t text:t time:i"),
 	table("incident_person", Whole, "as incident_action", "account_id:t action_id:t added_at:i done_at:i incident_id:t"),
 	table("incident_step", Whole, "as incident", "actor:t done_at:i incident_id:t step:t"),

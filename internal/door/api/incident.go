@@ -11,7 +11,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
-	"github.com/gatehouse-auth/gatehouse/internal/feature/block"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/incident"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/lockdown"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
@@ -23,20 +22,26 @@ import (
 type Incidents struct {
 	Administrators
 	Desk *respond.Desk
+	// Service is what the installation is called in reports.
+	Service string
 }
 
 // Routes are its operations.
 func (a *Incidents) Routes() web.Routes {
 	return web.Routes{
-		"GET /v1/admin/incidents":                             a.administrator(operate.Reads, a.list),
-		"POST /v1/admin/incidents":                            a.administrator(operate.Changes, a.open),
-		"GET /v1/admin/incidents/{id}":                        a.administrator(operate.Reads, a.show),
-		"POST /v1/admin/incidents/{id}/notes":                 a.administrator(operate.Changes, a.note),
-		"POST /v1/admin/incidents/{id}/steps":                 a.administrator(operate.Changes, a.step),
-		"POST /v1/admin/incidents/{id}/actions":               a.administrator(operate.Changes, a.contain),
-		"POST /v1/admin/incidents/{id}/actions/{action}/undo": a.administrator(operate.Changes, a.undo),
-		"POST /v1/admin/incidents/{id}/actions/{action}/stop": a.administrator(operate.Changes, a.stop),
-		"POST /v1/admin/incidents/{id}/close":                 a.administrator(operate.Changes, a.close),
+		"GET /v1/admin/incidents":                                a.administrator(operate.Reads, a.list),
+		"POST /v1/admin/incidents":                               a.administrator(operate.Changes, a.open),
+		"GET /v1/admin/incidents/{id}":                           a.administrator(operate.Reads, a.show),
+		"POST /v1/admin/incidents/{id}/notes":                    a.administrator(operate.Changes, a.note),
+		"POST /v1/admin/incidents/{id}/steps":                    a.administrator(operate.Changes, a.step),
+		"POST /v1/admin/incidents/{id}/actions":                  a.administrator(operate.Changes, a.contain),
+		"POST /v1/admin/incidents/{id}/actions/{action}/undo":    a.administrator(operate.Changes, a.undo),
+		"POST /v1/admin/incidents/{id}/actions/{action}/stop":    a.administrator(operate.Changes, a.stop),
+		"POST /v1/admin/incidents/{id}/actions/{action}/approve": a.administrator(operate.Changes, a.approve),
+		"POST /v1/admin/incidents/{id}/scope":                    a.administrator(operate.Changes, a.scope),
+		"POST /v1/admin/incidents/{id}/notices":                  a.administrator(operate.Changes, a.notify),
+		"GET /v1/admin/incidents/{id}/report":                    a.administrator(operate.Reads, a.report),
+		"POST /v1/admin/incidents/{id}/close":                    a.administrator(operate.Changes, a.close),
 	}
 }
 
@@ -74,13 +79,16 @@ type containedAnswer struct {
 	Touched map[string]int64 `json:"touched"`
 	BeganAt string           `json:"began_at"`
 	EndedAt *string          `json:"ended_at"`
-	Secret  string           `json:"client_secret,omitempty"`
+	// Approved and Expires are of those that take somebody else's approval.
+	Approved string  `json:"approved_by,omitempty"`
+	Expires  *string `json:"expires_at,omitempty"`
+	Secret   string  `json:"client_secret,omitempty"`
 }
 
 func answerContained(a incident.Action) containedAnswer {
 	return containedAnswer{
 		ID: a.ID, Action: a.Does, State: a.State, Wants: a.Wants, Reason: a.Why, By: a.Actor, Touched: a.Touched, BeganAt: stamp(a.BeganAt),
-		EndedAt: stampOrNull(a.EndedAt),
+		EndedAt: stampOrNull(a.EndedAt), Approved: a.ApprovedBy, Expires: stampOrNull(a.ExpiresAt),
 	}
 }
 
@@ -282,12 +290,8 @@ func (in containing) order(own netip.Addr) (o respond.Order, err error) {
 		Does: in.Action, Users: in.Users, Device: in.Device, All: in.All, Purposes: in.Purposes, Client: in.Client, Doors: in.Doors,
 		For: time.Duration(in.Minutes) * time.Minute, Why: in.Reason, Confirmed: in.Confirm, Own: []netip.Addr{own},
 	}
-	for _, s := range in.Networks {
-		n, err := block.ParseNetwork(s)
-		if err != nil {
-			return o, fault.Field("networks", "invalid_network", "%q is not an address or a network: write 203.0.113.7 or 2001:db8::/48.", s)
-		}
-		o.Networks = append(o.Networks, n)
+	if o.Networks, err = parseNetworks(in.Networks); err != nil {
+		return o, err
 	}
 	if o.Since, err = parseTime("since", in.Since); err != nil {
 		return o, err
@@ -304,6 +308,18 @@ type previewAnswer struct {
 	Exact   bool             `json:"exact"`
 	Sample  []personAnswer   `json:"sample"`
 	Warning string           `json:"warning,omitempty"`
+	Waits   bool             `json:"approval_needed,omitempty"`
+}
+
+func answerPreview(does string, p respond.Preview) previewAnswer {
+	out := previewAnswer{DryRun: true, Action: does, Touches: p.Touches, Exact: p.Exact, Sample: []personAnswer{}, Waits: p.Waits}
+	if f := fault.As(p.Caught); f != nil {
+		out.Warning = f.Message
+	}
+	for _, one := range p.Sample {
+		out.Sample = append(out.Sample, personAnswer{one.ID, one.Email, one.Name})
+	}
+	return out
 }
 
 func (a *Incidents) contain(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
@@ -325,16 +341,42 @@ func (a *Incidents) contain(w http.ResponseWriter, r *http.Request, who flow.Ide
 		if err != nil {
 			return err
 		}
-		out := previewAnswer{DryRun: true, Action: o.Does, Touches: p.Touches, Exact: p.Exact, Sample: []personAnswer{}}
-		if f := fault.As(p.Caught); f != nil {
-			out.Warning = f.Message
-		}
-		for _, one := range p.Sample {
-			out.Sample = append(out.Sample, personAnswer{one.ID, one.Email, one.Name})
-		}
-		return web.WriteJSON(w, http.StatusOK, out)
+		return web.WriteJSON(w, http.StatusOK, answerPreview(o.Does, p))
 	}
 	done, err := a.Desk.Contain(r.Context(), n, o, byOf(r, who))
+	if err != nil {
+		return err
+	}
+	status := http.StatusCreated
+	if done.State == incident.Waiting {
+		status = http.StatusAccepted
+	}
+	out := answerContained(done.Action)
+	out.Secret = done.Secret
+	return web.WriteJSON(w, status, out)
+}
+
+// approve has an action done that waits for somebody else, or says what it would touch.
+func (a *Incidents) approve(w http.ResponseWriter, r *http.Request, who flow.Identity) error {
+	dry, err := dryRun(r)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Reason string `json:"reason"`
+	}
+	if err := web.Decode(w, r, &in); err != nil {
+		return err
+	}
+	n, id := numbered(r), r.PathValue("action")
+	if dry {
+		waits, p, err := a.Desk.PreviewWaiting(r.Context(), n, id)
+		if err != nil {
+			return err
+		}
+		return web.WriteJSON(w, http.StatusOK, answerPreview(waits.Does, p))
+	}
+	done, err := a.Desk.Approve(r.Context(), n, id, in.Reason, byOf(r, who))
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,8 @@ func (c *Console) incidentRoutes() web.Routes {
 		"POST /admin/incidents/{id}":         c.page(operate.Changes, c.changeIncident),
 		"GET /admin/incidents/{id}/contain":  c.page(operate.Reads, c.askContain),
 		"POST /admin/incidents/{id}/contain": c.page(operate.Changes, c.doContain),
+		"GET /admin/incidents/{id}/approve":  c.page(operate.Reads, c.askApprove),
+		"POST /admin/incidents/{id}/approve": c.page(operate.Changes, c.doApprove),
 		"GET /admin/incidents/{id}/undo":     c.page(operate.Reads, c.askUndo),
 		"POST /admin/incidents/{id}/undo":    c.page(operate.Changes, c.doUndo),
 		"GET /admin/incidents/{id}/stop":     c.page(operate.Reads, c.askStop),
@@ -92,6 +94,9 @@ func (c *Console) openIncident(d *desk) error {
 	return seeOther(d.w, "/admin/incidents/"+i.Name())
 }
 
+// waits is what was done where nothing was: it waits for somebody else.
+const waits = "waits"
+
 // incidentPage is one incident.
 type incidentPage struct {
 	respond.Standing
@@ -113,8 +118,8 @@ type entryLine struct {
 }
 
 type actLine struct {
-	Text, Small, Undo, Stop string
-	Over                    bool
+	Text, Small, Approve, Undo, Stop string
+	Over                             bool
 }
 
 type stepLine struct {
@@ -150,7 +155,11 @@ func (d *desk) showIncident(status int) error {
 	if left < 0 {
 		p.Over = int64(-left/time.Hour) + 1
 	}
-	if d.query().Get("done") != "" {
+	switch d.query().Get("done") {
+	case "":
+	case waits:
+		p.Done = d.v.T("incident.waits")
+	default:
 		p.Done = d.v.T("incident.done")
 	}
 	for _, a := range respond.Abouts {
@@ -174,11 +183,14 @@ func (d *desk) fill(p *incidentPage) {
 	for _, a := range p.Standing.Actions {
 		about, _ := respond.FindAbout(a.Does)
 		line := actLine{Text: about.Text, Small: string(a.State) + ": " + respond.Touched(a.Touched).String(), Over: !a.EndedAt.IsZero()}
-		if d.rules() && line.Over && about.Undo != "" && a.State != incident.TakenBack {
+		if d.rules() && line.Over && about.Undo != "" && a.State != incident.TakenBack && a.Happened() {
 			line.Undo = p.Path + "/undo?" + url.Values{"action": {a.ID}}.Encode()
 		}
 		if d.rules() && !line.Over {
 			line.Stop = p.Path + "/stop?" + url.Values{"action": {a.ID}}.Encode()
+		}
+		if d.rules() && a.State == incident.Waiting && a.Actor != d.who.Account && a.Does != respond.RotateSecret {
+			line.Approve = p.Path + "/approve?" + url.Values{"action": {a.ID}}.Encode()
 		}
 		p.Acts = append(p.Acts, line)
 	}
@@ -275,11 +287,8 @@ func (d *desk) askOrder(status int, get func(name string) string) error {
 		return err
 	}
 	v, path := d.v, "/admin/incidents/"+d.r.PathValue("id")
-	a := ui.Ask{
-		Title: v.T("incident.ask", "what", p.Touches.String()), Text: v.H("incident.ask-text", "action", p.About.Text, "order", p.Order),
-		Action: path + "/contain", Cancel: path, Reason: true, Danger: true, Button: v.T("incident.do"), Table: d.peopleOf(operate.Touches{Examples: p.Sample}),
-		Hidden: map[string]string{}, Stays: []string{v.T("ask.at-once")},
-	}
+	a := ui.Ask{Action: path + "/contain", Cancel: path, Button: v.T("incident.do"), Hidden: map[string]string{}}
+	d.putPreview(&a, p)
 	for _, name := range orderFields {
 		if s := get(name); s != "" {
 			a.Hidden[name] = s
@@ -291,6 +300,18 @@ func (d *desk) askOrder(status int, get func(name string) string) error {
 			_, v.Problem = d.problem(p.Caught)
 		}
 	}
+	return d.asks(status, "/admin/incidents", operate.Changes, a)
+}
+
+// putPreview says in a question what an order would touch.
+func (d *desk) putPreview(a *ui.Ask, p respond.Preview) {
+	v := d.v
+	a.Title, a.Text = v.T("incident.ask", "what", p.Touches.String()), v.H("incident.ask-text", "action", p.About.Text, "order", p.Order)
+	a.Reason, a.Danger, a.Table = true, true, d.peopleOf(operate.Touches{Examples: p.Sample})
+	a.Stays = []string{v.T("ask.at-once")}
+	if p.Waits {
+		a.Stays = []string{v.T("incident.waits")}
+	}
 	if p.About.Undo == "" {
 		a.Stays = append(a.Stays, v.T("ask.no-way-back"))
 	}
@@ -298,7 +319,6 @@ func (d *desk) askOrder(status int, get func(name string) string) error {
 		a.Number = n
 		a.Hidden["id"] = strconv.FormatInt(n, 10)
 	}
-	return d.asks(status, "/admin/incidents", operate.Changes, a)
 }
 
 func (c *Console) doContain(d *desk) error {
@@ -311,14 +331,61 @@ func (c *Console) doContain(d *desk) error {
 	if err == nil && strings.TrimSpace(d.in["number"]) != d.in["id"] {
 		err = errNumber
 	}
+	var done respond.Done
 	if err == nil {
-		_, err = c.Incidents.Contain(d.r.Context(), n, o, d.by())
+		done, err = c.Incidents.Contain(d.r.Context(), n, o, d.by())
 	}
 	if err != nil {
 		return d.again(err, func(status int) error { return d.askOrder(status, get) })
 	}
-	return d.done("/admin/incidents/"+d.r.PathValue("id"), "incident")
+	what := "incident"
+	if done.State == incident.Waiting {
+		what = waits
+	}
+	return d.done("/admin/incidents/"+d.r.PathValue("id"), what)
 }
+
+func (c *Console) askApprove(d *desk) error {
+	return d.askApproval(http.StatusOK, d.query().Get("action"))
+}
+
+// askApproval says what would be touched now by what somebody else has ordered.
+func (d *desk) askApproval(status int, action string) error {
+	n, err := d.number()
+	if err != nil {
+		return err
+	}
+	_, p, err := d.Incidents.PreviewWaiting(d.r.Context(), n, action)
+	if err != nil {
+		return err
+	}
+	path := "/admin/incidents/" + d.r.PathValue("id")
+	a := ui.Ask{Action: path + "/approve", Cancel: path, Button: d.v.T("incident.approve"), Hidden: map[string]string{"action": action}}
+	d.putPreview(&a, p)
+	return d.asks(status, "/admin/incidents", operate.Changes, a)
+}
+
+func (c *Console) doApprove(d *desk) error {
+	approve := func(ctx context.Context, n int64, id, why string, by respond.By) (incident.Action, error) {
+		if strings.TrimSpace(d.in["number"]) != d.in["id"] {
+			return incident.Action{}, errNumber
+		}
+		a, _, err := c.Incidents.PreviewWaiting(ctx, n, id)
+		if err == nil && a.Does == respond.RotateSecret {
+			err = errShownOnce
+		}
+		if err != nil {
+			return a, err
+		}
+		done, err := c.Incidents.Approve(ctx, n, id, why, by)
+		return done.Action, err
+	}
+	return d.withAction(approve, d.askApproval)
+}
+
+// errShownOnce is for what would have to be shown on a page that is kept.
+var errShownOnce = fault.New(fault.Conflict, "not_on_a_page",
+	"The new secret of an application is shown once, and not on a page: approve it by the command line or the API.")
 
 func (c *Console) askUndo(d *desk) error {
 	return d.askTakeBack(http.StatusOK, d.query().Get("action"))

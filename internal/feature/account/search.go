@@ -345,6 +345,11 @@ func Administrators(tx *db.Tx, limit int) (list []Administrator, err error) {
 	return list, rows.Err()
 }
 
+// WithRole returns the ids of up to limit accounts that have a role.
+func WithRole(tx *db.Tx, role string, limit int) ([]string, error) {
+	return db.Strings(tx.Query(`SELECT account_id FROM account_word WHERE kind = 'role' AND word = $1 ORDER BY account_id LIMIT $2`, role, limit))
+}
+
 // OtherAdmin reports whether an enabled account other than this one has the role
 // admin, and is not to be erased.
 func OtherAdmin(tx *db.Tx, id string) (bool, error) {

@@ -108,7 +108,8 @@ var Catalogue = []About{
 	{RetentionResumed, "A pause of retention was ended, or retention was told that the clock is right."},
 	{IncidentOpened, "An `incident` was opened: `why` is its title, `rule` the rule whose alert it was opened from."},
 	{IncidentAction, "Something was done about an `incident`: `action` says what, `why` the reason; `count` is how many it touched once it is done, with the " +
-		"`reason` `done`, `undone` where it was taken back, or `stopped`, which has no `by` where it stopped by itself."},
+		"`reason` `done`, `undone` where it was taken back, or `stopped`, which has no `by` where it stopped by itself; `asked`, `approved`, `withdrawn` " +
+		"or `expired` where somebody else has to approve it."},
 	{IncidentClosed, "An `incident` was closed."},
 	{EventsErased, "A person's data was deleted from that person's events, `count` of them."},
 	{EventsRetired, "All events before the leaf `until` were deleted because of their age."},

@@ -84,6 +84,12 @@ func CountPeople(tx *db.Tx, incidentID string) (n int64, err error) {
 	return n, err
 }
 
+// Forget takes those out of an incident whom an action named that is never done.
+func Forget(tx *db.Tx, a Action) error {
+	_, err := tx.Exec(`DELETE FROM incident_person WHERE incident_id = $1 AND action_id = $2`, a.Incident, a.ID)
+	return err
+}
+
 // InOpen reports whether an open incident touches an account: nothing of it goes for its age meanwhile.
 func InOpen(tx *db.Tx, account string) (bool, error) {
 	var n int64
@@ -96,9 +102,10 @@ func InOpen(tx *db.Tx, account string) (bool, error) {
 func Erase(tx *db.Tx, account string) error {
 	_, people := tx.Exec(`DELETE FROM incident_person WHERE account_id = $1`, account)
 	_, actions := tx.Exec(`UPDATE incident_action SET actor = '' WHERE actor = $1`, account)
+	_, approvals := tx.Exec(`UPDATE incident_action SET approved_by = '' WHERE approved_by = $1`, account)
 	_, entries := tx.Exec(`UPDATE incident_entry SET actor = '' WHERE actor = $1`, account)
 	_, steps := tx.Exec(`UPDATE incident_step SET actor = '' WHERE actor = $1`, account)
-	return errors.Join(people, actions, entries, steps)
+	return errors.Join(people, actions, approvals, entries, steps)
 }
 
 // AllPeople returns up to limit accounts that an incident touches, each once, from the one after the given id on.

@@ -51,6 +51,7 @@ const (
 	ActContain       = "contain_incident"
 	ActUndoContain   = "undo_incident_action"
 	ActStopContain   = "stop_incident_action"
+	ActApprove       = "approve_incident_action"
 	ActCloseIncident = "close_incident"
 )
 
@@ -157,6 +158,10 @@ var (
 		"The second factors of an administrator are removed on the command line alone: gatehouse user factor reset.")
 	errAboveSupport = fault.New(fault.Denied, "not_administrator", "Only administrators act on the accounts of administrators.")
 )
+
+// ErrApproval is for what a second person has to approve, where somebody does it by themselves.
+var ErrApproval = fault.New(fault.Conflict, "approval_needed",
+	"APPROVALS=two: somebody else has to approve this first. Open an incident and order it there (gatehouse incident contain); it waits for the other one.")
 
 // mayAct refuses what would leave nobody who administers, or is above the actor's role.
 // The command line may do all of it. roles are those that the account is to have; nil

@@ -33,7 +33,8 @@ const (
 )
 
 var (
-	errNotAdministrator = fault.New(fault.Denied, "not_administrator", "Only administrators can do this.")
+	// ErrNotAdministrator is for who has not the role.
+	ErrNotAdministrator = fault.New(fault.Denied, "not_administrator", "Only administrators can do this.")
 	errSupport          = fault.New(fault.Denied, "not_administrator", "Only administrators can do this. The role support may view, end sessions and send resets.")
 	errAdminNetwork     = fault.New(fault.Denied, "admin_network", "Administration is not open to your network.")
 	errSignInAgain      = fault.New(fault.Denied, "sign_in_again",
@@ -44,7 +45,7 @@ var (
 // lately. The roles are the token's, which a change of roles ends.
 func (f *Administrate) Do(who flow.Identity, need Need, from event.Origin) error {
 	err := f.judge(who, need, from)
-	if errors.Is(err, errNotAdministrator) {
+	if errors.Is(err, ErrNotAdministrator) {
 		f.Tally.Add(event.SuspiciousActivity, "not_administrator", from)
 	}
 	return f.Count.End("administrate", err)
@@ -54,7 +55,7 @@ func (f *Administrate) judge(who flow.Identity, need Need, from event.Origin) er
 	admin, support := slices.Contains(who.Roles, account.Admin), slices.Contains(who.Roles, account.Support)
 	switch {
 	case !admin && !support:
-		return errNotAdministrator
+		return ErrNotAdministrator
 	case need == Changes && !admin:
 		return errSupport
 	case need != Reads && !f.Fresh(who):

@@ -20,6 +20,8 @@ type Blocks struct {
 	flow.Core
 	// Proxy returns a network of trusted proxies that shares an address with this one.
 	Proxy func(netip.Prefix) (netip.Prefix, bool)
+	// SecondApproves is as in [Operator].
+	SecondApproves bool
 }
 
 // NewBlock is what to block.
@@ -46,6 +48,9 @@ func (f *Blocks) Add(ctx context.Context, in NewBlock, own []netip.Addr, who flo
 func (f *Blocks) add(ctx context.Context, in NewBlock, own []netip.Addr, who flow.Identity, from event.Origin) (b block.Block, added bool, err error) {
 	if b, err = f.prepare(in, own); err != nil {
 		return b, false, err
+	}
+	if f.SecondApproves && block.Wide(b.Network) {
+		return b, false, ErrApproval
 	}
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		b, added, err = f.AddIn(tx, b, who, from)
@@ -87,6 +92,9 @@ func (f *Blocks) addAll(ctx context.Context, in []NewBlock, own []netip.Addr, fr
 	for i := range in {
 		if all[i], err = f.prepare(in[i], own); err != nil {
 			return 0, err
+		}
+		if f.SecondApproves && block.Wide(all[i].Network) {
+			return 0, ErrApproval
 		}
 	}
 	for batch := range slices.Chunk(all, blockBatch) {

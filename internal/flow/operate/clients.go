@@ -94,6 +94,9 @@ func (f *Operator) Client(ctx context.Context, idOrName string) (c client.Client
 // RotateClient gives an application a new secret and returns it. The one until
 // now stays good until keepUntil.
 func (f *Operator) RotateClient(ctx context.Context, idOrName string, keepUntil time.Time, from event.Origin) (c client.Client, shown string, err error) {
+	if f.SecondApproves && !keepUntil.After(f.Now()) {
+		return c, "", ErrApproval
+	}
 	c, err = f.changeClient(ctx, idOrName, event.ClientRotated, "", from, func(tx *db.Tx, c client.Client) (err error) {
 		shown, err = client.Rotate(tx, secret.Random{}, c.ID, keepUntil, f.Now())
 		return err

@@ -23,6 +23,8 @@ type Keys struct {
 	Revoked *token.Revocations
 	// Period is how long a key signs access tokens; zero is without end.
 	Period time.Duration
+	// SecondApproves is as in [Operator].
+	SecondApproves bool
 
 	acting Acting
 }
@@ -142,8 +144,10 @@ func (f *Keys) Rotate(ctx context.Context, atOnce bool, from event.Origin) (next
 // another key takes over. It returns those that were not revoked before. A key of second factors is
 // revoked after what it has made is made anew by the next one, which takes a second step from nobody.
 func (f *Keys) Revoke(ctx context.Context, names []string, from event.Origin) (revoked []keyring.Key, err error) {
-	err = f.replaceFactorKey(ctx, names)
-	if err != nil {
+	if f.SecondApproves {
+		return nil, ErrApproval
+	}
+	if err := f.replaceFactorKey(ctx, names); err != nil {
 		return nil, err
 	}
 	err = f.change(ctx, "", func(tx *db.Tx, c *keyring.Change) error {
@@ -168,6 +172,9 @@ func (f *Keys) Revoke(ctx context.Context, names []string, from event.Origin) (r
 // signed out. What tells people apart who guess passwords, and the like, servers
 // that run take up when they are restarted.
 func (f *Keys) RevokeLeaked(ctx context.Context, from event.Origin) (revoked []keyring.Key, err error) {
+	if f.SecondApproves {
+		return nil, ErrApproval
+	}
 	err = f.change(ctx, "", func(tx *db.Tx, c *keyring.Change) error {
 		var names []string
 		for _, p := range Leaked() {

@@ -45,6 +45,10 @@ type Operator struct {
 	// ErasureGrace is how long an account stays that is to be erased.
 	ErasureGrace time.Duration
 
+	// SecondApproves is whether the gravest actions wait for a second person, so that they are ordered in an incident: see
+	// [ErrApproval].
+	SecondApproves bool
+
 	// acting is on whose behalf: see [Operator.As]; shown what they were shown: see [Operator.Over].
 	acting Acting
 	shown  string

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/block"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
@@ -40,6 +41,14 @@ func (w Which) placed() bool { return w.Network.IsValid() || len(w.Networks) > 0
 
 // Everybody is everybody, for other floors.
 func (w Which) Everybody() bool { return w.everybody() }
+
+// Grave reports whether it may be most people's: of everybody, of a very wide network, or of a device wherever it is.
+func (w Which) Grave() bool {
+	if w.Account != "" {
+		return false
+	}
+	return !w.placed() || w.Network.IsValid() && block.Wide(w.Network) || slices.ContainsFunc(w.Networks, block.Wide)
+}
 
 // reason is that of the events.
 func (w Which) reason() string {
@@ -124,6 +133,9 @@ func (f *Operator) RevokeSessions(ctx context.Context, w Which, from event.Origi
 	w, err = f.which(ctx, w)
 	if err != nil {
 		return 0, err
+	}
+	if f.SecondApproves && w.Grave() {
+		return 0, ErrApproval
 	}
 	batch := f.revokeSome
 	if w.everybody() {

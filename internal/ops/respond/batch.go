@@ -357,7 +357,7 @@ func (w *worker) suspend(tx *db.Tx, id string) (Touched, error) {
 	}
 	w.Events.Append(tx, event.Event{
 		Kind: event.FactorsSuspended, Outcome: event.Success, Account: id, Origin: w.by.Origin,
-		Detail: event.Detail{By: w.by.Who.By(), Actor: w.a.Actor, Count: s.Apps + s.Keys},
+		Detail: event.Detail{By: w.by.Who.By(), Actor: w.a.Doer(), Count: s.Apps + s.Keys},
 	})
 	// Whoever has the factor may have a session by it, and could say there that nobody else has it.
 	ended, err := w.act.EndSessionsIn(tx, id, w.by.Origin)

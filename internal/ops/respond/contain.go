@@ -41,6 +41,15 @@ func (d *Desk) contain(ctx context.Context, n int64, o Order, by By) (done Done,
 	if err = o.check(d.Now()); err != nil {
 		return done, err
 	}
+	if o.approves == nil && d.Waits(o) {
+		done.Action, err = d.ask(ctx, n, o, by)
+		return done, err
+	}
+	return d.carryOut(ctx, n, o, by)
+}
+
+// carryOut does what was checked, and approved where somebody has to.
+func (d *Desk) carryOut(ctx context.Context, n int64, o Order, by By) (done Done, err error) {
 	switch o.Does {
 	case RotateKeys:
 		return d.rotateKeys(ctx, n, o, by)
@@ -82,16 +91,30 @@ func (d *Desk) prepare(tx *db.Tx, n int64, o Order, a incident.Action, by By) (i
 		return a, err
 	}
 	a.Incident, a.Does, a.Wants, a.Why, a.Actor = i.ID, o.Does, wants, o.Why, by.actor()
-	if a, err = incident.Begin(tx, d.Random, a); err != nil {
+	switch {
+	case o.approves != nil:
+		a, err = d.approved(tx, i, *o.approves, a, by)
+	case a.State == incident.Waiting:
+		a, err = d.asked(tx, i, o, a, by)
+	default:
+		a, err = d.ordered(tx, i, o, a, by)
+	}
+	if err != nil || a.EndedAt.IsZero() {
+		return a, err
+	}
+	return a, d.ended(tx, i, a, by)
+}
+
+// ordered makes the row.
+func (d *Desk) ordered(tx *db.Tx, i incident.Incident, o Order, a incident.Action, by By) (incident.Action, error) {
+	a, err := incident.Begin(tx, d.Random, a)
+	if err != nil {
 		return a, err
 	}
 	about, _ := FindAbout(o.Does)
 	d.record(tx, event.IncidentAction, operate.ActContain, event.Detail{Incident: i.Name(), Action: o.Does, Why: o.Why}, by)
 	text := about.Text + ": " + o.text() + ". Reason: " + o.Why
-	if err := d.write(tx, i, incident.Entry{Kind: incident.Acted, Action: a.ID, Text: text}, by); err != nil || a.EndedAt.IsZero() {
-		return a, err
-	}
-	return a, d.ended(tx, i, a, by)
+	return a, d.write(tx, i, incident.Entry{Kind: incident.Acted, Action: a.ID, Text: text}, by)
 }
 
 // ended notes what an action has touched.
@@ -100,7 +123,7 @@ func (d *Desk) ended(tx *db.Tx, i incident.Incident, a incident.Action, by By) e
 	about, _ := FindAbout(a.Does)
 	d.Events.Append(tx, event.Event{
 		Kind: event.IncidentAction, Outcome: event.Success, Origin: by.Origin,
-		Detail: event.Detail{Incident: i.Name(), Action: a.Does, Reason: "done", Count: touched.sum(), By: by.kind(), Actor: a.Actor},
+		Detail: event.Detail{Incident: i.Name(), Action: a.Does, Reason: "done", Count: touched.sum(), By: by.kind(), Actor: a.Doer()},
 	})
 	if err := incident.Set(tx, i.ID, incident.Contained, d.Now()); err != nil {
 		return err
@@ -114,16 +137,9 @@ func (d *Desk) begin(tx *db.Tx, n int64, o Order, by By) (a incident.Action, err
 	if len(o.Networks) > 0 && o.Does != EndSessions {
 		a.State = incident.Finding
 	}
-	people := make([]string, 0, len(o.Users))
-	for _, user := range o.Users {
-		found, err := account.Find(tx, user)
-		if errors.Is(err, account.ErrNotFound) {
-			return a, fault.Field("users", "account_not_found", "There is no account %s.", user)
-		}
-		if err != nil {
-			return a, err
-		}
-		people = append(people, found.ID)
+	people, err := o.people(tx)
+	if err != nil {
+		return a, err
 	}
 	if o.Does == EndSessions && len(o.Users) == 0 && o.which().Everybody() {
 		// In force at once: what follows tidies up.
@@ -132,12 +148,35 @@ func (d *Desk) begin(tx *db.Tx, n int64, o Order, by By) (a incident.Action, err
 	if a, err = d.prepare(tx, n, o, a, by); err != nil {
 		return a, err
 	}
-	for _, id := range people {
+	return a, d.name(tx, a, people)
+}
+
+// people are the accounts that an order names.
+func (o Order) people(tx *db.Tx) (ids []string, err error) {
+	for _, user := range o.Users {
+		a, err := account.Find(tx, user)
+		if errors.Is(err, account.ErrNotFound) && o.approves != nil {
+			continue // it was erased while the order waited
+		}
+		if errors.Is(err, account.ErrNotFound) {
+			return nil, fault.Field("users", "account_not_found", "There is no account %s.", user)
+		}
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, a.ID)
+	}
+	return ids, nil
+}
+
+// name notes that an action is about accounts.
+func (d *Desk) name(tx *db.Tx, a incident.Action, ids []string) error {
+	for _, id := range ids {
 		if _, err := incident.AddPerson(tx, a.Incident, a.ID, id, d.Now()); err != nil {
-			return a, err
+			return err
 		}
 	}
-	return a, nil
+	return nil
 }
 
 // lock closes doors. One that is closed for longer already stays so.
@@ -226,6 +265,9 @@ const unfinishedMost = 20
 
 // Continue goes on with actions that were not done to their end: by a command that was killed, or that did not wait.
 func (d *Desk) Continue(ctx context.Context) error {
+	if err := d.giveUpOverdue(ctx); err != nil {
+		return err
+	}
 	var list []incident.Action
 	err := d.DB.Read(ctx, func(tx *db.Tx) (err error) {
 		list, err = incident.Unfinished(tx, unfinishedMost)
@@ -240,8 +282,8 @@ func (d *Desk) Continue(ctx context.Context) error {
 
 // finish goes on with an action to its end, in the name of who began it.
 func (d *Desk) finish(ctx context.Context, a incident.Action) (incident.Action, error) {
-	by := byActor(a.Actor)
-	for a.EndedAt.IsZero() && ctx.Err() == nil {
+	by := byActor(a.Doer())
+	for a.EndedAt.IsZero() && a.State != incident.Waiting && ctx.Err() == nil {
 		next, err := d.batch(ctx, a, by)
 		if errors.Is(err, incident.ErrMoved) {
 			next, err = d.reread(ctx, a)

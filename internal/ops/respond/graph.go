@@ -75,6 +75,9 @@ func (s Scope) Graph() Graph {
 	for _, k := range s.Kinds() {
 		done = append(done, Box{Text: fmt.Sprintf("%d × %s", s.Done[k], strings.ReplaceAll(string(k), "_", " ")), Less: "done", Bad: true})
 	}
+	for _, given := range s.Given {
+		done = append(done, Box{Text: fmt.Sprintf("%d × %s", given.Grants, given.Name), Less: "given to an application", Bad: true})
+	}
 	if len(done) == 0 {
 		done = []Box{{Text: "nothing", Less: "that the log knows"}}
 	}
@@ -88,9 +91,12 @@ func (s Scope) Graph() Graph {
 	g.line(tried[1], had[0], s.Living, false)
 	g.line(tried[1], had[1], sessions, true)
 	g.line(tried[1], had[2], reused, true)
-	for i, k := range s.Kinds() {
-		if i < len(done) {
-			g.line(had[1], done[i], s.Done[k], true)
+	for i := range done {
+		switch kinds := s.Kinds(); {
+		case i < len(kinds):
+			g.line(had[1], done[i], s.Done[kinds[i]], true)
+		case i-len(kinds) < len(s.Given):
+			g.line(had[1], done[i], s.Given[i-len(kinds)].Grants, true)
 		}
 	}
 	g.About = fmt.Sprintf("%s tried %s in vain. Somebody got in to %s, in %s.", count(int64(len(s.Sources)), "network", "networks"),

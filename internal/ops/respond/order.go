@@ -97,6 +97,9 @@ type Order struct {
 
 	// Until is when a door opens by itself: set by [Desk.Contain].
 	Until time.Time `json:"until,omitzero"`
+
+	// approves is the action that waits for this, if somebody approves it.
+	approves *approval
 }
 
 // Everything stands for all purposes of keys that give access.

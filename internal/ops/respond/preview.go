@@ -25,6 +25,8 @@ type Preview struct {
 	Exact bool
 	// Sample are some of the people.
 	Sample []account.Account
+	// Waits is whether somebody else has to approve it first.
+	Waits bool
 	// Caught is whom the blocks would refuse that may not be meant ([operate.ErrConfirm]): the order must be confirmed. It is
 	// nil if they would refuse nobody of that kind.
 	Caught error
@@ -58,7 +60,7 @@ func (d *Desk) preview(ctx context.Context, o Order) (p Preview, err error) {
 	if err := o.check(d.Now()); err != nil {
 		return p, err
 	}
-	p = Preview{Order: o.text(), Touches: Touched{}, Exact: true}
+	p = Preview{Order: o.text(), Touches: Touched{}, Exact: true, Waits: o.approves == nil && d.Waits(o)}
 	p.About, _ = FindAbout(o.Does)
 	switch o.Does {
 	case RotateKeys:
@@ -158,8 +160,8 @@ func (d *Desk) countNetworks(ctx context.Context, o Order, p *Preview) error {
 func (d *Desk) countUsers(tx *db.Tx, o Order, users []string, p *Preview) error {
 	for _, user := range users {
 		a, err := account.Find(tx, user)
-		if errors.Is(err, account.ErrNotFound) && len(o.Users) == 0 {
-			continue // it is erased, and its session is not yet gone
+		if errors.Is(err, account.ErrNotFound) && (len(o.Users) == 0 || o.approves != nil) {
+			continue // it is erased, and its session is not yet gone, or the order waited meanwhile
 		}
 		if errors.Is(err, account.ErrNotFound) {
 			return fault.Field("users", "account_not_found", "There is no account %s.", user)

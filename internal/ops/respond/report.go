@@ -61,13 +61,20 @@ func (r Report) Facts() []Fact {
 }
 
 // Act is an action as a report has it.
-type Act struct{ At, Does, Why, Who, Touched, State string }
+type Act struct {
+	At, Does, Why, Who, Touched, State string
+	happened                           bool
+}
 
 // Acts are the actions.
 func (r Report) Acts() (list []Act) {
 	for _, a := range r.Actions {
 		about, _ := FindAbout(a.Does)
-		list = append(list, Act{stamp(a.BeganAt), about.Text, a.Why, a.Actor, Touched(a.Touched).String(), string(a.State)})
+		who := a.Actor
+		if a.ApprovedBy != "" {
+			who += ", approved by " + a.ApprovedBy
+		}
+		list = append(list, Act{stamp(a.BeganAt), about.Text, a.Why, who, Touched(a.Touched).String(), string(a.State), a.Happened()})
 	}
 	return list
 }
@@ -161,6 +168,9 @@ func (r Report) WriteDraft(w io.Writer, d Draft) error {
 	}
 	var measures strings.Builder
 	for _, a := range r.Acts() {
+		if !a.happened {
+			continue
+		}
 		fmt.Fprintf(&measures, "- %s: %s (%s)\n", a.At, a.Does, a.Touched)
 	}
 	if measures.Len() == 0 {

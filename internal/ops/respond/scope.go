@@ -12,8 +12,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
-	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
-	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/incident"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
@@ -25,7 +23,13 @@ type Question struct {
 	Networks []netip.Prefix
 	// Device is a browser and system, such as "Firefox on Linux"; Session the id of a session.
 	Device, Session string
-	Since, Until    time.Time
+	// Clients are applications, by their ids or names: whom they were given access to. Roles stand for the accounts that have them now, Key for
+	// the time in which a key of the installation was good: see [operate.KeyStands].
+	Clients, Roles []string
+	Key            string
+	Since, Until   time.Time
+	// Shared has those looked for who used the same networks.
+	Shared bool
 	// Began is when the incident began, if that is known: what administrators did to others is looked for from then on, where
 	// Since says no other time.
 	Began time.Time
@@ -46,13 +50,23 @@ type Touch struct {
 	// Tries are sign-ins that failed, Ins those that did not; Reused are refresh tokens that were seen twice.
 	Tries, Ins, Reused int64
 	Sessions           []string
+	// Births are the sign-ins that began them, as far as they were read, and Given how often each application was given access, by its id.
+	Births []Birth
+	Given  map[string]int64
 	// Did is what else was done, by the kind of event.
 	Did         map[event.Kind]int64
 	First, Last time.Time
 }
 
+// Birth is the sign-in that a session was born of.
+type Birth struct {
+	Session         string
+	At              time.Time
+	Address, Device string
+}
+
 // In reports whether somebody got in.
-func (t Touch) In() bool { return t.Ins > 0 || t.Reused > 0 || len(t.Did) > 0 }
+func (t Touch) In() bool { return t.Ins > 0 || t.Reused > 0 || len(t.Did) > 0 || len(t.Given) > 0 }
 
 // Scope is who was touched, as far as the event log tells.
 type Scope struct {
@@ -66,6 +80,11 @@ type Scope struct {
 	Done map[event.Kind]int64
 	// Living is how many sessions those have whom somebody got in to, from elsewhere.
 	Living int64
+	// Given is what each application was given, the most often first; Others are those who used the same networks, if they were asked for.
+	Given  []Given
+	Others []Other
+	// OthersWhole is whether all sessions were looked at for them.
+	OthersWhole bool
 	// Read is how many events were looked at; Stopped says that there were more, and since when they were read.
 	Read    int
 	Stopped time.Time
@@ -80,8 +99,9 @@ var acts = []event.Kind{
 // counting is a scope while events are counted.
 type counting struct {
 	q Question
-	// only are the accounts that the question names; nil is everybody.
+	// only are the accounts that the question names, and clients the applications; nil is all.
 	only      map[string]bool
+	clients   map[string]bool
 	people    map[string]*Touch
 	sources   map[string]*Source
 	addresses map[string]bool
@@ -102,7 +122,8 @@ func (c *counting) take(e event.Entry) {
 	failed, in := e.Kind == event.FailedLogin, e.Kind == event.Login
 	reused := e.Kind == event.SuspiciousActivity && e.Detail.Reason == session.WhyReuse
 	did := slices.Contains(acts, e.Kind) && e.Outcome == event.Success
-	if !failed && !in && !reused && !did {
+	given := e.Kind == event.AuthorizationGranted
+	if !failed && !in && !reused && !did && !given || c.clients != nil && !(given && c.clients[e.Detail.Client]) {
 		return
 	}
 	who := e.Account
@@ -122,9 +143,14 @@ func (c *counting) take(e event.Entry) {
 		}
 		return
 	}
+	c.person(e, who)
+}
+
+// person counts an event for somebody.
+func (c *counting) person(e event.Entry, who string) {
 	t := c.people[who]
 	if t == nil {
-		t = &Touch{Account: who, Did: map[event.Kind]int64{}, First: e.Time, Last: e.Time}
+		t = &Touch{Account: who, Did: map[event.Kind]int64{}, Given: map[string]int64{}, First: e.Time, Last: e.Time}
 		c.people[who] = t
 	}
 	if e.Time.Before(t.First) {
@@ -133,13 +159,18 @@ func (c *counting) take(e event.Entry) {
 	if e.Time.After(t.Last) {
 		t.Last = e.Time
 	}
-	switch {
-	case failed:
+	switch e.Kind {
+	case event.FailedLogin:
 		t.Tries++
-	case in:
+	case event.Login:
 		t.Ins++
-	case reused:
+		if len(t.Births) < sessionsKept {
+			t.Births = append(t.Births, Birth{e.Session, e.Time, e.Address, session.DeviceName(e.UserAgent)})
+		}
+	case event.SuspiciousActivity:
 		t.Reused++
+	case event.AuthorizationGranted:
+		t.Given[e.Detail.Client]++
 	default:
 		t.Did[e.Kind]++
 		c.done[e.Kind]++
@@ -248,25 +279,20 @@ func (d *Desk) Scope(ctx context.Context, q Question) (s Scope, err error) {
 }
 
 func (d *Desk) scope(ctx context.Context, q Question) (s Scope, err error) {
-	switch {
-	case len(q.Users) == 0 && len(q.Networks) == 0 && q.Device == "" && q.Session == "" && q.Since.IsZero():
-		return s, wrong("networks", "Say where to begin: people, networks, a device, a session, or a time.")
-	case len(q.Users) > 100 || len(q.Networks) > mostNetworks:
-		return s, wrong("users", "A scope begins with at most 100 people, and 100 networks.")
+	if err := q.check(); err != nil {
+		return s, err
 	}
 	if q.Most <= 0 || q.Most > mostEvents {
 		q.Most = mostEvents
 	}
 	c := newCounting(q)
-	accounts := []string{""}
-	if len(q.Users) > 0 {
-		if accounts, err = d.accounts(ctx, q.Users); err != nil {
-			return s, err
-		}
+	accounts, err := d.begins(ctx, c)
+	if err != nil {
+		return s, err
 	}
 	read, stopped := 0, time.Time{}
 	for _, f := range c.filters(accounts, d.Now()) {
-		n, at, err := d.readEvents(ctx, c, f, q.Most-read)
+		n, at, err := d.readEvents(ctx, c, f, c.q.Most-read)
 		if err != nil {
 			return s, err
 		}
@@ -280,47 +306,35 @@ func (d *Desk) scope(ctx context.Context, q Question) (s Scope, err error) {
 	return s, d.follow(ctx, &s)
 }
 
-func (d *Desk) accounts(ctx context.Context, users []string) (ids []string, err error) {
-	err = d.DB.Read(ctx, func(tx *db.Tx) error {
-		for _, user := range users {
-			a, err := account.Find(tx, user)
-			if err != nil {
-				return fault.Field("users", "account_not_found", "There is no account %s.", user)
-			}
-			ids = append(ids, a.ID)
-		}
-		return nil
-	})
-	return ids, err
-}
-
 // filters are what is read of the log: the events of accounts, or of everybody. What an administrator has done to others stands
 // under those, so of those who are named all such actions are looked at too: they are found by their time alone, so from a
-// start on, which is a month ago where none is known.
+// start on, which is a month ago where none is known. So is what applications were given.
 func (c *counting) filters(accounts []string, now time.Time) (list []event.Filter) {
 	for _, id := range accounts {
 		list = append(list, event.Filter{Since: c.q.Since, Until: c.q.Until, Account: id})
 	}
-	if len(c.q.Users) == 0 {
+	if c.only == nil && c.clients == nil {
 		return list
 	}
-	c.only = map[string]bool{}
-	for _, id := range accounts {
-		c.only[id] = true
-	}
-	since := c.q.Since
-	if since.IsZero() {
-		since = c.q.Began
-	}
+	since := cmp.Or(c.q.Since, c.q.Began)
 	if since.IsZero() {
 		since = now.Add(-actionsBack)
+	}
+	if c.clients != nil {
+		if c.only == nil {
+			list = []event.Filter{{Since: since, Until: c.q.Until, Kinds: []event.Kind{event.AuthorizationGranted}}}
+		}
+		return list
 	}
 	return append(list, event.Filter{Since: since, Until: c.q.Until, Kinds: []event.Kind{event.AdminAction}})
 }
 
 // readEvents counts the events that pass a filter, from the newest on. It returns how many those were,
-// and, where there are more, the time that it came to.
+// and, where there are more, the time that it came to. Kinds are looked for here and not by the database, which has no index of them: it
+// would read on for as long as there are none.
 func (d *Desk) readEvents(ctx context.Context, c *counting, f event.Filter, most int) (read int, stopped time.Time, err error) {
+	kinds := f.Kinds
+	f.Kinds = nil
 	for {
 		var (
 			page []event.Entry
@@ -334,61 +348,21 @@ func (d *Desk) readEvents(ctx context.Context, c *counting, f event.Filter, most
 			return read, stopped, err
 		}
 		for _, e := range page {
-			if f.Account == "" && c.only[e.Account] {
-				continue // it was among those of its account
+			if f.Account == "" && c.only[e.Account] || len(kinds) > 0 && !slices.Contains(kinds, e.Kind) {
+				continue // it was among those of its account, or is of no such kind
 			}
 			c.take(e)
 		}
 		if read += len(page); next == "" {
 			return read, time.Time{}, nil
 		}
-		if f.Before = next; read >= most {
+		if f.Before = next; read >= most || short(ctx) {
 			if len(page) > 0 {
 				stopped = page[len(page)-1].Time
 			}
 			return read, stopped, nil
 		}
 	}
-}
-
-// follow puts names to the people, and counts the other sessions of those whom somebody got in to.
-func (d *Desk) follow(ctx context.Context, s *Scope) error {
-	for from := 0; from < len(s.People); from += lookBatch {
-		part := s.People[from:min(from+lookBatch, len(s.People))]
-		err := d.DB.Read(ctx, func(tx *db.Tx) error {
-			for i := range part {
-				if err := d.followOne(tx, s, &part[i], from+i); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (d *Desk) followOne(tx *db.Tx, s *Scope, t *Touch, at int) error {
-	a, err := account.ByID(tx, t.Account)
-	if fault.KindOf(err) == fault.NotFound {
-		return nil // it is erased
-	}
-	if err != nil {
-		return err
-	}
-	t.Email = a.Email
-	if !t.In() || at >= followMost {
-		return nil
-	}
-	list, err := session.List(tx, t.Account, d.Now())
-	for _, i := range list {
-		if !slices.Contains(t.Sessions, i.ID) {
-			s.Living++
-		}
-	}
-	return err
 }
 
 // SaveScope notes for an incident whom somebody got in to, or who was tried as well, and in the timeline what was asked. It

@@ -21,7 +21,7 @@ var errInForce = fault.New(fault.Conflict, "action_ended",
 	"Everybody whom it means is signed out already. What still goes on only tidies up behind that, and is not stopped.")
 
 // Stop ends an action that is still being done, wherever it is: what it has done so far stays, and can be taken back as that of
-// one that was done to its end.
+// one that was done to its end. One that waits for somebody else is withdrawn.
 func (d *Desk) Stop(ctx context.Context, n int64, id, why string, by By) (a incident.Action, err error) {
 	ctx, run := d.Count.Begin(ctx, "incident")
 	if why, err = operate.ParseWhy(why); err != nil {
@@ -38,6 +38,10 @@ func (d *Desk) Stop(ctx context.Context, n int64, id, why string, by By) (a inci
 		}
 		if !was.EndedAt.IsZero() {
 			return errEnded
+		}
+		if was.State == incident.Waiting {
+			a, err = d.withdraw(tx, i, was, why, by)
+			return err
 		}
 		if o, err := orderOf(was.Does, was.Wants); err != nil || o.inForce() {
 			return cmp.Or(err, error(errInForce))
@@ -74,13 +78,23 @@ func (d *Desk) stopped(tx *db.Tx, i incident.Incident, a incident.Action, why st
 // whyOrphaned is why an action stops by itself.
 const whyOrphaned = "Whoever began it is no administrator any more."
 
-// orphaned reports whether whoever began an action may not do such any more: an administrator who is none now, is disabled, or
-// was erased. The command line needs no account.
+// orphaned reports whether whoever began an action may not do such any more, or whoever approved it: an administrator who is none
+// now, is disabled, or was erased.
 func orphaned(tx *db.Tx, a incident.Action) (bool, error) {
-	if a.Actor == "" {
+	gone, err := powerless(tx, a.Actor)
+	if err == nil && !gone && a.Doer() != a.Actor {
+		gone, err = powerless(tx, a.Doer())
+	}
+	return gone, err
+}
+
+// powerless reports whether somebody who stands in the row of an action may do nothing of the kind now. The command line needs no
+// account.
+func powerless(tx *db.Tx, actor string) (bool, error) {
+	if actor == "" {
 		return true, nil
 	}
-	id := byActor(a.Actor).Who.Account
+	id := byActor(actor).Who.Account
 	if id == "" {
 		return false, nil
 	}

@@ -19,6 +19,7 @@ import (
 // The faults of taking something back.
 var (
 	errNoWayBack = fault.New(fault.Conflict, "no_way_back", "This can't be taken back: what it ended begins anew when people sign in.")
+	errNeverDone = fault.New(fault.Conflict, "never_done", "This was never done, so there is nothing to take back.")
 	errUndone    = fault.New(fault.Conflict, "undone_already", "This was taken back already.")
 )
 
@@ -42,6 +43,8 @@ func (d *Desk) undo(ctx context.Context, n int64, id, why string, by By) (a inci
 	switch {
 	case about.Undo == "":
 		return a, errNoWayBack
+	case !a.Happened():
+		return a, errNeverDone
 	case a.State == incident.TakenBack:
 		return a, errUndone
 	case a.EndedAt.IsZero():

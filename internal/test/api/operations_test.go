@@ -53,6 +53,7 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 	t.Run("administrators", func(t *testing.T) {
 		driveAdministrators(harness.Open(t, dbtest.SQLite(t), harness.BehindProxy, "API_RATE_LIMIT_REQUESTS=10000"))
 	})
+	t.Run("two administrators", func(t *testing.T) { driveApprovals(harness.Open(t, dbtest.SQLite(t), "APPROVALS=two")) })
 	t.Run("way back", func(t *testing.T) { harness.Open(t, dbtest.SQLite(t)).DriveWayBack() })
 	t.Run("factors", func(t *testing.T) { harness.Open(t, dbtest.SQLite(t)).DriveFactors() })
 	t.Run("passkeys", func(t *testing.T) { harness.Open(t, dbtest.SQLite(t), "SECOND_FACTOR=admin").DrivePasskeys() })
@@ -245,6 +246,14 @@ func driveOutages(h *harness.Server) {
 			return a.Text, a.Status == 503
 		})
 	}
+}
+
+// driveApprovals orders what waits for somebody else.
+func driveApprovals(h *harness.Server) {
+	h.Helper()
+	root := h.Administrator("root@example.org")
+	made := "/v1/admin/incidents/" + h.Expect(201, "", harness.Post("/v1/admin/incidents", map[string]string{"title": "Driven"}, root)).Str("name")
+	h.Expect(202, "", harness.Post(made+"/actions", map[string]any{"action": "end-sessions", "all": true, "reason": "A test"}, root))
 }
 
 // driveLimits makes more requests than are allowed: after the first of the network

@@ -4,10 +4,13 @@ import (
 	"context"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/incident"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/lockdown"
 	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/respond"
 )
@@ -34,6 +37,9 @@ func IncidentCalls(root string) []Request {
 		Post(none+"/actions", map[string]any{"action": "end-sessions", "all": true, "reason": "A test"}, root),
 		Post(action, map[string]string{"reason": "A test"}, root),
 		Post(strings.Replace(action, "/undo", "/stop", 1), map[string]string{"reason": "A test"}, root),
+		Post(strings.Replace(action, "/undo", "/approve", 1), map[string]string{"reason": "A test"}, root),
+		Post(none+"/scope", map[string]any{"since": "2026-01-01T00:00:00Z"}, root), Get(none+"/report", root),
+		Post(none+"/notices", map[string]any{"text": "A test", "mails_an_hour": 100000, "reason": "A test"}, root),
 		Post(none+"/close", map[string]string{"lessons": "None"}, root),
 	}
 }
@@ -61,6 +67,24 @@ func (h *Server) runningAction(path string) (id string) {
 		h.Fatal(err)
 	}
 	return id
+}
+
+// WaitingAction is an action of an incident that waits for an approval, ordered by the operator.
+func (h *Server) WaitingAction(path string) (id string) {
+	h.Helper()
+	n, err := incident.ParseName(path[strings.LastIndex(path, "/")+1:])
+	if err != nil {
+		h.Fatal(err)
+	}
+	d := h.Incidents()
+	d.Operator.SecondApproves = true
+	by := respond.By{Origin: event.Origin{RequestID: "test", Actor: "operator@host"}}
+	order := respond.Order{Does: respond.Lockdown, Doors: []lockdown.Door{lockdown.SignIn}, For: time.Minute, Why: "A test"}
+	a, err := d.Contain(h.Context(), n, order, by)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return a.ID
 }
 
 // DriveIncidents drives the operations about incidents to every status that a client can cause.
@@ -94,14 +118,29 @@ func (h *Server) DriveIncidents(root string) {
 	undo := Post(made+"/actions/"+done.Str("id")+"/undo", map[string]string{"reason": "A test"}, root)
 	stop := Post(made+"/actions/"+done.Str("id")+"/stop", map[string]string{"reason": "A test"}, root)
 	h.Expect(409, "action_ended", stop)
+	approve := Post(made+"/actions/"+h.WaitingAction(made)+"/approve", map[string]string{"reason": "A test"}, root)
+	dry := approve
+	dry.Path += "?dry_run=true"
+	h.Expect(200, "", dry)
+	lock := h.Expect(201, "", approve)
+	h.Expect(409, "not_waiting", approve)
+	h.Expect(200, "", Post(made+"/actions/"+lock.Str("id")+"/undo", map[string]string{"reason": "A test"}, root))
 	h.Expect(200, "", Post(made+"/actions/"+h.runningAction(made)+"/stop", map[string]string{"reason": "A test"}, root))
+	h.Expect(400, "invalid_order", Post(made+"/scope", map[string]any{}, root))
+	h.Expect(200, "", Post(made+"/scope", map[string]any{"since": "2026-01-01T00:00:00Z", "shared": true, "save": true}, root))
+	notice := map[string]any{"text": "A test", "mails_an_hour": 100000, "reason": "A test"}
+	h.Expect(200, "", Post(made+"/notices?dry_run=true", notice, root))
+	h.Expect(201, "", Post(made+"/notices", notice, root))
+	h.Expect(400, "invalid_format", Get(made+"/report?format=x", root))
+	h.Expect(200, "", Get(made+"/report", root))
 	h.Expect(200, "", undo)
 	h.Expect(409, "undone_already", undo)
 	h.Expect(200, "", Get(made, root))
 	h.Expect(204, "", Post(made+"/close", map[string]string{"lessons": "None"}, root))
 	for _, r := range []Request{
 		Post(made+"/notes", map[string]string{"text": "A note"}, root), Post(made+"/steps", map[string]any{"step": "scope", "done": true}, root),
-		Post(made+"/close", map[string]string{"lessons": "None"}, root),
+		Post(made+"/close", map[string]string{"lessons": "None"}, root), Post(made+"/notices", notice, root),
+		Post(made+"/scope", map[string]any{"since": "2026-01-01T00:00:00Z", "save": true}, root),
 	} {
 		h.Expect(409, "incident_closed", r)
 	}

@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/respond"
 	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
@@ -90,4 +93,79 @@ func TestIR1_TheGraphIsInert(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// given has an application be given offline access to an account, as an authorization does.
+func given(h *harness.Server, d *respond.Desk, clientID, accountID string) {
+	h.Helper()
+	err := d.DB.Write(h.Context(), func(tx *db.Tx) error {
+		_, err := tx.Exec(`INSERT INTO client_grant (id, client_id, account_id, sid, offline, scope, resource, roles, amr, auth_at, nonce, code, code_until,
+			redirect_uri, challenge, created_at, gen, minted_at, rotated_at, idle_at, max_at)
+			VALUES ($1, $2, $3, 'sid', 1, 'openid email', '', '[]', '[]', 0, '', $4, $5, '', '', $5, 0, 0, 0, $5, $5)`,
+			d.Random.ID(time.Now()), clientID, accountID, []byte("code"), time.Now().Add(time.Hour).UnixMicro())
+		d.Events.Append(tx, event.Event{
+			Kind: event.AuthorizationGranted, Outcome: event.Success, Account: accountID, Origin: harness.OriginOfTests, Detail: event.Detail{Client: clientID},
+		})
+		return err
+	})
+	if err != nil {
+		h.Fatal(err)
+	}
+}
+
+// An application that should not have been given anything: whom it got access to and what it still has; the roles and the time of a
+// key lead to the same people, and who used the same networks is found beside them.
+func TestIR1_ScopeFromApplicationsRolesAndKeys(t *testing.T) {
+	harness.Each(t, func(h *harness.Server) {
+		const attacker = "203.0.113.7"
+		root := admin(h, "root@example.org")
+		for _, email := range []string{"ada@example.org", "bob@example.org"} {
+			h.Register(email)
+			h.Expect(200, "", harness.Through(attacker, harness.SignInAs(email, harness.Passphrase)))
+		}
+		d := h.Incidents()
+		ada, err := d.Operator.User(h.Context(), "ada@example.org")
+		if err != nil {
+			h.Fatal(err)
+		}
+		rogue, _, err := d.Operator.RegisterClient(h.Context(), "newsletter", client.Web, client.Settings{RedirectURIs: []string{"https://evil.example/cb"}},
+			operator.Origin)
+		if err != nil {
+			h.Fatal(err)
+		}
+		given(h, d, rogue.ID, ada.ID)
+		s, err := d.Scope(h.Context(), respond.Question{Clients: []string{"newsletter"}})
+		if err != nil || len(s.People) != 1 || s.People[0].Email != "ada@example.org" || !s.People[0].In() {
+			h.Fatal(s.People, err)
+		}
+		if len(s.Given) != 1 || s.Given[0].Name != "newsletter" || s.Given[0].Grants != 1 || s.Given[0].Living != 1 || s.Given[0].Offline != 1 ||
+			strings.Join(s.Given[0].Scopes, " ") != "openid email" {
+			h.Errorf("%+v", s.Given)
+		}
+		if strings.Contains(s.Graph().About, "nobody") || !strings.Contains(fmt.Sprint(s.Graph().Boxes), "1 × newsletter") {
+			h.Error(s.Graph().Boxes)
+		}
+		if s, err = d.Scope(h.Context(), respond.Question{Users: []string{"bob@example.org"}, Clients: []string{rogue.ID}}); err != nil || len(s.People) != 0 {
+			h.Error("bob gave it nothing: ", s.People, err)
+		}
+		if s, err = d.Scope(h.Context(), respond.Question{Roles: []string{"admin"}}); err != nil || len(s.People) != 1 || s.People[0].Account != root.Who.Account {
+			h.Error(s.People, err)
+		}
+		s, err = d.Scope(h.Context(), respond.Question{Users: []string{"ada@example.org"}, Shared: true})
+		if err != nil || len(s.Others) != 1 || s.Others[0].Email != "bob@example.org" || !s.Others[0].Same || s.Others[0].Network != "203.0.113.7/32" {
+			h.Error(s.Others, err)
+		}
+		if b := s.People[0].Births; len(b) != 1 || b[0].Address != attacker || b[0].Session == "" {
+			h.Error(b)
+		}
+		key := h.Keys().List()[0].ID
+		if s, err = d.Scope(h.Context(), respond.Question{Key: key}); err != nil || len(s.People) != 3 {
+			h.Error(len(s.People), err)
+		}
+		for _, q := range []respond.Question{{Key: "none"}, {Clients: []string{"none"}}} {
+			if _, err := d.Scope(h.Context(), q); err == nil {
+				h.Errorf("%+v was begun", q)
+			}
+		}
+	}, harness.BehindProxy)
 }

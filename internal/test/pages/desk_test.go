@@ -183,6 +183,12 @@ func (d *day) incident() {
 	})
 	run("the way back", chromedp.Click(`a[href*="/undo?"]`), chromedp.WaitVisible("dialog.ask"), chromedp.SendKeys(`dialog [name="reason"]`, "Over"),
 		chromedp.Click("dialog .btn.main"), chromedp.WaitVisible(".note.good"))
+	d.WaitingAction("/v1/admin/incidents/INC-1")
+	run("an approval", chromedp.Navigate(d.base+"/admin/incidents/INC-1"), chromedp.Click(`a[href*="/approve?"]`), chromedp.WaitVisible("dialog.ask"),
+		chromedp.SendKeys(`dialog [name="reason"]`, "Bots sign in"), chromedp.Click("dialog .btn.main"), chromedp.WaitVisible(".note.good"))
+	d.says("an approval", "Bots sign in")
+	run("its way back", chromedp.Click(`a[href*="/undo?"]`), chromedp.WaitVisible("dialog.ask"), chromedp.SendKeys(`dialog [name="reason"]`, "Over"),
+		chromedp.Click("dialog .btn.main"), chromedp.WaitVisible(".note.good"))
 	run("a note", chromedp.SendKeys("#text", "The provider was told"), chromedp.Click(`form[aria-labelledby="h-note"] .btn`), chromedp.WaitVisible(".note.good"))
 	d.says("a note", "The provider was told")
 	run("the end", chromedp.SendKeys("#lessons", "Ask for a code"), chromedp.Click(`form[aria-labelledby="h-close"] .btn`), chromedp.WaitVisible("#h-lessons"))
