@@ -114,6 +114,7 @@ func TestASVS_V13_1_1_WhatIsDialledIsWritten(t *testing.T) {
 		})
 	}
 	known := []string{"internal/app", "internal/base/config", "internal/base/db", "internal/base/limit", "internal/base/mail", "internal/base/outbound",
+		"internal/base/timeserver",
 		"internal/feature/acme", "verify"}
 	for _, pkg := range slices.Sorted(maps.Keys(found)) {
 		if !slices.Contains(known, pkg) {

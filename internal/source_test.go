@@ -140,7 +140,7 @@ var forbidden = []struct {
 	{regexp.MustCompile(`^elliptic\.(P224|Marshal|Unmarshal)$`), nil, "V11.2.3: 128 bits or more"},
 	{regexp.MustCompile(`InsecureSkipVerify$`), nil, "V12.3.2: certificates are verified"},
 	{regexp.MustCompile(`^tls\.(VersionTLS10|VersionTLS11|VersionSSL30)$`), []string{
-		"internal/app/doctoroutside.go", // whether what stands in front speaks them still
+		"internal/app/doctortls.go", // whether what stands in front speaks them still
 	}, "V12.1.1: TLS 1.2 and 1.3"},
 	{regexp.MustCompile(`^template\.(HTML|HTMLAttr|JS|JSStr|CSS|URL|Srcset)$`), []string{
 		"internal/base/locale/text.go",                         // our texts' markup, around arguments that it escapes: TestTEST5_ArgumentsStayText

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
 	"github.com/gatehouse-auth/gatehouse/internal/app"
+	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/doctor"
 )
 
@@ -19,6 +21,11 @@ type doctorCommand struct {
 	Baseline string          `placeholder:"FILE" help:"The risks that are accepted: JSON, see docs/guides/doctor.md."`
 	URL      string          `name:"url" placeholder:"ADDRESS" help:"Look at the service from outside as well, at its https address."`
 	CA       string          `name:"ca" placeholder:"FILE" help:"With --url: believe the authorities in this PEM file alone."`
+	Connect  string          `placeholder:"HOST:PORT" help:"With --url: connect to this, whatever DNS says."`
+	Guarded  []string        `placeholder:"ADDRESS" help:"With --url: an https address behind the proxy that strangers must not reach; can be repeated."`
+	Echo     string          `placeholder:"ADDRESS" help:"With --url: an https address behind the proxy that answers with the headers it was sent."`
+	Cookies  string          `placeholder:"FILE" help:"With --echo: the file with the Cookie header of somebody who is signed in."`
+	Probe    bool            `help:"With --url: have limits really tried, which uses up those of this machine's address."`
 	Only     []string        `placeholder:"CHECK" help:"Ask only this check (DB-1/tls) or line of the guide (DB-1); can be repeated."`
 	List     bool            `help:"List all checks, and ask none."`
 }
@@ -34,6 +41,7 @@ much as --fail-on, or could not be checked.
 Examples:
   gatehouse doctor --env-file /etc/gatehouse/env
   gatehouse doctor --url https://auth.example.com --only NET-1
+  gatehouse doctor --url https://auth.example.com --probe --guarded https://app.example.com/private
   gatehouse doctor --format html > report.html
   gatehouse doctor --format sarif --baseline accepted.json --fail-on medium`
 }
@@ -51,12 +59,13 @@ func (c doctorCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	if d != nil {
 		defer d.Close()
 	}
-	outside, err := c.outside()
+	outside, err := c.outside(settings)
 	if err != nil {
 		return err
 	}
-	checks := app.Checks(settings, d, why, time.Now, outside)
-	if checks, err = c.wanted(checks); err != nil {
+	all := app.Deployment{Config: settings, DB: d, Why: why, Now: time.Now, Outside: outside, Version: version()}.Checks()
+	checks, err := c.wanted(all)
+	if err != nil {
 		return err
 	}
 	if c.List {
@@ -72,7 +81,7 @@ func (c doctorCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 		if err != nil {
 			return err
 		}
-		if accepted, err = doctor.ReadBaseline(b, app.Checks(settings, d, why, time.Now), time.Now()); err != nil {
+		if accepted, err = doctor.ReadBaseline(b, all, time.Now()); err != nil {
 			return err
 		}
 	}
@@ -89,20 +98,41 @@ func (c doctorCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 }
 
 // outside is where --url leads, or nil.
-func (c doctorCommand) outside() (*app.Outside, error) {
-	var authorities []byte
-	switch {
-	case c.URL == "" && c.CA == "":
+func (c doctorCommand) outside(settings *config.Config) (*app.Outside, error) {
+	if c.URL == "" {
+		if c.CA != "" || c.Connect != "" || len(c.Guarded) > 0 || c.Echo != "" || c.Probe {
+			return nil, terminal.UsageError("--ca, --connect, --guarded, --echo and --probe are for --url")
+		}
 		return nil, nil
-	case c.URL == "":
-		return nil, terminal.UsageError("--ca is for --url")
-	case c.CA != "":
-		var err error
+	}
+	if (c.Echo == "") != (c.Cookies == "") {
+		return nil, terminal.UsageError("--echo and --cookies are for one another")
+	}
+	var authorities, cookies []byte
+	var err error
+	if c.CA != "" {
 		if authorities, err = os.ReadFile(c.CA); err != nil {
 			return nil, err
 		}
 	}
-	return app.NewOutside(c.URL, authorities, time.Now)
+	if c.Cookies != "" {
+		if cookies, err = os.ReadFile(c.Cookies); err != nil {
+			return nil, err
+		}
+	}
+	o, err := app.NewOutside(c.URL, authorities, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	o.Connect, o.Guarded, o.Echo, o.Origins = c.Connect, c.Guarded, c.Echo, settings.CORSOrigins
+	o.Cookies = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(string(cookies)), "Cookie:"))
+	if host, _, err := net.SplitHostPort(c.Connect); err == nil {
+		o.ConnectPlain = net.JoinHostPort(host, "80")
+	}
+	if c.Probe {
+		o.Probe = &app.Probe{SignIns: settings.LoginLimit.Count}
+	}
+	return o, nil
 }
 
 // wanted are the checks that --only names.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -20,17 +21,33 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/ops/doctor"
 )
 
-// Checks returns all that the doctor asks of the deployment with these settings. The database may be
-// nil, with the reason why there is none: what needs it says so. From outside it looks where outside does, or nowhere.
-func Checks(c *config.Config, d *db.DB, why error, now func() time.Time, outside ...*Outside) []doctor.Check {
-	e := examined{c, d, why, now}
-	from := &Outside{}
-	if len(outside) > 0 && outside[0] != nil {
-		from = outside[0]
+// Deployment is what the doctor looks at.
+type Deployment struct {
+	Config *config.Config
+	// DB may be nil, with the reason why there is none: what needs it says so.
+	DB  *db.DB
+	Why error
+	Now func() time.Time
+	// Outside is where it looks from outside, or nil for nowhere.
+	Outside *Outside
+	// Names answers what DNS is asked; nil is the system's resolver.
+	Names *net.Resolver
+	// Version is the program's.
+	Version string
+}
+
+// Checks returns all that the doctor asks of it.
+func (e Deployment) Checks() []doctor.Check {
+	from := e.Outside
+	if from == nil {
+		from = &Outside{}
 	}
-	return slices.Concat(settingsChecks(c), e.databaseChecks(), e.backupChecks(), e.keyChecks(), e.sessionChecks(), e.runningChecks(),
+	if e.Names == nil {
+		e.Names = net.DefaultResolver
+	}
+	return slices.Concat(settingsChecks(e.Config), e.databaseChecks(), e.backupChecks(), e.keyChecks(), e.sessionChecks(), e.runningChecks(),
 		e.documentChecks(), e.privacyChecks(), e.peopleChecks(), e.factorChecks(), e.applicationChecks(),
-		e.retentionChecks(), from.checks())
+		e.retentionChecks(), e.redisChecks(), e.mailChecks(), e.clockChecks(), from.checks())
 }
 
 // OpenExamined opens the database for the doctor, which never migrates it. A schema of another version can't be read.
@@ -50,23 +67,15 @@ func OpenExamined(ctx context.Context, c *config.Config) (*db.DB, error) {
 	return d, nil
 }
 
-// examined is the deployment that checks look at.
-type examined struct {
-	config *config.Config
-	db     *db.DB
-	why    error // there is none
-	now    func() time.Time
-}
-
 const mendDatabase = "See why the database does not answer: gatehouse health, and the server's log."
 
 // read answers by what a transaction reads.
-func (e examined) read(fn func(tx *db.Tx) (doctor.Answer, error)) func(context.Context) doctor.Answer {
+func (e Deployment) read(fn func(tx *db.Tx) (doctor.Answer, error)) func(context.Context) doctor.Answer {
 	return func(ctx context.Context) (a doctor.Answer) {
-		if e.db == nil {
-			return doctor.Skip(mendDatabase, e.why)
+		if e.DB == nil {
+			return doctor.Skip(mendDatabase, e.Why)
 		}
-		err := e.db.Read(ctx, func(tx *db.Tx) (err error) {
+		err := e.DB.Read(ctx, func(tx *db.Tx) (err error) {
 			a, err = fn(tx)
 			return err
 		})
@@ -78,12 +87,12 @@ func (e examined) read(fn func(tx *db.Tx) (doctor.Answer, error)) func(context.C
 }
 
 // posture answers by what the database says of itself.
-func (e examined) posture(judge func(db.Posture) doctor.Answer) func(context.Context) doctor.Answer {
+func (e Deployment) posture(judge func(db.Posture) doctor.Answer) func(context.Context) doctor.Answer {
 	return func(ctx context.Context) doctor.Answer {
-		if e.db == nil {
-			return doctor.Skip(mendDatabase, e.why)
+		if e.DB == nil {
+			return doctor.Skip(mendDatabase, e.Why)
 		}
-		p, err := e.db.Posture(ctx)
+		p, err := e.DB.Posture(ctx)
 		if err != nil {
 			return doctor.Skip(mendDatabase, err)
 		}
@@ -92,15 +101,15 @@ func (e examined) posture(judge func(db.Posture) doctor.Answer) func(context.Con
 }
 
 // hazard answers by one of the hazards that production refuses or warns of.
-func (e examined) hazard(code, good string) func(context.Context) doctor.Answer {
+func (e Deployment) hazard(code, good string) func(context.Context) doctor.Answer {
 	return func(ctx context.Context) doctor.Answer {
-		if e.db == nil {
-			return doctor.Skip(mendDatabase, e.why)
+		if e.DB == nil {
+			return doctor.Skip(mendDatabase, e.Why)
 		}
-		if e.config.Database.Kind == config.SQLite {
+		if e.Config.Database.Kind == config.SQLite {
 			return doctor.Excuse("SQLite has no server and no roles")
 		}
-		list, err := e.db.Hazards(ctx)
+		list, err := e.DB.Hazards(ctx)
 		if err != nil {
 			return doctor.Skip(mendDatabase, err)
 		}
@@ -114,10 +123,7 @@ func (e examined) hazard(code, good string) func(context.Context) doctor.Answer 
 	}
 }
 
-// clockMost is how far the database's clock may be from this machine's: what has an end is judged by both.
-const clockMost = 2 * time.Second
-
-func (e examined) databaseChecks() []doctor.Check {
+func (e Deployment) databaseChecks() []doctor.Check {
 	return []doctor.Check{
 		{ID: "DB-1", Name: "tls", Title: "The connection to the database is encrypted", Severity: doctor.Critical, Ask: e.posture(func(p db.Posture) doctor.Answer {
 			switch {
@@ -136,46 +142,28 @@ func (e examined) databaseChecks() []doctor.Check {
 		{ID: "DB-2", Name: "durability", Title: "What the database acknowledges is on the disk", Severity: doctor.High,
 			Ask: e.hazard("durability", "synchronous_commit and fsync are on")},
 		{ID: "DB-3", Name: "password", Title: "The database's password is hard to guess", Severity: doctor.High, Ask: e.databasePassword},
-		{ID: "LOG-1", Name: "clock", Title: "The clocks agree", Severity: doctor.Medium, Ask: e.clocks},
 		{ID: "PW-2", Name: "stored", Title: "No stored password hash is weaker than the setting", Severity: doctor.Medium, Ask: e.read(e.weakHashes)},
 	}
 }
 
 // databasePassword judges the one in DATABASE_URL as production does.
-func (e examined) databasePassword(context.Context) doctor.Answer {
-	if e.config.Database.Kind == config.SQLite {
+func (e Deployment) databasePassword(context.Context) doctor.Answer {
+	if e.Config.Database.Kind == config.SQLite {
 		return doctor.Excuse("SQLite has no password: the file's mode guards it")
 	}
-	if why := e.config.Database.Weakness(); why != "" {
+	if why := e.Config.Database.Weakness(); why != "" {
 		return doctor.Fail("ALTER ROLE … PASSWORD, with what `gatehouse secret` prints; then write it into DATABASE_URL.", "the password in DATABASE_URL %s", why)
 	}
 	return doctor.Pass("it is no known, short or regular one, or a certificate or this machine's socket takes its place")
 }
 
-// clocks compares the database's with this machine's, as it was before the question and after the answer: a slow
-// answer says nothing of them.
-func (e examined) clocks(ctx context.Context) doctor.Answer {
-	before := e.now()
-	return e.posture(func(p db.Posture) doctor.Answer {
-		off := max(before.Sub(p.Clock), p.Clock.Sub(e.now()), 0)
-		switch {
-		case p.Clock.IsZero():
-			return doctor.Excuse("SQLite's clock is this machine's")
-		case off > clockMost:
-			return doctor.Fail("Have both machines follow the same time servers: timedatectl set-ntp true",
-				"the database's clock and this machine's are %s apart", off.Round(time.Second))
-		}
-		return doctor.Pass("the database's clock and this machine's are within %s", clockMost)
-	})(ctx)
-}
-
 // weakHashes counts the hashes that the next sign-in would make anew.
-func (e examined) weakHashes(tx *db.Tx) (doctor.Answer, error) {
+func (e Deployment) weakHashes(tx *db.Tx) (doctor.Answer, error) {
 	found, err := account.CountHashes(tx)
 	if err != nil {
 		return doctor.Answer{}, err
 	}
-	if e.config.PasswordPepper != "" {
+	if e.Config.PasswordPepper != "" {
 		return doctor.Excuse("the hashes are sealed under PASSWORD_PEPPER: whoever signs in with a weak one has it made anew"), nil
 	}
 	var weak, imported, all int64
@@ -185,41 +173,41 @@ func (e examined) weakHashes(tx *db.Tx) (doctor.Answer, error) {
 		switch {
 		case strings.HasPrefix(kind, "i1:"), strings.HasPrefix(kind, "w1:"):
 			imported += n
-		case e.config.PasswordHash != "argon2id" && bcrypt && cost < fmt.Sprintf("%02d", e.config.BcryptCost):
+		case e.Config.PasswordHash != "argon2id" && bcrypt && cost < fmt.Sprintf("%02d", e.Config.BcryptCost):
 			weak += n
 		}
 	}
 	if weak > 0 {
 		return doctor.Fail("They are made anew at the next sign-in. For those who don't come: gatehouse user list, and gatehouse user demand-reset.",
-			"%d of %d stored hashes have a lower cost than BCRYPT_COST=%d", weak, all, e.config.BcryptCost), nil
+			"%d of %d stored hashes have a lower cost than BCRYPT_COST=%d", weak, all, e.Config.BcryptCost), nil
 	}
 	return doctor.Pass("%d hashes, none of ours below BCRYPT_COST=%d; %d of them are another system's, until their owners sign in",
-		all, e.config.BcryptCost, imported), nil
+		all, e.Config.BcryptCost, imported), nil
 }
 
 // oldKey is how long after its replacement was due a key may sign.
 const oldKey = 7 * 24 * time.Hour
 
-func (e examined) keyChecks() []doctor.Check {
+func (e Deployment) keyChecks() []doctor.Check {
 	return []doctor.Check{{
 		ID: "JWT-1", Name: "key-age", Title: "The signing key is replaced in time", Severity: doctor.Medium, Ask: func(ctx context.Context) doctor.Answer {
 			switch {
-			case e.db == nil:
-				return doctor.Skip(mendDatabase, e.why)
-			case e.config.JWTKeyRotation == 0:
+			case e.DB == nil:
+				return doctor.Skip(mendDatabase, e.Why)
+			case e.Config.JWTKeyRotation == 0:
 				return doctor.Fail("Set JWT_KEY_ROTATION_DAYS=90.", "JWT_KEY_ROTATION_DAYS=0: the key that signs access tokens is never replaced")
 			}
 			var from time.Time
-			err := e.db.Read(ctx, func(tx *db.Tx) (err error) { from, err = keyring.SigningSince(tx, e.now()); return err })
+			err := e.DB.Read(ctx, func(tx *db.Tx) (err error) { from, err = keyring.SigningSince(tx, e.Now()); return err })
 			if err != nil {
 				return doctor.Skip(mendDatabase, err)
 			}
-			age := e.now().Sub(from)
-			if age > e.config.JWTKeyRotation+oldKey {
+			age := e.Now().Sub(from)
+			if age > e.Config.JWTKeyRotation+oldKey {
 				return doctor.Fail("gatehouse key rotate; and see in the log why the job `keys` does not.", "the key that signs is %d days old, of %d",
-					days(age), days(e.config.JWTKeyRotation))
+					days(age), days(e.Config.JWTKeyRotation))
 			}
-			return doctor.Pass("the key that signs is %d days old, of %d", days(age), days(e.config.JWTKeyRotation))
+			return doctor.Pass("the key that signs is %d days old, of %d", days(age), days(e.Config.JWTKeyRotation))
 		},
 	}}
 }
@@ -233,10 +221,10 @@ const (
 	lateMail = 15 * time.Minute
 )
 
-func (e examined) runningChecks() []doctor.Check {
+func (e Deployment) runningChecks() []doctor.Check {
 	return []doctor.Check{
 		{ID: "ENV-1", Name: "ready", Title: "The server on this machine is ready", Severity: doctor.High, Ask: func(ctx context.Context) doctor.Answer {
-			h, ready, err := AskHealth(ctx, e.config, false)
+			h, ready, err := AskHealth(ctx, e.Config, false)
 			switch {
 			case err != nil:
 				return doctor.Skip("Run the doctor on the machine of a server, with its settings.", err)
@@ -254,7 +242,7 @@ func (e examined) runningChecks() []doctor.Check {
 			}
 			var bad []string
 			for _, r := range rows {
-				switch late := e.now().Sub(r.Due); {
+				switch late := e.Now().Sub(r.Due); {
 				case r.Error != "":
 					bad = append(bad, r.Name+" failed: "+r.Error)
 				case !r.Running && !r.Due.IsZero() && late > lateJob:
@@ -268,7 +256,7 @@ func (e examined) runningChecks() []doctor.Check {
 		})},
 		{ID: "MAIL-4", Name: "queue", Title: "Mails are delivered", Severity: doctor.High, Ask: e.read(func(tx *db.Tx) (doctor.Answer, error) {
 			s, err := notice.StateOf(tx)
-			switch waits := e.now().Sub(s.Oldest); {
+			switch waits := e.Now().Sub(s.Oldest); {
 			case err != nil:
 				return doctor.Answer{}, err
 			case s.Dead > 0:
@@ -294,7 +282,7 @@ func wrong(lines map[string]string) (out []string) {
 // longAway is after how long nobody misses an administrator's account.
 const longAway = 90 * 24 * time.Hour
 
-func (e examined) peopleChecks() []doctor.Check {
+func (e Deployment) peopleChecks() []doctor.Check {
 	return []doctor.Check{
 		{ID: "COMP-1", Name: "administrators", Title: "Every administrator is needed", Severity: doctor.Medium, Ask: e.read(func(tx *db.Tx) (doctor.Answer, error) {
 			const most = 200
@@ -304,7 +292,7 @@ func (e examined) peopleChecks() []doctor.Check {
 			}
 			var away []string
 			for _, a := range list {
-				if since := e.now().Sub(a.SignedInAt); since > longAway {
+				if since := e.Now().Sub(a.SignedInAt); since > longAway {
 					away = append(away, fmt.Sprintf("%s (%d days)", a.Email, days(since)))
 				}
 			}

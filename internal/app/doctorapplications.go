@@ -9,8 +9,8 @@ import (
 )
 
 // applicationChecks are the checks of what people sign in to with OpenID Connect.
-func (e examined) applicationChecks() []doctor.Check {
-	c := e.config
+func (e Deployment) applicationChecks() []doctor.Check {
+	c := e.Config
 	return []doctor.Check{
 		setting("JWT-1", "issuer", "People can sign in to applications", doctor.Medium, c.JWTIssuer != c.PublicURL,
 			"Leave JWT_ISSUER out, or set it to PUBLIC_URL: an issuer's documents must be under its own address. Whoever verifies tokens must change with it.",
@@ -20,8 +20,8 @@ func (e examined) applicationChecks() []doctor.Check {
 }
 
 // withoutPKCE finds applications from whose answers a stolen code could be put into somebody else's browser (RFC 9700 section 2.1.1).
-func (e examined) withoutPKCE(tx *db.Tx) (doctor.Answer, error) {
-	list, err := client.List(tx, e.now())
+func (e Deployment) withoutPKCE(tx *db.Tx) (doctor.Answer, error) {
+	list, err := client.List(tx, e.Now())
 	if err != nil {
 		return doctor.Answer{}, err
 	}

@@ -12,20 +12,20 @@ import (
 )
 
 // documentChecks are about what is known of people, and what they agree to.
-func (e examined) documentChecks() []doctor.Check {
+func (e Deployment) documentChecks() []doctor.Check {
 	return []doctor.Check{
 		{ID: "GDPR-1", Name: "inventory", Title: "The database has nothing that the inventory of personal data does not list", Severity: doctor.Medium,
 			Ask: e.inventory},
 		{ID: "GDPR-2", Name: "consents", Title: "Each document that everybody must agree to is in force", Severity: doctor.Medium,
 			Ask: func(ctx context.Context) doctor.Answer {
-				if len(e.config.DocumentsRequired) == 0 {
+				if len(e.Config.DocumentsRequired) == 0 {
 					return doctor.Excuse("DOCUMENTS_REQUIRED names none")
 				}
 				return e.read(e.consents)(ctx)
 			}},
-		{ID: "GDPR-5", Name: "privacy-policy", Title: "The privacy policy is your own", Severity: doctor.Low, Ask: ownText(e.config.PrivacyFile,
+		{ID: "GDPR-5", Name: "privacy-policy", Title: "The privacy policy is your own", Severity: doctor.Low, Ask: ownText(e.Config.PrivacyFile,
 			"Write your privacy policy into a file, and its name into PRIVACY_FILE.", "/privacy says only what Gatehouse itself stores")},
-		{ID: "GDPR-5", Name: "terms", Title: "The terms of use are your own", Severity: doctor.Low, Ask: ownText(e.config.TermsFile,
+		{ID: "GDPR-5", Name: "terms", Title: "The terms of use are your own", Severity: doctor.Low, Ask: ownText(e.Config.TermsFile,
 			"Write your terms of use into a file, and its name into TERMS_FILE.", "/terms says that there are none")},
 	}
 }
@@ -43,11 +43,11 @@ func ownText(path, mend, found string) func(context.Context) doctor.Answer {
 }
 
 // inventory compares the database with the list in the binary.
-func (e examined) inventory(ctx context.Context) doctor.Answer {
-	if e.db == nil {
-		return doctor.Skip(mendDatabase, e.why)
+func (e Deployment) inventory(ctx context.Context) doctor.Answer {
+	if e.DB == nil {
+		return doctor.Skip(mendDatabase, e.Why)
 	}
-	columns, err := e.db.Columns(ctx)
+	columns, err := e.DB.Columns(ctx)
 	if err != nil {
 		return doctor.Skip(mendDatabase, err)
 	}
@@ -59,13 +59,13 @@ func (e examined) inventory(ctx context.Context) doctor.Answer {
 }
 
 // consents looks at the documents that are required.
-func (e examined) consents(tx *db.Tx) (doctor.Answer, error) {
+func (e Deployment) consents(tx *db.Tx) (doctor.Answer, error) {
 	all, err := consent.All(tx)
 	if err != nil {
 		return doctor.Answer{}, err
 	}
 	var said []string
-	for _, name := range e.config.DocumentsRequired {
+	for _, name := range e.Config.DocumentsRequired {
 		found := false
 		for _, d := range all { // the newest first
 			if d.Name == name {

@@ -18,10 +18,10 @@ import (
 const overdueReset = time.Hour
 
 // factorChecks are the checks of second factors and passkeys.
-func (e examined) factorChecks() []doctor.Check {
+func (e Deployment) factorChecks() []doctor.Check {
 	return []doctor.Check{
-		setting("COMP-1", "factor-rule", "Administrators must have a second factor", doctor.High, !asksAdministrators(e.config),
-			"Set SECOND_FACTOR=admin,support.", "SECOND_FACTOR asks it of %d roles", len(e.config.SecondFactor)),
+		setting("COMP-1", "factor-rule", "Administrators must have a second factor", doctor.High, !asksAdministrators(e.Config),
+			"Set SECOND_FACTOR=admin,support.", "SECOND_FACTOR asks it of %d roles", len(e.Config.SecondFactor)),
 		{ID: "COMP-1", Name: "factors", Title: "Every administrator has a second factor", Severity: doctor.High, Ask: e.read(e.bareAdministrators)},
 		{ID: "COMP-1", Name: "passkeys", Title: "Passkeys open the host that they were made for", Severity: doctor.Medium, Ask: e.read(e.restingPasskeys)},
 		{ID: "COMP-1", Name: "factor-counts", Title: "Accounts count the second factors that they have", Severity: doctor.High, Ask: e.read(e.countedFactors)},
@@ -38,7 +38,7 @@ func asksAdministrators(c *config.Config) bool {
 	return all
 }
 
-func (e examined) bareAdministrators(tx *db.Tx) (doctor.Answer, error) {
+func (e Deployment) bareAdministrators(tx *db.Tx) (doctor.Answer, error) {
 	const most = 200
 	list, err := account.MayHaveFactors(tx, account.Admin, true, "", most)
 	if err != nil {
@@ -55,19 +55,19 @@ func (e examined) bareAdministrators(tx *db.Tx) (doctor.Answer, error) {
 		"%d administrators have no second factor: %s", len(list), strings.Join(names[:min(5, len(names))], ", ")), nil
 }
 
-func (e examined) restingPasskeys(tx *db.Tx) (doctor.Answer, error) {
-	p, err := factor.PostureOf(tx, e.config.PasskeyRPID, e.now())
+func (e Deployment) restingPasskeys(tx *db.Tx) (doctor.Answer, error) {
+	p, err := factor.PostureOf(tx, e.Config.PasskeyRPID, e.Now())
 	switch {
 	case err != nil:
 		return doctor.Answer{}, err
 	case p.Resting > 0:
 		return doctor.Fail("Set PASSKEY_RP_ID to the host before, and have its /.well-known/webauthn reach this server; see docs/guides/passkeys.md.",
-			"%d passkeys are of another host than %s and open nothing; %d accounts have nothing else", p.Resting, e.config.PasskeyRPID, p.Stranded), nil
+			"%d passkeys are of another host than %s and open nothing; %d accounts have nothing else", p.Resting, e.Config.PasskeyRPID, p.Stranded), nil
 	}
 	return doctor.Pass("none is of another host; %d are suspended", p.Suspects), nil
 }
 
-func (e examined) countedFactors(tx *db.Tx) (doctor.Answer, error) {
+func (e Deployment) countedFactors(tx *db.Tx) (doctor.Answer, error) {
 	said, err := account.CountFactors(tx)
 	if err != nil {
 		return doctor.Answer{}, err
@@ -111,8 +111,8 @@ func miscounted(tx *db.Tx) (wrong int, err error) {
 	}
 }
 
-func (e examined) waitingResets(tx *db.Tx) (doctor.Answer, error) {
-	p, err := factor.PostureOf(tx, e.config.PasskeyRPID, e.now().Add(-overdueReset))
+func (e Deployment) waitingResets(tx *db.Tx) (doctor.Answer, error) {
+	p, err := factor.PostureOf(tx, e.Config.PasskeyRPID, e.Now().Add(-overdueReset))
 	switch {
 	case err != nil:
 		return doctor.Answer{}, err
@@ -125,17 +125,17 @@ func (e examined) waitingResets(tx *db.Tx) (doctor.Answer, error) {
 
 // sealedFactors looks for passkeys that no key of the ring recognises, and secrets that none opens. What rests opens nothing, and is
 // not looked at.
-func (e examined) sealedFactors(ctx context.Context) doctor.Answer {
+func (e Deployment) sealedFactors(ctx context.Context) doctor.Answer {
 	const mend = "If JWT_SECRET_KEY was lost: gatehouse user factor reseal. If not, somebody has written to the tables: see who can, and " +
 		"docs/runbooks/README.md."
-	if e.db == nil {
-		return doctor.Skip(mendDatabase, e.why)
+	if e.DB == nil {
+		return doctor.Skip(mendDatabase, e.Why)
 	}
 	var ring *keyring.Ring
-	master, err := knownSecret(e.config)
+	master, err := knownSecret(e.Config)
 	if err == nil {
-		err = e.db.Read(ctx, func(tx *db.Tx) (err error) {
-			ring, err = keyring.Look(tx, keyring.Config{Secret: master, Previous: e.config.JWTSecretKeyPrevious.Reveal()})
+		err = e.DB.Read(ctx, func(tx *db.Tx) (err error) {
+			ring, err = keyring.Look(tx, keyring.Config{Secret: master, Previous: e.Config.JWTSecretKeyPrevious.Reveal()})
 			return err
 		})
 	}
@@ -146,11 +146,11 @@ func (e examined) sealedFactors(ctx context.Context) doctor.Answer {
 		return doctor.Excuse("no server has made the keys yet")
 	}
 	keys, apps := 0, 0
-	n, err := (&operate.Reseal{DB: e.db, With: factorSealing(ring), Now: e.now}).Run(ctx, true, func(u operate.Unrecognised) error {
+	n, err := (&operate.Reseal{DB: e.DB, With: factorSealing(ring), Now: e.Now}).Run(ctx, true, func(u operate.Unrecognised) error {
 		switch {
 		case u.Kind == factor.App:
 			apps++
-		case u.Host == e.config.PasskeyRPID:
+		case u.Host == e.Config.PasskeyRPID:
 			keys++
 		}
 		return nil

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/config"
@@ -15,13 +14,13 @@ import (
 )
 
 // privacyChecks judge what people may ask of what is kept about them.
-func (e examined) privacyChecks() []doctor.Check {
+func (e Deployment) privacyChecks() []doctor.Check {
 	return []doctor.Check{
 		{ID: "GDPR-3", Name: "erasures", Title: "Accounts are deleted in time", Severity: doctor.High, Ask: e.read(e.lateErasures)},
-		setting("GDPR-3", "grace", "A deletion can be taken back for a while", doctor.Low, e.config.ErasureGrace == 0,
-			"Set ERASURE_GRACE_DAYS=14.", "an account stays for %d days", int(e.config.ErasureGrace/(24*time.Hour))),
+		setting("GDPR-3", "grace", "A deletion can be taken back for a while", doctor.Low, e.Config.ErasureGrace == 0,
+			"Set ERASURE_GRACE_DAYS=14.", "an account stays for %d days", int(e.Config.ErasureGrace/(24*time.Hour))),
 		{ID: "GDPR-4", Name: "mail", Title: "Whoever takes a copy of somebody's data, its owner learns of it", Severity: doctor.Medium,
-			Ask: func(context.Context) doctor.Answer { return tellsOfCopies(e.config) }},
+			Ask: func(context.Context) doctor.Answer { return tellsOfCopies(e.Config) }},
 	}
 }
 
@@ -34,12 +33,12 @@ func tellsOfCopies(c *config.Config) doctor.Answer {
 }
 
 // lateErasures counts accounts that should be gone for a day.
-func (e examined) lateErasures(tx *db.Tx) (doctor.Answer, error) {
+func (e Deployment) lateErasures(tx *db.Tx) (doctor.Answer, error) {
 	const most = 500
-	if h, held, err := hold.Standing(tx, e.now()); err != nil || held {
+	if h, held, err := hold.Standing(tx, e.Now()); err != nil || held {
 		return doctor.Excuse("`gatehouse retention pause` holds everything until " + h.Until.Format(time.DateOnly)), err
 	}
-	by := e.now().Add(-privacy.Late)
+	by := e.Now().Add(-privacy.Late)
 	due, err := account.Erasures(tx, account.Erasure{}, by, most)
 	if err != nil {
 		return doctor.Answer{}, err
@@ -60,12 +59,4 @@ func (e examined) lateErasures(tx *db.Tx) (doctor.Answer, error) {
 	return doctor.Fail("A server must run for it; why the job erase-accounts fails stands in its log. An "+
 		"account whose change of address can be taken back waits for that.",
 		"%s should have been deleted over a day ago", plural(late, "account")), nil
-}
-
-// plural is a number of things.
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

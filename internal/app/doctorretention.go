@@ -17,17 +17,17 @@ const (
 )
 
 // retentionChecks judge for how long things are kept, and whether what is due goes.
-func (e examined) retentionChecks() []doctor.Check {
-	r := e.config.Retention
+func (e Deployment) retentionChecks() []doctor.Check {
+	r := e.Config.Retention
 	checks := []doctor.Check{
 		setting("RET-1", "length", "Expired links and codes go soon", doctor.Low, r.Tokens > mostTokens, "Set RETENTION_EXPIRED_TOKENS=7d.",
 			"they stay for %d days", days(r.Tokens)),
 		{ID: "RET-1", Name: "runs", Title: "What is kept long enough is deleted", Severity: doctor.Medium, Ask: e.read(func(tx *db.Tx) (doctor.Answer, error) {
-			st, err := retention.Stand(tx, e.now())
+			st, err := retention.Stand(tx, e.Now())
 			switch {
 			case err != nil:
 				return doctor.Answer{}, err
-			case st.Trouble(e.now()) > 0:
+			case st.Trouble(e.Now()) > 0:
 				return doctor.Fail("See gatehouse retention status.", "runs failed in a row: %d; the last that ended: %s; brake: %s", st.Failures, stampOrNever(st.Ran),
 					orNone(st.Brake)), nil
 			case st.Hold != nil:
@@ -43,8 +43,8 @@ func (e examined) retentionChecks() []doctor.Check {
 			"they stay for %d days", days(r.Sessions)),
 	}
 	if r.Inactive > 0 {
-		checks = append(checks, setting("RET-3", "mail", "Owners are told before their account goes", doctor.Low, !canMail(e.config),
-			"Set SMTP_URL: without a mail server no inactive account goes.", "SMTP_URL is set: %t", canMail(e.config)))
+		checks = append(checks, setting("RET-3", "mail", "Owners are told before their account goes", doctor.Low, !canMail(e.Config),
+			"Set SMTP_URL: without a mail server no inactive account goes.", "SMTP_URL is set: %t", canMail(e.Config)))
 	}
 	return checks
 }

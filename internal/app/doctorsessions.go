@@ -17,17 +17,17 @@ const (
 )
 
 // sessionChecks judge by the newest sessions.
-func (e examined) sessionChecks() []doctor.Check {
+func (e Deployment) sessionChecks() []doctor.Check {
 	return []doctor.Check{
 		{ID: "JWT-3", Name: "stored", Title: "No refresh token can be read from the database", Severity: doctor.Critical, Ask: e.sample(hashesAlone)},
-		setting("JWT-5", "at-once", "A token that was revoked is refused at once", doctor.Medium, e.config.RevocationStale > 0,
-			"Unset REVOCATION_STALE_SECONDS.", "while the database is away, revoked tokens are accepted for %s", e.config.RevocationStale),
+		setting("JWT-5", "at-once", "A token that was revoked is refused at once", doctor.Medium, e.Config.RevocationStale > 0,
+			"Unset REVOCATION_STALE_SECONDS.", "while the database is away, revoked tokens are accepted for %s", e.Config.RevocationStale),
 		{ID: "RATE-3", Name: "addresses", Title: "People are told apart by their addresses", Severity: doctor.High, Ask: e.sample(OnePlace)},
 	}
 }
 
 // sample answers by the newest sessions.
-func (e examined) sample(judge func(session.Sample) doctor.Answer) func(context.Context) doctor.Answer {
+func (e Deployment) sample(judge func(session.Sample) doctor.Answer) func(context.Context) doctor.Answer {
 	return e.read(func(tx *db.Tx) (doctor.Answer, error) {
 		s, err := session.Newest(tx, sampled)
 		if err != nil {

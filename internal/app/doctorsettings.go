@@ -126,16 +126,6 @@ func limitChecks(c *config.Config) []doctor.Check {
 	limit := func(id, name, title, set string, l config.Limit, most int) doctor.Check {
 		return setting(id, name, title, doctor.High, l.Count > most, fmt.Sprintf("Set %s to %d or less.", set, most), "%d in %s", l.Count, l.Window)
 	}
-	redis := doctor.Check{ID: "RATE-4", Name: "redis-tls", Title: "Redis is reached by TLS", Severity: doctor.High, Ask: func(context.Context) doctor.Answer {
-		if c.Redis.URL == "" {
-			return doctor.Excuse("REDIS_URL is not set: each server counts by itself")
-		}
-		local := !slices.ContainsFunc(c.Redis.Addrs, func(a string) bool { return !isLoopback(a) })
-		if !c.Redis.TLS && !local {
-			return doctor.Fail("Write rediss:// in REDIS_URL.", "REDIS_URL names another machine without TLS")
-		}
-		return doctor.Pass("TLS: %t; on this machine: %t", c.Redis.TLS, local)
-	}}
 	return []doctor.Check{
 		limit("RATE-1", "sign-in", "Sign-ins are limited", "LOGIN_RATE_LIMIT_ATTEMPTS", c.LoginLimit, 50),
 		limit("RATE-1", "registration", "Registrations are limited", "REGISTRATION_RATE_LIMIT_ATTEMPTS", c.RegistrationLimit, 50),
@@ -143,13 +133,7 @@ func limitChecks(c *config.Config) []doctor.Check {
 		setting("NET-4", "address", "One address holds no more than its share of connections", doctor.Medium, c.ConnectionsPerAddress == 0,
 			"Unset CONNECTIONS_PER_ADDRESS.", "an address may hold %d at a time; 0 is any number", c.ConnectionsPerAddress),
 		limit("RATE-2", "api", "Requests are limited", "API_RATE_LIMIT_REQUESTS", c.APILimit, 10_000),
-		redis,
 	}
-}
-
-func isLoopback(hostPort string) bool {
-	a, err := netip.ParseAddrPort(hostPort)
-	return err == nil && a.Addr().IsLoopback() || strings.HasPrefix(hostPort, "localhost:") || strings.HasPrefix(hostPort, "/")
 }
 
 func watchChecks(c *config.Config) []doctor.Check {

@@ -14,7 +14,7 @@ const examineEvery = time.Hour
 
 // examine has the doctor look now.
 func (b *base) examine(ctx context.Context) doctor.Report {
-	r := doctor.Run(ctx, Checks(b.config, b.db, nil, b.now), b.now())
+	r := doctor.Run(ctx, Deployment{Config: b.config, DB: b.db, Now: b.now, Version: b.version}.Checks(), b.now())
 	r.Version, r.Service = b.version, b.config.ServiceName
 	return r
 }

@@ -52,10 +52,7 @@ func openCounting(ctx context.Context, b *base) (*counting, error) {
 	if err := replicas.Beat(ctx); err != nil {
 		return nil, err
 	}
-	shared := limit.NewShared(limit.NewRedis(limit.RedisConfig{
-		Addrs: c.Addrs, Cluster: c.Cluster, Master: c.Master, DB: c.Number, TLS: secured,
-		Username: c.Username, Password: c.Password.Reveal(), SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword.Reveal(),
-	}), replicas.Alive, b.log)
+	shared := limit.NewShared(limit.NewRedis(redisConfig(c, secured)), replicas.Alive, b.log)
 	if trouble, err := shared.Begin(ctx); err != nil {
 		says := redisSays[trouble]
 		// What Redis says of an unknown command quotes the whole script.
@@ -65,6 +62,13 @@ func openCounting(ctx context.Context, b *base) (*counting, error) {
 		return nil, refused
 	}
 	return &counting{counter: shared, shared: shared, replicas: replicas}, nil
+}
+
+func redisConfig(c *config.Redis, secured *tls.Config) limit.RedisConfig {
+	return limit.RedisConfig{
+		Addrs: c.Addrs, Cluster: c.Cluster, Master: c.Master, DB: c.Number, TLS: secured,
+		Username: c.Username, Password: c.Password.Reveal(), SentinelUsername: c.SentinelUsername, SentinelPassword: c.SentinelPassword.Reveal(),
+	}
 }
 
 // redisSays is what an operator reads about a Redis that will not count until

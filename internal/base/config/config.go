@@ -111,6 +111,8 @@ type Config struct {
 	Backups Backups
 	// Retention says for how long what is over is kept.
 	Retention Retention
+	// Doctor says what the doctor can't know by itself.
+	Doctor Doctor
 
 	// Environment is development unless set.
 	Environment Environment

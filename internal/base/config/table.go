@@ -10,7 +10,7 @@ import (
 // table has every setting, in the order of the docs, the report and the faults.
 // A default or a check may look at the rows above its own.
 var table = slices.Concat(serverSettings, passwordSettings, peopleSettings, documentSettings, factorSettings, erasureSettings, adminSettings,
-	mailSettings, alertSettings, backupSettings, retentionSettings, traceSettings)
+	mailSettings, alertSettings, backupSettings, retentionSettings, doctorSettings, traceSettings)
 
 // serverSettings are the rows of the server itself, its databases, tokens, sessions
 // and limits.

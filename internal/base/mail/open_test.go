@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emersion/go-smtp"
+
 	"github.com/gatehouse-auth/gatehouse/internal/base/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/base/mail/mailtest"
 )
@@ -191,5 +193,40 @@ func TestCaseN2_PasswordsWithOtherCharacters(t *testing.T) {
 		if m := mail.Masked("smtp://gate:" + raw + "@mail.example.org"); strings.Contains(m, raw) || !strings.Contains(m, "gate:*****@") {
 			t.Errorf("%s: shown as %s", raw, m)
 		}
+	}
+}
+
+// A rehearsal goes as far as the recipient, and no mail is sent; what the server refuses is told.
+func TestARehearsalSendsNothing(t *testing.T) {
+	s := mailtest.New(t, mailtest.Options{Implicit: true, User: "gate", Password: "word"})
+	at, err := mail.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, err := mail.ParseFrom("auth@acme.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sender, err := mail.NewSender(at, from, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := sender.Rehearse(t.Context(), "ops@acme.org")
+	if err != nil || r.TLS == 0 || !r.SignedIn || s.Logins() != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, step := range []mailtest.Step{mailtest.AtMail, mailtest.AtRcpt} {
+		s.Misbehave(func(now mailtest.Step, _ string) *smtp.SMTPError {
+			if now == step {
+				return mailtest.Refuse(550, "not from you")
+			}
+			return nil
+		})
+		if r, err := sender.Rehearse(t.Context(), "ops@acme.org"); err == nil || !strings.Contains(err.Error(), "not from you") || r.TLS == 0 {
+			t.Errorf("refused at %s: %+v, %v", step, r, err)
+		}
+	}
+	if n := len(s.Mails()); n > 0 {
+		t.Errorf("%d mails were sent", n)
 	}
 }

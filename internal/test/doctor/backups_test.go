@@ -26,7 +26,7 @@ func TestDB4_TheBackupsAreJudgedByWhatWasDone(t *testing.T) {
 		began := time.Now()
 		now := began
 		turned := func() (out []string) {
-			for _, f := range doctor.Run(t.Context(), app.Checks(c, d, nil, func() time.Time { return now }), now).Findings {
+			for _, f := range doctor.Run(t.Context(), checksOf(c, d, nil, func() time.Time { return now }), now).Findings {
 				if f.ID == "DB-4" && f.Rule != "DB-4/disk" && f.State == doctor.Failed {
 					out = append(out, strings.TrimPrefix(f.Rule, "DB-4/"))
 				}
@@ -100,7 +100,7 @@ func TestDB4_BackupsOnTheDatabasesDiskAreFound(t *testing.T) {
 	beside := filepath.Dir(strings.TrimPrefix(dbURL, "sqlite:"))
 	for dir, want := range map[string]doctor.State{beside: doctor.Failed, filepath.Join(beside, "nowhere"): doctor.Unknown, "/proc": doctor.Passed} {
 		c := load(t, map[string]string{"DATABASE_URL": dbURL, "BACKUP_DIR": dir})
-		for _, f := range doctor.Run(t.Context(), app.Checks(c, nil, fs.ErrNotExist, time.Now), time.Now()).Findings {
+		for _, f := range doctor.Run(t.Context(), checksOf(c, nil, fs.ErrNotExist, time.Now), time.Now()).Findings {
 			if f.Rule == "DB-4/disk" && f.State != want {
 				t.Errorf("%s: %s (%s), want %s", dir, f.State, f.Evidence, want)
 			}

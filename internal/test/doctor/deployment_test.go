@@ -39,7 +39,7 @@ func turned(h *harness.Server, c *config.Config, ahead time.Duration) ([]string,
 	if d != nil {
 		defer d.Close()
 	}
-	r := doctor.Run(h.Context(), app.Checks(c, d, why, func() time.Time { return time.Now().Add(ahead) }), time.Now())
+	r := doctor.Run(h.Context(), checksOf(c, d, why, func() time.Time { return time.Now().Add(ahead) }), time.Now())
 	var out []string
 	for _, f := range r.Findings {
 		if !ofSettings(f.Rule) && (f.State == doctor.Failed || f.State == doctor.Unknown) {
@@ -161,7 +161,7 @@ func TestADeadDatabaseIsSaid(t *testing.T) {
 	if d != nil || why == nil {
 		t.Fatalf("opened %v, %v", d, why)
 	}
-	r := doctor.Run(t.Context(), app.Checks(c, d, why, time.Now), time.Now())
+	r := doctor.Run(t.Context(), checksOf(c, d, why, time.Now), time.Now())
 	if r.Count(doctor.Unknown) < 5 || r.Count(doctor.Passed) < 20 {
 		t.Errorf("%s", r.Summary())
 	}

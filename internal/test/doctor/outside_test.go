@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/app"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/mail/mailtest"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/doctor"
 	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
@@ -28,12 +29,13 @@ type front struct {
 	admin *httputil.ReverseProxy // where operators' paths lead, if anywhere
 }
 
-func newFront(t *testing.T, least uint16) *front {
+func newFront(t *testing.T, least uint16, suites ...uint16) *front {
 	t.Helper()
 	f := &front{}
 	f.Server = httptest.NewUnstartedServer(nil)
 	address := "https://" + f.Listener.Addr().String()
-	h := harness.Open(t, dbtest.SQLite(t), "PUBLIC_URL="+address, harness.BehindProxy, "SESSION_COOKIE_SECURE=true", "CORS_ORIGINS=https://app.example.org")
+	h := harness.Open(t, dbtest.SQLite(t), "PUBLIC_URL="+address, harness.BehindProxy, "SESSION_COOKIE_SECURE=true",
+		"SMTP_URL="+mailtest.New(t, mailtest.Options{}).URL, "CORS_ORIGINS=https://app.example.org")
 	proxyTo := func(base string) *httputil.ReverseProxy {
 		to, err := url.Parse(base)
 		if err != nil {
@@ -61,8 +63,8 @@ func newFront(t *testing.T, least uint16) *front {
 		}
 		inner.ServeHTTP(w, r)
 	})
-	f.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are to fail
-	f.TLS = &tls.Config{MinVersion: least}         //nolint:gosec // what is to be found
+	f.Config.ErrorLog = log.New(io.Discard, "", 0)               // of handshakes that are to fail
+	f.TLS = &tls.Config{MinVersion: least, CipherSuites: suites} //nolint:gosec // what is to be found
 	f.StartTLS()
 	t.Cleanup(f.Close)
 	f.admin = admin
@@ -76,7 +78,7 @@ func (f *front) look(t *testing.T, authorities []byte, now func() time.Time) (ou
 	if err != nil {
 		t.Fatal(err)
 	}
-	checks := slices.DeleteFunc(app.Checks(load(t, nil), nil, fs.ErrNotExist, now, o), func(c doctor.Check) bool { return !strings.HasPrefix(c.Name, "outside-") })
+	checks := slices.DeleteFunc(checksOf(load(t, nil), nil, fs.ErrNotExist, now, o), func(c doctor.Check) bool { return !strings.HasPrefix(c.Name, "outside-") })
 	for _, found := range doctor.Run(t.Context(), checks, now()).Findings {
 		if found.State == doctor.Failed || found.State == doctor.Unknown {
 			out = append(out, found.Rule)
@@ -90,7 +92,7 @@ func (f *front) look(t *testing.T, authorities []byte, now func() time.Time) (ou
 
 // A proxy that is set up wrongly in one way turns just the check for it; a good one turns none.
 func TestWhatAStrangerSeesTurnsItsCheckAlone(t *testing.T) {
-	f := newFront(t, tls.VersionTLS12)
+	f := newFront(t, tls.VersionTLS12, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256)
 	roots := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.Certificate().Raw})
 	operators := f.admin
 	f.admin = nil
@@ -136,7 +138,7 @@ func TestHDR2_OldVersionsOfTLSAreFound(t *testing.T) {
 	f := newFront(t, tls.VersionTLS10)
 	f.admin = nil
 	roots := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.Certificate().Raw})
-	if got := f.look(t, roots, time.Now); !slices.Equal(got, []string{"HDR-2/outside-versions"}) {
+	if got := f.look(t, roots, time.Now); !slices.Equal(got, []string{"HDR-2/outside-versions", "HDR-2/outside-ciphers"}) {
 		t.Errorf("TLS 1.0 is spoken: %v", got)
 	}
 	// Gone, all that hangs on it is unknown, and nothing passes that was not looked at.

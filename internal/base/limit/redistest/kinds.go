@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net"
 	"os"
@@ -33,6 +34,31 @@ func TLS(t testing.TB) (s *Server, ca, cert, key string) {
 		"--requirepass", Password, "--tls-cert-file", path("server.pem"), "--tls-key-file", path("server.key"), "--tls-ca-cert-file", path("ca.pem"),
 	})
 	return s, path("ca.pem"), path("client.pem"), path("client.key")
+}
+
+// Beside starts a server that takes the test's commands without TLS, and speaks TLS at a port beside, whose host and port and
+// authority it returns.
+func Beside(t testing.TB) (s *Server, addr, ca string) {
+	t.Helper()
+	dir := folder(t)
+	authority, authorityKey := certify(t, dir, "ca", nil, nil)
+	certify(t, dir, "server", authority, authorityKey)
+	path := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // the server is another user
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr = l.Addr().String()
+	_, port, err := net.SplitHostPort(addr)
+	if err := errors.Join(err, l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s = Start(t, "--tls-port", port, "--tls-cert-file", path("server.pem"), "--tls-key-file", path("server.key"), "--tls-ca-cert-file", path("ca.pem"),
+		"--tls-auth-clients", "no")
+	return s, addr, path("ca.pem")
 }
 
 // certify writes NAME.pem and NAME.key: an authority, or what it signs for 127.0.0.1.
