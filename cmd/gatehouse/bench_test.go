@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/app"
 	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 	"github.com/gatehouse-auth/gatehouse/internal/bench"
+	"github.com/gatehouse-auth/gatehouse/internal/bench/capacity"
 )
 
 // benchmark runs the command with nobody at the terminal.
@@ -64,6 +65,32 @@ func TestBenchSaysWhatItWouldDo(t *testing.T) {
 	if code != terminal.ExitDone || out != "" || !strings.Contains(errs, "3 people a second arrive for 40s") ||
 		!strings.Contains(errs, "4 accounts are registered") {
 		t.Errorf("exit %d\n%s\n%s", code, out, errs)
+	}
+}
+
+// What nobody has said is assumed, and named; more people need no less; what can't be is refused.
+func TestBenchPlans(t *testing.T) {
+	code, out, errs := benchmark(t, "plan", "--people", "1000000", "--forward-auth", "500")
+	if code != terminal.ExitDone || !strings.Contains(out, "20000 sign-ins") || !strings.Contains(out, "connections to PostgreSQL") {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+	var small, large capacity.Plan
+	for people, plan := range map[string]*capacity.Plan{"10000": &small, "10000000": &large} {
+		code, out, errs := benchmark(t, "plan", "--people", people, "--hash-ms", "250", "--json")
+		if err := json.Unmarshal([]byte(out), plan); err != nil || code != terminal.ExitDone {
+			t.Fatalf("exit %d, %v\n%s%s", code, err, out, errs)
+		}
+	}
+	if small.Replicas != 2 || large.Replicas <= small.Replicas || large.DiskBytes < 100*small.DiskBytes || large.Need.SignIns != 200_000 {
+		t.Errorf("%+v\n%+v", small, large)
+	}
+	for _, wrong := range [][]string{
+		{}, {"--people", "-5"}, {"--people", "NaN"}, {"--people", "1", "--utilisation", "2"}, {"--people", "1", "--costs", "no such file"},
+		{"--people", "1", "--hash-ms", "-1"}, {"--people", "1", "--sign-ins", "-2"},
+	} {
+		if code, _, errs := benchmark(t, append([]string{"plan"}, wrong...)...); code != terminal.ExitUsage {
+			t.Errorf("%v: exit %d, %s", wrong, code, errs)
+		}
 	}
 }
 

@@ -53,6 +53,7 @@ type commands struct {
 	Doctor    doctorCommand     `cmd:"" help:"Check the deployment: settings, database, keys, jobs, administrators."`
 	Health    healthCommand     `cmd:"" help:"Check the health of the server running on this machine, for container probes."`
 	Nginx     nginxCommand      `cmd:"" help:"Print an nginx server block to put in front of Gatehouse."`
+	Docs      docsCommand       `cmd:"" help:"Serve the documentation on this machine, or write it as a site."`
 	Version   versionCommand    `cmd:"" help:"Print the version."`
 
 	Completion completionCommand `cmd:"" help:"Print a completion script for bash, zsh or fish."`

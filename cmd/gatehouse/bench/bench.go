@@ -19,6 +19,7 @@ type Command struct {
 	Me      meCommand      `cmd:"" help:"Clients that do nothing but call /v1/me."`
 	Login   loginCommand   `cmd:"" help:"Clients that do nothing but sign in."`
 	Mix     mixCommand     `cmd:"" help:"Refreshes and checks at a fixed rate, while all clients sign in without a pause."`
+	Plan    planCommand    `cmd:"" help:"Say what a deployment needs: cores, connections, disk, Redis."`
 }
 
 // Help implements kong.HelpProvider.
