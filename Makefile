@@ -66,8 +66,18 @@ soak: ## the long proofs: the tests with GATEHOUSE_SOAK=1, for up to 3 hours
 	GATEHOUSE_SOAK=1 scripts/servers go test -count=1 -timeout 3h $(TESTFLAGS) $(PKG)
 
 .PHONY: scan
-scan: vulnerabilities secrets $(TOOLS)/golangci-lint ## look for vulnerabilities, unsafe code, and secrets in the history
-	$(TOOLS)/golangci-lint run --enable-only gosec,staticcheck
+scan: vulnerabilities secrets $(TOOLS)/golangci-lint ## look for vulnerabilities, unsafe code, secrets in the history, and licences
+	$(TOOLS)/golangci-lint run --timeout 1h --enable-only gosec,staticcheck
+	scripts/licencekinds
+	scripts/npmaudit
+
+.PHONY: sqlmap
+sqlmap: ## try to inject SQL into every operation and form, on both databases (SQLMAP_LEVEL=5 SQLMAP_RISK=3 SQLMAP_ONLY=…)
+	scripts/servers scripts/sqlmap
+
+.PHONY: webscan
+webscan: ## point wapiti, sslscan and slowhttptest at a throwaway server
+	scripts/webscan
 
 .PHONY: vulnerabilities
 vulnerabilities: $(TOOLS)/govulncheck # known ones, in what the code calls; CI runs it
@@ -80,6 +90,10 @@ secrets: $(TOOLS)/gitleaks # in the history; CI runs it
 .PHONY: sbom
 sbom: build ## write bin/gatehouse.cdx.json: what the binary is made of (CycloneDX)
 	go -C tools/sbom run . $(CURDIR)/bin/gatehouse >bin/gatehouse.cdx.json
+
+.PHONY: site
+site: ## write site/: the documentation as pages, for any web server (gatehouse docs serves the same)
+	go run ./cmd/gatehouse docs --out site
 
 VERSION ?= $(shell git describe --tags --match 'v*' --exact-match 2>/dev/null || echo v0.0.0-dev)
 

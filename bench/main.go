@@ -84,6 +84,8 @@ var measures = []struct {
 	{"footprint", (*run).footprint},
 	{"breach", (*run).breach},
 	{"events", (*run).events},
+	{"costs", (*run).costs},
+	{"plan", (*run).plan},
 	{"growth", (*run).growth},
 }
 

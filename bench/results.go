@@ -48,6 +48,8 @@ func (m Measure) Met() bool {
 
 func (m Measure) goal() string {
 	switch {
+	case m.AtLeast > 0 && m.AtMost > 0:
+		return fmt.Sprintf("%g to %g", m.AtLeast, m.AtMost)
 	case m.AtLeast > 0:
 		return fmt.Sprintf("≥ %g", m.AtLeast)
 	case m.AtMost > 0:

@@ -20,6 +20,7 @@ const module = "github.com/gatehouse-auth/gatehouse/"
 // so a new room needs no line here.
 var floors = map[string]int{
 	"verify":            0, // public: applications import it, and it nothing of ours
+	"docs":              1, // the pages, as they lie there
 	"internal/base":     1,
 	"internal/feature":  2,
 	"internal/flow":     3,

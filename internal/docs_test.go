@@ -76,7 +76,7 @@ func headings(text string) (anchors []string) {
 }
 
 // notSettings are words in capitals that are something else.
-var notSettings = regexp.MustCompile(`^(YOUR|GATEHOUSE|RELEASE|SERVERS|GO|NGINX|SSL|CGO)_|` +
+var notSettings = regexp.MustCompile(`^(YOUR|GATEHOUSE|RELEASE|SERVERS|GO|NGINX|SSL|CGO|SQLMAP|WEBSCAN)_|` +
 	`^(PUBLIC_KEY|EX_CONFIG|SOURCE_DATE_EPOCH|ALLOW_CONNECTIONS|NAME_FILE|` +
 	`CHANGE_THIS|STRONG_PASSWORD|OTEL_BSP_MAX_QUEUE_SIZE|ADMIN_URL)$`) // the last two are named as what there is not
 
@@ -158,6 +158,41 @@ func TestEachThreatNamesItsTests(t *testing.T) {
 		}
 		if threats < 4 {
 			t.Errorf("%s: %d threats", kind, threats)
+		}
+	}
+}
+
+// Each line of the guide has its row in the checklist, and each of the doctor's names the command that asks it.
+func TestTheChecklistHasEveryLine(t *testing.T) {
+	text := readFile(t, "docs/production-checklist.md")
+	lines := regexp.MustCompile(`(?m)^\tline\("([A-Z]+-\d+)"`).FindAllStringSubmatch(readFile(t, "internal/ops/doctor/guide.go"), -1)
+	if len(lines) < 40 {
+		t.Fatalf("only %d lines of the doctor's were found", len(lines))
+	}
+	for _, m := range lines {
+		if !strings.Contains(text, "\n| "+m[1]+" |") {
+			t.Errorf("production-checklist.md has no row %s", m[1])
+		}
+	}
+	for _, id := range []string{"DB-5", "RATE-5", "SCAN-0", "SCAN-1", "SCAN-2", "SCAN-3", "SCAN-4", "IR-1", "IR-2", "IR-3", "IR-4", "GDPR-6", "TEST-1..5",
+		"MAN-1", "DEP-1", "DEP-2"} {
+		if !strings.Contains(text, "\n| "+id+" |") {
+			t.Errorf("production-checklist.md has no row %s", id)
+		}
+	}
+}
+
+// Every target of make that a page or a script names is one.
+func TestEveryTargetNamedIsOne(t *testing.T) {
+	targets := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^([a-z]+):.*`).FindAllStringSubmatch(readFile(t, "Makefile"), -1) {
+		targets[m[1]] = true
+	}
+	for name, text := range pages(t) {
+		for _, m := range regexp.MustCompile("`make ([a-z]+)").FindAllStringSubmatch(text, -1) {
+			if !targets[m[1]] {
+				t.Errorf("%s names make %s, which there is not", name, m[1])
+			}
 		}
 	}
 }

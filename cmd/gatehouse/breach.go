@@ -69,7 +69,7 @@ func (b breachBuild) Run(ctx context.Context, t *terminal.Terminal) error {
 		return err
 	}
 	_, err = fmt.Fprintf(t.Out, "%s has %d hashes in %d bytes (%.2f each), built in %s. Use it with:\nPASSWORD_BREACH=file\nPASSWORD_BREACH_FILE=%s\n",
-		b.Output, n, file.Size(), float64(file.Size())/float64(n), time.Now().Sub(began).Round(time.Second), b.Output)
+		b.Output, n, file.Size(), float64(file.Size())/float64(n), time.Since(began).Round(time.Second), b.Output)
 	return err
 }
 

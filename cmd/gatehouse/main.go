@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/backup"
+	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/bench"
 	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/events"
 	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/incident"
 	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/retention"
@@ -48,10 +49,11 @@ type commands struct {
 	Mail      mailCommand       `cmd:"" help:"List queued and failed mails, retry them, and test the mail server."`
 	Alert     alertCommand      `cmd:"" help:"List, test and silence alerts."`
 	Breach    breachCommand     `cmd:"" help:"Build a filter of breached passwords, and check passwords against it."`
-	Bench     benchCommand      `cmd:"" help:"Load-test a server and measure its responses."`
+	Bench     bench.Command     `cmd:"" help:"Load a server, and find out what it carries."`
 	Doctor    doctorCommand     `cmd:"" help:"Check the deployment: settings, database, keys, jobs, administrators."`
 	Health    healthCommand     `cmd:"" help:"Check the health of the server running on this machine, for container probes."`
 	Nginx     nginxCommand      `cmd:"" help:"Print an nginx server block to put in front of Gatehouse."`
+	Docs      docsCommand       `cmd:"" help:"Serve the documentation on this machine, or write it as a site."`
 	Version   versionCommand    `cmd:"" help:"Print the version."`
 
 	Completion completionCommand `cmd:"" help:"Print a completion script for bash, zsh or fish."`

@@ -106,8 +106,8 @@ func Run(ctx context.Context, p Plan) (Report, error) {
 }
 
 func (p *Plan) check() error {
-	if p.Target == nil || p.Target.Scheme != "http" && p.Target.Scheme != "https" || p.Target.Host == "" {
-		return errors.New("the target must be a URL that begins with http:// or https:// and names a host")
+	if err := checkTarget(p.Target); err != nil {
+		return err
 	}
 	if p.Accounts < 1 || p.Duration <= 0 || p.Warmup < 0 || len(p.Loads) == 0 {
 		return errors.New("a run needs a load, at least one account, and a duration above zero")
@@ -116,6 +116,13 @@ func (p *Plan) check() error {
 		if l.Clients < 1 || l.Rate < 0 {
 			return errors.New("a load needs at least one client, and a rate of zero or more")
 		}
+	}
+	return nil
+}
+
+func checkTarget(t *url.URL) error {
+	if t == nil || t.Scheme != "http" && t.Scheme != "https" || t.Host == "" {
+		return errors.New("the target must be a URL that begins with http:// or https:// and names a host")
 	}
 	return nil
 }

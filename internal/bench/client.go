@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -18,16 +19,10 @@ type client struct {
 	conn     conn
 	scenario Scenario
 	get      request   // for Get
-	people   []person  // for Login, in turn
+	people   []Person  // for Login, in turn
 	sessions []session // for Refresh and Me, in turn
 	turn     int
 	own      func(turn int, send Send) (int, error) // for Own
-}
-
-// person is an account that was registered for the run.
-type person struct {
-	Email    string `json:"email"`
-	Password string `json:"password"`
 }
 
 // session is what a client holds of one.
@@ -147,17 +142,26 @@ func (p *Plan) needsPeople() bool {
 	return false
 }
 
-func (p *Plan) register(ctx context.Context) ([]person, error) {
+func (p *Plan) register(ctx context.Context) ([]Person, error) {
 	if !p.needsPeople() {
 		return nil, nil
 	}
 	p.Progress(fmt.Sprintf("registering %d accounts", p.Accounts))
+	return register(ctx, p.Target, p.Accounts, DefaultPrefix)
+}
+
+// DefaultPrefix is what the addresses of accounts begin with that are registered for a run.
+const DefaultPrefix = "bench"
+
+// register makes accounts, whose addresses say that they are for a run.
+func register(ctx context.Context, target *url.URL, accounts int, prefix string) ([]Person, error) {
 	random := secret.Random{}
 	run := fmt.Sprintf("%x", random.Bytes(5))
-	c := conn{target: p.Target, ctx: ctx}
-	people := make([]person, p.Accounts)
+	c := conn{target: target, ctx: ctx}
+	defer c.close()
+	people := make([]Person, accounts)
 	for i := range people {
-		people[i].Email = fmt.Sprintf("bench-%s-%d@example.org", run, i)
+		people[i].Email = fmt.Sprintf("%s-%s-%d@example.org", prefix, run, i)
 		for try := 0; ; try++ {
 			people[i].Password = random.Text(18)
 			a, err := insist(ctx, &c, post("/v1/register", people[i]))

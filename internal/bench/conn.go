@@ -46,11 +46,18 @@ func (c *conn) do(r request) (answer, error) {
 	}
 	a, keep, err := c.exchange(r)
 	if err != nil || !keep {
+		c.close()
+	}
+	return a, err
+}
+
+// close ends the connection; the next call makes another.
+func (c *conn) close() {
+	if c.raw != nil {
 		c.stop()
 		_ = c.raw.Close()
 		c.raw = nil
 	}
-	return a, err
 }
 
 func (c *conn) dial() error {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // Report is the result of a run.
@@ -75,10 +77,13 @@ func (l Load) stream(parts []*tallied, window span) Stream {
 	for _, n := range sum.outcomes {
 		s.Calls += n
 	}
-	ms := func(micros int64) float64 { return float64(micros) / 1000 }
-	at := func(percentile float64) float64 { return ms(sum.latency.ValueAtPercentile(percentile)) }
-	s.Latency = Latency{Mean: sum.latency.Mean() / 1000, P50: at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: ms(sum.latency.Max())}
+	s.Latency = latencyOf(sum.latency)
 	return s
+}
+
+func latencyOf(h *hdrhistogram.Histogram) Latency {
+	at := func(percentile float64) float64 { return float64(h.ValueAtPercentile(percentile)) / 1000 }
+	return Latency{Mean: h.Mean() / 1000, P50: at(50), P90: at(90), P99: at(99), P999: at(99.9), Max: float64(h.Max()) / 1000}
 }
 
 // Print writes the report for people.

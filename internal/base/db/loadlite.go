@@ -220,7 +220,7 @@ func (l *liteLoad) complete(ctx context.Context) error {
 		return err
 	}
 	working := l.path + restoringName
-	f, err := os.OpenFile(working, os.O_RDWR, 0)
+	f, err := os.OpenFile(working, os.O_RDWR, 0) //nolint:gosec // the file that this restore has made, beside the database of the settings
 	if err != nil {
 		return err
 	}

@@ -162,3 +162,7 @@ func (k *Kit) text(files fs.FS, name string) (string, error) {
 	b, err := fs.ReadFile(files, name)
 	return string(b), err
 }
+
+// Tokens returns the design's colours, sizes and typefaces as custom properties, light and dark, for pages
+// that are made outside the server: reports and the documentation.
+func Tokens() string { return slurp("assets/tokens.css") }

@@ -39,7 +39,7 @@ const (
 	ActRetryMail   = "send_mails_again"
 	ActRotateKey   = "rotate_key"
 	ActNewClient   = "register_application"
-	ActNewSecret   = "rotate_application_secret"
+	ActNewSecret   = "rotate_application_secret" //nolint:gosec // the name of an action
 	ActNoClient    = "delete_application"
 	ActSetClient   = "change_application"
 	ActPause       = "pause_retention"

@@ -4,9 +4,9 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hmac"
-	"crypto/md5"
+	"crypto/md5" //nolint:gosec // what other systems have hashed with, which is then put under bcrypt
 	"crypto/pbkdf2"
-	"crypto/sha1"
+	"crypto/sha1" //nolint:gosec // the same
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
@@ -76,7 +76,7 @@ func (h Hash) firebase(password []byte) ([]byte, error) {
 		return nil, err
 	}
 	out := make([]byte, len(h.parts[2]))
-	cipher.NewCTR(block, make([]byte, aes.BlockSize)).XORKeyStream(out, h.parts[2])
+	cipher.NewCTR(block, make([]byte, aes.BlockSize)).XORKeyStream(out, h.parts[2]) //nolint:gosec // Firebase's own form: a key for each password
 	return out, nil
 }
 
