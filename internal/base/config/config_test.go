@@ -177,7 +177,8 @@ func TestEverySettingIsRead(t *testing.T) {
 		"SECOND_FACTOR=editor, *,editor", "SECOND_FACTOR_GRACE_DAYS=90", "FACTOR_RESET_WAIT_HOURS=168", "TOTP_ISSUER=Acme Ltd", "ERASURE_GRACE_DAYS=30",
 		"PASSKEYS=second", "PASSWORDLESS=off", "PASSKEY_RP_ID=Acme.org", "PASSKEY_ORIGINS=https://app.acme.org",
 		"BRAND_COLOR=#ffC400", "BRAND_LOGO=/etc/logo.svg", "PAGE_TEMPLATES=/etc/pages", "PRIVACY_FILE=/etc/privacy.txt", "TERMS_FILE=/etc/terms.txt",
-		"CLIENTS_FILE=/etc/clients.yaml", "DOCUMENT_FILES=offers=/etc/offers.txt, news=/etc/news.txt", "DOCUMENTS_REQUIRED=terms, news,terms",
+		"CLIENTS_FILE=/etc/clients.yaml", "UPSTREAMS_FILE=/etc/upstreams.yaml",
+		"DOCUMENT_FILES=offers=/etc/offers.txt, news=/etc/news.txt", "DOCUMENTS_REQUIRED=terms, news,terms",
 		"SERVICE_NAME=Acme & Söhne", "HOME_URL=https://acme.org/", "SECURITY_CONTACT=mailto:security@acme.org, https://acme.org/security",
 		"SMTP_URL=smtp://gate:p%40ss@mail.acme.org:2525?ca=/etc/ca.pem", "MAIL_FROM=Acme <no-reply@Bücher.example>", "MAIL_TEMPLATES=/etc/gatehouse/mail",
 	)
@@ -218,6 +219,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		SecondFactor: []string{"editor", "*"}, FactorGrace: 90 * day, FactorResetWait: 168 * time.Hour, TOTPIssuer: "Acme Ltd", ErasureGrace: 30 * day,
 		BrandColor: "#ffC400", BrandLogo: "/etc/logo.svg", PageTemplates: "/etc/pages", PrivacyFile: "/etc/privacy.txt", TermsFile: "/etc/terms.txt",
 		ClientsFile:       "/etc/clients.yaml",
+		UpstreamsFile:     "/etc/upstreams.yaml",
 		DocumentFiles:     map[string]string{"news": "/etc/news.txt", "offers": "/etc/offers.txt"},
 		DocumentsRequired: []string{"terms", "news"},
 		Passkeys:          PasskeysSecond, PasskeyRPID: "acme.org", PasskeyOrigins: []string{"https://app.acme.org"},
