@@ -96,8 +96,8 @@ var importedBy = map[string][]string{
 	"encoding/xml":                  nil,                                                   //
 	"net/rpc":                       nil,                                                   //
 	"github.com/dlclark/regexp2":    nil,                                                   // V1.3.12: no patterns that backtrack
-	"github.com/golang-jwt/jwt/v5":  nil,                                                   // V11.2.1: one library for tokens, in three places
-	"github.com/go-jose/go-jose/v4": {"internal/base/keyring", "internal/feature/token", "internal/feature/client"},
+	"github.com/golang-jwt/jwt/v5":  nil,                                                   // V11.2.1: one library for tokens, in four places
+	"github.com/go-jose/go-jose/v4": {"internal/base/keyring", "internal/feature/token", "internal/feature/client", "internal/feature/upstream"},
 }
 
 func TestASVS_V1_2_5_V1_3_12_V1_4_1_V6_5_3_V11_3_2_V11_4_1_V11_4_3_WhatIsImported(t *testing.T) {

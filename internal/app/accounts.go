@@ -13,7 +13,7 @@ import (
 // their passwords anew.
 func newAccounts(
 	b *base, e *entrance, who api.Caller, l *flow.EmailLinks, known password.Breaches, factors *flow.Factors, consents *flow.Consents,
-	own *personal, apps *provider,
+	own *personal, apps *provider, elsewhere *upstreams,
 ) (capability, error) {
 	c := b.config
 	register := &flow.Register{
@@ -34,7 +34,8 @@ func newAccounts(
 	if factors.Keys != nil {
 		mine.Sections = append(mine.Sections, mine.PasskeysSection(factors))
 	}
-	mine.Sections = append(mine.Sections, mine.DevicesSection(), mine.ApplicationsSection(apps.mine), mine.ConsentsSection(consents), mine.ActivitySection(),
+	mine.Sections = append(mine.Sections, mine.IdentitiesSection(elsewhere.pages), mine.DevicesSection(), mine.ApplicationsSection(apps.mine),
+		mine.ConsentsSection(consents), mine.ActivitySection(),
 		mine.OwnDataSection(factors, own.exports, own.exporter, own.erasures))
 	return capability{name: "accounts", routes: []web.Routes{accounts.Routes(), secrets.Routes(), emails.Routes(), pages.Routes(), mine.Routes()}}, nil
 }

@@ -48,8 +48,9 @@ func newAdministration(
 		return nil, capability{}, err
 	}
 	a := &administration{
-		admins:   api.Administrators{Caller: who, Administrate: &operate.Administrate{Core: b.core(), Networks: b.config.AdminNetworks}},
-		people:   &operate.People{Core: b.core(), Operator: o, Lockout: l.Guard.Lockout, Closed: b.config.Registration == config.RegistrationClosed},
+		admins: api.Administrators{Caller: who, Administrate: &operate.Administrate{Core: b.core(), Networks: b.config.AdminNetworks}},
+		people: &operate.People{Core: b.core(), Operator: o, Lockout: l.Guard.Lockout, Closed: b.config.Registration == config.RegistrationClosed,
+			Providers: l.Providers},
 		audit:    &operate.Audit{Core: b.core()},
 		overview: &operate.Overview{Core: b.core()}, blocks: blocks, alerts: alerts,
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
@@ -16,7 +17,26 @@ func (e Deployment) applicationChecks() []doctor.Check {
 			"Leave JWT_ISSUER out, or set it to PUBLIC_URL: an issuer's documents must be under its own address. Whoever verifies tokens must change with it.",
 			"JWT_ISSUER=%s, PUBLIC_URL=%s", c.JWTIssuer, c.PublicURL),
 		{ID: "COMP-1", Name: "pkce", Title: "Every application uses PKCE", Severity: doctor.Medium, Ask: e.read(e.withoutPKCE)},
+		{ID: "COMP-1", Name: "providers", Title: "Other providers by which people sign in answer", Severity: doctor.Medium, Ask: e.providersAnswer},
 	}
+}
+
+// providersAnswer asks the providers of UPSTREAMS_FILE for what they publish, as a sign-in would.
+func (e examined) providersAnswer(ctx context.Context) doctor.Answer {
+	list, err := CheckProviders(ctx, e.config, true)
+	if err != nil {
+		return doctor.Fail("Mend the file, and look once more: gatehouse upstream check", "%v", err)
+	}
+	var wrong []string
+	for _, p := range list {
+		if p.Err != nil {
+			wrong = append(wrong, p.ID+": "+p.Err.Error())
+		}
+	}
+	if len(wrong) > 0 {
+		return doctor.Fail("People who sign in by these alone are kept out. Look once more: gatehouse upstream check", "%s", strings.Join(wrong, "; "))
+	}
+	return doctor.Pass("%d providers", len(list))
 }
 
 // withoutPKCE finds applications from whose answers a stolen code could be put into somebody else's browser (RFC 9700 section 2.1.1).

@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/upstream"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
@@ -17,12 +18,13 @@ import (
 // "this wasn't me".
 func newEmailLinks(
 	b *base, t *tokens, g *flow.Guard, limits *flow.Limits, h *password.Hasher, known password.Breaches, m *mailing,
+	elsewhere *upstream.Providers,
 ) (*flow.EmailLinks, capability, error) {
 	key := func() []byte { return b.ring.Key(keyring.Ticket) }
 	l := &flow.EmailLinks{
 		Core: b.core(), Tickets: ticket.NewStore(key, b.random), Guard: g, Limits: limits, Hasher: h, Policy: passwordPolicy(b.config, known),
 		New:     newAddresses(b, m),
-		Revoked: t.revoked, Base: b.config.PublicURL, Key: key,
+		Revoked: t.revoked, Base: b.config.PublicURL, Key: key, Providers: elsewhere,
 	}
 	g.Notices.NotMe = (&flow.NotMe{EmailLinks: l}).Link
 	return l, capability{name: "email links", jobs: []job.Job{forgetFormer(b), forgetShares(b)}}, nil

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/upstream"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 )
@@ -29,10 +30,12 @@ type ending struct {
 }
 
 // newSecondStep makes what ends sign-ins.
-func newSecondStep(b *base, t *tokens, g *flow.Guard, limits *flow.Limits, consents *flow.Consents) (*ending, capability, error) {
+func newSecondStep(
+	b *base, t *tokens, g *flow.Guard, limits *flow.Limits, consents *flow.Consents, elsewhere *upstream.Providers,
+) (*ending, capability, error) {
 	store := factor.NewStore(b.ring.Unrevoked(keyring.Factor), b.random)
 	e := &ending{store: store, end: &flow.SignInEnd{
-		Core: b.core(), Sessions: t.sessions, Tokens: t.issuer, Revoked: t.revoked, Guard: g, Consents: consents, Factors: store,
+		Core: b.core(), Sessions: t.sessions, Tokens: t.issuer, Revoked: t.revoked, Guard: g, Consents: consents, Factors: store, Providers: elsewhere,
 	}}
 	e.agree = &flow.Agree{Core: b.core(), End: e.end, Guard: g, Demand: demand(b.config)}
 	keys, err := newPasskeys(b, e.store)

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/door/ui"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/acme"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/upstream"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/alert"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/respond"
@@ -58,6 +59,8 @@ type parts struct {
 	provider  *provider
 	consents  *flow.Consents
 	ends      *ending
+	upstreams *upstreams
+	elsewhere *upstream.Providers
 	factors   *flow.Factors
 	personal  *personal
 	enter     *entrance
@@ -70,6 +73,7 @@ func (s *Server) foundations(ctx context.Context, b *base, p *parts) []opener {
 	return []opener{
 		func() (c capability, err error) { p.known, c, err = newBreaches(b); return c, err },
 		func() (c capability, err error) { p.kit, p.pages, c, err = newPages(b); return c, err },
+		func() (c capability, err error) { p.elsewhere, c, err = newProviders(b, p.pages); return c, err },
 		func() (capability, error) { return newSealing(b) },
 		func() (capability, error) { return newExamination(b) },
 		func() (capability, error) { return s.newAdmin() },
@@ -107,7 +111,7 @@ func (s *Server) doors(b *base, p *parts) []opener {
 	return []opener{
 		func() (c capability, err error) { p.consents, c, err = newDocuments(b, p.tokens); return c, err },
 		func() (c capability, err error) {
-			p.ends, c, err = newSecondStep(b, p.tokens, p.guard, p.limits, p.consents)
+			p.ends, c, err = newSecondStep(b, p.tokens, p.guard, p.limits, p.consents, p.elsewhere)
 			return c, err
 		},
 		func() (c capability, err error) {
@@ -115,7 +119,7 @@ func (s *Server) doors(b *base, p *parts) []opener {
 			return c, err
 		},
 		func() (c capability, err error) {
-			p.links, c, err = newEmailLinks(b, p.tokens, p.guard, p.limits, p.hasher, p.known, p.mail)
+			p.links, c, err = newEmailLinks(b, p.tokens, p.guard, p.limits, p.hasher, p.known, p.mail, p.elsewhere)
 			p.personal = newPersonal(b, p.links)
 			return c, err
 		},
@@ -124,12 +128,16 @@ func (s *Server) doors(b *base, p *parts) []opener {
 			return c, err
 		},
 		func() (c capability, err error) {
+			p.upstreams, c, err = newUpstreams(b, p.who, p.links, p.ends, p.factors, p.enter)
+			return c, err
+		},
+		func() (c capability, err error) {
 			p.provider, c, err = newProvider(b, p.pages, p.tokens, p.who, p.clients, p.enter, p.guard.Notices)
 			return c, err
 		},
 		func() (capability, error) { return newLogouts(b, p.tokens, p.clients) },
 		func() (capability, error) {
-			return newAccounts(b, p.enter, p.who, p.links, p.known, p.factors, p.consents, p.personal, p.provider)
+			return newAccounts(b, p.enter, p.who, p.links, p.known, p.factors, p.consents, p.personal, p.provider, p.upstreams)
 		},
 		func() (c capability, err error) {
 			p.setup, c, err = newSetup(b, p.pages, p.who, p.links, p.ends)

@@ -21,7 +21,7 @@ func publicRoutes() []web.Routes {
 	return []web.Routes{
 		(&page.SignIn{}).Routes(), (&page.Links{}).Routes(), (&page.Setup{}).Routes(), (&page.Unlock{}).Routes(), page.Assets(nil),
 		(&page.Root{}).Routes(), (&page.Enrol{}).Routes(), (&page.Account{}).Routes(), (&page.Documents{}).Routes(), (&console.Console{}).Routes(),
-		(&api.Discovery{}).Routes(), (&oauth.Provider{}).Routes(), (&page.Authorize{}).Routes(),
+		(&api.Discovery{}).Routes(), (&oauth.Provider{}).Routes(), (&page.Authorize{}).Routes(), (&page.Upstream{}).Routes(),
 	}
 }
 

@@ -38,6 +38,7 @@ type entrance struct {
 	page.Entrance
 	out     *flow.SignOut
 	profile *flow.Profile
+	signIn  *page.SignIn
 }
 
 // newSignIn begins sessions, has them go on, and ends them.
@@ -53,12 +54,13 @@ func newSignIn(b *base, p *page.Pages, t *tokens, who api.Caller, h *password.Ha
 	out := &flow.SignOut{Core: b.core(), Sessions: t.sessions, Tokens: t.issuer, Revoked: t.revoked}
 	profile := &flow.Profile{Core: b.core()}
 	sessions := api.Sessions{Caller: who, SignIn: in, Refresh: refresh, SignOut: out, Profile: profile}
-	e := &entrance{page.Entrance{Visitor: visitor(p, who), Refresh: refresh}, out, profile}
+	e := &entrance{Entrance: page.Entrance{Visitor: visitor(p, who), Refresh: refresh}, out: out, profile: profile}
 	alone := &flow.PasskeySignIn{PasskeyCheck: ends.keys, Limits: ends.second.Limits, End: ends.end}
 	pages := page.SignIn{
 		Entrance: e.Entrance, SignIn: in, Second: ends.second, Alone: alone, SignOut: out, Profile: profile, Agree: ends.agree,
 		Closed: c.Registration != config.RegistrationOpen,
 	}
+	e.signIn = &pages
 	return e, capability{name: "sign-in", routes: []web.Routes{sessions.Routes(), pages.Routes()}}, nil
 }
 

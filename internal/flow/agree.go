@@ -85,7 +85,7 @@ func (f *Agree) do(ctx context.Context, in Agreeing, from event.Origin) (t Token
 	try := f.Guard.Lockout.Uncounted(f.Guard.clientOf(account.Address{Typed: who.Email, Key: who.Key}, in.Browser, from))
 	err = f.DB.Write(ctx, func(tx *db.Tx) (err error) {
 		done, err = f.End.End(tx, Arrival{
-			Who: who, AMR: p.AMR, Try: try, Browser: in.Browser, From: from,
+			Who: who, AMR: p.AMR, AuthAt: p.AuthAt, Try: try, Browser: in.Browser, From: from,
 			Spend: func(tx *db.Tx, now time.Time) error { return factor.Finish(tx, p.ID, now) },
 			Agrees: func(tx *db.Tx, asked []consent.Document) error {
 				for _, d := range asked {

@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/upstream"
 )
 
 // EmailLinks is what the flows share that send a link, or begin with one.
@@ -40,6 +41,8 @@ type EmailLinks struct {
 	Base string
 	// Key signs what tells the browser that registered.
 	Key func() []byte
+	// Providers are those by which people sign in.
+	Providers *upstream.Providers
 
 	undos clientQueues
 }

@@ -26,6 +26,8 @@ type Enroller struct {
 type enroller struct {
 	account account.Credentials
 	holder  string
+	// amr is what the session has shown, or the pending sign-in.
+	amr     []string
 	pending factor.Pending // with no id for a session
 }
 
@@ -44,14 +46,14 @@ func (f *Factors) NeedsMail(ctx context.Context, by Enroller) (bool, error) {
 }
 
 func (f *Factors) enroller(ctx context.Context, by Enroller) (e enroller, err error) {
-	e.holder = by.Session
+	e.holder, e.amr = by.Session, by.AMR
 	id := by.Account
 	err = f.DB.Read(ctx, func(tx *db.Tx) (err error) {
 		if by.Pending != "" {
 			if e.pending, err = factor.ByToken(tx, by.Pending, f.Now()); err != nil {
 				return err
 			}
-			id, e.holder = e.pending.Account, e.pending.ID
+			id, e.holder, e.amr = e.pending.Account, e.pending.ID, e.pending.AMR
 		}
 		e.account, err = account.CredentialsOf(tx, id)
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/upstream"
 )
 
 // erasingBy is the origin of what the job does.
@@ -91,6 +92,7 @@ func (f *Erasures) EraseRows(tx *db.Tx, id string, limit int) (most int64, err e
 	for _, erase := range []func() (int64, error){
 		func() (int64, error) { return ticket.Erase(tx, id, limit) },
 		func() (int64, error) { return factor.Erase(tx, id) },
+		func() (int64, error) { return upstream.Erase(tx, id) },
 		func() (int64, error) { return consent.Erase(tx, id) },
 		func() (int64, error) { return session.Erase(tx, id, limit) },
 		func() (int64, error) { return grant.Erase(tx, id, limit) },

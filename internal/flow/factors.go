@@ -163,10 +163,7 @@ func (f *Factors) arrive(ctx context.Context, e enroller, n proven, code string,
 			return a, err
 		}
 	}
-	amr := []string{amrPassword}
-	if e.pending.ID != "" {
-		amr = slices.Clone(e.pending.AMR)
-	}
+	amr := slices.DeleteFunc(slices.Clone(e.amr), func(shown string) bool { return shown == amrFactors })
 	client := f.Guard.clientOf(account.Address{Typed: c.Email, Key: c.Key}, b, from)
 	var done ended
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
@@ -314,7 +311,7 @@ func (f *Factors) remove(ctx context.Context, who Identity, kind factor.Kind, ke
 			own, err = factor.Own(tx, c.ID)
 		}
 		if err == nil {
-			err = f.lacks(waysIn{password: c.Hash != "", own: own, roles: c.Roles})
+			err = f.lacks(tx, c, own)
 		}
 		if err == nil && changed.Factors == 0 {
 			err = factor.RemoveCodes(tx, c.ID)
@@ -328,7 +325,7 @@ func (f *Factors) remove(ctx context.Context, who Identity, kind factor.Kind, ke
 		f.Guard.Events.Append(tx, event.Event{
 			Kind: event.FactorRemoved, Outcome: event.Success, Account: c.ID, Session: who.Session, Origin: from, Detail: event.Detail{Factor: string(kind)},
 		})
-		return f.tell(tx, c, notice.Mail{Kind: notice.FactorRemoved, Factor: string(kind), At: now}, from)
+		return f.tell(tx, c.ID, notice.Mail{Kind: notice.FactorRemoved, Factor: string(kind), At: now}, from)
 	})))
 }
 
@@ -347,14 +344,14 @@ func (f *Factors) tellAdded(tx *db.Tx, c account.Credentials, kind notice.Kind, 
 		e.Kind, e.Detail.Factor = event.RecoveryCodesMade, ""
 	}
 	f.Guard.Events.Append(tx, e)
-	return f.tell(tx, c, notice.Mail{Kind: kind, Factor: string(what), At: now}, from)
+	return f.tell(tx, c.ID, notice.Mail{Kind: kind, Factor: string(what), At: now}, from)
 }
 
-// tell sends a mail about a change of factors: to the account's address, and to those to which an undo
+// tell sends a mail about a change of what opens the account: to the account's address, and to those to which an undo
 // of a change of address leads. What was added goes with a way back, for which a password of now is
 // asked.
-func (f *Factors) tell(tx *db.Tx, c account.Credentials, m notice.Mail, from event.Origin) error {
-	h, err := account.HolderByID(tx, c.ID)
+func (l *EmailLinks) tell(tx *db.Tx, accountID string, m notice.Mail, from event.Origin) error {
+	h, err := account.HolderByID(tx, accountID)
 	if err != nil {
 		return err
 	}
@@ -379,11 +376,11 @@ func (f *Factors) tell(tx *db.Tx, c account.Credentials, m notice.Mail, from eve
 		mail := m
 		mail.To = t.Address
 		if undone {
-			mail.Undo, mail.UndoLife = f.link("/undo-factor", f.Tickets.Issue(tx, ticket.Ticket{
+			mail.Undo, mail.UndoLife = l.link("/undo-factor", l.Tickets.Issue(tx, ticket.Ticket{
 				Purpose: ticket.UndoFactor, Account: h.ID, Address: t.Address, AddressKey: t.AddressKey, PasswordN: h.PasswordN, OldHash: h.Hash,
 			}, m.At).Token), ticket.UndoFactor.Life()
 		}
-		if err := f.Guard.Notices.Send(tx, mail, from); err != nil {
+		if err := l.Guard.Notices.Send(tx, mail, from); err != nil {
 			return err
 		}
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // NotMe is "this wasn't me", in notifications. It only takes
-// away: all sessions end, links are void, no browser is known, and nobody signs in
+// away: all sessions end, links are void, no browser is known, no identity of another provider is linked, and nobody signs in
 // before the password was reset. It works once, and not after the password was
 // changed since the mail: an old mail in a stolen mailbox does nothing. The undos of
 // changes of address live on: a thief can't take the owner's away by it.
@@ -56,6 +56,9 @@ func (f *NotMe) do(ctx context.Context, token string, from event.Origin) error {
 			return err
 		}
 		if _, err := factor.StopReset(tx, t.Account); err != nil {
+			return err
+		}
+		if err := f.dropIdentities(tx, t.Account, time.Time{}, "not_me", from); err != nil {
 			return err
 		}
 		if err := f.revokeAccess(tx, t, "not_me", now, from); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/lockdown"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/upstream"
 )
 
 // Count is called with how each run of a flow ended: the flow's name and an outcome of
@@ -82,14 +83,25 @@ func Outcomes() map[string][]string {
 	maps.Copy(out, privacyOutcomes())
 	maps.Copy(out, consentOutcomes())
 	maps.Copy(out, openidOutcomes())
-	for _, name := range []string{"register", "sign_in", "second_step", "put_off_factor", "passkey_sign_in", "agree", "change_email", "verify_email",
-		"mail_factor_code", "offer_app", "offer_passkey", "reinstate_passkey", "add_factor", "remove_factor", "remove_password", "make_recovery_codes"} {
-		out[name] = append(out[name], lockdown.ErrShut.Code)
-	}
+	maps.Copy(out, providerOutcomes())
+	closable(out)
 	for name, list := range out {
 		out[name] = slices.Concat(list, []string{"invalid", "busy", "unavailable", "timed_out", "gone", "failed"})
 	}
 	return out
+}
+
+// closable adds what ends those that a lockdown closes, and those of whom an address may have one way in alone.
+func closable(out map[string][]string) {
+	for _, name := range []string{"register", "sign_in", "second_step", "put_off_factor", "passkey_sign_in", "agree", "change_email", "verify_email",
+		"mail_factor_code", "offer_app", "offer_passkey", "reinstate_passkey", "add_factor", "remove_factor", "remove_password", "make_recovery_codes",
+		"begin_provider_sign_in", "provider_sign_in", "provider_sign_up", "link_identity", "unlink_identity"} {
+		out[name] = append(out[name], lockdown.ErrShut.Code)
+	}
+	for _, name := range []string{"register", "sign_in", "second_step", "put_off_factor", "passkey_sign_in", "agree", "add_factor", "provider_sign_in",
+		"provider_sign_up"} {
+		out[name] = append(out[name], errProviderRequired.Code)
+	}
 }
 
 // factorOutcomes are those of second factors and passkeys.
@@ -143,6 +155,26 @@ func openidOutcomes() map[string][]string {
 	}
 }
 
+// providerOutcomes are those of sign-ins by other providers: mailed is the one page for all that the rule does not know.
+func providerOutcomes() map[string][]string {
+	ends := []string{
+		success, "sign_in_over", "account_disabled", "password_reset_required", "changed_meanwhile", "second_factor_required",
+		"second_factor_enrolment_required", "agreement_required", "rate_limited",
+	}
+	links := []string{errIdentityTaken.Code, errLinkOver.Code, "sign_in_again", "step_up_required", "account_not_found"}
+	return map[string][]string{
+		"begin_provider_sign_in": {success, "provider_not_found", "sign_in_again", "step_up_required", "account_not_found"},
+		"provider_sign_in": slices.Concat(ends, links, upstream.Reasons(), []string{
+			"mailed", "linked", "unknown_sign_in", "provider_not_found", upstream.ErrDenied.Code, upstream.ErrNotAllowed.Code,
+		}),
+		"provider_sign_up": slices.Concat(ends, []string{"too_many_codes", "unknown_sign_in", "provider_not_found"}),
+		"link_identity":    slices.Concat(links, []string{success, "unknown_sign_in", "provider_not_found", "changed_meanwhile"}),
+		"unlink_identity": {success, "account_not_found", "sign_in_again", "step_up_required", "identity_not_found", errLastWayIn.Code,
+			"changed_meanwhile"},
+		"identities": {success},
+	}
+}
+
 // privacyOutcomes are those of what people do with all of their account.
 func privacyOutcomes() map[string][]string {
 	taking := []string{success, "account_not_found", "sign_in_again", "step_up_required", "wrong_password", "too_many_attempts", "account_locked"}
@@ -168,7 +200,7 @@ var leaves = map[string]bool{
 	"sign_in": true, "refresh": true, "authenticate": true, "authenticate_client": true, "administrate": true, "audit": true,
 	"people": true, "overview": true, "operations": true, "incidents": true,
 	"forward_auth": true, "introspect": true, "follow": true, "profile": true, "strength": true, "list_factors": true, "ask_passkey": true,
-	"consents": true,
+	"consents": true, "identities": true, "begin_provider_sign_in": true,
 }
 
 // Begin begins a run. What is done in it takes the context that it returns: it ends
@@ -226,11 +258,16 @@ func outcomeOf(err error) string {
 	if err == nil {
 		return success
 	}
-	var why Reason
+	var (
+		why     Reason
+		refused upstream.Reason
+	)
 	f := fault.As(err)
 	switch {
 	case errors.As(err, &why):
 		return string(why)
+	case errors.As(err, &refused):
+		return string(refused)
 	case errors.Is(err, token.ErrExpired):
 		return "expired"
 	case f != nil && f.Kind == fault.Unavailable:

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/upstream"
 )
 
 // Passwords gives people new passwords: who forgot theirs by a mail, who is signed
@@ -163,13 +164,15 @@ func (l *EmailLinks) putByMail(tx *db.Tx, t ticket.Ticket, old account.Standing,
 	if err := ForgetDevices(tx, h.ID); err != nil {
 		return err
 	}
-	if !h.Verified { // somebody else may have chosen them, and agreed to documents
-		h.Name, h.Locale = "", ""
-		if _, err := consent.Erase(tx, h.ID); err != nil {
-			return err
-		}
+	if h.Verified {
+		return nil
 	}
-	return nil
+	h.Name, h.Locale = "", "" // somebody else may have chosen them, agreed to documents, and linked an account of theirs
+	if err := l.dropIdentities(tx, h.ID, time.Time{}, "reset", from); err != nil {
+		return err
+	}
+	_, err = consent.Erase(tx, h.ID)
+	return err
 }
 
 // keepReset keeps a password that a reset replaces for those undos that it still opens.
@@ -240,9 +243,15 @@ func (f *Passwords) passwordReplaced(tx *db.Tx, h account.Holder, keep, why stri
 	f.Guard.Events.Append(tx, event.Event{
 		Kind: event.PasswordChange, Outcome: event.Success, Account: h.ID, Session: keep, Origin: from, Detail: detail,
 	})
-	return f.Guard.Notices.Send(tx, notice.Mail{
-		Kind: notice.PasswordChanged, Account: h.ID, To: h.Email, Name: h.Name, Locale: h.Locale, At: now,
-	}, from)
+	m := notice.Mail{Kind: notice.PasswordChanged, Account: h.ID, To: h.Email, Name: h.Name, Locale: h.Locale, At: now}
+	if why == "reset" { // whoever has linked one goes on signing in by it
+		list, err := upstream.Of(tx, h.ID)
+		if err != nil {
+			return err
+		}
+		m.Providers = f.named(list)
+	}
+	return f.Guard.Notices.Send(tx, m, from)
 }
 
 // voidPassword ends what the password has opened.

@@ -96,7 +96,7 @@ func (f *Factors) passwordGone(tx *db.Tx, c account.Credentials, who Identity, n
 	f.Guard.Events.Append(tx, event.Event{
 		Kind: event.PasswordRemoved, Outcome: event.Success, Account: c.ID, Session: who.Session, Origin: from, Detail: event.Detail{AMR: who.AMR},
 	})
-	return f.tell(tx, c, notice.Mail{Kind: notice.PasswordRemoved, At: now}, from)
+	return f.tell(tx, c.ID, notice.Mail{Kind: notice.PasswordRemoved, At: now}, from)
 }
 
 // PasswordState is what somebody's account has for a password.
@@ -131,7 +131,7 @@ func (l *EmailLinks) asksCurrent(who Identity, h account.Holder, current string)
 	case h.Hash == "" && current != "":
 		return errNoneToShow
 	case h.Hash == "":
-		return isFresh(who, max(h.Factors, 1), l.Now())
+		return isFresh(who, h.Factors, l.Now())
 	case current == "":
 		return Required("current_password")
 	}

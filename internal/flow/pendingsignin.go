@@ -43,6 +43,13 @@ func (w *Waiting) Unwrap() error { return w.why }
 
 // ask makes the pending sign-in, and returns it as the error.
 func (f *SecondStep) ask(ctx context.Context, who account.Credentials, want factor.Want, try lockout.Try, rehash account.Rehash, from event.Origin) error {
+	return f.askAfter(ctx, who, want, amrPassword, try, rehash, from)
+}
+
+// askAfter is ask for a sign-in that has begun in the given way.
+func (f *SecondStep) askAfter(
+	ctx context.Context, who account.Credentials, want factor.Want, method string, try lockout.Try, rehash account.Rehash, from event.Origin,
+) error {
 	network := event.Network(from.Address).String()
 	if _, err := f.Limits.take(ctx, from, f.Limits.pending(who.ID, network)); err != nil {
 		f.Guard.giveBack(ctx, try)
@@ -62,7 +69,7 @@ func (f *SecondStep) ask(ctx context.Context, who account.Credentials, want fact
 			}
 		}
 		w.Token = f.Factors.Begin(tx, factor.Pending{
-			Account: who.ID, Want: want, AMR: []string{amrPassword}, PasswordN: who.PasswordN, FactorN: who.FactorN,
+			Account: who.ID, Want: want, AMR: []string{method}, PasswordN: who.PasswordN, FactorN: who.FactorN,
 			Device: try.Device, Network: network,
 		}, now)
 		own, err := factor.Own(tx, who.ID)
@@ -75,7 +82,7 @@ func (f *SecondStep) ask(ctx context.Context, who account.Credentials, want fact
 		}
 		f.Guard.succeeded(tx, try)
 		f.Events.Append(tx, event.Event{
-			Kind: event.SecondStepAsked, Outcome: event.Success, Account: who.ID, Origin: from, Detail: event.Detail{AMR: []string{amrPassword}},
+			Kind: event.SecondStepAsked, Outcome: event.Success, Account: who.ID, Origin: from, Detail: event.Detail{AMR: []string{method}},
 		})
 		return nil
 	})
@@ -164,7 +171,8 @@ func (f *SecondStep) Abandon(ctx context.Context) (more bool, err error) {
 		if err != nil && !errors.Is(err, account.ErrNotFound) {
 			return err
 		}
-		came := err != nil || p.Want != factor.Step || p.Device != "" || who.PasswordN != p.PasswordN
+		came := err != nil || p.Want != factor.Step || p.Device != "" || who.PasswordN != p.PasswordN ||
+			!slices.Contains(p.AMR, amrPassword)
 		if !came {
 			if came, err = session.CameFrom(tx, p.Account, p.Network, p.MadeAt); err != nil {
 				return err

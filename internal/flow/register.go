@@ -71,6 +71,11 @@ func (f *Register) do(ctx context.Context, in Credentials, request string, from 
 	if in.Email == "" {
 		return false, Required("email")
 	}
+	if a, err := account.ParseAddress("email", in.Email); err == nil {
+		if r := f.EmailLinks.Providers.Only(a.Key); r != nil {
+			return false, onlyBy(r)
+		}
+	}
 	if in.Password == "" && !(in.Passwordless && f.Passwordless) {
 		return false, Required("password")
 	}

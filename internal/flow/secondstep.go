@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
@@ -19,6 +20,8 @@ const (
 	amrApp      = "otp"
 	amrRecovery = "recovery"
 	amrKey      = "pop"
+	// amrProvider says that another provider has said who it is.
+	amrProvider = "fed"
 	// amrFactors says that it was two factors.
 	amrFactors = "mfa"
 )
@@ -288,7 +291,7 @@ const tellsPassword = factor.PendingTries
 // fail records a try that was wrong, and returns the fault with how many are left.
 func (f *SecondStep) fail(ctx context.Context, s *step, why *fault.Error, because Reason) error {
 	err := f.Guard.record(ctx, func(tx *db.Tx) error {
-		if s.try.Device == "" && s.pending.Tries >= tellsPassword {
+		if s.try.Device == "" && s.pending.Tries >= tellsPassword && slices.Contains(s.pending.AMR, amrPassword) {
 			if err := f.Guard.tellPassword(tx, s.who.ID, s.from); err != nil {
 				return err
 			}

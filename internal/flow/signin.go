@@ -102,6 +102,9 @@ func (f *SignIn) do(ctx context.Context, in Credentials, from event.Origin) (t T
 	if err != nil {
 		return Tokens{}, err
 	}
+	if r := f.End.Providers.Only(address.Key); r != nil {
+		return Tokens{}, onlyBy(r) // which the domain alone tells
+	}
 	if err := f.Hasher.Room(); err != nil {
 		return Tokens{}, err // before the try is counted
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/upstream"
 )
 
 // SignInEnd is the end of every sign-in, whatever led to it: a password alone, or with a second
@@ -27,6 +28,8 @@ type SignInEnd struct {
 	// Consents say what must be agreed to before a session begins, and Factors keep the sign-ins that wait for it.
 	Consents *Consents
 	Factors  *factor.Store
+	// Providers are those by which people sign in: for the addresses of some domains one is the only way.
+	Providers *upstream.Providers
 }
 
 // Arrival is a sign-in that has shown all that it is asked for.
@@ -34,6 +37,8 @@ type Arrival struct {
 	// Who is the account as the sign-in has looked at it.
 	Who account.Credentials
 	AMR []string
+	// AuthAt is when the person showed who they are, where a provider says that it was before; zero for now.
+	AuthAt time.Time
 	// Rehash is another form of the password's hash.
 	Rehash account.Rehash
 	// Try is the last that was counted: it tells whether the device is known.
@@ -74,7 +79,7 @@ func (e *SignInEnd) tokens(done ended, now time.Time) (Tokens, error) {
 // makes a sign-in that waits for that. It returns account.ErrNotFound if the account is no longer what the sign-in has
 // looked at.
 func (e *SignInEnd) End(tx *db.Tx, a Arrival, now time.Time) (done ended, err error) {
-	if err := e.shut(a.Who.Roles); err != nil {
+	if err := e.mayEnd(a); err != nil {
 		return done, err
 	}
 	if a.Enter == nil { // or it could be taken back in between; an enrolment may have to take another row first
@@ -109,7 +114,7 @@ func (e *SignInEnd) End(tx *db.Tx, a Arrival, now time.Time) (done ended, err er
 			return done, err
 		}
 	}
-	start := startOf(a.Who.ID, entered.Roles, a.AMR, a.From)
+	start := a.start(entered.Roles)
 	if start.SID, err = e.replace(tx, a, now); err != nil {
 		return done, err
 	}
@@ -140,6 +145,21 @@ func (c *Core) shut(roles []string) error {
 		return nil
 	}
 	return c.Lockdown.Pass(lockdown.SignIn)
+}
+
+// mayEnd refuses a sign-in while they are closed, and one of an address that has another way in alone.
+func (e *SignInEnd) mayEnd(a Arrival) error {
+	if r := e.Providers.Only(a.Who.Key); r != nil && !slices.Contains(a.AMR, amrProvider) {
+		return onlyBy(r)
+	}
+	return e.shut(a.Who.Roles)
+}
+
+// start is what the session begins with.
+func (a Arrival) start(roles []string) session.Start {
+	s := startOf(a.Who.ID, roles, a.AMR, a.From)
+	s.AuthAt = a.AuthAt
+	return s
 }
 
 // wait makes the sign-in that waits until documents are agreed to, in the place of a session. What was shown is spent.
@@ -173,7 +193,7 @@ func (e *SignInEnd) wait(tx *db.Tx, a Arrival, asked []consent.Document, now tim
 	}
 	done.waits = &Waiting{why: errAgreement, Agree: asked, Life: factor.PendingLife}
 	done.waits.Token = e.Factors.Begin(tx, factor.Pending{
-		Account: who.ID, Want: factor.Agree, AMR: a.AMR, PasswordN: who.PasswordN, FactorN: who.FactorN,
+		Account: who.ID, Want: factor.Agree, AMR: a.AMR, AuthAt: a.AuthAt, PasswordN: who.PasswordN, FactorN: who.FactorN,
 		Device: a.Try.Device, Network: event.Network(a.From.Address).String(),
 	}, now)
 	if a.ForgetCodes {

@@ -117,10 +117,8 @@ func (f *Addresses) restore(tx *db.Tx, t ticket.Ticket, request string, from eve
 	if err != nil {
 		return err
 	}
-	if h.Factors > 0 { // a reset waits for no other
-		if err := f.removeFactorsSince(tx, h.ID, t.Made(), from); err != nil {
-			return err
-		}
+	if err := f.removeSince(tx, h, t.Made(), from); err != nil {
+		return err
 	}
 	for _, address := range append(undone, h.Email) {
 		if address == t.Address {

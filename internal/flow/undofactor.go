@@ -95,6 +95,9 @@ func (f *Factors) strip(tx *db.Tx, t ticket.Ticket, request string, from event.O
 	if err := f.removeFactorsSince(tx, h.ID, t.Made(), from); err != nil {
 		return err
 	}
+	if err := f.dropIdentities(tx, h.ID, t.Made(), "undone", from); err != nil {
+		return err
+	}
 	if err := f.endSessions(tx, h.ID, "", "factor_undone", from); err != nil {
 		return err
 	}
@@ -102,6 +105,16 @@ func (f *Factors) strip(tx *db.Tx, t ticket.Ticket, request string, from event.O
 		return err
 	}
 	return f.Guard.Notices.Send(tx, f.resetMail(tx, h, request, now), from)
+}
+
+// removeSince takes away what was added to an account since then: second factors, and what it is linked to at other providers.
+func (l *EmailLinks) removeSince(tx *db.Tx, h account.Holder, since time.Time, from event.Origin) error {
+	if h.Factors > 0 { // a reset waits for no other
+		if err := l.removeFactorsSince(tx, h.ID, since, from); err != nil {
+			return err
+		}
+	}
+	return l.dropIdentities(tx, h.ID, since, "undone", from)
 }
 
 // removeFactorsSince is what every undo does: nothing of what was added since then opens the account.

@@ -1,8 +1,11 @@
 package flow
 
 import (
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/upstream"
 )
 
 // waysIn is what opens an account, beside its mailbox. Whoever takes something away counts here what is left, in the
@@ -10,7 +13,23 @@ import (
 type waysIn struct {
 	password bool
 	own      factor.Owned
-	roles    []string
+	// identities are how many of other providers open it; only says that nothing else does.
+	identities int
+	only       bool
+	roles      []string
+}
+
+// waysInOf counts what opens an account now. Whoever calls it holds the account's row.
+func (l *EmailLinks) waysInOf(tx *db.Tx, c account.Credentials, own factor.Owned) (waysIn, error) {
+	list, err := upstream.Of(tx, c.ID)
+	return waysIn{
+		password: c.Hash != "", own: own, identities: l.Providers.Open(c.Key, list), only: l.Providers.Only(c.Key) != nil, roles: c.Roles,
+	}, err
+}
+
+// opens reports whether anything does, where passkeys are of this RP ID.
+func (w waysIn) opens(rpID string) bool {
+	return w.identities > 0 || !w.only && (w.password || len(w.alone(rpID)) > 0)
 }
 
 const (
@@ -31,6 +50,9 @@ var (
 
 // alone returns the passkeys that sign in by themselves.
 func (w waysIn) alone(rpID string) (keys []factor.Passkey) {
+	if rpID == "" {
+		return nil
+	}
 	for _, k := range w.own.Keys {
 		if k.Usable(rpID) && k.Verifies && k.Discoverable {
 			keys = append(keys, k)
@@ -39,17 +61,29 @@ func (w waysIn) alone(rpID string) (keys []factor.Passkey) {
 	return keys
 }
 
-// lacks refuses what is left after a factor was removed: the roles ask for more, or there is no password, and no
-// passkey that signs in alone.
-func (f *Factors) lacks(left waysIn) error {
+// lacks refuses what is left after a factor was removed: the roles ask for more, or there is no password, no
+// passkey that signs in alone, and no identity of another provider.
+func (f *Factors) lacks(tx *db.Tx, c account.Credentials, own factor.Owned) error {
+	left, err := f.waysInOf(tx, c, own)
+	if err != nil {
+		return err
+	}
 	has := len(left.own.Factors())
 	switch {
 	case f.Demand.of(left.roles) && has == 0,
 		f.Demand.key(left.roles) && len(left.own.Keys) == 0,
-		!left.password && (f.Keys == nil || len(left.alone(f.Keys.RPID())) == 0):
+		!left.opens(f.rpID()):
 		return errLastFactor
 	}
 	return nil
+}
+
+// rpID is what passkeys are of here; empty where they are off.
+func (f *Factors) rpID() string {
+	if f.Keys == nil {
+		return ""
+	}
+	return f.Keys.RPID()
 }
 
 // mayGoWithout refuses to take a password away from an account that has too little beside it: one passkey alone is lost with

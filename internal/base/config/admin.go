@@ -61,4 +61,10 @@ var adminSettings = []setting{
 			"What it described before and does not any more is disabled. A file that can't be used is refused at the start.",
 		field: pathField(func(c *Config) *string { return &c.ClientsFile }),
 	},
+	{
+		name: "UPSTREAMS_FILE", unset: "none",
+		meaning: "A file that describes other providers by which people sign in here, such as Google or the one of your organisation: see " +
+			"[guides/other-providers.md](guides/other-providers.md). A file that can't be used is refused at the start.",
+		field: pathField(func(c *Config) *string { return &c.UpstreamsFile }),
+	},
 }

@@ -302,6 +302,8 @@ type Config struct {
 	TermsFile     string
 	// ClientsFile describes applications, or is empty.
 	ClientsFile string
+	// UpstreamsFile describes other providers by which people sign in, or is empty.
+	UpstreamsFile string
 	// DocumentFiles are the files of further documents by name; DocumentsRequired are the names of those that everybody
 	// must agree to: see Documents.
 	DocumentFiles     map[string]string

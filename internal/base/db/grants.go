@@ -63,6 +63,7 @@ var grants = []grant{
 	{"former_password", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"guess", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"hold", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"identity", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"import_run", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"inactive_notice", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"inactive_run", []string{"SELECT", "INSERT", "UPDATE"}},

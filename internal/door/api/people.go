@@ -141,23 +141,24 @@ func (a *People) user(w http.ResponseWriter, r *http.Request, _ flow.Identity) e
 	}
 	out := struct {
 		userAnswer
-		PasswordSetAt string          `json:"password_set_at"`
-		LockedOut     bool            `json:"locked_out"`
-		Tries         int             `json:"wrong_tries"`
-		KnownTries    int             `json:"wrong_tries_known_devices"`
-		Devices       int64           `json:"known_devices"`
-		Links         int64           `json:"open_links"`
-		Factors       []factor.Kind   `json:"second_factors"`
-		Codes         int             `json:"recovery_codes_left"`
-		FactorsDue    *string         `json:"factor_reset_due_at"`
-		EraseAt       *string         `json:"erase_at"`
-		Consents      []consentAnswer `json:"consents"`
-		Sessions      []livingAnswer  `json:"sessions"`
-		Events        []auditAnswer   `json:"events"`
+		PasswordSetAt string           `json:"password_set_at"`
+		LockedOut     bool             `json:"locked_out"`
+		Tries         int              `json:"wrong_tries"`
+		KnownTries    int              `json:"wrong_tries_known_devices"`
+		Devices       int64            `json:"known_devices"`
+		Links         int64            `json:"open_links"`
+		Factors       []factor.Kind    `json:"second_factors"`
+		Codes         int              `json:"recovery_codes_left"`
+		FactorsDue    *string          `json:"factor_reset_due_at"`
+		EraseAt       *string          `json:"erase_at"`
+		Consents      []consentAnswer  `json:"consents"`
+		Identities    []identityAnswer `json:"identities"`
+		Sessions      []livingAnswer   `json:"sessions"`
+		Events        []auditAnswer    `json:"events"`
 	}{
 		userAnswer: answerUser(p.Row), PasswordSetAt: stamp(p.PasswordAt), LockedOut: p.LockedOut(), Tries: p.Tries.Unknown, KnownTries: p.Tries.Known,
 		Factors: p.Factors.Factors(), Codes: p.Factors.CodesLeft, FactorsDue: stampOrNull(p.Factors.ResetDue), EraseAt: stampOrNull(p.Erasure.At),
-		Devices: p.Devices, Links: p.Links, Consents: answerConsents(p.Consents), Sessions: answerLiving(p.Sessions),
+		Devices: p.Devices, Links: p.Links, Consents: answerConsents(p.Consents), Identities: answerIdentities(p.Identities), Sessions: answerLiving(p.Sessions),
 		Events: make([]auditAnswer, 0, len(events)),
 	}
 	for _, e := range events {

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/consent"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
 	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 )
 
@@ -184,9 +185,17 @@ func (c *Console) person(d *desk) error {
 		{v.T("person.tries"), v.T("person.tries-of", "n", p.Tries.Unknown, "most", operate.StrangersMost, "known", p.Tries.Known, "knownmost", operate.DevicesMost)},
 		{v.T("person.devices"), v.L.Number(p.Devices)}, {v.T("person.links"), v.L.Number(p.Links)}, {v.T("person.language"), language},
 	}
-	shown.Facts = append(shown.Facts, consentFacts(v, p.Consents)...)
+	shown.Facts = append(append(shown.Facts, identityFacts(v, p.Identities)...), consentFacts(v, p.Consents)...)
 
 	return d.show("person", "/admin/people", shown)
+}
+
+// identityFacts are the other providers that an account is linked to.
+func identityFacts(v *ui.View, list []flow.Linked) (out []fact) {
+	for _, i := range list {
+		out = append(out, fact{i.Name, v.T("identities.linked", "time", i.LinkedAt)})
+	}
+	return out
 }
 
 // personActions are those that who is signed in may do, the usual ones first.

@@ -55,6 +55,8 @@ var happenings = map[event.Kind]inWords{
 	event.PasskeyChanged:     {"passkey", "activity.passkey", "activity.passkey"},
 	event.FactorUndone:       {"shield", "activity.factor-undone", "activity.factor-undone"},
 	event.PasswordRemoved:    {"key", "activity.password-removed", "activity.password-removed"},
+	event.IdentityLinked:     {"net", "activity.linked", "activity.linked"},
+	event.IdentityUnlinked:   {"net", "activity.unlinked", "activity.unlinked"},
 	event.RecoveryCodesMade:  {"key", "activity.codes", "activity.codes"},
 	event.RecoveryCodeUsed:   {"key", "activity.code-used", "activity.code-used"},
 	event.FactorInvited:      {"shield", "activity.factor-invited", "activity.factor-invited"},

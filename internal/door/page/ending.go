@@ -59,6 +59,8 @@ const (
 	stepAppGone    = "application-gone"
 	stepPasskey    = "first-passkey"
 	stepNone       = "no-password"
+	stepLinked     = "linked"
+	stepUnlinked   = "unlinked"
 )
 
 var endings = map[string]ending{
@@ -88,6 +90,8 @@ var endings = map[string]ending{
 	stepFactorGone: {path: "/account", text: "done.factor-removed"},
 	stepAgreed:     {path: "/account", text: "done.agreed"},
 	stepWithdrawn:  {path: "/account", text: "done.withdrawn"},
+	stepLinked:     {path: "/account", text: "done.linked"},
+	stepUnlinked:   {path: "/account", text: "done.unlinked"},
 	stepAppGone:    {path: "/account", text: "done.app-removed"},
 }
 

@@ -67,6 +67,9 @@ type linkView struct {
 	Invited bool
 	// Documents are those that must be agreed to.
 	Documents []askedDocument
+	// Buttons are the other providers by which one gets an account, Then where one goes from there.
+	Buttons []providerButton
+	Then    string
 }
 
 // invited is how the address of the page says that a link invites. The link itself tells what it opens.
@@ -178,7 +181,7 @@ func (p *Links) verifiedBefore(r *http.Request) string {
 func (p *Links) page(v *ui.View, l linkPage) linkView {
 	page := linkView{linkPage: l, Rules: p.rules(v.L), Closed: !p.Register.Open, Passwordless: p.Register.Passwordless}
 	if l.name == "register" {
-		page.Documents = askedDocuments(v, p.required())
+		page.Documents, page.Buttons = askedDocuments(v, p.required()), p.Buttons
 	}
 	return page
 }
@@ -197,7 +200,7 @@ func (p *Links) open(l linkPage) web.Handler {
 			return p.fail(w, v, "closed", nil, p.blame(v, r, flow.ErrRegistrationClosed), flow.ErrRegistrationClosed)
 		}
 		page.Bare = page.Passwordless && web.Parameter(r, "with") == "passkey"
-		page.Invited = web.Parameter(r, "with") == invited
+		page.Invited, page.Then = web.Parameter(r, "with") == invited, p.Cookies.ReturnTo(p.Cookies.Returning(r), home)
 		e, n, ok := p.ended(r)
 		if n.Step == stepRegistered || n.Step == stepResent || n.Step == stepMailed {
 			page.Email = n.Email

@@ -47,6 +47,9 @@ type loginPage struct {
 	ACR, MaxAge string
 	// Passkeys says that one signs in alone; browsers suggest them for the address then.
 	Passkeys bool
+	// Buttons are the other providers by which one signs in; Again asks them to have the person show anew who they are.
+	Buttons []providerButton
+	Again   bool
 }
 
 // Autocomplete is what browsers suggest for the address.
@@ -70,7 +73,8 @@ func (p *SignIn) login(w http.ResponseWriter, r *http.Request) error {
 	if !back {
 		to = p.Cookies.ReturnTo(p.Cookies.Returning(r), home)
 	}
-	shown := loginPage{ReturnTo: to, Email: web.Parameter(r, "login_hint"), ACR: web.Parameter(r, "acr"), MaxAge: web.Parameter(r, "max_age")}
+	shown := loginPage{ReturnTo: to, Email: web.Parameter(r, "login_hint"), ACR: web.Parameter(r, "acr"), MaxAge: web.Parameter(r, "max_age"),
+		Again: web.Parameter(r, "again") != ""}
 	asked := wish(shown.ACR, shown.MaxAge)
 	who, err := p.entrance(w, r)
 	switch {
@@ -104,7 +108,7 @@ func wish(acr, maxAge string) flow.Asked {
 // shown completes the page. Its form may lead to an application: browsers hold the answer's redirect to
 // form-action too.
 func (p *SignIn) shown(r *http.Request, v *ui.View, shown loginPage) loginPage {
-	shown.Closed, shown.Passkeys = p.Closed, p.Alone.On()
+	shown.Closed, shown.Passkeys, shown.Buttons = p.Closed, p.Alone.On(), p.Buttons
 	v.FormTo = p.formTo(r, shown.ReturnTo)
 	return shown
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/password"
 	"github.com/gatehouse-auth/gatehouse/internal/door/ui"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/upstream"
 )
 
 //go:embed templates/*.html
@@ -21,6 +22,15 @@ type Pages struct {
 	policy password.Policy
 	// Asks knows what applications ask for on whose behalf people come; nil for none.
 	Asks *Asking
+	// Buttons are the other providers by which people sign in.
+	Buttons []providerButton
+}
+
+// SignInBy has the pages show buttons for other providers.
+func (p *Pages) SignInBy(list []*upstream.Remote) {
+	for _, r := range list {
+		p.Buttons = append(p.Buttons, providerButton{r.ID, r.Name})
+	}
 }
 
 // New reads the templates. policy is the one that new passwords must keep.

@@ -86,6 +86,16 @@ var problems = map[string]words{
 	"passkeys_needed":             {"", "error.passkeys_needed"},
 	"passkey_not_alone":           {"", "error.passkey_not_alone"},
 	"no_password":                 {"", "error.no_password"},
+	"unknown_sign_in":             {"", "provider.over"},
+	"link_over":                   {"", "provider.link-over"},
+	"identity_taken":              {"", "provider.taken"},
+	"provider_required":           {"", "provider.only"},
+	"provider_unavailable":        {"error.unavailable.title", "provider.away"},
+	"provider_answer_refused":     {"", "provider.refused"},
+	"organisation_not_allowed":    {"", "provider.organisation"},
+	"provider_denied":             {"", "provider.denied"},
+	"provider_not_found":          {"", "provider.none"},
+	"last_way_in":                 {"", "identities.last"},
 }
 
 // said are the words for a problem at a page.

@@ -16,6 +16,7 @@ func samples() map[string][]any {
 	asked := []askedDocument{{"agree-terms", "x", "/terms", 2, true}}
 	full := linkView{
 		Invited: true, Passwordless: true, Documents: asked, Email: "ada@example.org", Given: "x", Sent: "x", Rules: rules, Stuck: true, Password: true,
+		Buttons: providerSamples, Then: home,
 	}
 	byCode := linkView{Email: "ada@example.org", ByCode: true, Title: "verify.check", Said: "verify.registered", Rules: rules, Closed: true}
 	link := []any{linkView{}, full, byCode}
@@ -29,7 +30,9 @@ func samples() map[string][]any {
 	mail := notice.Shown{Rendered: notice.Rendered{Subject: "x", Language: "en", Blocks: blocks}}
 	mails := []notice.Shown{mail}
 	all := map[string][]any{
-		"login":  {loginPage{ReturnTo: home}, loginPage{Passkeys: true, ReturnTo: home, Email: "ada@example.org", Closed: true}},
+		"login": {loginPage{ReturnTo: home}, loginPage{
+			Passkeys: true, ReturnTo: home, Email: "ada@example.org", Closed: true, ACR: "2fa", MaxAge: "60", Again: true, Buttons: providerSamples,
+		}},
 		"logout": {nil}, "bounce": {"/x"}, "closed": {nil}, "done": done,
 		"register": link, "verify": link, "forgot": link, "reset": link, "not-me": link, "undo": link, "unlock": link,
 		"undo-factor": link, "stop-reset": link,
@@ -42,7 +45,20 @@ func samples() map[string][]any {
 		"codes":   {codesPage{Codes: []string{"x"}, To: home}, codesPage{Codes: []string{"x"}, To: home, Bare: true}},
 		"setup":   {setupPage{}, setupPage{Given: "x", Email: "ada@example.org", Rules: rules}},
 		"refused": {refusedPage{RequestID: "x", At: "/x"}, refusedPage{Ours: true, Again: true}}, "maintenance": {refusedPage{}},
-		"account": {accountPage{}, accountPage{Email: "ada@example.org", Said: "x", Sections: []shownSection{{"profile", "user", "profile.title", "x"}}}},
+		"account":  {accountPage{}, accountPage{Email: "ada@example.org", Said: "x", Sections: []shownSection{{"profile", "user", "profile.title", "x"}}}},
+		"root":     {rootPage{}, rootPage{Development{Version: "x", Admin: "x", Mails: true, Closed: true}, "x"}},
+		"mails":    {mailsPage{}, mailsPage{List: mails, Mail: &mail, As: "text"}, mailsPage{List: mails, Mail: &mail, As: "phone"}},
+		"document": {documentPage{}, documentPage{Title: "x", Parts: []part{{"x", "x", nil}, {"", "", nil}}, Said: "x", Newest: "/x"}},
+	}
+	maps.Copy(all, sectionSamples(rules))
+	all["join"] = []any{joinPage{}, joinPage{Provider: "x", Address: "ada@example.org", Sent: "x"}, joinPage{Address: "x", Email: "x"}}
+	maps.Copy(all, applicationSamples())
+	return all
+}
+
+// sectionSamples are those of the account's page.
+func sectionSamples(rules []ui.Rule) map[string][]any {
+	return map[string][]any{
 		"section-profile": {profileView{}, profileView{
 			Name: "Ada", Email: "ada@example.org", Language: "English", Confirmed: time.Unix(1, 0), Languages: []ui.Option{{Value: "en", Text: "English"}},
 		}},
@@ -64,12 +80,10 @@ func samples() map[string][]any {
 			},
 			History: []pastConsent{{Title: "x", Path: "/x", Version: 1, Given: "x", Withdrawn: "x"}},
 		}},
-		"root":     {rootPage{}, rootPage{Development{Version: "x", Admin: "x", Mails: true, Closed: true}, "x"}},
-		"mails":    {mailsPage{}, mailsPage{List: mails, Mail: &mail, As: "text"}, mailsPage{List: mails, Mail: &mail, As: "phone"}},
-		"document": {documentPage{}, documentPage{Title: "x", Parts: []part{{"x", "x", nil}, {"", "", nil}}, Said: "x", Newest: "/x"}},
+		"section-identities": {identitiesView{}, identitiesView{
+			List: []identityView{{Handle: "x", Name: "x", Email: "x", Linked: "x", Used: "x"}, {Name: "x"}}, More: providerSamples,
+		}},
 	}
-	maps.Copy(all, applicationSamples())
-	return all
 }
 
 // applicationSamples are those of the pages on the way to an application, and of the section about them.
@@ -86,6 +100,8 @@ func applicationSamples() map[string][]any {
 		"end-session": {endPage{Title: "x", Fields: []formField{{"state", "x"}}}, endPage{Out: true}, endPage{}},
 	}
 }
+
+var providerSamples = []providerButton{{"x", "x"}}
 
 var enrolSamples = []any{
 	enrolPage{}, enrolPage{Over: true}, enrolPage{Secret: "x", Mails: true}, enrolPage{Own: true, Action: factorsPath}, enrolPage{Keys: true},

@@ -65,6 +65,10 @@ var Catalogue = []About{
 	{FactorResetDone, "Such a reset was done: the account's factors and recovery codes are gone, and a new password is demanded by mail."},
 	{PasswordRemoved, "An account has no password any more: passkeys are how its owner signs in. Its other sessions ended; `amr` says how the one had " +
 		"signed in."},
+	{IdentityLinked, "Somebody can sign in to an account by another `provider`: `reason` is `asked` for who was signed in, `address` where the provider gave " +
+		"the account's address out itself, `cleansed` where nobody had verified that before, so that the password, the sessions and all else went first, or " +
+		"`registered` for an account that began so."},
+	{IdentityUnlinked, "That is over: `reason` is `asked`, or `not_me`, `undone`, `reset` or `cleansed`, with which it went."},
 	{RecoveryCodesMade, "An account has new recovery codes; those before are worth nothing."},
 	{RecoveryCodeUsed, "Somebody signed in with a recovery code in the place of a second factor: `count` are left."},
 	{AddressBlocked, "An operator or an administrator blocked a `network`, or changed when a block ends. `count` is how many, if a file of " +

@@ -57,6 +57,8 @@ const (
 	FactorResetStop   Kind = "factor_reset_stopped"
 	FactorResetDone   Kind = "factor_reset_done"
 	PasswordRemoved   Kind = "password_removed"
+	IdentityLinked    Kind = "identity_linked"
+	IdentityUnlinked  Kind = "identity_unlinked"
 	RecoveryCodesMade Kind = "recovery_codes_made"
 	RecoveryCodeUsed  Kind = "recovery_code_used"
 
@@ -132,6 +134,8 @@ type Detail struct {
 	Network string `json:"network,omitempty"`
 	// Factor is the kind of second factor that was added, removed or used.
 	Factor string `json:"factor,omitempty"`
+	// Provider is the other provider by which somebody signs in, as UPSTREAMS_FILE calls it.
+	Provider string `json:"provider,omitempty"`
 	// Document and Version are what was published, agreed to or withdrawn.
 	Document string `json:"document,omitempty"`
 	Version  int64  `json:"version,omitempty"`

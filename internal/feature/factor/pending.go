@@ -52,6 +52,8 @@ type Pending struct {
 	Device, Network    string
 	Tries              int
 	MadeAt, ExpiresAt  time.Time
+	// AuthAt is when the person showed who they are, where a provider says that it was before; zero otherwise.
+	AuthAt time.Time
 }
 
 // ErrOver is for a sign-in that waits no longer.
@@ -67,10 +69,14 @@ func (s *Store) Begin(tx *db.Tx, p Pending, now time.Time) (token string) {
 	if err != nil {
 		panic(fmt.Sprintf("factor: amr: %v", err)) // strings can be encoded
 	}
-	tx.Defer(`INSERT INTO pending (id, account_id, hash, want, amr, password_n, factor_n, device, network, tries, made_at, expires_at, proof)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12)`,
+	authAt := int64(0)
+	if !p.AuthAt.IsZero() {
+		authAt = db.Micros(p.AuthAt)
+	}
+	tx.Defer(`INSERT INTO pending (id, account_id, hash, want, amr, password_n, factor_n, device, network, tries, made_at, expires_at, proof, auth_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $11, $12, $13)`,
 		s.random.ID(now), p.Account, hash[:], string(p.Want), string(amr), p.PasswordN, p.FactorN, p.Device, p.Network,
-		db.Micros(now), db.Micros(now.Add(PendingLife)), string(p.Proof))
+		db.Micros(now), db.Micros(now.Add(PendingLife)), string(p.Proof), authAt)
 	return token
 }
 
@@ -78,15 +84,15 @@ func (s *Store) Begin(tx *db.Tx, p Pending, now time.Time) (token string) {
 // ErrOver. It takes no try.
 func ByToken(tx *db.Tx, token string, now time.Time) (Pending, error) {
 	hash := sha256.Sum256([]byte(token))
-	return scanPending(tx.QueryRow(`SELECT id, account_id, want, amr, password_n, factor_n, device, network, tries, made_at, expires_at, proof FROM pending
-		WHERE hash = $1 AND tries < $2 AND expires_at > $3`, hash[:], PendingTries, db.Micros(now)))
+	return scanPending(tx.QueryRow(`SELECT id, account_id, want, amr, password_n, factor_n, device, network, tries, made_at, expires_at, proof, auth_at
+		FROM pending WHERE hash = $1 AND tries < $2 AND expires_at > $3`, hash[:], PendingTries, db.Micros(now)))
 }
 
 // Try takes a try at the second step, before anything is looked at, or returns ErrOver.
 func Try(tx *db.Tx, token string, now time.Time) (Pending, error) {
 	hash := sha256.Sum256([]byte(token))
 	return scanPending(tx.QueryRow(`UPDATE pending SET tries = tries + 1 WHERE hash = $1 AND tries < $2 AND expires_at > $3
-		RETURNING id, account_id, want, amr, password_n, factor_n, device, network, tries, made_at, expires_at, proof`,
+		RETURNING id, account_id, want, amr, password_n, factor_n, device, network, tries, made_at, expires_at, proof, auth_at`,
 		hash[:], PendingTries, db.Micros(now)))
 }
 
@@ -129,8 +135,8 @@ func TurnToEnrol(tx *db.Tx, id string, amr []string, now time.Time) error {
 
 // OldestExpired returns the sign-in that ran out first, and whether there is any.
 func OldestExpired(tx *db.Tx, now time.Time) (p Pending, found bool, err error) {
-	p, err = scanPending(tx.QueryRow(`SELECT id, account_id, want, amr, password_n, factor_n, device, network, tries, made_at, expires_at, proof FROM pending
-		WHERE expires_at <= $1 ORDER BY expires_at LIMIT 1`, db.Micros(now)))
+	p, err = scanPending(tx.QueryRow(`SELECT id, account_id, want, amr, password_n, factor_n, device, network, tries, made_at, expires_at, proof, auth_at
+		FROM pending WHERE expires_at <= $1 ORDER BY expires_at LIMIT 1`, db.Micros(now)))
 	if errors.Is(err, ErrOver) {
 		return Pending{}, false, nil
 	}
@@ -155,8 +161,10 @@ func scanPending(row *db.Row) (p Pending, err error) {
 		amr           string
 		tries         int64
 		made, expires int64
+		authAt        int64
 	)
-	err = row.Scan(&p.ID, &p.Account, (*string)(&p.Want), &amr, &p.PasswordN, &p.FactorN, &p.Device, &p.Network, &tries, &made, &expires, (*string)(&p.Proof))
+	err = row.Scan(&p.ID, &p.Account, (*string)(&p.Want), &amr, &p.PasswordN, &p.FactorN, &p.Device, &p.Network, &tries, &made, &expires, (*string)(&p.Proof),
+		&authAt)
 	if errors.Is(err, db.ErrNoRows) {
 		return Pending{}, ErrOver
 	}
@@ -164,5 +172,8 @@ func scanPending(row *db.Row) (p Pending, err error) {
 		return Pending{}, err
 	}
 	p.Tries, p.MadeAt, p.ExpiresAt = int(tries), db.Time(made), db.Time(expires)
+	if authAt != 0 {
+		p.AuthAt = db.Time(authAt)
+	}
 	return p, json.Unmarshal([]byte(amr), &p.AMR)
 }

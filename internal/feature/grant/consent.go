@@ -126,3 +126,9 @@ func each(rows *db.Rows, do func() error) error {
 	}
 	return rows.Err()
 }
+
+// WithdrawEvery takes back all that a person has consented to.
+func WithdrawEvery(tx *db.Tx, account string) error {
+	_, err := tx.Exec(`DELETE FROM client_consent WHERE account_id = $1`, account)
+	return err
+}

@@ -79,7 +79,7 @@ func (s *shop) exchange(e Exchanged) (g Grant, how Outcome) {
 }
 
 // right is what its application brings with a code.
-func right(code Code) Exchanged { return Exchanged{code, "app", callback, verifier} }
+func right(code Code) Exchanged { return Exchanged{Code: code, Client: "app", Redirect: callback, Verifier: verifier} }
 
 func (s *shop) refresh(client, token string) (g Grant, turn rotation.Turn) {
 	s.Helper()
@@ -135,17 +135,17 @@ func TestASVS_V10_4_2_V10_4_3_V10_4_6_WhatACodeIsGoodFor(t *testing.T) {
 		if _, turn := s.refresh("app", got.Refresh); turn.Good() {
 			s.Error("the grant goes on after its code was used twice")
 		}
-		if _, how := s.exchange(Exchanged{other, "app", "", verifier}); how != Started { // OAuth 2.1: PKCE does without it
+		if _, how := s.exchange(Exchanged{Code: other, Client: "app", Verifier: verifier}); how != Started { // OAuth 2.1: PKCE does without it
 			s.Errorf("without a redirect URI: %s", how)
 		}
 
 		plain := s.give(func(a *Asked) { a.Challenge = "" })
-		for what, e := range map[string]Exchanged{"a verifier without a challenge": right(plain), "nothing but the code": {plain, "app", "", ""}} {
+		for what, e := range map[string]Exchanged{"a verifier without a challenge": right(plain), "nothing but the code": {Code: plain, Client: "app"}} {
 			if _, how := s.exchange(e); how != Refused {
 				s.Errorf("%s: %s", what, how)
 			}
 		}
-		if _, how := s.exchange(Exchanged{plain, "app", callback, ""}); how != Started {
+		if _, how := s.exchange(Exchanged{Code: plain, Client: "app", Redirect: callback}); how != Started {
 			s.Errorf("without PKCE: %s", how)
 		}
 	})

@@ -75,6 +75,13 @@ const (
 	AccountInactive Kind = "account_inactive"
 	// IncidentNotice tells somebody of an incident that touched their account, in the words of those who run the service.
 	IncidentNotice Kind = "incident_notice"
+	// IdentityLinked and IdentityUnlinked say that somebody can sign in to the account by another provider, or no longer.
+	IdentityLinked   Kind = "identity_linked"
+	IdentityUnlinked Kind = "identity_unlinked"
+	// ProviderCode has the code that makes an account for somebody who has signed in at another provider; ProviderSignIn tells an
+	// owner that somebody has who has the account's address there.
+	ProviderCode   Kind = "provider_code"
+	ProviderSignIn Kind = "provider_sign_in"
 	// AlertRaised notifies those who run the service of what a rule over the event log found.
 	AlertRaised Kind = "alert_raised"
 )
@@ -115,6 +122,8 @@ type Mail struct {
 	Roles []string
 	// Factor is the kind of second factor that it is about: totp or passkey.
 	Factor string
+	// Providers are the names of those by which people sign in that it is about.
+	Providers []string
 	// Due is when it will be done that the mail announces.
 	Due time.Time
 	// Left is how many recovery codes are unused.
@@ -200,6 +209,10 @@ var Facts = map[Kind]Needs{
 	FactorLocked:      {May: []Fact{Link, NotMe}},
 	AccountInactive:   {},
 	IncidentNotice:    {Must: []Fact{Words}},
+	IdentityLinked:    {May: []Fact{NotMe}},
+	IdentityUnlinked:  {May: []Fact{NotMe}},
+	ProviderCode:      {Must: []Fact{Code}},
+	ProviderSignIn:    {May: []Fact{NotMe}},
 	AlertRaised:       {Must: []Fact{Finding}},
 }
 

@@ -31,6 +31,7 @@ type view struct {
 	NewAddress, Roles, Why       string
 	ByOperator                   bool
 	Factor                       string // totp or passkey
+	Providers                    string // by which people sign in
 	Due                          string
 	Left                         int // how many recovery codes are unused
 	Alert                        Alert
@@ -92,7 +93,7 @@ func (t *Texts) view(m Mail, name string) view {
 		Link: line(m.Link), Code: line(m.Code), NotMe: line(m.NotMe), Undo: line(m.Undo),
 		LinkLife: lifeOf(m.LinkLife), CodeLife: lifeOf(m.CodeLife), UndoLife: lifeOf(m.UndoLife),
 		NewAddress: veiled(m.NewAddress), Roles: line(strings.Join(m.Roles, ", ")), ByOperator: m.ByOperator, Why: string(m.Why),
-		Factor: line(m.Factor), Left: m.Left, Due: m.Due.UTC().Format("2006-01-02 15:04 UTC"),
+		Factor: line(m.Factor), Providers: line(strings.Join(m.Providers, ", ")), Left: m.Left, Due: m.Due.UTC().Format("2006-01-02 15:04 UTC"),
 		Message: paragraphs(m.Message),
 		Alert:   Alert{Rule: line(m.Alert.Rule), N: m.Alert.N, Bound: m.Alert.Bound, What: line(m.Alert.What), Look: line(m.Alert.Look)},
 	}
@@ -278,7 +279,7 @@ func specimen(k Kind, full bool) Mail {
 	if has(Words) {
 		m.Message = "Somebody tried passwords from lists.\n\nWe have blocked them."
 	}
-	m.Factor, m.Left = "totp", 7
+	m.Factor, m.Left, m.Providers = "totp", 7, []string{"Google", "GitHub"}
 	if has(Roles) {
 		m.Roles = []string{"admin"}
 	}

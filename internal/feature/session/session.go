@@ -99,6 +99,8 @@ type Start struct {
 	Device, Network string
 	// SID is what applications call the session that this one replaces: see [Replace]; empty for a session of its own.
 	SID string
+	// AuthAt is when the person showed who they are, where that was before; zero for now.
+	AuthAt time.Time
 }
 
 // Grant is what a sign-in or a refresh gives to a client, short of the access
@@ -141,13 +143,16 @@ func (s *Store) Make(b Start, now time.Time) (Grant, []any) {
 	t := rotation.Derived(keys, rotation.Session, s.epoch, sid, 1, salt)
 	maxAt := now.Add(s.config.Max)
 	idleAt := earlier(now.Add(s.config.Idle), maxAt)
-	at := db.Micros(now)
+	at, authAt := db.Micros(now), now
+	if !b.AuthAt.IsZero() {
+		authAt = earlier(b.AuthAt, now)
+	}
 	grant := Grant{
-		Session: sid.String(), Account: b.Account, Roles: b.Roles, AMR: b.AMR, AuthAt: now,
+		Session: sid.String(), Account: b.Account, Roles: b.Roles, AMR: b.AMR, AuthAt: authAt,
 		Refresh: t.Encode(keys), RefreshUntil: idleAt, SessionUntil: maxAt, Generation: t.Generation,
 	}
 	return grant, []any{sid.String(), b.Account, encodeList(b.Roles), encodeList(b.AMR), b.UserAgent, b.Address,
-		at, db.Micros(maxAt), db.Micros(idleAt), int64(t.Generation), t.Hash(), salt, at, at, b.Device, b.Network, b.SID}
+		db.Micros(authAt), db.Micros(maxAt), db.Micros(idleAt), int64(t.Generation), t.Hash(), salt, at, at, b.Device, b.Network, b.SID}
 }
 
 // EndOldest ends the live sessions of an account beyond those that it may have,

@@ -57,6 +57,9 @@ const (
 	FactorInvite Purpose = "factor_invite"
 	// UndoFactor takes back second factors and recovery codes.
 	UndoFactor Purpose = "undo_factor"
+	// SignUp makes the account of somebody who has signed in at another provider. The mail has a code alone, and its account's id is the
+	// one that it will have.
+	SignUp Purpose = "sign_up"
 	// StopReset keeps second factors that an operator would take away.
 	StopReset Purpose = "stop_reset"
 )
@@ -69,6 +72,7 @@ const prefix = "gatehouse_mt_"
 var lives = map[Purpose]time.Duration{
 	Verify: 24 * time.Hour, Reset: 30 * time.Minute, Change: 30 * time.Minute, Undo: 7 * 24 * time.Hour, NotMe: 7 * 24 * time.Hour,
 	Invite: 7 * 24 * time.Hour,
+	SignUp: CodeLife,
 	Factor: CodeLife, FactorInvite: 30 * time.Minute, UndoFactor: 7 * 24 * time.Hour, StopReset: 7 * 24 * time.Hour,
 }
 
@@ -80,7 +84,9 @@ func (p Purpose) Life() time.Duration { return lives[p] }
 
 // coded reports whether there can be a code beside the link: where something is to
 // be done, and nowhere else.
-func (p Purpose) coded() bool { return p == Verify || p == Reset || p == Change || p == Factor }
+func (p Purpose) coded() bool {
+	return p == Verify || p == Reset || p == Change || p == Factor || p == SignUp
+}
 
 // ErrLink is for a link that does not work.
 var ErrLink = fault.New(fault.Invalid, "invalid_link",

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/upstream"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
@@ -25,6 +26,8 @@ type People struct {
 	Lockout  *lockout.Store
 	// Closed is whether only the command line opens accounts.
 	Closed bool
+	// Providers are those by which people sign in.
+	Providers *upstream.Providers
 }
 
 // Search returns a page of accounts.
@@ -52,6 +55,8 @@ type Person struct {
 	Erasure account.Erasure
 	// Consents are what the person agreed to, and perhaps took back, the newest first.
 	Consents []consent.Consent
+	// Identities are what the account is linked to at other providers.
+	Identities []flow.Linked
 }
 
 // StrangersMost and DevicesMost are how many wrong passwords are taken before an
@@ -89,6 +94,11 @@ func (f *People) Show(ctx context.Context, id string) (p Person, err error) {
 		if p.Factors, err = ownedFactors(tx, id); err != nil {
 			return err
 		}
+		linked, err := upstream.Of(tx, id)
+		if err != nil {
+			return err
+		}
+		p.Identities = flow.Named(f.Providers, linked)
 		p.Erasure, err = account.ErasureOf(tx, id)
 		return err
 	})

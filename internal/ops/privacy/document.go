@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/upstream"
 )
 
 // What a copy has, as schema.json describes it. What is not here does not get in.
@@ -73,6 +74,22 @@ func newFactors(o factor.Owned) factorsOut {
 			Name: k.Name, Host: k.RPID, Maker: k.AAGUID, Transports: append([]string{}, k.Transports...), MayCopy: k.Eligible, Copied: k.BackedUp,
 			AddedAt: stamp(k.MadeAt), UsedAt: stampOrNone(k.UsedAt), SuspectAt: stampOrNone(k.SuspectAt),
 		})
+	}
+	return out
+}
+
+type identityOut struct {
+	Issuer   string `json:"issuer"`
+	Subject  string `json:"subject"`
+	Email    string `json:"email"`
+	LinkedAt string `json:"linked_at"`
+	UsedAt   string `json:"used_at"`
+}
+
+func newIdentities(list []upstream.Identity) []identityOut {
+	out := make([]identityOut, 0, len(list))
+	for _, i := range list {
+		out = append(out, identityOut{i.Issuer, i.Subject, i.Email, stamp(i.LinkedAt), stamp(i.UsedAt)})
 	}
 	return out
 }

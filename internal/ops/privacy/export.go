@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/upstream"
 )
 
 // SchemaVersion is the version of what a copy looks like; schema.json describes it.
@@ -142,31 +143,25 @@ func (x *Exporter) account(ctx context.Context, id string, w *bufio.Writer) erro
 		agreed  []consent.Consent
 		allowed []grant.Agreement
 		where   []grant.Where
+		linked  []upstream.Identity
 	)
 	err := x.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		if detail, err = account.DetailByID(tx, id); err != nil {
-			return err
+		for _, read := range []func() error{
+			func() error { detail, err = account.DetailByID(tx, id); return err },
+			func() error { due, err = account.ErasureOf(tx, id); return err },
+			func() error { own, err = factor.Own(tx, id); return err },
+			func() error { linked, err = upstream.Of(tx, id); return err },
+			func() error { devices, err = lockout.Devices(tx, id); return err },
+			func() error { agreed, err = consent.Of(tx, id); return err },
+			func() error { allowed, err = grant.Agreements(tx, id); return err },
+			func() error { where, err = grant.SignedInTo(tx, id, pageSize); return err },
+			func() error { links, err = ticket.OfAccount(tx, id, pageSize); return err },
+		} {
+			if err := read(); err != nil {
+				return err
+			}
 		}
-		if due, err = account.ErasureOf(tx, id); err != nil {
-			return err
-		}
-		if own, err = factor.Own(tx, id); err != nil {
-			return err
-		}
-		if devices, err = lockout.Devices(tx, id); err != nil {
-			return err
-		}
-		if agreed, err = consent.Of(tx, id); err != nil {
-			return err
-		}
-		if allowed, err = grant.Agreements(tx, id); err != nil {
-			return err
-		}
-		if where, err = grant.SignedInTo(tx, id, pageSize); err != nil {
-			return err
-		}
-		links, err = ticket.OfAccount(tx, id, pageSize)
-		return err
+		return nil
 	})
 	if err != nil {
 		return err
@@ -177,6 +172,7 @@ func (x *Exporter) account(ctx context.Context, id string, w *bufio.Writer) erro
 	d.member("generated_at", stamp(x.Now()))
 	d.member("account", newAccount(detail, due))
 	d.member("second_factors", newFactors(own))
+	d.member("identities", newIdentities(linked))
 	list(d, "sessions", x.sessions(ctx, id))
 	d.member("known_devices", newDevices(devices))
 	d.member("consents", newConsents(agreed))

@@ -22,6 +22,7 @@ var told = map[string]string{
 	"event_personal":  "events.jsonl",
 	"factor_reset":    "events.jsonl: factor_reset_asked",
 	"former_password": "hashes alone",
+	"identity":        "export.json: identities",
 	"guess":           "keyed hashes that fade",
 	"inactive_notice": "events.jsonl: account_inactive; export.json: mails",
 	"incident_person": "that an incident touched the account; a mail says so, and its events are in events.jsonl",

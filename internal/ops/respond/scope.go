@@ -92,7 +92,8 @@ type Scope struct {
 
 // acts are kinds of events that an attack is after.
 var acts = []event.Kind{
-	event.EmailChange, event.PasswordChange, event.FactorAdded, event.FactorRemoved, event.RecoveryCodesMade, event.PasswordRemoved, event.RoleChange,
+	event.EmailChange, event.PasswordChange, event.FactorAdded, event.FactorRemoved, event.RecoveryCodesMade, event.PasswordRemoved, event.IdentityLinked,
+	event.IdentityUnlinked, event.RoleChange,
 	event.DataExport, event.ErasureAsked, event.ProfileChange, event.ConsentChange, event.AdminAction,
 }
 
