@@ -22,8 +22,8 @@ func (e Deployment) applicationChecks() []doctor.Check {
 }
 
 // providersAnswer asks the providers of UPSTREAMS_FILE for what they publish, as a sign-in would.
-func (e examined) providersAnswer(ctx context.Context) doctor.Answer {
-	list, err := CheckProviders(ctx, e.config, true)
+func (e Deployment) providersAnswer(ctx context.Context) doctor.Answer {
+	list, err := CheckProviders(ctx, e.Config, true)
 	if err != nil {
 		return doctor.Fail("Mend the file, and look once more: gatehouse upstream check", "%v", err)
 	}

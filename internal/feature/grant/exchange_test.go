@@ -101,10 +101,13 @@ func offline(a *Asked) { a.Offline = true }
 func TestASVS_V10_4_2_V10_4_3_V10_4_6_WhatACodeIsGoodFor(t *testing.T) {
 	eachShop(t, func(s *shop) {
 		code, other := s.give(), s.give()
+		with := func(code Code, client, redirect, verifier string) Exchanged {
+			return Exchanged{Code: code, Client: client, Redirect: redirect, Verifier: verifier}
+		}
 		wrong := map[string]Exchanged{
-			"another application": {code, "evil", callback, verifier}, "another redirect URI": {code, "app", callback + "/", verifier},
-			"another verifier": {code, "app", callback, verifier + "x"}, "no verifier": {code, "app", callback, ""},
-			"neither": {code, "app", "", ""}, "a code of which only the grant is right": {Code{code.id, other.secret}, "app", callback, verifier},
+			"another application": with(code, "evil", callback, verifier), "another redirect URI": with(code, "app", callback+"/", verifier),
+			"another verifier": with(code, "app", callback, verifier+"x"), "no verifier": with(code, "app", callback, ""),
+			"neither": with(code, "app", "", ""), "a code of which only the grant is right": with(Code{code.id, other.secret}, "app", callback, verifier),
 		}
 		tryAll := func(when string) {
 			t.Helper()
