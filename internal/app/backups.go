@@ -74,15 +74,27 @@ func BackupTrust(c *config.Config, verifier string, unsigned bool) (backup.Trust
 	return t, err
 }
 
+func backupRecipients(c *config.Config) (backup.Recipients, error) {
+	r, err := backup.ParseRecipients(c.Backups.Recipients)
+	if err != nil {
+		err = fault.New(fault.Invalid, "backup_recipients", "BACKUP_RECIPIENTS can't be used: "+err.Error()+".")
+	}
+	return r, err
+}
+
 // keeper returns what looks after the backups of the database.
 func keeper(c *config.Config, d *db.DB, events *event.Log, jobs *job.Runner, version string, now func() time.Time) (*backup.Keeper, error) {
 	stores, err := BackupStores(c)
 	if err != nil {
 		return nil, err
 	}
-	recipients, err := backup.ParseRecipients(c.Backups.Recipients)
+	recipients, err := backupRecipients(c)
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "backup_recipients", "BACKUP_RECIPIENTS can't be used: "+err.Error()+".")
+		return nil, err
+	}
+	ledger, err := newLedger(c, d, events, now)
+	if err != nil {
+		return nil, err
 	}
 	key, err := EventKey(c)
 	if err != nil {
@@ -113,7 +125,7 @@ func keeper(c *config.Config, d *db.DB, events *event.Log, jobs *job.Runner, ver
 		},
 		Maker: backup.Maker{
 			DB: d, Stores: stores, Recipients: recipients, EventKey: key, Needs: needs, Version: version, Random: secret.Random{}, Now: now, Most: c.Backups.Most,
-			Wait: backup.Sleep,
+			Wait: backup.Sleep, Ledger: ledger,
 		},
 	}, nil
 }

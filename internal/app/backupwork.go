@@ -45,8 +45,12 @@ func newBackups(b *base) (capability, error) {
 	if w.keeper, err = keeper(b.config, b.db, b.events, b.jobs, b.version, b.now); err != nil {
 		return capability{}, err
 	}
+	jobs := []job.Job{forget}
+	if l := w.keeper.Maker.Ledger; l != nil {
+		jobs = append(jobs, (&ledgerJob{ledger: l, now: b.now}).job())
+	}
 	return capability{
-		name: "backups", jobs: []job.Job{forget}, metrics: []prometheus.Collector{backupMetrics{w}},
+		name: "backups", jobs: jobs, metrics: []prometheus.Collector{backupMetrics{w}},
 		loops: []func(context.Context){w.run}, warnings: []check{warning("backups", w.trouble)},
 	}, nil
 }
@@ -93,6 +97,9 @@ func (w *backups) trouble(ctx context.Context) string {
 	case st.Trouble(w.now(), w.keeper.Every) > 0:
 		return "late, failing, or not drilled"
 	}
+	if lag, err := w.ledgerLag(ctx); err == nil && lag > backup.LedgerLate {
+		return "the ledger is behind"
+	}
 	return ""
 }
 
@@ -118,7 +125,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (backupMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{backupGood, backupFailures, backupDrilled, backupProved, backupAstray} {
+	for _, d := range []*prometheus.Desc{backupGood, backupFailures, backupDrilled, backupProved, backupAstray, ledgerBehind} {
 		ch <- d
 	}
 }
@@ -128,6 +135,10 @@ func (m backupMetrics) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	st, err := m.w.standing(ctx)
+	if err != nil {
+		return
+	}
+	lag, err := m.w.ledgerLag(ctx)
 	if err != nil {
 		return
 	}
@@ -143,7 +154,7 @@ func (m backupMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	for d, v := range map[*prometheus.Desc]float64{
 		backupGood: seconds(st.Good), backupFailures: float64(st.Failures), backupDrilled: seconds(st.Drilled), backupProved: seconds(st.Proved),
-		backupAstray: astray,
+		backupAstray: astray, ledgerBehind: lag.Seconds(),
 	} {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
 	}
@@ -157,7 +168,15 @@ func backupTrouble(c *config.Config) func(tx *db.Tx, now time.Time) (int64, erro
 	}
 	return func(tx *db.Tx, now time.Time) (int64, error) {
 		st, err := backup.Stand(tx)
-		return st.Trouble(now, c.Backups.Every), err
+		n := st.Trouble(now, c.Backups.Every)
+		if err != nil {
+			return n, err
+		}
+		lag, err := backup.Behind(tx, now)
+		if lag > backup.LedgerLate {
+			n++
+		}
+		return n, err
 	}
 }
 

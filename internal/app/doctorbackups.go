@@ -49,6 +49,7 @@ func (e examined) backupChecks() []doctor.Check {
 				return doctor.Pass("it is of %s ago", age.Round(time.Minute))
 			}
 		}),
+		e.ofLedger(),
 		e.standing("drilled", "A backup was restored on trial", doctor.Medium, func(s backup.Standing) doctor.Answer {
 			switch age := e.now().Sub(s.Drilled); {
 			case s.Undrilled >= 2:
@@ -73,6 +74,22 @@ func (e examined) backupChecks() []doctor.Check {
 			}
 		}),
 	}
+}
+
+// ofLedger looks whether a restore would know what was decided since the backup.
+func (e examined) ofLedger() doctor.Check {
+	return e.ofBackups("ledger", "What a restore must not undo stands beside the backups", doctor.High, e.read(func(tx *db.Tx) (doctor.Answer, error) {
+		lag, err := backup.Behind(tx, e.now())
+		switch {
+		case err != nil:
+			return doctor.Answer{}, err
+		case e.config.Backups.Recipients == "":
+			return doctor.Excuse("no backups are made"), nil
+		case lag > backup.LedgerLate:
+			return doctor.Fail("See in the server's log which place of BACKUP_DIR is away.", "the ledger is behind the event log since %s", lag.Round(time.Minute)), nil
+		}
+		return doctor.Pass("the ledger is not behind"), nil
+	}))
 }
 
 // ofBackups is a check that means nothing where there are no backups: that is another's finding.

@@ -37,12 +37,19 @@ func newPersonal(b *base, l *flow.EmailLinks) *personal {
 // newPrivacy erases accounts, and lets people have copies.
 func newPrivacy(b *base, who api.Caller, a *administration, p *personal) (capability, error) {
 	sealing := event.NewSealer(b.db, "", b.now) // whoever has the key signs what it seals, within a second
+	ledger, err := newLedger(b.config, b.db, b.events, b.now)
+	if err != nil {
+		return capability{}, err
+	}
 	eraser := &privacy.Eraser{
 		DB: b.db, Flow: p.erasures, Events: b.events, Now: b.now,
 		Seal: func(ctx context.Context) error { _, err := sealing.Seal(ctx); return err },
 		Beside: func(tx *db.Tx, accountID string) error {
 			return errors.Join(alert.Erase(tx, accountID), retention.Forget(tx, accountID), incident.Erase(tx, accountID))
 		},
+	}
+	if ledger != nil {
+		eraser.Ledger = ledger.Erased
 	}
 	mine := api.Privacy{Caller: who, Erasures: p.erasures, Exports: p.exports, Exporter: p.exporter}
 	theirs := api.PeoplePrivacy{Administrators: a.admins, People: a.people, Exporter: p.exporter}

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -39,6 +41,31 @@ func NewRestore(c *config.Config, log, events *slog.Logger, trust backup.Trust, 
 	var err error
 	r.Secret, err = knownSecret(c)
 	return r, err
+}
+
+// OperatorAdopt opens the database with the owner's URL, and what adopts it. Close the database.
+func OperatorAdopt(ctx context.Context, c *config.Config, log, events *slog.Logger) (*backup.Restore, *db.DB, error) {
+	stores, err := BackupStores(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	trust, err := BackupTrust(c, "", false)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := NewRestore(c, log, events, trust, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.Store, r.Ledgers = stores[0], stores
+	d, err := db.Open(ctx, r.Database)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := d.Serves(ctx); err != nil {
+		return nil, nil, errors.Join(err, d.Close())
+	}
+	return r, d, nil
 }
 
 // knownSecret is masterSecret for a restore, which makes none: one that was made now opens

@@ -27,6 +27,7 @@ type Command struct {
 	Drill   drillCommand   `cmd:"" help:"Restore a backup into a scratch file, sign in there, and delete it."`
 	Prune   pruneCommand   `cmd:"" help:"Delete the backups that BACKUP_KEEP lets go."`
 	Restore restoreCommand `cmd:"" help:"Restore a backup into an empty database."`
+	Adopt   adoptCommand   `cmd:"" help:"Make a database that was set back by other means one to be served."`
 	Move    moveCommand    `cmd:"" help:"Move the installation to another database, with all sessions."`
 }
 

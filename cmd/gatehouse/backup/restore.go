@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
@@ -16,6 +17,7 @@ type restoreCommand struct {
 	ID         string `arg:"" optional:"" help:"The backup, as gatehouse backup list prints it; the newest, if none is named."`
 	Identity   string `placeholder:"PATH" required:"" help:"The file with the secret key that opens the backup."`
 	SecretLost bool   `help:"JWT_SECRET_KEY of then is lost: make all keys anew."`
+	AcceptLost bool   `name:"accept-lost-ledger" help:"Restore although a part of what was decided since is missing."`
 	Abandoned  bool   `help:"Take a backup of a history that an earlier restore has left."`
 	Yes        bool   `help:"Do it. Without it, the command only says what it would do."`
 	JSON       bool   `name:"json" help:"Print JSON."`
@@ -26,8 +28,8 @@ func (restoreCommand) Help() string {
 Stop every server of the installation first, and set JWT_SECRET_KEY, EVENT_KEY and PASSWORD_PEPPER to what they were. Until it has ended,
 every other command refuses the database; if it is broken off, run it again.
 
-Everybody has to sign in again. Everything since the backup is lost, decisions included: who was deleted, disabled or lost a role since is
-back, and passwords changed since are what they were. docs/guides/backups.md says what to do about that.
+Everybody has to sign in again. Everything since the backup is lost, but for what took something away from somebody: that stands in the ledger beside
+the backups, and is done again. docs/guides/backups.md says what.
 
 Example:
   gatehouse backup restore --identity backup-key.txt --yes`
@@ -53,7 +55,7 @@ func (r restoreCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	if err != nil {
 		return err
 	}
-	restore.Identities, restore.Abandoned, restore.By = keys, r.Abandoned, operator(t)
+	restore.Identities, restore.Abandoned, restore.AcceptLost, restore.Ledgers, restore.By = keys, r.Abandoned, r.AcceptLost, f.stores, operator(t)
 	restore.Progress = func(p backup.Progress) { bar.Show(p.Step, p.Done, p.Of) }
 	m, err := readFrom(ctx, f, restore, id)
 	if err != nil {
@@ -63,7 +65,7 @@ func (r restoreCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 		return err
 	}
 	if !r.Yes {
-		return r.report(t, f, m)
+		return r.report(t, f, m, restore.Decided)
 	}
 	out, err := restore.Run(ctx, m)
 	bar.End()
@@ -90,21 +92,49 @@ func readFrom(ctx context.Context, f found, restore *backup.Restore, id string) 
 }
 
 // report says what the restore would do, and what would be lost.
-func (r restoreCommand) report(t *terminal.Terminal, f found, m *backup.Manifest) error {
+func (r restoreCommand) report(t *terminal.Terminal, f found, m *backup.Manifest, d *backup.Decisions) error {
 	fmt.Fprintf(t.Out, `This would restore the backup %s, of %s, into %s: %d accounts and %d events.
 
 Everything after %s (%s ago) is lost:
-  - accounts that were deleted, disabled or lost a role since are back as they were;
-  - passwords and addresses that were changed since are the old ones again, a stolen password too;
-  - second factors that were added since are gone, those removed since are back, and recovery codes used since are good again;
-  - applications and blocked networks are what they were, and applications that were deleted are back;
+  - accounts that were made since are gone;
+  - passwords, addresses and second factors that were changed since are the old ones again: their owners have to choose a new password, by mail;
   - the events since are lost, unless EVENT_FORWARD or EVENT_ANCHOR sent them elsewhere.
 All sessions, links and codes end: everybody signs in again. Mails that wait are not sent.
 
+%s
 Every server of this installation must be stopped. Add --yes to do it.
 `, m.ID, terminal.Time(m.Snapshot), app.TargetName(f.config), m.Tables["account"].Rows, m.Log.Size, terminal.Time(m.Snapshot),
-		time.Since(m.Snapshot).Round(time.Minute))
+		time.Since(m.Snapshot).Round(time.Minute), ledgerText(d))
 	return nil
+}
+
+// decided are the words for what the ledger has.
+var decided = map[string]string{
+	"password": "passwords that were changed, or must be", "factor": "changes of second factors", "address": "addresses that were changed",
+	"roles": "changes of roles", "disabled": "accounts that were disabled", "enabled": "accounts that were enabled", "consent": "consents that were taken back",
+	"client_consent": "applications that were denied again", "client_changed": "applications that were changed or disabled",
+	"client_rotated": "secrets of applications that were replaced", "client_deleted": "applications that were deleted", "block": "networks that were blocked",
+	"erased": "accounts that were erased",
+}
+
+// ledgerText says what will be done again.
+func ledgerText(d *backup.Decisions) string {
+	var b strings.Builder
+	switch {
+	case d == nil || d.Until == 0 && d.Len() == 0:
+		b.WriteString("There is no ledger of what was decided since: who was deleted, disabled or lost a role is back.\n")
+	case d.Len() == 0:
+		fmt.Fprintf(&b, "The ledger of what was decided since reaches the event %d, of %s, and has nothing to be done again.\n", d.Until, terminal.Time(d.At))
+	default:
+		fmt.Fprintf(&b, "The ledger of what was decided since reaches the event %d, of %s. Done again is:\n", d.Until, terminal.Time(d.At))
+		for _, c := range d.Counts {
+			fmt.Fprintf(&b, "  - %s: %d\n", decided[c.What], c.Count)
+		}
+	}
+	if d != nil && d.Gap != "" {
+		fmt.Fprintf(&b, "%s What was decided then is undone.\n", d.Gap)
+	}
+	return b.String()
 }
 
 // restoredJSON is how a restore went, for programs.
@@ -115,6 +145,7 @@ type restoredJSON struct {
 	Events   int64     `json:"events"`
 	Epoch    int64     `json:"epoch"`
 	Timeline string    `json:"timeline"`
+	Again    int       `json:"decisions_done_again"`
 	Mails    int64     `json:"mails_given_up"`
 	Passkeys int       `json:"passkeys_resealed"`
 	Apps     int       `json:"apps_suspended"`
@@ -128,7 +159,7 @@ func (r restoreCommand) print(t *terminal.Terminal, out *backup.Restored) error 
 	m := out.Manifest
 	intact := len(out.Log.Findings) == 0
 	if r.JSON {
-		err := t.JSON(restoredJSON{m.ID, m.Snapshot, m.Tables["account"].Rows, m.Log.Size, out.Epoch, out.Timeline, out.Mails,
+		err := t.JSON(restoredJSON{m.ID, m.Snapshot, m.Tables["account"].Rows, m.Log.Size, out.Epoch, out.Timeline, out.Again, out.Mails,
 			out.Factors.Passkeys, out.Factors.Apps, intact})
 		if err == nil && !intact {
 			err = errLog
@@ -136,10 +167,10 @@ func (r restoreCommand) print(t *terminal.Terminal, out *backup.Restored) error 
 		return err
 	}
 	fmt.Fprintf(t.Out, `Restored the backup %s of %s: %d accounts and %d events.
-Lost is what came after %s, decisions included: who was deleted, disabled or lost a role since, and passwords changed since. Second
-factors that were added since are gone, those removed since are back, and recovery codes used since are good again.
+Lost is what came after %s, but for %s of since that took something away from somebody: they were done again.
 Everybody has to sign in again. %s that waited will not be sent. Start the servers now.
-`, m.ID, terminal.Time(m.Snapshot), m.Tables["account"].Rows, m.Log.Size, terminal.Time(m.Snapshot), terminal.Count(int(out.Mails), "mail"))
+`, m.ID, terminal.Time(m.Snapshot), m.Tables["account"].Rows, m.Log.Size, terminal.Time(m.Snapshot), terminal.Count(out.Again, "decision"),
+		terminal.Count(int(out.Mails), "mail"))
 	if n := out.Factors; n.Passkeys+n.Apps > 0 {
 		fmt.Fprintf(t.Out, `%s taken as they are, as gatehouse user factor reseal does: nothing tells one that its owner added from one that somebody had written
 into the database. %s suspended: the secrets are gone, and their owners need a recovery code, or gatehouse user factor reset.

@@ -2,10 +2,12 @@ package user
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
 	"github.com/gatehouse-auth/gatehouse/internal/flow/operate"
 )
 
@@ -72,13 +74,27 @@ type releaseCommand struct {
 }
 
 func (releaseCommand) Help() string {
-	return "The owner gets a mail that says so.\n\nExample:\n  gatehouse user release ada@example.org"
+	return `An account that was to be deleted stays, and its owner gets a mail that says so. One whose mails wait, since a restore has brought back an address
+that its owner had changed, gets them: look first whose the address is.
+
+Example:
+  gatehouse user release ada@example.org`
 }
 
-// Run keeps the account.
+// Run keeps the account, and lets its mails go.
 func (u releaseCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	return t.Operator(ctx, func(o *operate.Operator) error {
-		a, err := o.KeepUser(ctx, u.User, t.Origin())
+		a, held, err := o.ReleaseMails(ctx, u.User, t.Origin())
+		if err != nil {
+			return err
+		}
+		if held {
+			fmt.Fprintf(t.Out, "Mails go to %s again.\n", a.Email)
+		}
+		a, err = o.KeepUser(ctx, u.User, t.Origin())
+		if held && errors.Is(err, flow.ErrNoErasure) {
+			return nil
+		}
 		if err == nil {
 			fmt.Fprintf(t.Out, "%s stays.\n", a.Email)
 		}

@@ -340,8 +340,8 @@ func (r *Ring) generateMissing(rows []row, algorithm string) (map[Purpose][]byte
 func Install(ctx context.Context, d *db.DB, random secret.Random, now time.Time) error {
 	return d.Write(ctx, func(tx *db.Tx) error {
 		// A replica that comes second waits here for the first one's commit.
-		_, err := tx.Exec(`INSERT INTO install (one, id, epoch, created_at, timeline) VALUES (1, $1, 1, $2, $3) ON CONFLICT DO NOTHING`,
-			random.ID(now), db.Micros(now), hex.EncodeToString(random.Bytes(16)))
+		_, err := tx.Exec(`INSERT INTO install (one, id, epoch, created_at, timeline, ledger_key) VALUES (1, $1, 1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+			random.ID(now), db.Micros(now), hex.EncodeToString(random.Bytes(16)), random.Bytes(32))
 		return err
 	})
 }

@@ -118,6 +118,8 @@ var Inventory = []Personal{
 	shared("pushed_request", "sealed; a row ends by itself", "what an application asks for, and whom it expects to sign in", "two hours",
 		"credential: hash", "identity: sealed", "reference: client_id", "trace: used_at", "plain: expires_at"),
 	shared("code_try", "keyed hashes of addresses; a row ends by itself", "counts wrong codes", "a day", "reference: k", "plain: n since"),
+	about("mail_hold", "account_id", "keeps mails from an address that a restore has brought back", "until an operator releases it", "reference: account_id",
+		"plain: since"),
 	shared("mail_share", "keyed hashes of addresses; a row ends by itself", "counts mails that strangers cause", "a day", "reference: k", "plain: at due sent"),
 	about("event_personal", "person", "what happened to an account: for its owner, and against attacks", "90 days (12 months for PCI DSS)", "trace: data",
 		"reference: person", "plain: event_id salt"),
@@ -148,7 +150,7 @@ var Inventory = []Personal{
 // Impersonal are the tables that know nothing of anybody.
 var Impersonal = strings.Fields(`install ring_key ring_wrap challenge_spent document acme_secret acme_try event event_leaf event_node event_head
 	event_checkpoint event_origin event_erasure event_erased event_retired event_forward event_anchor event_figure alert_mail alert_silence job replica
-	alert_delivery client_assertion backup_run import_run inactive_run retention schema_version schema_lock`)
+	alert_delivery client_assertion backup_run import_run inactive_run ledger_reach retention schema_version schema_lock`)
 
 // about is a row of the inventory whose rows are one person's. Columns are words "class: column column".
 func about(table, person, why, until string, columns ...string) Personal {

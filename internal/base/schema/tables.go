@@ -57,8 +57,8 @@ const Open = "open"
 // comes first.
 var Tables = []Table{
 	table("install", Whole, "its epoch and its timeline are new after a restore",
-		"admin_at:i block_n:i created_at:i epoch:i fenced_at:i id:t incident_n:i moved_to:t one:i ring_n:i shut_changes:i shut_registration:i shut_sign_in:i "+
-			"timeline:t"),
+		"admin_at:i block_n:i created_at:i epoch:i fenced_at:i id:t incident_n:i ledger_key:b moved_to:t one:i ring_n:i shut_changes:i "+
+			"shut_registration:i shut_sign_in:i timeline:t"),
 	table("ring_key", Whole, "keys that open what is kept stay; those that let somebody in are made anew: see keyring.Restored",
 		"algorithm:t created_at:i from_at:i id:t life:i n:i purpose:t revoked_at:i"),
 	table("ring_wrap", Whole, "as ring_key",
@@ -168,6 +168,8 @@ var Tables = []Table{
 		"id:t n:i seen_at:i"),
 	table("alert_delivery", Absent, "what may have been sent",
 		"about:t alert_id:t channel:t due_at:i error:t id:t sent_at:i tries:i"),
+	table("ledger_reach", Whole, "of the histories that are over; the new one has none", "leaf:i put_at:i timeline:t"),
+	table("mail_hold", Whole, "addresses that may be a stranger's", "account_id:t since:i"),
 	table("backup_run", Whole, "which backups were made, tried and restored",
 		"backup:t began_at:i bytes:i ended_at:i error:t id:t kind:t manifest:t snapshot_at:i"),
 	table("inactive_notice", Whole, "mails that announce the end of an account; each counts from when it was accepted",

@@ -19,6 +19,8 @@ const (
 	EraseByOperator      EraseWhy = "operator"
 	// EraseInactive: nobody has signed in for so long.
 	EraseInactive EraseWhy = "inactive"
+	// EraseAsBefore: it had been erased, and a restore brought it back.
+	EraseAsBefore EraseWhy = "erased_before"
 	// eraseKept stands in the place of a reason where a sign-in has just kept the account.
 	eraseKept EraseWhy = "kept"
 )
@@ -131,6 +133,14 @@ func EraseRows(tx *db.Tx, id string, limit int) (int64, error) {
 // PostponeErasures has every erasure that has not begun wait until a time at least: after a restore from a backup a
 // sign-in that has kept the account since is forgotten, and its owner needs the wait once more.
 func PostponeErasures(tx *db.Tx, until time.Time) error {
-	_, err := tx.Exec(`UPDATE account SET erase_at = $1 WHERE erase_at < $1 AND erase_why <> 'erasing'`, db.Micros(until))
+	_, err := tx.Exec(`UPDATE account SET erase_at = $1 WHERE erase_at < $1 AND erase_why NOT IN ('erasing', 'erased_before')`, db.Micros(until))
+	return err
+}
+
+// EraseAgain makes that an account is erased at once that a restore has brought back. It is disabled, so nobody keeps it by a
+// sign-in.
+func EraseAgain(tx *db.Tx, id string, now time.Time) error {
+	_, err := tx.Exec(`UPDATE account SET erase_at = $2, erase_why = $3, disabled_at = COALESCE(disabled_at, $2) WHERE id = $1 AND erase_why <> 'erasing'`,
+		id, db.Micros(now), string(EraseAsBefore))
 	return err
 }

@@ -29,8 +29,8 @@ var Catalogue = []About{
 	{AccountDisplaced, "An account whose address was never verified lost it to the owner of the mailbox, and was disabled."},
 	{ErasureAsked, "An account is to be deleted after a wait: its owner asked for it, or `by` says who did."},
 	{ErasureUndone, "An account that was to be deleted is kept: `reason` is `signed_in`, `reset`, `not_me`, `undone`, or `operator`."},
-	{AccountDeleted, "An account was deleted, with all that belonged to it. It names nobody; `reason` is `self`, `administrator`, `operator` or " +
-		"`inactive`."},
+	{AccountDeleted, "An account was deleted, with all that belonged to it. It names nobody; `reason` is `self`, `administrator`, `operator`, " +
+		"`inactive`, or `erased_before` where a restore had brought it back."},
 	{DataExport, "A copy of all data of an account was taken: by its owner, or `by` says by whom."},
 	{AccountUnlocked, "An account's counts of wrong passwords were cleared."},
 	{ProfileChange, "The name or the locale of an account changed; `fields` says which."},
@@ -79,6 +79,7 @@ var Catalogue = []About{
 		"large. `reason` is the code " +
 		"of the response. It is recorded once per network and minute, with its `count`."},
 	{AlertSilenced, "Notifications for a `rule`'s alerts were silenced for a while, or turned on again: `reason` is then `ended`."},
+	{MailsReleased, "An operator let mails go to an account's address again that a restore had brought back."},
 	{AdminAction, "An administrator or a support agent changed something: `actor` is who, `action` what, `why` the reason they gave, and " +
 		"`count` how many objects it affected. The account is the one that was changed, or the actor's own if none was. The change has its own " +
 		"event as well."},
@@ -89,8 +90,9 @@ var Catalogue = []About{
 	{ClientRotated, "An application got a new secret."},
 	{ClientDeleted, "An application was deleted."},
 	{BackupCreated, "A backup was made, encrypted, and read back from where it lies; or that failed: `reason` says why. `backup` is its id."},
-	{BackupRestored, "The database was restored from the `backup`; `checkpoint` is the log that it had. Everything since its snapshot is lost, and " +
-		"everybody has to sign in again."},
+	{BackupRestored, "The database was restored from the `backup`; `checkpoint` is the log that it had, `until` the event up to which " +
+		"decisions of since, `count` of them, were done again. All else is lost, and everybody has to sign in again. `reason` is `adopted` where the " +
+		"database had been set back by other means."},
 	{BackupDrilled, "A `backup` was restored into a scratch database, where a made-up person signed in; or that failed: `reason` says why."},
 	{BackupKeyProved, "Somebody showed that they have a key that opens the `backup`."},
 	{BackupDeleted, "A `backup` was deleted, as BACKUP_KEEP says."},

@@ -63,6 +63,7 @@ const (
 	AddressBlocked   Kind = "address_blocked"
 	AddressUnblocked Kind = "address_unblocked"
 	AlertSilenced    Kind = "alert_silenced"
+	MailsReleased    Kind = "mails_released"
 	AdminAction      Kind = "admin_action"
 	BlockedRequest   Kind = "blocked_request"
 	AccessDenied     Kind = "access_denied"

@@ -257,7 +257,7 @@ func missing(err error) error {
 func contradiction(what string) error {
 	return fault.New(fault.Conflict, "event_log_contradicted",
 		"The event log contradicts itself: "+what+". Nothing is sealed until an operator has looked: gatehouse events verify shows where; gatehouse events "+
-			"origin says how to go on.")
+			"origin says how to go on. If you have set the database back yourself, from a copy or to a point in time: gatehouse backup adopt.")
 }
 
 func readHead(tx *db.Tx) (h Head, fromTx int64, err error) {

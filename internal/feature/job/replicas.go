@@ -153,3 +153,27 @@ func CountReplicas(tx *db.Tx, now time.Time) (n int, err error) {
 	err = tx.QueryRow(`SELECT COUNT(*) FROM replica WHERE seen_at > $1`, db.Micros(now.Add(-alive))).Scan(&n)
 	return max(n, 1), err
 }
+
+// Running looks whether replicas live, from outside of all of them: it waits until each must have shown so, and counts those that have.
+func Running(ctx context.Context, d *db.DB, wait func(context.Context, time.Duration) error) (n int, err error) {
+	var found map[string]int64
+	look := func() error {
+		return d.Read(ctx, func(tx *db.Tx) (err error) { found, err = readReplicas(tx, time.Unix(0, 0)); return err })
+	}
+	if err := look(); err != nil {
+		return 0, err
+	}
+	before := found
+	if err := wait(ctx, 2*beat); err != nil {
+		return 0, err
+	}
+	if err := look(); err != nil {
+		return 0, err
+	}
+	for id, count := range found {
+		if was, known := before[id]; !known || count != was {
+			n++
+		}
+	}
+	return n, nil
+}

@@ -224,7 +224,8 @@ func (d *Delivery) take(ctx context.Context) (taken []due, err error) {
 func (d *Delivery) look(ctx context.Context, now time.Time) (list []due, over bool, err error) {
 	err = d.DB.Read(ctx, func(tx *db.Tx) error {
 		list, over = nil, false
-		rows, err := tx.Query(`SELECT id, sealed, tries, created_at, due_at, COALESCE(until_at, 0) FROM outbox WHERE due_at <= $1 ORDER BY due_at LIMIT $2`,
+		rows, err := tx.Query(`SELECT id, sealed, tries, created_at, due_at, COALESCE(until_at, 0) FROM outbox WHERE due_at <= $1
+			AND (until_at <= $1 OR NOT EXISTS (SELECT 1 FROM mail_hold WHERE account_id = outbox.account_id)) ORDER BY due_at LIMIT $2`,
 			db.Micros(now), batch)
 		if err != nil {
 			return err

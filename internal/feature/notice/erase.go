@@ -9,6 +9,9 @@ import (
 // Erase deletes up to limit mails about an account that is being erased, or to its address, if one is given. It is called before the
 // last mail is queued, which says that the account is gone.
 func Erase(tx *db.Tx, accountID, address string, limit int) (int64, error) {
+	if _, err := Release(tx, accountID); err != nil {
+		return 0, err
+	}
 	return tx.Exec(`DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE (account_id = $1 OR sent_to = $2 AND $2 <> '') LIMIT $3)`,
 		accountID, address, limit)
 }

@@ -88,6 +88,24 @@ func (f *Operator) KeepUser(ctx context.Context, user string, from event.Origin)
 	return a, err
 }
 
+// ReleaseMails lets an account's mails be sent again that a restore has held, since the address it has is not the one that it had
+// last, and reports whether they were held.
+func (f *Operator) ReleaseMails(ctx context.Context, user string, from event.Origin) (a account.Account, held bool, err error) {
+	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+		if a, err = account.Find(tx, user); err != nil {
+			return err
+		}
+		if held, err = notice.Release(tx, a.ID); err != nil || !held {
+			return err
+		}
+		f.Events.Append(tx, event.Event{
+			Kind: event.MailsReleased, Outcome: event.Success, Account: a.ID, Origin: from, Detail: event.Detail{By: f.by(), Actor: f.actor()},
+		})
+		return nil
+	})
+	return a, held, err
+}
+
 // ErasureOf returns whether and when an account is to be erased.
 func (f *Operator) ErasureOf(ctx context.Context, user string) (e account.Erasure, err error) {
 	err = f.DB.Read(ctx, func(tx *db.Tx) error {

@@ -36,25 +36,25 @@ func (r *Restore) settle(ctx context.Context, l *db.Loading, d *db.DB, m *Manife
 	if err := r.count(ctx, d, m); err != nil {
 		return nil, err
 	}
+	return out, r.renew(ctx, d, m, out, l.Unmark)
+}
+
+// renew begins a new history, in which nobody is signed in, and what was decided since is done again. end is the last thing in its
+// transaction.
+func (r *Restore) renew(ctx context.Context, d *db.DB, m *Manifest, out *Restored, end func(*db.Tx) error) (err error) {
 	now := r.Now()
 	if out.Epoch, err = r.epoch(ctx, m, now); err != nil {
-		return nil, err
+		return err
 	}
-	var change func(*db.Tx, *token.Revocations) error
-	if r.Lost {
-		change = func(*db.Tx, *token.Revocations) error { return nil }
-		out.Factors, err = r.afresh(ctx, d, now)
-	} else {
-		change, err = r.keys(ctx, d, now)
-	}
+	change, err := r.prepare(ctx, d, out, now)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := r.begin(ctx, m, out.Timeline, out.Epoch); err != nil {
-		return nil, err
+		return err
 	}
 	revoked := token.NewRevocations(d, 0, 0, r.Now)
-	return out, d.Write(ctx, func(tx *db.Tx) error {
+	return d.Write(ctx, func(tx *db.Tx) error {
 		if _, err := tx.Exec(`UPDATE install SET epoch = $1, timeline = $2, admin_at = COALESCE(admin_at, $3), fenced_at = 0, moved_to = '' WHERE one = 1`,
 			out.Epoch, out.Timeline, db.Micros(now)); err != nil {
 			return err
@@ -75,8 +75,24 @@ func (r *Restore) settle(ctx context.Context, l *db.Loading, d *db.DB, m *Manife
 		if err := r.record(tx, m, out, now); err != nil {
 			return err
 		}
-		return l.Unmark(tx)
+		return end(tx)
 	})
+}
+
+// prepare does what can be done before the last transaction, and done again: what was decided since, and new keys. It returns what
+// puts the keys in force.
+func (r *Restore) prepare(ctx context.Context, d *db.DB, out *Restored, now time.Time) (change func(*db.Tx, *token.Revocations) error, err error) {
+	if r.Decided != nil && !r.Drill {
+		if err := r.replay(ctx, d, r.Decided); err != nil {
+			return nil, fmt.Errorf("doing again what was decided since: %w", err)
+		}
+		out.Again = r.Decided.Len()
+	}
+	if r.Lost {
+		out.Factors, err = r.afresh(ctx, d, now)
+		return func(*db.Tx, *token.Revocations) error { return nil }, err
+	}
+	return r.keys(ctx, d, now)
 }
 
 // count holds the numbers of accounts and events against the manifest.
@@ -168,14 +184,24 @@ func (r *Restore) record(tx *db.Tx, m *Manifest, out *Restored, now time.Time) e
 			return err
 		}
 	}
-	detail := event.Detail{By: r.By.Who, Backup: m.ID, Checkpoint: m.Log.Checkpoint}
+	detail := event.Detail{By: r.By.Who, Backup: m.ID, Checkpoint: m.Log.Checkpoint, Count: int64(out.Again)}
+	if r.Decided != nil {
+		detail.Until = r.Decided.Until
+	}
 	switch {
+	case m.ID == "":
+		detail.Reason = "adopted"
 	case len(out.Log.Findings) > 0:
 		detail.Reason = "log_tampered_with"
+	case r.Decided != nil && r.Decided.Gap != "":
+		detail.Reason = "ledger_gap"
 	case r.Trust.Unsigned:
 		detail.Reason = "unsigned"
 	}
 	r.Events.Append(tx, event.Event{Kind: event.BackupRestored, Outcome: event.Success, Origin: r.By.Origin, Detail: detail})
 	out.Factors.Record(tx, r.Events, r.By.Origin)
+	if m.ID == "" {
+		return nil
+	}
 	return Note(tx, Run{ID: r.Random.ID(now), Kind: Loaded, Backup: m.ID, Snapshot: m.Snapshot, Began: now, Ended: now, Bytes: m.Size()})
 }

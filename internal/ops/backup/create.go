@@ -31,6 +31,8 @@ type Maker struct {
 	DB         *db.DB
 	Stores     []Store
 	Recipients Recipients
+	// Ledger is brought up to the backup before the manifest is put; nil: there is none.
+	Ledger *Ledger
 	// EventKey is what the key that signs manifests is derived from.
 	EventKey string
 	// Needs returns the fingerprints of the secrets in use.
@@ -112,6 +114,7 @@ type writing struct {
 	keys       []age.Recipient
 	began      time.Time
 	written    int64 // bytes of rows
+	sealable   int64 // the size of the event log once all that the snapshot has is sealed
 	expected   int64 // as the newest one had
 	unportable []string
 }
@@ -152,7 +155,12 @@ func (w *writing) describe(s *db.Snapshot) error {
 		return err
 	}
 	verifier := m.Needs.Verifier
-	err = s.Row(`SELECT note FROM event_checkpoint ORDER BY origin DESC, size DESC LIMIT 1`, &m.Log.Checkpoint)
+	if err := s.Row(`SELECT COUNT(*) FROM event WHERE tx >= (SELECT from_tx FROM event_head WHERE one = 1)
+		AND NOT EXISTS (SELECT 1 FROM event_leaf WHERE event_id = event.id)`, &w.sealable); err != nil {
+		return fmt.Errorf("the events that are not sealed: %w", err)
+	}
+	w.sealable += m.Log.Size
+	err = s.Row(`SELECT note FROM event_checkpoint WHERE origin = (SELECT MAX(n) FROM event_origin) ORDER BY size DESC LIMIT 1`, &m.Log.Checkpoint)
 	if err != nil && !errors.Is(err, db.ErrNoRows) {
 		return err
 	}
@@ -263,6 +271,14 @@ func (w *writing) finish(ctx context.Context, once age.Identity) (string, error)
 			done += p.Plain
 			w.Progress(Progress{"reading back", done, of})
 		}
+	}
+	if w.Ledger != nil {
+		w.Progress(Progress{Step: "bringing up the ledger"})
+		until, err := w.Ledger.Flush(ctx, w.m.Log.Size, w.sealable)
+		if err != nil {
+			return "", err
+		}
+		w.m.Ledger.Until = until
 	}
 	if err := w.m.check(); err != nil {
 		return "", err

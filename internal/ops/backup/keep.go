@@ -114,6 +114,33 @@ func (k *Keeper) prune(ctx context.Context, install string, by By) (gone []Entry
 	return gone, keeps
 }
 
+// tidy tidies the ledger up: see [Ledger.Tidy].
+func (k *Keeper) tidy(ctx context.Context, install string) error {
+	if k.Maker.Ledger == nil {
+		return nil
+	}
+	list, err := List(ctx, k.Maker.Stores, k.Trust, install)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if e.Snapshot.IsZero() { // who knows how old it is
+			return nil
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	oldest := list[len(list)-1].ID
+	for _, s := range k.Maker.Stores {
+		m, err := readManifest(ctx, s, k.Trust, install, oldest)
+		if err == nil {
+			return k.Maker.Ledger.Tidy(ctx, m)
+		}
+	}
+	return nil
+}
+
 // Keeps says whether an error is that a store keeps what was to be deleted, which is no failure.
 func Keeps(err error) bool {
 	f := fault.As(err)

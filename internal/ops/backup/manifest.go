@@ -41,6 +41,7 @@ type Manifest struct {
 	// NUL.
 	SQLiteOnly bool             `json:"sqlite_only"`
 	Log        Log              `json:"log"`
+	Ledger     Reach            `json:"ledger"`
 	Kept       []Kept           `json:"kept"`
 	Tables     map[string]Table `json:"tables"`
 	Parts      []Part           `json:"parts"`
@@ -56,6 +57,12 @@ type Log struct {
 	Root   string `json:"root"`
 	// Checkpoint is the newest that was signed, as a note; empty if there is none.
 	Checkpoint string `json:"checkpoint"`
+}
+
+// Reach is how far the ledger reached when the backup was made: everything that the backup has, and took away from somebody,
+// stands in the ledger of its history.
+type Reach struct {
+	Until int64 `json:"until"`
 }
 
 // Kept is another backup that was there when this one was made.
@@ -300,7 +307,7 @@ func (m *Manifest) check() error {
 	if m.Format != Format || !idForm.MatchString(m.ID) || !idForm.MatchString(m.Install) {
 		return malformed("its format or an id is none of ours")
 	}
-	if m.Dialect != "sqlite" && m.Dialect != "postgres" || m.Schema < 1 || m.Epoch < 1 || m.Log.Size < 0 {
+	if m.Dialect != "sqlite" && m.Dialect != "postgres" || m.Schema < 1 || m.Epoch < 1 || m.Log.Size < 0 || m.Ledger.Until < 0 {
 		return malformed("a number or the kind of the database can't be")
 	}
 	for _, k := range m.Kept {

@@ -103,7 +103,7 @@ func read(s *db.Snapshot) (c contents, err error) {
 	}
 	err = s.Row(`SELECT verifier FROM event_origin ORDER BY n DESC LIMIT 1`, &c.verifier)
 	if err == nil || errors.Is(err, db.ErrNoRows) {
-		err = s.Row(`SELECT note FROM event_checkpoint ORDER BY origin DESC, size DESC LIMIT 1`, &c.note)
+		err = s.Row(`SELECT note FROM event_checkpoint WHERE origin = (SELECT MAX(n) FROM event_origin) ORDER BY size DESC LIMIT 1`, &c.note)
 	}
 	if err == nil || errors.Is(err, db.ErrNoRows) {
 		err = s.Row(`SELECT (SELECT COALESCE(SUM(gen), 0) FROM session) + (SELECT COALESCE(SUM(gen), 0) FROM client_grant)`, &c.generations)

@@ -34,6 +34,12 @@ type Restore struct {
 	Secret string
 	Lost   bool
 	Fresh  func() (keyring.Config, error)
+	// Ledgers are the stores whose ledger counts; Store's alone, if there are none. Decided is what it says; nil: nothing is
+	// done again.
+	Ledgers []Store
+	Decided *Decisions
+	// AcceptLost takes a ledger that lacks something.
+	AcceptLost bool
 	// Abandoned takes a backup of a history that an earlier restore has left.
 	Abandoned bool
 	// After does in the last transaction what others keep beside the database's own.
@@ -55,6 +61,8 @@ type Restored struct {
 	// Log is what verifying the event log found; it has findings where the log was
 	// tampered with before the backup was made.
 	Log event.Report
+	// Again is how many decisions of since the backup were done again.
+	Again int
 	// Mails is how many mails that waited were given up.
 	Mails int64
 	// Factors are the second factors that were taken as they are, since the key that sealed them is lost.
@@ -89,9 +97,23 @@ func (r *Restore) Read(ctx context.Context, install, id string) (*Manifest, erro
 		}
 	}
 	if !r.Abandoned && !r.Drill {
-		err = r.abandoned(ctx, m)
+		if err := r.abandoned(ctx, m); err != nil {
+			return nil, err
+		}
 	}
-	return m, err
+	return m, r.decided(ctx, m)
+}
+
+// decided reads the ledger. A drill that has no key for it, since that is in a safe, goes on without.
+func (r *Restore) decided(ctx context.Context, m *Manifest) (err error) {
+	r.Decided, err = r.Decisions(ctx, m)
+	if f := fault.As(err); r.Drill && f != nil && f.Code == "no_identity" {
+		return nil
+	}
+	if err == nil && r.Decided.Gap != "" && !r.AcceptLost {
+		err = errGap(r.Decided)
+	}
+	return err
 }
 
 // broken is the refusal of a part that is not what it was.

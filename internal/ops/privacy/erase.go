@@ -3,6 +3,7 @@ package privacy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -20,6 +21,9 @@ type Eraser struct {
 	DB     *db.DB
 	Flow   *flow.Erasures
 	Events *event.Log
+	// Ledger notes in every store of backups that an account is being erased, before a row is gone, so that no restore brings it
+	// back; nil where there are none.
+	Ledger func(ctx context.Context, accountID string) error
 	// Seal seals the event log as far as it is committed.
 	Seal func(ctx context.Context) error
 	// Beside erases what points at an account and is kept by none of the features.
@@ -115,6 +119,11 @@ func (e *Eraser) goOn(ctx context.Context, r erasure.Running) error {
 	var held bool
 	if err := e.DB.Read(ctx, func(tx *db.Tx) (err error) { _, held, err = hold.Standing(tx, e.Now()); return err }); err != nil || held {
 		return err
+	}
+	if e.Ledger != nil && r.State == erasure.Erasing {
+		if err := e.Ledger(ctx, r.Account); err != nil { // a store that is away is waited for
+			return fmt.Errorf("the ledger of the erased: %w", err)
+		}
 	}
 	if err := e.events(ctx, r.Account); err != nil {
 		return err

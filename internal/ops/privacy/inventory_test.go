@@ -27,6 +27,7 @@ var told = map[string]string{
 	"incident_person": "that an incident touched the account; a mail says so, and its events are in events.jsonl",
 	"logout_notice":   "a message to an application that is on its way, for a day at most; events.jsonl: logout_notified",
 	"known_device":    "export.json: known_devices",
+	"mail_hold":       "that mails wait; export.json: mails",
 	"outbox":          "export.json: mails",
 	"passkey":         "export.json: second_factors",
 	"pending":         "a sign-in that is under way, for ten minutes",
