@@ -18,7 +18,7 @@ const (
 	// mostRecord is how long one person may be, in bytes of the file; a longer one is refused.
 	mostRecord = 64 << 10
 	// mostRead is how much is read for one, at most: beyond that the file is no list of people.
-	mostRead = 4 * mostRecord
+	mostRead = 64 * mostRecord
 	// mostDepth is how deep an export may be nested around its people.
 	mostDepth = 100
 )
@@ -34,10 +34,9 @@ type record struct {
 type budget struct {
 	r    io.Reader
 	left int
-	read int64
 }
 
-var errRecord = fault.New(fault.Invalid, "not_people", fmt.Sprintf("an entry is longer than %d KiB: this is no list of people", mostRead>>10))
+var errRecord = fault.New(fault.Invalid, "not_people", fmt.Sprintf("an entry is longer than %d MiB: this is no list of people", mostRead>>20))
 
 func (b *budget) Read(p []byte) (int, error) {
 	if b.left <= 0 {
@@ -45,7 +44,6 @@ func (b *budget) Read(p []byte) (int, error) {
 	}
 	n, err := b.r.Read(p[:min(len(p), b.left)])
 	b.left -= n
-	b.read += int64(n)
 	return n, err
 }
 
@@ -53,7 +51,12 @@ var errNoRows = fault.New(fault.Invalid, "not_people", "The file is no JSON, as 
 
 // each calls fn with the entries of a file, in order. The errors of what is no such file are faults that say where.
 func (s system) each(file io.Reader, fn func(record) error) error {
-	b := &budget{r: file, left: mostRead}
+	c := &clip{r: file}
+	return s.entries(&budget{r: c, left: mostRead}, func() int64 { return c.read }, fn)
+}
+
+// entries is each behind what bounds it; at says how far the file is read.
+func (s system) entries(b *budget, at func() int64, fn func(record) error) error {
 	in := bufio.NewReaderSize(b, 4096)
 	if head, err := in.Peek(3); err == nil && string(head) == "\xef\xbb\xbf" {
 		_, _ = in.Discard(3)
@@ -74,7 +77,7 @@ func (s system) each(file io.Reader, fn func(record) error) error {
 		n := 0
 		counted := func(r record) error {
 			n++
-			b.left, r.at = mostRead, b.read
+			b.left, r.at = mostRead, at()
 			return fn(r)
 		}
 		if c == '{' || c == '[' {

@@ -180,7 +180,8 @@ func TestBrokenFiles(t *testing.T) {
 		{"csv", `[{"email":"ada@example.org"}`, "broken_file"},
 		{"csv", `[{"email":"ada@example.org"}] x`, "broken_file"},
 		{"csv", `{"email":"ada@example.org"} {`, "broken_file"},
-		{"csv", `{"email":"` + strings.Repeat("x", 2*mostRead), "not_people"},
+		{"csv", `{"email":"` + strings.Repeat("x", 2*mostRead), "broken_file"},
+		{"csv", `{"email":[` + strings.Repeat("1,", mostRead), "not_people"},
 		{"csv", "email\n" + strings.Repeat("x", 2*mostRead), "not_people"},
 		{"keycloak", `{"users":{"a":1}}`, "not_people"},
 		{"keycloak", `{"realm":` + strings.Repeat("[", 200), "not_people"},
@@ -201,6 +202,10 @@ func TestBrokenFiles(t *testing.T) {
 		{"keycloak", `[{"username":"x@example.org","credentials":[{"type":"password","secretData":"{","credentialData":"{}"}]}]`,
 			[]string{"|x@example.org|||verified=false|disabled=false||" + foreign.ErrRefused.Error()}},
 		{"keycloak", `{"clients":` + long + `,"users":[]}`, nil},
+		// However long a string is, and wherever in it a piece ends that is read at once: its entry alone is refused.
+		{"csv", `[1,{"picture":"` + strings.Repeat(`\"\\\u00e9é`, mostRead) + `"},{"email":[]}]`, []string{"malformed", "too_long", "malformed"}},
+		{"csv", `[{"email":[` + strings.Repeat("1,", mostRecord*2) + `1]},{"email":[]}]`, []string{"too_long", "malformed"}},
+		{"csv", "email,name\n" + strings.Repeat("x", 8*mostRecord) + ",\nx\xff,\n", []string{"too_long", "not_utf8"}},
 		// A file of Keycloak's that is several in one.
 		{"keycloak", `{"users":[{"username":"x@example.org"}]}` + "\n" + `{"users":[{"username":"y@example.org"}]}`, []string{
 			"|x@example.org|||verified=false|disabled=false||" + foreign.ErrNone.Error(), "|y@example.org|||verified=false|disabled=false||" + foreign.ErrNone.Error(),
@@ -212,6 +217,19 @@ func TestBrokenFiles(t *testing.T) {
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%.60q (-want +got):\n%s", c.text, diff)
+		}
+	}
+}
+
+// Wherever in an escape a string gets too long, what is left is a string.
+func TestAStringIsClippedBetweenItsEscapes(t *testing.T) {
+	for _, escape := range []string{`\"`, `\\`, `\u0022`, `\u00e9`, "é", `\n`} {
+		for shift := range 8 {
+			text := `[{"a":"` + strings.Repeat("x", shift) + strings.Repeat(escape, mostRecord) + `"},{"b":"\""}]`
+			var got []map[string]string
+			if err := json.NewDecoder(&clip{r: strings.NewReader(text)}).Decode(&got); err != nil || len(got) != 2 || got[1]["b"] != `"` {
+				t.Errorf("%s, %d: %d, %v", escape, shift, len(got), err)
+			}
 		}
 	}
 }
