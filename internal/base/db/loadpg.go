@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 )
 
 // pgLoad loads into PostgreSQL, as the schema's owner. The mark is a table, restoring, which
@@ -29,6 +32,9 @@ func loadPostgres(ctx context.Context, c Config, mark loadMark) (*pgLoad, error)
 		l.conn, err = pgx.ConnectConfig(ctx, p.pool.Config().ConnConfig.Copy())
 	}
 	if err == nil {
+		err = l.alone(ctx)
+	}
+	if err == nil {
 		err = l.mark(ctx, mark)
 	}
 	if err != nil {
@@ -36,6 +42,32 @@ func loadPostgres(ctx context.Context, c Config, mark loadMark) (*pgLoad, error)
 		return nil, err
 	}
 	return l, nil
+}
+
+// loadLock is the advisory lock of whoever loads into a database.
+const loadLock = 7089621411
+
+// aloneWithin is for how long another's lock is waited for: the server needs a moment to notice that a process was killed.
+const aloneWithin = 20 * time.Second
+
+// alone keeps all others from loading into the database while the connection lasts: two moves of one installation have the same
+// mark, and would each take the other's rows for their own.
+func (l *pgLoad) alone(ctx context.Context) error {
+	for end := time.Now().Add(aloneWithin); ; {
+		var got bool
+		if err := l.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, int64(loadLock)).Scan(&got); err != nil || got {
+			return err
+		}
+		if time.Now().After(end) {
+			return fault.New(fault.Conflict, "target_busy",
+				"Another gatehouse backup restore or backup move is loading into this database. Wait until it has ended.")
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 // mark makes the table restoring in an empty database, or finds its own.

@@ -262,3 +262,21 @@ func TestAServerThatIsLeftBehindAnswersNothing(t *testing.T) {
 		}
 	})
 }
+
+// Two moves into one database at once, of which neither knows: the second is refused as long as the first is at it, and nothing of the
+// first is lost.
+func TestDB4_OneMoveAtATimeIntoADatabase(t *testing.T) {
+	to := dbtest.EmptyPostgres(t)
+	h := harness.Open(t, dbtest.SQLite(t), harness.SharedURL)
+	h.Register(ada)
+	first, second := quick(h, to), quick(h, to)
+	var refused error
+	if _, err := at(first, "copying account", func() { _, refused = second.Run(t.Context()) }); err != nil {
+		t.Fatal(err)
+	}
+	if codeOf(refused) != "target_busy" {
+		t.Errorf("a second move: %v", refused)
+	}
+	next := harness.Open(t, to, harness.SharedURL)
+	next.Expect(200, "", harness.SignInAs(ada, harness.Passphrase))
+}
