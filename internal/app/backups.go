@@ -111,6 +111,12 @@ func keeper(c *config.Config, d *db.DB, events *event.Log, jobs *job.Runner, ver
 		}
 		return n
 	}
+	var from func(context.Context) (*db.DB, error)
+	if c.Standby() {
+		from = func(ctx context.Context) (*db.DB, error) {
+			return db.Open(ctx, db.Config{URL: c.Backups.Database.URL.Reveal(), MaxConns: 1, Log: slog.New(slog.DiscardHandler)})
+		}
+	}
 	return &backup.Keeper{
 		DB: d, Events: events, Jobs: jobs, Trust: backup.Trust{EventKey: key}, Random: secret.Random{}, Now: now,
 		Keep: backup.Keep(c.Backups.Keep), Every: c.Backups.Every,
@@ -125,7 +131,7 @@ func keeper(c *config.Config, d *db.DB, events *event.Log, jobs *job.Runner, ver
 		},
 		Maker: backup.Maker{
 			DB: d, Stores: stores, Recipients: recipients, EventKey: key, Needs: needs, Version: version, Random: secret.Random{}, Now: now, Most: c.Backups.Most,
-			Wait: backup.Sleep, Ledger: ledger,
+			Wait: backup.Sleep, Ledger: ledger, From: from, Spool: c.Backups.Spool,
 		},
 	}, nil
 }

@@ -25,6 +25,10 @@ type Backups struct {
 	Keep Keep
 	// Most is how long the database may be read for one.
 	Most time.Duration
+	// Database is the PostgreSQL server that backups are read from; none: that of DATABASE_URL.
+	Database Database
+	// Spool is where parts wait for a slow store; empty: the database waits.
+	Spool string
 	// Scratch is where drills load backups; empty for the system's folder of temporary
 	// files.
 	Scratch string
@@ -119,6 +123,17 @@ func checkBucketKeys(at func(*Backups) *Secret) func(r *reading) {
 	}
 }
 
+func checkBackupDatabase(r *reading) {
+	if r.c.Standby() && r.c.Database.Kind != "" && (r.c.Database.Kind != PostgreSQL || r.c.Backups.Database.Kind != PostgreSQL) {
+		r.refuse("Only a PostgreSQL database has a second server.", "Remove it, or name a standby of the database of DATABASE_URL.")
+	}
+}
+
+// Standby says whether backups are read from another server.
+func (c *Config) Standby() bool {
+	return c.Backups.Database.URL != "" && c.Backups.Database.URL != c.Database.URL
+}
+
 func bucketKeys(b *Backups) *Secret    { return &b.Keys }
 func bucketSecrets(b *Backups) *Secret { return &b.Secrets }
 
@@ -203,6 +218,25 @@ var backupSettings = []setting{
 		name: "BACKUP_MAX_MINUTES", initial: "60",
 		meaning: "For how long the database may be read for one backup, before it is given up: 1 to 1440 minutes.",
 		field:   span(1, 1440, time.Minute, func(c *Config) *time.Duration { return &c.Backups.Most }),
+	},
+	{
+		name: "BACKUP_DATABASE_URL", initial: "DATABASE_URL", cover: passwordCovered,
+		derive:     func(c *Config) string { return c.Database.URL.Reveal() },
+		meaning:    "Another server of the same PostgreSQL database, such as a standby, for backups to be read from.",
+		production: "as DATABASE_URL",
+		field:      database(func(c *Config) *Database { return &c.Backups.Database }),
+		check:      checkBackupDatabase,
+		safe: func(r *reading) {
+			if r.source != FromDefault {
+				safeDatabase(r)
+			}
+		},
+	},
+	{
+		name: "BACKUP_SPOOL_DIR", unset: "none",
+		meaning: "Where a backup's parts wait, encrypted, for a place of BACKUP_DIR that is slower than the database. Without it the database waits, which keeps " +
+			"PostgreSQL from tidying up.",
+		field: pathField(func(c *Config) *string { return &c.Backups.Spool }),
 	},
 	{
 		name: "BACKUP_SCRATCH_DIR", initial: "the system's", derive: func(*Config) string { return "" },

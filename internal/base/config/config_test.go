@@ -95,7 +95,8 @@ const goodWebhookSecret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 
 func TestDefaults(t *testing.T) {
 	want := &Config{
-		Backups:     Backups{Every: 24 * time.Hour, Keep: Keep{7, 4, 3}, Most: time.Hour},
+		Backups: Backups{Every: 24 * time.Hour, Keep: Keep{7, 4, 3}, Most: time.Hour,
+			Database: Database{SQLite, "./data/gatehouse.db", "sqlite:./data/gatehouse.db"}},
 		Retention:   Retention{Profile: ProfileNone, Tokens: 7 * day, Logs: 90 * day, Inactive: 730 * day, Sessions: 30 * day},
 		Environment: Development, LogLevel: slog.LevelInfo,
 		ListenAddr: "127.0.0.1:8000", AdminListenAddr: "127.0.0.1:9000", PublicURL: "http://127.0.0.1:8000",
@@ -173,7 +174,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		"BACKUP_DIR=/mnt/a, s3://acme/b?endpoint=https://s3.acme.org",
 		"BACKUP_S3_ACCESS_KEY_ID=gatehouse", "BACKUP_S3_SECRET_ACCESS_KEY=word",
 		"BACKUP_RECIPIENTS=age1x,ssh-ed25519 AAAA ada", "BACKUP_EVERY_HOURS=6", "BACKUP_KEEP=1d,2w,3m", "BACKUP_MAX_MINUTES=7",
-		"BACKUP_SCRATCH_DIR=/var/tmp",
+		"BACKUP_SCRATCH_DIR=/var/tmp", "BACKUP_SPOOL_DIR=/var/spool", "BACKUP_DATABASE_URL=postgresql://gate:"+goodPassword+"@db2.acme.org/gate?sslmode=verify-full",
 		"RETENTION_PROFILE=PCI", "RETENTION_EXPIRED_TOKENS=2w", "RETENTION_LOGIN_LOGS=2y", "RETENTION_INACTIVE_ACCOUNTS=never", "RETENTION_SESSION_DATA=6m",
 		"BCRYPT_COST=16", "EMAIL_VERIFICATION=required", "REGISTRATION=closed",
 		"SECOND_FACTOR=editor, *,editor", "SECOND_FACTOR_GRACE_DAYS=90", "FACTOR_RESET_WAIT_HOURS=168", "TOTP_ISSUER=Acme Ltd", "ERASURE_GRACE_DAYS=30",
@@ -186,7 +187,8 @@ func TestEverySettingIsRead(t *testing.T) {
 	want := &Config{
 		Backups: Backups{Dirs: []string{"/mnt/a", "s3://acme/b?endpoint=https://s3.acme.org"}, Keys: "gatehouse", Secrets: "word",
 			Recipients: "age1x,ssh-ed25519 AAAA ada", Every: 6 * time.Hour, Keep: Keep{1, 2, 3},
-			Most: 7 * time.Minute, Scratch: "/var/tmp"},
+			Most: 7 * time.Minute, Scratch: "/var/tmp", Spool: "/var/spool",
+			Database: Database{Kind: PostgreSQL, URL: "postgresql://gate:" + goodPassword + "@db2.acme.org/gate?sslmode=verify-full"}},
 		Retention:   Retention{Profile: ProfilePCI, Tokens: 14 * day, Logs: 730 * day, Sessions: 180 * day},
 		Environment: Production, LogLevel: slog.LevelWarn, ListenAddr: "[::1]:8000", AdminListenAddr: "localhost:0", AdminPprof: true,
 		TLSCertFile: "/etc/tls/cert.pem", TLSKeyFile: "/etc/tls/key.pem", ACMEDirectory: letsEncrypt, TLSRedirectAddr: ":80", ConnectionsPerAddress: 9,

@@ -172,6 +172,7 @@ var refusals = []struct {
 
 	{name: "a bucket that can't be", environ: []string{"BACKUP_DIR=s3://acme?endpoint=http://s3.acme.org"}, settings: "BACKUP_DIR"},
 	{name: "a place of another kind", environ: []string{"BACKUP_DIR=/mnt/a,ftp://acme.org"}, settings: "BACKUP_DIR"},
+	{name: "a standby of a file", environ: []string{"BACKUP_DATABASE_URL=postgres://gate:x@db2.acme.org/gate"}, settings: "BACKUP_DATABASE_URL"},
 	{name: "a bucket without a key", environ: []string{"BACKUP_DIR=s3://acme"}, settings: "BACKUP_S3_ACCESS_KEY_ID BACKUP_S3_SECRET_ACCESS_KEY"},
 	{name: "as many keys as there are buckets", environ: []string{"BACKUP_DIR=s3://acme,/mnt/a,s3://acme.b?path_style=1", "BACKUP_S3_ACCESS_KEY_ID=a,b,c",
 		"BACKUP_S3_SECRET_ACCESS_KEY=a,"}, settings: "BACKUP_S3_ACCESS_KEY_ID BACKUP_S3_SECRET_ACCESS_KEY"},

@@ -31,6 +31,10 @@ type Maker struct {
 	DB         *db.DB
 	Stores     []Store
 	Recipients Recipients
+	// From opens the server that backups are read from, where that is another than DB's; nil: it is none.
+	From func(context.Context) (*db.DB, error)
+	// Spool is the folder where parts wait for a store that is slower than the database; empty: the database waits.
+	Spool string
 	// Ledger is brought up to the backup before the manifest is put; nil: there is none.
 	Ledger *Ledger
 	// EventKey is what the key that signs manifests is derived from.
@@ -78,7 +82,7 @@ func (k *Maker) Make(ctx context.Context) (*Made, error) {
 	}
 	now := k.Now()
 	w := &writing{
-		Maker: k, keys: keys, began: now,
+		Maker: k, keys: keys, began: now, spool: spool{dir: k.Spool},
 		m: &Manifest{
 			Format: Format, ID: k.Random.ID(now), Began: now.UTC().Truncate(time.Microsecond), Gatehouse: k.Version,
 			Tables: map[string]Table{}, Recipients: k.Recipients.Names, Kept: []Kept{},
@@ -86,10 +90,17 @@ func (k *Maker) Make(ctx context.Context) (*Made, error) {
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, k.Most, tooOld(k.Most))
 	defer cancel()
-	if err := k.DB.Snapshot(limited, now, func(s *db.Snapshot) error { return w.read(limited, s) }); err != nil {
+	if err := w.snapshot(limited, now, func(s *db.Snapshot) error { return w.read(limited, s) }); err != nil {
 		if ctx.Err() == nil && limited.Err() != nil {
 			err = context.Cause(limited)
 		}
+		w.drop(ctx)
+		return nil, err
+	}
+	if err := w.spool.empty(ctx, func(p Part, data []byte) error {
+		w.Progress(Progress{Step: "putting what waits"})
+		return putAll(ctx, w.Stores, w.folder()+p.Name, data, w.Wait)
+	}); err != nil {
 		w.drop(ctx)
 		return nil, err
 	}
@@ -117,6 +128,7 @@ type writing struct {
 	sealable   int64 // the size of the event log once all that the snapshot has is sealed
 	expected   int64 // as the newest one had
 	unportable []string
+	spool      spool
 }
 
 func (w *writing) folder() string { return folderOf(w.m.Install, w.m.ID) }
@@ -215,7 +227,7 @@ func (w *writing) forsaken(objects []Object) bool {
 func (w *writing) table(ctx context.Context, s *db.Snapshot, t schema.Table) error {
 	began := time.Now()
 	c := &cutter{table: t.Name, recipients: w.keys, full: func(p Part, data []byte) error {
-		if err := putAll(ctx, w.Stores, w.folder()+p.Name, data, w.Wait); err != nil {
+		if err := w.put(ctx, p, data, time.Since(began)); err != nil {
 			return err
 		}
 		w.m.Parts = append(w.m.Parts, p)
@@ -250,6 +262,17 @@ func (w *writing) table(ctx context.Context, s *db.Snapshot, t schema.Table) err
 	}
 	w.m.Tables[t.Name] = described
 	return nil
+}
+
+// put puts a part into the stores, or where it waits for them. read is how long it took to read.
+func (w *writing) put(ctx context.Context, p Part, data []byte, read time.Duration) error {
+	if w.spool.takes() {
+		return w.spool.keep(p, data)
+	}
+	began := time.Now()
+	err := putAll(ctx, w.Stores, w.folder()+p.Name, data, w.Wait)
+	w.spool.waited(read, time.Since(began))
+	return err
 }
 
 // finish reads the parts back from every store and, if they are what was written and this is
@@ -319,6 +342,7 @@ func (p Part) readThrough(data []byte, identities []age.Identity) error {
 // drop deletes what was put of a backup that failed. What can't be deleted goes with a
 // later one.
 func (w *writing) drop(ctx context.Context) {
+	w.spool.drop()
 	if w.m.Install == "" {
 		return
 	}

@@ -34,15 +34,7 @@ func (s Scratch) Run(ctx context.Context, store Store, install, id string, ident
 	if parent == "" {
 		parent = os.TempDir()
 	}
-	left, err := filepath.Glob(filepath.Join(parent, scratchName+"*"))
-	if err != nil {
-		return nil, err
-	}
-	for _, old := range left {
-		if info, err := os.Stat(old); err == nil && s.Restore.Now().Sub(info.ModTime()) > abandonAfter {
-			_ = os.RemoveAll(old)
-		}
-	}
+	clearFolders(parent, scratchName, s.Restore.Now())
 	dir, err := os.MkdirTemp(parent, scratchName) // 0700
 	if err != nil {
 		return nil, fmt.Errorf("a folder for the drill, in BACKUP_SCRATCH_DIR: %w", err)
