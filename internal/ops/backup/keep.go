@@ -111,6 +111,9 @@ func (k *Keeper) prune(ctx context.Context, install string, by By) (gone []Entry
 			return gone, err
 		}
 	}
+	if err := k.tidy(ctx, install); err != nil {
+		return gone, err
+	}
 	return gone, keeps
 }
 

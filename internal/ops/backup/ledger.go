@@ -117,7 +117,14 @@ func Behind(tx *db.Tx, now time.Time) (time.Duration, error) {
 	if err != nil || h.leaf < 0 || h.leaf >= h.head {
 		return 0, err
 	}
-	return max(0, now.Sub(h.putAt)), nil
+	// Since the first event that it lacks: the log may have been quiet for hours before.
+	var at int64
+	err = tx.QueryRow(`SELECT event.time FROM event_leaf JOIN event ON event.id = event_leaf.event_id WHERE event_leaf.n >= $1 ORDER BY event_leaf.n LIMIT 1`,
+		h.leaf).Scan(&at)
+	if errors.Is(err, db.ErrNoRows) {
+		return 0, nil
+	}
+	return max(0, now.Sub(db.Time(at))), err
 }
 
 // Step writes what is new in the log: at once if a restore must not undo it, else each minute.

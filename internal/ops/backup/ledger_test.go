@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,6 +30,16 @@ func (f *fixture) withLedger(t *testing.T) *backup.Ledger {
 		Seal: func(ctx context.Context) error { _, err := sealer.Seal(ctx); return err },
 	}
 	return f.keeper.Maker.Ledger
+}
+
+// in is the fixture in another database, with a ledger that it begins there.
+func (f *fixture) in(t *testing.T, d *db.DB) *fixture {
+	t.Helper()
+	g, keeper := *f, *f.keeper
+	keeper.DB, keeper.Maker.DB, g.d, g.keeper = d, d, d, &keeper
+	l := g.withLedger(t)
+	step(t, &g, l) // it begins
+	return &g
 }
 
 // happens writes an event, with what it tells of.
@@ -171,6 +183,10 @@ func TestDB4_TheLedgerOfEachHistory(t *testing.T) {
 	l := f.withLedger(t)
 	f.add(t, "thief", "later")
 	old := f.create(t).Manifest
+	for range 10 {
+		f.happens(t, event.Event{Kind: event.Login, Account: "thief"})
+	}
+	f.seal(t)
 	f.happens(t, event.Event{Kind: event.AccountDisabled, Account: "thief"}, `UPDATE account SET disabled_at = 7 WHERE id = 'thief'`)
 	young := f.create(t).Manifest // not sealed when it begins, and nobody steps
 	if young.Ledger.Until <= old.Ledger.Until {
@@ -186,19 +202,20 @@ func TestDB4_TheLedgerOfEachHistory(t *testing.T) {
 		t.Error("what the dead end took away is back")
 	}
 	// The new history takes something away too, at leaves that the old one has as well.
-	g := *f
-	g.d = again
-	keeper := *f.keeper
-	keeper.DB, keeper.Maker.DB, g.keeper = again, again, &keeper
-	second := g.withLedger(t)
-	second.DB = again
-	sealer := event.NewSealer(again, eventKey, time.Now)
-	second.Seal = func(ctx context.Context) error { _, err := sealer.Seal(ctx); return err }
+	g := f.in(t, again)
 	g.happens(t, event.Event{Kind: event.PasswordChange, Account: "a1"})
-	step(t, &g, second)
-	step(t, &g, second)
+	step(t, g, g.keeper.Maker.Ledger)
 	g.happens(t, event.Event{Kind: event.AddressBlocked, Detail: event.Detail{Network: "198.51.100.0/24"}})
-	step(t, &g, second)
+	step(t, g, g.keeper.Maker.Ledger)
+	// A third, from the oldest backup, whose leaves begin before those of the younger one: they count for that as well.
+	third := f.in(t, f.restored(t, old.ID))
+	third.happens(t, event.Event{Kind: event.AddressBlocked, Detail: event.Detail{Network: "192.0.2.0/24"}})
+	step(t, third, third.keeper.Maker.Ledger)
+	r := f.restoring(targets["into sqlite"](t))
+	r.Abandoned = true
+	if _, err := r.Read(t.Context(), f.install, young.ID); err != nil || !r.Decided.Blocks("192.0.2.0/24") {
+		t.Errorf("of a history that began earlier: %v", err)
+	}
 	last := f.restored(t, old.ID)
 	for what, query := range map[string]string{
 		"of its own history":    `SELECT COUNT(*) FROM account WHERE id = 'thief' AND disabled_at IS NOT NULL`,
@@ -255,7 +272,7 @@ func TestDB4_TamperingWithTheLedger(t *testing.T) {
 		for name, change := range map[string]func() error{
 			"cut":     func() error { return os.WriteFile(path, whole[:len(whole)-1], 0o600) },                                 //nolint:gosec // the test's
 			"flipped": func() error { b := append([]byte{}, whole...); b[len(b)-1] ^= 1; return os.WriteFile(path, b, 0o600) }, //nolint:gosec // the test's
-			"forged":  func() error { return forge(path, f.id.Recipient()) },
+			"forged":  func() error { return forge(path, f.install, f.id.Recipient()) },
 			"another's": func() error {
 				other := files[0]
 				if other == path {
@@ -272,7 +289,7 @@ func TestDB4_TamperingWithTheLedger(t *testing.T) {
 				t.Errorf("%s %s: %v", filepath.Base(path), name, err)
 			}
 		}
-		if err := forge(path, stranger.Recipient()); err != nil {
+		if err := forge(path, f.install, stranger.Recipient()); err != nil {
 			t.Fatal(err)
 		}
 		if err := read(); codeOf(err) != "no_identity" {
@@ -304,15 +321,23 @@ func TestDB4_TamperingWithTheLedger(t *testing.T) {
 	}
 }
 
-// forge writes what anybody can encrypt.
-func forge(path string, to age.Recipient) error {
+// forge writes what anybody can encrypt who knows the names of the files: that nothing was decided.
+func forge(path, install string, to age.Recipient) error {
+	history, file := filepath.Base(filepath.Dir(path)), filepath.Base(path)
+	text := fmt.Sprintf(`{"format":1,"install":"%s","account":"%.64s","at":"2026-11-30T00:00:00Z"}`, install, file)
+	if epoch, timeline, ok := strings.Cut(history, "-"); ok {
+		from, _ := strconv.Atoi(file[:12])
+		until, _ := strconv.Atoi(file[13:25])
+		text = fmt.Sprintf(`{"format":1,"install":"%s","timeline":"%s","epoch":%s,"from":%d,"until":%d,"at":"2026-11-30T00:00:00Z","entries":[]}`,
+			install, timeline, epoch, from, until)
+	}
 	out, err := os.Create(path) //nolint:gosec // the test's
 	if err != nil {
 		return err
 	}
 	w, err := age.Encrypt(out, to)
 	if err == nil {
-		_, err = w.Write([]byte("{\"format\":1}\n\n— x AAAA\n"))
+		_, err = w.Write([]byte(text + "\n\n— x AAAA\n"))
 	}
 	return errors.Join(err, w.Close(), out.Close())
 }
@@ -341,12 +366,24 @@ func TestDB4_TheLedgerWaitsForAStore(t *testing.T) {
 	if now := one[int64](t, f.d, `SELECT MAX(leaf) FROM ledger_reach`); now != reached {
 		t.Errorf("a sign-in is written at once: %d after %d", now, reached)
 	}
+	behind := func(now time.Time) (lag time.Duration) {
+		if err := f.d.Read(t.Context(), func(tx *db.Tx) (err error) { lag, err = backup.Behind(tx, now); return err }); err != nil {
+			t.Fatal(err)
+		}
+		return lag
+	}
+	if lag := behind(time.Now().Add(backup.LedgerLate)); lag < backup.LedgerLate-time.Minute || lag > backup.LedgerLate+time.Minute {
+		t.Errorf("behind since %s", lag)
+	}
 	l.Now = func() time.Time { return time.Now().Add(2 * time.Minute) }
 	if err := l.Step(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if now := one[int64](t, f.d, `SELECT MAX(leaf) FROM ledger_reach`); now != reached+1 {
 		t.Errorf("and not after a minute: %d after %d", now, reached)
+	}
+	if lag := behind(time.Now().Add(time.Hour)); lag != 0 {
+		t.Errorf("behind since %s although it has all", lag)
 	}
 	r := f.restoring(targets["into sqlite"](t))
 	if _, err := r.Read(t.Context(), f.install, made.ID); err != nil || r.Decided.Len() != 1 {

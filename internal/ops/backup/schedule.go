@@ -65,7 +65,7 @@ func (k *Keeper) Step(ctx context.Context) error {
 		if Keeps(err) {
 			keeps, err = err, nil
 		}
-		return errors.Join(drilling, err, k.tidy(ctx, made.Manifest.Install))
+		return errors.Join(drilling, err)
 	})
 	if f := fault.As(err); f != nil && f.Code == "backup_running" {
 		return nil
