@@ -99,3 +99,58 @@ func TestDB4_ADatabaseThatWasSetBackIsAdopted(t *testing.T) {
 		}
 	})
 }
+
+// Killed at any step, an adoption is run again and ends the same.
+func TestDB4_AnAdoptionThatIsKilledGoesOn(t *testing.T) {
+	f := newFixture(t, dbtest.SQLite(t))
+	l := f.withLedger(t)
+	f.add(t, "thief")
+	f.happens(t, event.Event{Kind: event.Login, Account: "thief"})
+	step(t, f, l)
+	for n := 1; ; n++ {
+		d := f.setBack(t)
+		f.happens(t, event.Event{Kind: event.AccountDisabled, Account: "thief"})
+		step(t, f, l)
+		steps := 0
+		adopt := func(killAt int) (died bool) {
+			defer func() { died = recover() != nil }()
+			r := f.restoring("")
+			r.Progress = func(backup.Progress) {
+				if steps++; steps == killAt {
+					panic(killed{})
+				}
+			}
+			m, err := r.Standing(context.Background(), d)
+			if err == nil {
+				_, err = r.Adopt(context.Background(), d, m, func(context.Context, time.Duration) error { return nil })
+			}
+			if err != nil {
+				t.Errorf("step %d: %v", n, err)
+			}
+			return false
+		}
+		died := adopt(n)
+		if died {
+			steps = 0
+			if adopt(-1) {
+				t.Fatal("it died by itself")
+			}
+		}
+		for what, query := range map[string]string{
+			"the decision":        `SELECT COUNT(*) FROM account WHERE id = 'thief' AND disabled_at IS NOT NULL`,
+			"one further origin":  `SELECT COUNT(*) - 1 FROM event_origin`,
+			"one event":           `SELECT COUNT(*) FROM event WHERE kind = 'backup_restored'`,
+			"nobody is signed in": `SELECT 1 - COUNT(*) FROM session`,
+		} {
+			if got := one[int](t, d, query); got != 1 {
+				t.Errorf("killed at %d: %s: %d", n, what, got)
+			}
+		}
+		if !died {
+			break
+		}
+		if n > 50 {
+			t.Fatal("it has no end")
+		}
+	}
+}
