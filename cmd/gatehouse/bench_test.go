@@ -163,13 +163,13 @@ func benchPeople(t *testing.T, address string) {
 	}
 	for _, side := range visits.Sides {
 		spell := side.Spells[0]
-		for _, act := range bench.Acts() {
-			if done, ok := spell.Act(act); !ok || done.PerSecond == 0 || done.Bad() > 0 {
-				t.Errorf("%s: %+v", act, done)
-			}
+		if done, ok := spell.Act(bench.ActSignIn); !ok || done.PerSecond == 0 || spell.Visits.Broken > 0 {
+			t.Errorf("%+v, %+v", done, spell.Visits)
 		}
-		if spell.Visits.Finished == 0 || spell.Visits.Broken > 0 {
-			t.Errorf("%+v", spell.Visits)
+		for _, done := range spell.Acts { // the others too, unless the machine stood still all the time
+			if done.Bad() > 0 {
+				t.Errorf("%+v", done)
+			}
 		}
 	}
 	page, err := os.ReadFile(report)

@@ -119,7 +119,9 @@ func (d *document) render() ([]byte, error) {
 		return nil, err
 	}
 	out := strings.ReplaceAll(b.String(), "<!-- raw HTML omitted -->", "")
-	out = strings.ReplaceAll(out, "<table>", `<div class="wide"><table>`)
+	// What scrolls by itself can be reached by the keyboard.
+	out = strings.ReplaceAll(out, "<pre>", `<pre tabindex="0">`)
+	out = strings.ReplaceAll(out, "<table>", `<div class="wide" tabindex="0"><table>`)
 	return []byte(strings.ReplaceAll(out, "</table>", "</table></div>")), nil
 }
 
