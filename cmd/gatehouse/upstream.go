@@ -28,6 +28,14 @@ type upstreamList struct {
 	JSON bool `name:"json" help:"Print JSON, one provider per line."`
 }
 
+func (upstreamList) Help() string {
+	return `It reads the file and asks nobody. The redirect URI is what to register at the provider.
+
+Examples:
+  gatehouse upstream list
+  gatehouse upstream list --json`
+}
+
 // providerJSON is a provider for programs.
 type providerJSON struct {
 	ID       string   `json:"id"`
@@ -58,6 +66,13 @@ func (c upstreamList) Run(ctx context.Context, t *terminal.Terminal) error {
 }
 
 type upstreamCheck struct{}
+
+func (upstreamCheck) Help() string {
+	return `It reads each provider's discovery document and keys, as a sign-in does, and exits with 1 if one of them can't be used now.
+
+Examples:
+  gatehouse upstream check`
+}
 
 var errProviders = errors.New("some of the providers can't be used now")
 

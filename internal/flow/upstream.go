@@ -38,7 +38,7 @@ const (
 	// JourneyLife is how long the way to a provider and back may take.
 	JourneyLife = 10 * time.Minute
 	// mostTo is the longest address that is returned to from there, in bytes: all of it is one cookie.
-	mostTo = 1800
+	mostTo = 1500
 
 	journeyContext = "gatehouse sign-in by a provider"
 )

@@ -97,7 +97,7 @@ func (r *Remote) ask(ctx context.Context, m *metadata, token, subject string, wh
 	}
 	who.Email, who.Verified = said.text("email"), r.verified(said)
 	if who.Name == "" {
-		who.Name = said.text("name")
+		who.Name = short(said.text("name"))
 	}
 	return nil
 }
@@ -190,15 +190,16 @@ func (l *lookup) VerifySignature(ctx context.Context, token string) (text []byte
 }
 
 const (
-	// mostSubject is the longest subject, in bytes (OpenID Connect Core section 2); mostEmail and mostName are more than an account has.
-	mostSubject = 255
-	mostEmail   = 254
+	// mostSubject is the longest subject, in bytes (OpenID Connect Core section 2); mostEmail and mostPersonName are as much as an account has.
+	mostSubject    = 255
+	mostEmail      = 254
+	mostPersonName = 400
 )
 
 // personOf reads who an ID token is about.
 func (r *Remote) personOf(said claims) (who Person, err error) {
 	who = Person{
-		Issuer: said.text("iss"), Subject: said.text("sub"), Email: said.text("email"), Verified: r.verified(said), Name: said.text("name"),
+		Issuer: said.text("iss"), Subject: said.text("sub"), Email: said.text("email"), Verified: r.verified(said), Name: short(said.text("name")),
 		Auth: said.seconds("auth_time"), Factors: slices.Contains(said.list("amr"), "mfa"),
 	}
 	if r.Kind == Google {
@@ -229,6 +230,14 @@ func (r *Remote) personOf(said claims) (who Person, err error) {
 		who.Email, who.Verified = "", false
 	}
 	return who, nil
+}
+
+// short is a name that an account could have by its length.
+func short(name string) string {
+	if len(name) > mostPersonName {
+		return ""
+	}
+	return name
 }
 
 // verified reports whether the provider says that an address is the person's. Microsoft's email is whatever an administrator of
@@ -279,7 +288,7 @@ func (r *Remote) gitHubPerson(ctx context.Context, token string) (who Person, er
 	if json.Unmarshal(text, &user) != nil || user.ID <= 0 {
 		return who, ErrAnswer.Because(noPerson)
 	}
-	who = Person{Issuer: r.Issuer, Subject: strconv.FormatInt(user.ID, 10), Name: user.Name}
+	who = Person{Issuer: r.Issuer, Subject: strconv.FormatInt(user.ID, 10), Name: short(user.Name)}
 	var list []struct {
 		Email    string `json:"email"`
 		Primary  bool   `json:"primary"`

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/upstream"
 	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
@@ -62,6 +63,10 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 	t.Run("documents", func(t *testing.T) {
 		driveDocuments(harness.Open(t, dbtest.SQLite(t), termsFile(t), "DOCUMENTS_REQUIRED=terms"))
 	})
+	t.Run("identities", func(t *testing.T) {
+		driveIdentities(harness.Open(t, dbtest.SQLite(t), "UPSTREAMS_FILE="+written(t, "upstreams.yaml", "providers: [{id: corp, kind: oidc, name: Corp, "+
+			"issuer: 'http://127.0.0.1:1', client_id: x, secret_file: '"+written(t, "secret", "x")+"'}]")))
+	})
 	t.Run("applications of a file", func(t *testing.T) { driveFile(harness.Open(t, dbtest.SQLite(t))) })
 	t.Run("limits", func(t *testing.T) { driveLimits(harness.Open(t, dbtest.SQLite(t), "API_RATE_LIMIT_REQUESTS=1")) })
 
@@ -103,11 +108,48 @@ func driveFile(h *harness.Server) {
 // termsFile is the setting of a document that there is.
 func termsFile(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "terms.txt")
-	if err := os.WriteFile(path, []byte("Be kind."), 0o600); err != nil {
+	return "TERMS_FILE=" + written(t, "terms.txt", "Be kind.")
+}
+
+// written is a file.
+func written(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return "TERMS_FILE=" + path
+	return path
+}
+
+// driveIdentities drives what an account is linked to at other providers: one that there is, and one that there is no more.
+func driveIdentities(h *harness.Server) {
+	h.Helper()
+	h.Register("ada@example.org")
+	access := h.Login("ada@example.org").Str("access_token")
+	me := h.Expect(200, "", harness.Get("/v1/me", access)).Str("id")
+	var handles []string
+	if err := h.Database().Write(h.Context(), func(tx *db.Tx) error {
+		for _, issuer := range []string{"http://127.0.0.1:1", "https://gone.example"} {
+			i := upstream.Identity{Issuer: issuer, Subject: "1", Account: me}
+			handles = append(handles, i.Handle())
+			if _, err := upstream.Link(tx, i, time.Now()); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Exec(`UPDATE account SET hash = ''`)
+		return err
+	}); err != nil {
+		h.Fatal(err)
+	}
+	unlink := func(handle string) harness.Request {
+		return harness.Request{Method: "DELETE", Path: "/v1/me/identities/" + handle, Bearer: access}
+	}
+	h.Expect(401, "not_signed_in", harness.Get("/v1/me/identities"))
+	h.Expect(200, "", harness.Get("/v1/me/identities", access))
+	h.Expect(401, "not_signed_in", harness.Request{Method: "DELETE", Path: "/v1/me/identities/none"})
+	h.Expect(404, "identity_not_found", unlink("none"))
+	h.Expect(409, "last_way_in", unlink(handles[0]))
+	h.Expect(204, "", unlink(handles[1]))
 }
 
 // driveDocuments drives documents and consents, where the terms are required.
@@ -142,10 +184,6 @@ func driveDocuments(h *harness.Server) {
 	h.Expect(409, "document_changed", change("terms", `{"agreed":true,"version":2}`))
 	h.Expect(200, "", change("terms", `{"agreed":true,"version":1}`))
 	h.Expect(200, "", harness.Get("/v1/me/consents", access))
-	h.Expect(401, "not_signed_in", harness.Get("/v1/me/identities"))
-	h.Expect(200, "", harness.Get("/v1/me/identities", access))
-	h.Expect(401, "not_signed_in", harness.Request{Method: "DELETE", Path: "/v1/me/identities/none"})
-	h.Expect(404, "identity_not_found", harness.Request{Method: "DELETE", Path: "/v1/me/identities/none", Bearer: access})
 	h.Expect(401, "not_signed_in", harness.Get("/v1/me/applications"))
 	h.Expect(200, "", harness.Get("/v1/me/applications", access))
 	h.Expect(401, "not_signed_in", harness.Request{Method: "DELETE", Path: "/v1/me/applications/none"})
@@ -177,6 +215,8 @@ func driveOutages(h *harness.Server) {
 		{Method: "GET", Path: "/v1/me"},
 		{Method: "PATCH", Path: "/v1/me", Body: `{"name":"Ada"}`},
 		{Method: "GET", Path: "/v1/me/events"},
+		{Method: "GET", Path: "/v1/me/identities"},
+		{Method: "DELETE", Path: "/v1/me/identities/none"},
 		{Method: "GET", Path: "/v1/me/applications"},
 		{Method: "DELETE", Path: "/v1/me/applications/none"},
 		{Method: "GET", Path: "/v1/me/consents"},

@@ -24,7 +24,7 @@ func ofSettings(rule string) bool {
 	for _, prefix := range []string{"JWT-2", "JWT-4", "NET", "ENV-1/e", "ENV-1/p", "PW-1", "PW-2/cost", "PW-3", "PW-4", "MAIL-1", "MAIL-2",
 		"MAIL-3", "RATE-1", "RATE-2", "RATE-4", "JWT-5", "GDPR-5", "DB-3", "DB-4/s", "LOG-1/event",
 		"LOG-1/anchor", "LOG-2", "LOG-3", "LOG-4", "LOG-5", "LOG-6", "JWT-1/s", "JWT-1/al", "JWT-1/i", "COMP-1/admin-n", "RET-1/l", "RET-2",
-		"RET-3", "RET-4", "COMP-1/factor-rule"} {
+		"RET-3", "RET-4", "COMP-1/factor-rule", "COMP-1/providers"} {
 		if strings.HasPrefix(rule, prefix) {
 			return true
 		}

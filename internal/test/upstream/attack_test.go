@@ -19,8 +19,8 @@ func (w *world) outcome(of string) float64 {
 	return w.Metric(`gatehouse_flows_total{flow="provider_sign_in",outcome="` + of + `"}`)
 }
 
-// TestAnswersThatAreNotBelieved: what does not fit to what was asked for signs nobody in, and says in the metrics why.
-func TestAnswersThatAreNotBelieved(t *testing.T) {
+// TestASVS_V10_2_2_V10_5_1_V10_5_4_AnswersThatAreNotBelieved: what does not fit to what was asked for signs nobody in, and says in the metrics why.
+func TestASVS_V10_2_2_V10_5_1_V10_5_4_AnswersThatAreNotBelieved(t *testing.T) {
 	once(t, func(w *world) {
 		other := newECKey(t)
 		claim := func(name string, value any) func(*fake) {
@@ -116,8 +116,8 @@ func TestAnswersThatAreNotBelieved(t *testing.T) {
 	})
 }
 
-// TestWhoIsBackWithoutWhatWasAskedFor: an answer is good once, in the browser that asked, at the path of the provider that was asked.
-func TestWhoIsBackWithoutWhatWasAskedFor(t *testing.T) {
+// TestASVS_V10_2_1_WhoIsBackWithoutWhatWasAskedFor: an answer is good once, in the browser that asked, at the path of the provider that was asked.
+func TestASVS_V10_2_1_WhoIsBackWithoutWhatWasAskedFor(t *testing.T) {
 	once(t, func(w *world) {
 		w.corp.is("1", bob, true)
 		w.lax.is("1", bob, true)
@@ -226,7 +226,7 @@ func TestABrowserHasFiveSignInsUnderWay(t *testing.T) {
 }
 
 // What is sent to a provider is what the rule says, with PKCE and a nonce; a fresh sign-in is asked for where one is needed.
-func TestWhatIsSentToAProvider(t *testing.T) {
+func TestASVS_V10_2_3_WhatIsSentToAProvider(t *testing.T) {
 	once(t, func(w *world) {
 		b := w.Browser()
 		u, err := url.Parse(leave(b, "corp"))
@@ -298,7 +298,7 @@ func TestAProviderIsAskedSparingly(t *testing.T) {
 }
 
 // A discovery document that calls itself otherwise is none of the provider's.
-func TestAnotherIssuerIsAnotherProvider(t *testing.T) {
+func TestASVS_V10_5_3_AnotherIssuerIsAnotherProvider(t *testing.T) {
 	once(t, func(w *world) {
 		w.corp.issuer = "https://another.example"
 		if a := w.Browser().Send(harness.Press("/signin/corp", harness.Body{})); a.Status != 503 {

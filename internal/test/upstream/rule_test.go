@@ -12,7 +12,7 @@ import (
 
 // Whoever signs in by a provider that gives out the address gets an account by it, and is signed in to the same one from then on, whatever
 // becomes of the address.
-func TestAnIdentityIsNeverAnAddress(t *testing.T) {
+func TestASVS_V10_5_2_AnIdentityIsNeverAnAddress(t *testing.T) {
 	each(t, func(w *world) {
 		b := w.Browser()
 		w.corp.is("1", bob, true, map[string]any{"name": "Bob B."})
