@@ -13,12 +13,17 @@ import (
 // shell finds the blocks of a page that are for a shell.
 var shell = regexp.MustCompile("(?s)```sh\n(.*?)```")
 
-// before is what stands before a runbook begins: people, an administrator, and an application.
+// before is what stands before a runbook begins: people, an administrator, an application, and a backup.
 const before = `gatehouse user create --password-file password ada@example.org
 gatehouse user create --password-file password bob@example.org
 gatehouse user create --password-file password --role admin mallory@example.org
 gatehouse user create --password-file password --role admin root@example.org
 gatehouse client create shop
+gatehouse backup keygen backup-key.txt
+exec sh -c 'sed -n "s/# public key: //p" backup-key.txt >recipients'
+env BACKUP_DIR=$WORK/backups
+env BACKUP_RECIPIENTS_FILE=recipients
+gatehouse backup create
 exec sh -eux runbook.sh
 stderr 'incident_closed'
 

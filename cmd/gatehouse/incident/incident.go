@@ -25,6 +25,7 @@ type Command struct {
 	Undo    undoCommand    `cmd:"" help:"Take an action back, where that makes sense."`
 	Stop    stopCommand    `cmd:"" help:"Stop an action that is still being done."`
 	Resume  resumeCommand  `cmd:"" help:"Go on with actions that were broken off."`
+	Recover recoverCommand `cmd:"" help:"Verify the log, compare with a backup, and say what is left to mend and open."`
 	Step    stepCommand    `cmd:"" help:"Tick a step of the checklist."`
 	Notify  notifyCommand  `cmd:"" help:"Mail the people whom it touches, at a limited rate."`
 	Report  reportCommand  `cmd:"" help:"Write the report, or the draft of a notice."`

@@ -12,17 +12,19 @@ type EntryKind string
 
 // The kinds.
 const (
-	Opened    EntryKind = "opened"
-	Noted     EntryKind = "note"
-	Acted     EntryKind = "action"
-	Ended     EntryKind = "action_done"
-	Undone    EntryKind = "action_undone"
-	Halted    EntryKind = "action_stopped"
-	Scoped    EntryKind = "scope"
-	Frozen    EntryKind = "freeze"
-	Notified  EntryKind = "notify"
-	StepDone  EntryKind = "step"
-	WasClosed EntryKind = "closed"
+	Opened   EntryKind = "opened"
+	Noted    EntryKind = "note"
+	Acted    EntryKind = "action"
+	Ended    EntryKind = "action_done"
+	Undone   EntryKind = "action_undone"
+	Halted   EntryKind = "action_stopped"
+	Scoped   EntryKind = "scope"
+	Frozen   EntryKind = "freeze"
+	Notified EntryKind = "notify"
+	// Recovering is a look at what there is to mend.
+	Recovering EntryKind = "recover"
+	StepDone   EntryKind = "step"
+	WasClosed  EntryKind = "closed"
 	// AskedFor is an action that waits for somebody else, Approved one that they approved, GivenUp one that nobody will.
 	AskedFor EntryKind = "approval_asked"
 	Approved EntryKind = "approved"
