@@ -7,9 +7,8 @@ import (
 	"os"
 	"time"
 
-	"filippo.io/age"
-
 	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/backup"
 )
 
 type keygenCommand struct {
@@ -27,7 +26,7 @@ Example:
 
 // Run makes a key.
 func (k keygenCommand) Run(t *terminal.Terminal) error {
-	id, err := age.GenerateX25519Identity()
+	id, recipient, err := backup.NewKey()
 	if err != nil {
 		return err
 	}
@@ -38,11 +37,11 @@ func (k keygenCommand) Run(t *terminal.Terminal) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(f, "# created: %s\n# public key: %s\n%s\n", time.Now().UTC().Format(time.RFC3339), id.Recipient(), id)
+	_, err = fmt.Fprintf(f, "# created: %s\n# public key: %s\n%s\n", time.Now().UTC().Format(time.RFC3339), recipient, id)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	fmt.Fprintf(t.Err, "The secret key is in %s. Keep it in two places that are not this server.\nFor the server's settings: BACKUP_RECIPIENTS=\n", k.File)
-	_, err = fmt.Fprintln(t.Out, id.Recipient())
+	_, err = fmt.Fprintln(t.Out, recipient)
 	return err
 }

@@ -29,6 +29,7 @@ type Command struct {
 	Step    stepCommand    `cmd:"" help:"Tick a step of the checklist."`
 	Notify  notifyCommand  `cmd:"" help:"Mail the people whom it touches, at a limited rate."`
 	Report  reportCommand  `cmd:"" help:"Write the report, or the draft of a notice."`
+	Drill   drillCommand   `cmd:"" help:"Practise on a made-up breach in an installation of its own."`
 	Close   closeCommand   `cmd:"" help:"Close an incident, with what is to be different next time."`
 }
 

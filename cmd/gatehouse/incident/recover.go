@@ -128,9 +128,8 @@ func (c recoverCommand) print(t *terminal.Terminal, r respond.Recovery) error {
 		fmt.Fprintf(t.Out, "Still in force: %s, %s. Once it is over: gatehouse incident undo %s %s --reason WHY\n",
 			a.Does, respond.Touched(a.Touched), r.Name(), a.ID)
 	}
-	_, err := fmt.Fprintf(t.Out, `To restore all: freeze the evidence and write the report first, since the incident is not in a backup from before
-it; then stop the servers and gatehouse backup restore. To mend one by one: gatehouse user roles, user factor reset, client set and client delete,
-and reset-passwords above.
+	_, err := fmt.Fprintf(t.Out, `To restore all: freeze the evidence and write the report first, since the incident is in no backup from before it;
+then stop the servers, and gatehouse backup restore. To mend one by one: gatehouse user roles, user factor reset, client set, client delete.
 Left of the checklist: %s. Tick what is done: gatehouse incident step %s STEP
 `, strings.Join(left, ", "), r.Name())
 	return err

@@ -79,7 +79,9 @@ func (s *shop) exchange(e Exchanged) (g Grant, how Outcome) {
 }
 
 // right is what its application brings with a code.
-func right(code Code) Exchanged { return Exchanged{Code: code, Client: "app", Redirect: callback, Verifier: verifier} }
+func right(code Code) Exchanged {
+	return Exchanged{Code: code, Client: "app", Redirect: callback, Verifier: verifier}
+}
 
 func (s *shop) refresh(client, token string) (g Grant, turn rotation.Turn) {
 	s.Helper()

@@ -76,6 +76,15 @@ func (r Recipients) once() ([]age.Recipient, age.Identity, error) {
 	return append(append([]age.Recipient{}, r.keys...), id.Recipient()), id, nil
 }
 
+// NewKey makes a key, and returns it with what encrypts to it, both as text.
+func NewKey() (identity, recipient string, err error) {
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		return "", "", err
+	}
+	return id.String(), id.Recipient().String(), nil
+}
+
 // ParseIdentities reads the file with the secret keys that open backups: age's own
 // (age-keygen writes one), or an SSH key (ed25519) without a passphrase.
 func ParseIdentities(file []byte) ([]age.Identity, error) {

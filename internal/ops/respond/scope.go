@@ -97,6 +97,9 @@ var acts = []event.Kind{
 	event.DataExport, event.ErasureAsked, event.ProfileChange, event.ConsentChange, event.AdminAction,
 }
 
+// tokenReused is the reason of the events of refresh tokens that were seen twice.
+const tokenReused = "refresh_token_" + string(session.Reused)
+
 // counting is a scope while events are counted.
 type counting struct {
 	q Question
@@ -121,7 +124,7 @@ func (c *counting) take(e event.Entry) {
 		return
 	}
 	failed, in := e.Kind == event.FailedLogin, e.Kind == event.Login
-	reused := e.Kind == event.SuspiciousActivity && e.Detail.Reason == session.WhyReuse
+	reused := e.Kind == event.SuspiciousActivity && e.Detail.Reason == tokenReused
 	did := slices.Contains(acts, e.Kind) && e.Outcome == event.Success
 	given := e.Kind == event.AuthorizationGranted
 	if !failed && !in && !reused && !did && !given || c.clients != nil && !(given && c.clients[e.Detail.Client]) {

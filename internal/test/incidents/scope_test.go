@@ -169,3 +169,22 @@ func TestIR1_ScopeFromApplicationsRolesAndKeys(t *testing.T) {
 		}
 	}, harness.BehindProxy)
 }
+
+// A refresh token that was seen twice is found where it was used the second time: whoever stole it was there.
+func TestIR1_ScopeFindsRefreshTokensSeenTwice(t *testing.T) {
+	harness.Each(t, func(h *harness.Server) {
+		const attacker = "203.0.113.7"
+		h.Register("ada@example.org")
+		stolen := h.Login("ada@example.org").Str("refresh_token")
+		next := h.Expect(200, "", harness.Post("/v1/token/refresh", map[string]string{"refresh_token": stolen})).Str("refresh_token")
+		h.Expect(200, "", harness.Post("/v1/token/refresh", map[string]string{"refresh_token": next}))
+		h.Expect(401, "invalid_refresh_token", harness.Through(attacker, harness.Post("/v1/token/refresh", map[string]string{"refresh_token": stolen})))
+		s, err := h.Incidents().Scope(h.Context(), respond.Question{Networks: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}})
+		if err != nil {
+			h.Fatal(err)
+		}
+		if _, in, sessions, reused := s.Counts(); in != 1 || sessions != 1 || reused != 1 || s.People[0].Email != "ada@example.org" {
+			h.Error(in, sessions, reused, s.People)
+		}
+	}, harness.BehindProxy)
+}
