@@ -13,8 +13,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/ops/doctor"
 )
 
-// examineEvery is how often the doctor looks by itself, on one of the replicas.
-const examineEvery = time.Hour
+const (
+	// examineEvery is how often the doctor looks by itself, on one of the replicas.
+	examineEvery = time.Hour
+	// settling is how long a server that has started is left alone: its jobs have run then.
+	settling = time.Minute
+)
 
 // examine has the doctor look now.
 func (b *base) examine(ctx context.Context) doctor.Report {
@@ -25,14 +29,26 @@ func (b *base) examine(ctx context.Context) doctor.Report {
 
 // newExamination has the doctor look each hour: what it found is a metric of all replicas, and what has turned is logged, and an alert.
 func newExamination(b *base) (capability, error) {
+	began := time.Now() // as jobs do their work by it, whatever the clock says
+	look := func(ctx context.Context) error {
+		if time.Since(began) < settling {
+			return nil
+		}
+		return b.watchPosture(ctx)
+	}
 	return capability{
 		name: "doctor", metrics: []prometheus.Collector{doctorMetrics{b}},
-		jobs: []job.Job{{Name: "examine", Every: examineEvery, Lease: 5 * time.Minute, Run: b.watchPosture}},
+		jobs: []job.Job{{Name: "examine", Every: settling, Lease: 5 * time.Minute, Run: look}},
 	}, nil
 }
 
-// watchPosture looks, and records what was found.
+// watchPosture looks if the last look was long ago, and records what was found.
 func (b *base) watchPosture(ctx context.Context) error {
+	var last time.Time
+	err := b.db.Read(ctx, func(tx *db.Tx) (err error) { last, err = doctor.Looked(tx, lookedAlways); return err })
+	if err != nil || b.now().Sub(last) < examineEvery {
+		return err
+	}
 	r := b.examine(ctx)
 	if err := ctx.Err(); err != nil {
 		return err
@@ -43,6 +59,9 @@ func (b *base) watchPosture(ctx context.Context) error {
 	}
 	return err
 }
+
+// lookedAlways is a check that each look has.
+const lookedAlways = "ENV-1/environment"
 
 // RecordPosture keeps what the doctor found, and returns what has turned.
 func RecordPosture(ctx context.Context, d *db.DB, r doctor.Report) (turned []doctor.Finding, err error) {

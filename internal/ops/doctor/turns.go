@@ -50,6 +50,16 @@ func (r Report) Record(tx *db.Tx) (turned []Finding, err error) {
 	return turned, nil
 }
 
+// Looked is when a check was looked at last; zero if it never was.
+func Looked(tx *db.Tx, rule string) (time.Time, error) {
+	var at int64
+	err := tx.QueryRow(`SELECT looked_at FROM doctor_check WHERE rule = $1`, rule).Scan(&at)
+	if errors.Is(err, db.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	return db.Time(at), err
+}
+
 // Turned counts the checks that were well and are not any more, as far as somebody still looks. What weighs little is no alert.
 func Turned(tx *db.Tx, now time.Time) (n int64, err error) {
 	err = tx.QueryRow(`SELECT COUNT(*) FROM doctor_check WHERE turned_at IS NOT NULL AND severity <> 'low' AND looked_at > $1`,

@@ -343,6 +343,11 @@ func TestTheDoctorFindsWhatIsBroken(t *testing.T) {
 	r.in(t)
 	r.finds()
 	r.finds(probed(fault{rule: "ENV-1/environment"}))
+	r.h.T = t
+	r.h.Eventually("the server's own look, a minute after its start", func() (string, bool) {
+		n := r.h.Count(`SELECT COUNT(*) FROM doctor_check WHERE state = 'passed'`)
+		return fmt.Sprintf("%d checks passed", n), n > 50
+	})
 }
 
 // with plants faults, has them found, and mends them.
