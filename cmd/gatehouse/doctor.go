@@ -26,6 +26,10 @@ type doctorCommand struct {
 	Echo     string          `placeholder:"ADDRESS" help:"With --url: an https address behind the proxy that answers with the headers it was sent."`
 	Cookies  string          `placeholder:"FILE" help:"With --echo: the file with the Cookie header of somebody who is signed in."`
 	Probe    bool            `help:"With --url: have limits really tried, which uses up those of this machine's address."`
+	Watch    time.Duration   `placeholder:"1h" help:"Go on looking, as often as this, and print what turns; the server's alert posture tells it too."`
+	Evidence string          `placeholder:"DIR" help:"Write a dated, signed bundle for an auditor into a new folder there."`
+	Verify   string          `placeholder:"FOLDER" help:"Look at nothing, and verify such a bundle; on any machine."`
+	Key      string          `placeholder:"KEY" help:"With --verify: the public key that must have signed it, as --evidence printed it."`
 	Only     []string        `placeholder:"CHECK" help:"Ask only this check (DB-1/tls) or line of the guide (DB-1); can be repeated."`
 	List     bool            `help:"List all checks, and ask none."`
 }
@@ -43,6 +47,8 @@ Examples:
   gatehouse doctor --url https://auth.example.com --only NET-1
   gatehouse doctor --url https://auth.example.com --probe --guarded https://app.example.com/private
   gatehouse doctor --format html > report.html
+  gatehouse doctor --url https://auth.example.com --evidence /var/lib/gatehouse/evidence
+  gatehouse doctor --url https://auth.example.com --watch 1h
   gatehouse doctor --format sarif --baseline accepted.json --fail-on medium`
 }
 
@@ -51,6 +57,9 @@ var errUnwell = errors.New("something is wrong, or could not be checked: see the
 
 // Run asks, and prints the report.
 func (c doctorCommand) Run(ctx context.Context, t *terminal.Terminal) error {
+	if c.Verify != "" || c.Key != "" {
+		return c.verify(t)
+	}
 	settings, _, err := t.Settings()
 	if err != nil {
 		return err
@@ -63,27 +72,26 @@ func (c doctorCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	if err != nil {
 		return err
 	}
-	all := app.Deployment{Config: settings, DB: d, Why: why, Now: time.Now, Outside: outside, Version: version()}.Checks()
+	e := app.Deployment{Config: settings, DB: d, Why: why, Now: time.Now, Outside: outside, Version: version(), Built: app.BuiltAt(built)}
+	all := e.Checks()
 	checks, err := c.wanted(all)
 	if err != nil {
 		return err
 	}
 	if c.List {
-		lines := [][]string{{"CHECK", "SEVERITY", "WHAT IS SO WHERE ALL IS WELL"}}
-		for _, one := range checks {
-			lines = append(lines, []string{one.Rule(), string(one.Severity), one.Title})
-		}
-		return t.Table(lines)
+		return listChecks(t, checks)
 	}
-	var accepted doctor.Baseline
-	if c.Baseline != "" {
-		b, err := os.ReadFile(c.Baseline)
-		if err != nil {
-			return err
-		}
-		if accepted, err = doctor.ReadBaseline(b, all, time.Now()); err != nil {
-			return err
-		}
+	accepted, baseline, err := c.accepted(all)
+	if err != nil {
+		return err
+	}
+	if c.Watch > 0 {
+		return c.watch(ctx, t, d, why, func() ([]doctor.Check, error) {
+			if e.Outside, err = c.outside(settings); err != nil { // what it saw before is no answer now
+				return nil, err
+			}
+			return c.wanted(e.Checks())
+		}, accepted)
 	}
 	report := doctor.Run(ctx, checks, time.Now())
 	report.Version, report.Service = version(), settings.ServiceName
@@ -91,10 +99,27 @@ func (c doctorCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	if err := report.Write(t.Out, c.Format); err != nil {
 		return err
 	}
+	if c.Evidence != "" {
+		bundle, err := app.EvidenceOf(ctx, settings, d, why)
+		if err != nil {
+			return err
+		}
+		if err := c.hand(t, report, bundle, baseline); err != nil {
+			return err
+		}
+	}
 	if report.Worst(c.FailOn) || report.Count(doctor.Unknown) > 0 {
 		return errUnwell
 	}
 	return ctx.Err()
+}
+
+func listChecks(t *terminal.Terminal, checks []doctor.Check) error {
+	lines := [][]string{{"CHECK", "SEVERITY", "WHAT IS SO WHERE ALL IS WELL"}}
+	for _, one := range checks {
+		lines = append(lines, []string{one.Rule(), string(one.Severity), one.Title})
+	}
+	return t.Table(lines)
 }
 
 // outside is where --url leads, or nil.
@@ -133,6 +158,19 @@ func (c doctorCommand) outside(settings *config.Config) (*app.Outside, error) {
 		o.Probe = &app.Probe{SignIns: settings.LoginLimit.Count}
 	}
 	return o, nil
+}
+
+// accepted reads the risks that are accepted.
+func (c doctorCommand) accepted(all []doctor.Check) (doctor.Baseline, []byte, error) {
+	if c.Baseline == "" {
+		return nil, nil, nil
+	}
+	text, err := os.ReadFile(c.Baseline)
+	if err != nil {
+		return nil, nil, err
+	}
+	list, err := doctor.ReadBaseline(text, all, time.Now())
+	return list, text, err
 }
 
 // wanted are the checks that --only names.

@@ -39,7 +39,7 @@ func (serveCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	for _, w := range c.Warnings {
 		log.Warn(w)
 	}
-	s, err := app.Start(ctx, c, app.Options{Log: log, Version: version()})
+	s, err := app.Start(ctx, c, app.Options{Log: log, Version: version(), Built: app.BuiltAt(built)})
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
 )
 
-// release and commit are set by the linker when a release is built.
-var release, commit string
+// release, commit and built, the time of the commit, are set by the linker when a release is built.
+var release, commit, built string
 
 // version is the release, or what the Go toolchain knows of this build.
 func version() string {

@@ -20,6 +20,8 @@ import (
 type Options struct {
 	Log     *slog.Logger
 	Version string
+	// Built is when this version was made, as far as that is known.
+	Built time.Time
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 	// LookWithin is the longest that a background job waits before it looks whether it is

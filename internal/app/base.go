@@ -25,6 +25,7 @@ type base struct {
 	config  *config.Config
 	log     *slog.Logger
 	version string
+	built   time.Time
 	random  secret.Random
 	now     func() time.Time
 	// stopping is closed when the server takes no more work.
@@ -49,7 +50,7 @@ func (b *base) core() flow.Core {
 // openBase opens the database, brings its schema up to date if it may, and opens the
 // keys. The capability is what closes it.
 func (s *Server) openBase(ctx context.Context, o Options) (*base, capability, error) {
-	b := &base{config: s.config, log: s.log, version: o.Version, now: o.Now, stopping: s.draining, registry: prometheus.NewRegistry()}
+	b := &base{config: s.config, log: s.log, version: o.Version, built: o.Built, now: o.Now, stopping: s.draining, registry: prometheus.NewRegistry()}
 	var err error
 	if b.db, err = OpenDatabase(ctx, b.config, b.log); err != nil {
 		return nil, capability{}, err

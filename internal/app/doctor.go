@@ -32,8 +32,9 @@ type Deployment struct {
 	Outside *Outside
 	// Names answers what DNS is asked; nil is the system's resolver.
 	Names *net.Resolver
-	// Version is the program's.
+	// Version is the program's, and Built when it was made, as far as that is known.
 	Version string
+	Built   time.Time
 }
 
 // Checks returns all that the doctor asks of it.
@@ -45,7 +46,8 @@ func (e Deployment) Checks() []doctor.Check {
 	if e.Names == nil {
 		e.Names = net.DefaultResolver
 	}
-	return slices.Concat(settingsChecks(e.Config), e.databaseChecks(), e.backupChecks(), e.keyChecks(), e.sessionChecks(), e.runningChecks(),
+	return slices.Concat(settingsChecks(e.Config), e.databaseChecks(), e.versionChecks(), e.logChecks(), e.fileChecks(),
+		e.backupChecks(), e.keyChecks(), e.sessionChecks(), e.runningChecks(),
 		e.documentChecks(), e.privacyChecks(), e.peopleChecks(), e.factorChecks(), e.applicationChecks(),
 		e.retentionChecks(), e.redisChecks(), e.mailChecks(), e.clockChecks(), from.checks())
 }
@@ -98,91 +100,6 @@ func (e Deployment) posture(judge func(db.Posture) doctor.Answer) func(context.C
 		}
 		return judge(p)
 	}
-}
-
-// hazard answers by one of the hazards that production refuses or warns of.
-func (e Deployment) hazard(code, good string) func(context.Context) doctor.Answer {
-	return func(ctx context.Context) doctor.Answer {
-		if e.DB == nil {
-			return doctor.Skip(mendDatabase, e.Why)
-		}
-		if e.Config.Database.Kind == config.SQLite {
-			return doctor.Excuse("SQLite has no server and no roles")
-		}
-		list, err := e.DB.Hazards(ctx)
-		if err != nil {
-			return doctor.Skip(mendDatabase, err)
-		}
-		for _, h := range list {
-			if h.Code == code {
-				found, mend, _ := strings.Cut(h.Text, ". ")
-				return doctor.Fail(mend, "%s.", found)
-			}
-		}
-		return doctor.Pass("%s", good)
-	}
-}
-
-func (e Deployment) databaseChecks() []doctor.Check {
-	return []doctor.Check{
-		{ID: "DB-1", Name: "tls", Title: "The connection to the database is encrypted", Severity: doctor.Critical, Ask: e.posture(func(p db.Posture) doctor.Answer {
-			switch {
-			case p.Encrypted:
-				return doctor.Pass("%s, PostgreSQL %s", p.TLS, p.Version)
-			case p.Local:
-				return doctor.Excuse("the database is on this machine")
-			}
-			return doctor.Fail("Put sslmode=verify-full into DATABASE_URL, with sslrootcert for an authority of your own.",
-				"PostgreSQL %s answers over a connection without TLS", p.Version)
-		})},
-		{ID: "DB-2", Name: "superuser", Title: "The serving role is no superuser", Severity: doctor.Critical,
-			Ask: e.hazard("superuser", "the role in DATABASE_URL is none")},
-		{ID: "DB-2", Name: "owner", Title: "The serving role does not own the tables", Severity: doctor.High,
-			Ask: e.hazard("owner", "another role owns them")},
-		{ID: "DB-2", Name: "durability", Title: "What the database acknowledges is on the disk", Severity: doctor.High,
-			Ask: e.hazard("durability", "synchronous_commit and fsync are on")},
-		{ID: "DB-3", Name: "password", Title: "The database's password is hard to guess", Severity: doctor.High, Ask: e.databasePassword},
-		{ID: "PW-2", Name: "stored", Title: "No stored password hash is weaker than the setting", Severity: doctor.Medium, Ask: e.read(e.weakHashes)},
-	}
-}
-
-// databasePassword judges the one in DATABASE_URL as production does.
-func (e Deployment) databasePassword(context.Context) doctor.Answer {
-	if e.Config.Database.Kind == config.SQLite {
-		return doctor.Excuse("SQLite has no password: the file's mode guards it")
-	}
-	if why := e.Config.Database.Weakness(); why != "" {
-		return doctor.Fail("ALTER ROLE … PASSWORD, with what `gatehouse secret` prints; then write it into DATABASE_URL.", "the password in DATABASE_URL %s", why)
-	}
-	return doctor.Pass("it is no known, short or regular one, or a certificate or this machine's socket takes its place")
-}
-
-// weakHashes counts the hashes that the next sign-in would make anew.
-func (e Deployment) weakHashes(tx *db.Tx) (doctor.Answer, error) {
-	found, err := account.CountHashes(tx)
-	if err != nil {
-		return doctor.Answer{}, err
-	}
-	if e.Config.PasswordPepper != "" {
-		return doctor.Excuse("the hashes are sealed under PASSWORD_PEPPER: whoever signs in with a weak one has it made anew"), nil
-	}
-	var weak, imported, all int64
-	for kind, n := range found {
-		all += n
-		cost, bcrypt := strings.CutPrefix(kind, "h1:$2a$")
-		switch {
-		case strings.HasPrefix(kind, "i1:"), strings.HasPrefix(kind, "w1:"):
-			imported += n
-		case e.Config.PasswordHash != "argon2id" && bcrypt && cost < fmt.Sprintf("%02d", e.Config.BcryptCost):
-			weak += n
-		}
-	}
-	if weak > 0 {
-		return doctor.Fail("They are made anew at the next sign-in. For those who don't come: gatehouse user list, and gatehouse user demand-reset.",
-			"%d of %d stored hashes have a lower cost than BCRYPT_COST=%d", weak, all, e.Config.BcryptCost), nil
-	}
-	return doctor.Pass("%d hashes, none of ours below BCRYPT_COST=%d; %d of them are another system's, until their owners sign in",
-		all, e.Config.BcryptCost, imported), nil
 }
 
 // oldKey is how long after its replacement was due a key may sign.

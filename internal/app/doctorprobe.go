@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/doctor"
 )
 
@@ -52,7 +53,8 @@ func (o *Outside) signIn(ctx context.Context, h http.Header) (seen, error) {
 func (o *Outside) guess(ctx context.Context) doctor.Answer {
 	most := min(o.Probe.SignIns+2, mostTries)
 	for n := range most {
-		forged := fmt.Sprintf("198.51.100.%d", n+1) // documentation's (RFC 5737)
+		at := secret.Random{}.Bytes(2)
+		forged := fmt.Sprintf("198.18.%d.%d", at[0], at[1]) // nobody's (RFC 2544), and another each time
 		s, err := o.signIn(ctx, http.Header{
 			"X-Forwarded-For": {forged}, "Forwarded": {"for=" + forged}, "X-Real-Ip": {forged}, "Cf-Connecting-Ip": {forged}, "True-Client-Ip": {forged},
 		})

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 )
 
 // command runs a program in the repository, and returns what it prints.
@@ -31,7 +32,8 @@ func (r *release) command(env []string, name string, args ...string) ([]byte, er
 // by how the folder came here. Nor do flags of the builder's own have a part in it.
 func (r *release) build(env []string, binary string) error {
 	_, err := r.command(append(env, "GOFLAGS=-mod=readonly", "GOFIPS140=off"), "go", "build", "-trimpath", "-buildvcs=false",
-		"-ldflags=-s -w -buildid= -X main.release="+r.version+" -X main.commit="+r.commit, "-o", binary, "./cmd/gatehouse")
+		"-ldflags=-s -w -buildid= -X main.release="+r.version+" -X main.commit="+r.commit+
+			" -X main.built="+r.made.Format(time.RFC3339), "-o", binary, "./cmd/gatehouse")
 	return err
 }
 

@@ -43,6 +43,7 @@ var grants = []grant{
 	{"client_grant", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"code_try", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"consent", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"doctor_check", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"document", []string{"SELECT", "INSERT"}},
 	{"erasure", []string{"SELECT"}},
 	{"erasure_step", []string{"INSERT"}},

@@ -152,7 +152,7 @@ var Inventory = []Personal{
 // Impersonal are the tables that know nothing of anybody.
 var Impersonal = strings.Fields(`install ring_key ring_wrap challenge_spent document acme_secret acme_try event event_leaf event_node event_head
 	event_checkpoint event_origin event_erasure event_erased event_retired event_forward event_anchor event_figure alert_mail alert_silence job replica
-	alert_delivery client_assertion backup_run import_run inactive_run ledger_reach retention schema_version schema_lock`)
+	alert_delivery client_assertion backup_run doctor_check import_run inactive_run ledger_reach retention schema_version schema_lock`)
 
 // about is a row of the inventory whose rows are one person's. Columns are words "class: column column".
 func about(table, person, why, until string, columns ...string) Personal {

@@ -191,6 +191,7 @@ var Tables = []Table{
 		"began_at:i deleted:t deleting:t error:t failures:i looked_at:i one:i ran_at:i wait_until:i"),
 	table("import_run", Whole, "an import that was broken off goes on: the accounts that it had made are as it says",
 		"began_at:i done:i ended_at:i file:t had:i made:i options:t passwordless:i refused:i report_bytes:i twice:i"),
+	table("doctor_check", Absent, "the doctor looks anew", ""),
 	table("schema_version", Absent, "the migrating library's; the manifest names the version", ""),
 	table("schema_lock", Absent, "the migrating library's", ""),
 }

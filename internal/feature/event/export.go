@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -367,6 +368,18 @@ func (l sealedLeaf) row() row {
 	h := tlog.RecordHash(encode(rec))
 	r.leaf = h[:]
 	return r
+}
+
+// CheckpointAt returns the newest checkpoint of the present origin with so many leaves at most; false if there is none.
+func CheckpointAt(tx *db.Tx, size int64) (c Checkpoint, found bool, err error) {
+	var at int64
+	err = tx.QueryRow(`SELECT size, time, note FROM event_checkpoint
+		WHERE origin = (SELECT COALESCE(MAX(n), 0) FROM event_origin) AND size <= $1 ORDER BY size DESC LIMIT 1`, size).Scan(&c.Size, &at, &c.Note)
+	if errors.Is(err, db.ErrNoRows) {
+		return c, false, nil
+	}
+	c.Time = db.Time(at)
+	return c, err == nil, err
 }
 
 // Checkpoints returns up to limit of the newest checkpoints of the present

@@ -48,6 +48,7 @@ const (
 	BackupTroubled  = "backup"
 	RetentionLate   = "retention"
 	MailTroubled    = "mail"
+	PostureTurned   = "posture"
 )
 
 // Thresholds says how many it takes for a rule to fire; 0 switches it off. The
@@ -163,6 +164,7 @@ var Rules = []Rule{
 	{BackupTroubled, "trouble with backups: the newest is late, or drills fail", 0, nil, first, nil},
 	{RetentionLate, "trouble with retention: it is late, fails, or asks before it deletes accounts", 0, nil, first, nil},
 	{MailTroubled, "mails can't be sent", 0, nil, first, nil},
+	{PostureTurned, "checks of the doctor have turned: what was well is not any more", 0, nil, first, nil},
 }
 
 // ByName returns the rule of that name.
@@ -217,6 +219,8 @@ func (v Verdict) Look() string {
 		return "gatehouse backup list"
 	case RetentionLate:
 		return "gatehouse retention status"
+	case PostureTurned:
+		return "gatehouse doctor"
 	case MailTroubled:
 		return "curl -s http://ADMIN_LISTEN_ADDR/metrics | grep gatehouse_alert_open"
 	}

@@ -28,6 +28,8 @@ type Watcher struct {
 	Backups func(tx *db.Tx, now time.Time) (int64, error)
 	// Retention counts what is wrong with retention; nil where that is not watched.
 	Retention func(tx *db.Tx, now time.Time) (int64, error)
+	// Posture counts the checks of the doctor that have turned; nil where that is not watched.
+	Posture func(tx *db.Tx, now time.Time) (int64, error)
 	// Mail says whether mails are sent at all.
 	Mail bool
 	// Channels are the names of the channels that alerts are sent to.
@@ -49,6 +51,7 @@ type look struct {
 	anchor   int64
 	backups  int64
 	retained int64
+	posture  int64
 	begun    bool // there is a state already
 }
 
@@ -119,6 +122,11 @@ func (w *Watcher) read(ctx context.Context, now time.Time) (l look, err error) {
 				return err
 			}
 		}
+		if w.Posture != nil {
+			if l.posture, err = w.Posture(tx, now); err != nil {
+				return err
+			}
+		}
 		if w.Mail {
 			l.mail, err = mailTrouble(tx, now)
 		}
@@ -132,6 +140,7 @@ func (w *Watcher) settle(ctx context.Context, l look, now time.Time) error {
 	verdicts, broken := l.engine.Judge(now)
 	for name, n := range map[string]int64{
 		SealingTroubled: w.Sealing(), AnchorTroubled: l.anchor, BackupTroubled: l.backups, RetentionLate: l.retained, MailTroubled: l.mail,
+		PostureTurned: l.posture,
 	} {
 		r, _ := ByName(name)
 		v := Verdict{Rule: r, N: n, Bound: 1, At: now}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +32,8 @@ type fault struct {
 	// ahead is how much time has passed, and outside changes the look from there.
 	ahead   time.Duration
 	outside func(o *app.Outside)
+	// deployed changes what else is looked at.
+	deployed func(e *app.Deployment)
 	// also are checks that ask for the same, and blinds those that can't be made meanwhile.
 	also, blinds []string
 	// perhaps are checks that turn too once the server has noticed.
@@ -77,6 +80,9 @@ func nginx(rule string, changes ...string) fault {
 // probed is a fault that is found with --probe.
 func probed(f fault) fault {
 	f.outside, f.touches = func(o *app.Outside) { o.Probe = &app.Probe{SignIns: 5} }, append(f.touches, "probe")
+	if f.rule != "MAIL-2/outside-told" { // looking again and again uses up the resets
+		f.blinds = []string{"MAIL-2/outside-told"}
+	}
 	return f
 }
 
@@ -133,7 +139,7 @@ func faults(r *rig) (list []fault) {
 		}
 		list = append(list, fault{rule: rule, settings: changes, also: also[rule]})
 	}
-	list = append(append(append(list, databaseFaults()...), neighbourFaults(r)...), outsideFaults(r)...)
+	list = append(append(append(append(list, postgresFaults(r)...), databaseFaults(r)...), neighbourFaults(r)...), outsideFaults(r)...)
 	slices.SortStableFunc(list, func(a, b fault) int { return cmpRules(a, b) })
 	return list
 }
@@ -150,8 +156,49 @@ func cmpRules(a, b fault) int {
 
 const day = 24 * time.Hour
 
-func databaseFaults() []fault {
+// postgresFaults are of the database's server, its roles and the way to it.
+func postgresFaults(r *rig) []fault {
+	at := r.settings["DATABASE_URL"]
+	clear := at[:strings.Index(at, "sslmode=")] + "sslmode=disable"
+	secured := at[strings.Index(at, "@"):]
+	owner, admin := r.install.Owner, r.install.Admin
+	tls := shadows("DB-1/tls", "inet_client_addr() RETURNS inet", "SELECT ''192.0.2.7''::inet")
+	tls.settings = map[string]string{"DATABASE_URL": clear}
+	role := r.install.Roles.Serving
 	return []fault{
+		tls,
+		{rule: "DB-2/superuser", settings: map[string]string{"DATABASE_URL": admin[:strings.Index(admin, "@")] + secured}, touches: []string{"search_path"}},
+		{rule: "DB-2/owner", settings: map[string]string{"DATABASE_URL": owner[:strings.Index(owner, "@")] + secured}, touches: []string{"search_path"}},
+		{rule: "DB-3/password", settings: map[string]string{"DATABASE_URL": "postgres://" + role + ":gatehouse" + secured}},
+		sql("DB-2/durability", `ALTER ROLE `+role+` IN DATABASE gatehouse SET synchronous_commit = off`,
+			`ALTER ROLE `+role+` IN DATABASE gatehouse RESET synchronous_commit`),
+		sql("DB-2/rights", `GRANT DELETE ON event TO `+role, `REVOKE DELETE ON event FROM `+role),
+		sql("DB-2/rights", `GRANT CREATE ON SCHEMA public TO `+role, `REVOKE CREATE ON SCHEMA public FROM `+role),
+		{rule: "DB-2/usable", plant: func(r *rig) { r.do(`REVOKE DELETE ON hold FROM ` + role) }, mend: func(r *rig) { r.do(`GRANT DELETE ON hold TO ` + role) },
+			blinds: []string{"*"}, perhaps: []string{"ENV-1/ready"}},
+		shadows("ENV-1/postgresql", "current_setting(text) RETURNS text",
+			"SELECT CASE $1 WHEN ''server_version'' THEN ''11.22'' ELSE pg_catalog.current_setting($1) END"),
+	}
+}
+
+func databaseFaults(r *rig) []fault {
+	forged := filepath.Join(r.dir, "forged")
+	return []fault{
+		{rule: "ENV-1/version", deployed: func(e *app.Deployment) { e.Built = time.Now().Add(-200 * day) }},
+		sql("LOG-1/verified", `UPDATE event_checkpoint SET note = REPLACE(note, 'gatehouse', 'gatehause') WHERE size = (SELECT MIN(size) FROM event_checkpoint)`,
+			`UPDATE event_checkpoint SET note = REPLACE(note, 'gatehause', 'gatehouse')`),
+		{rule: "LOG-1/anchored", settings: map[string]string{"EVENT_ANCHOR": "file:" + filepath.Join(r.dir, "nowhere")}},
+		{rule: "LOG-1/anchored", settings: map[string]string{"EVENT_ANCHOR": "file:" + forged}, touches: []string{"anchor"}, plant: func(r *rig) {
+			text := string(read(r, strings.TrimPrefix(r.settings["EVENT_ANCHOR"], "file:")))
+			if err := os.WriteFile(forged, []byte(strings.ReplaceAll(text, "/", "+")), 0o600); err != nil {
+				r.Fatal(err)
+			}
+		}},
+		{rule: "GDPR-2/consents", settings: map[string]string{"DOCUMENT_FILES": "newsletter=" + r.write("newsletter.txt", "# News"),
+			"DOCUMENTS_REQUIRED": "newsletter"}},
+		sqlSeen("RET-1/runs", `INSERT INTO retention (one, began_at, deleting, ran_at, deleted, looked_at, wait_until, failures, error)
+			VALUES (1, 0, '', 0, '', 0, 0, 5, 'no room') ON CONFLICT (one) DO UPDATE SET failures = 5`, `UPDATE retention SET failures = 0`),
+		{rule: "JWT-1/key-age", settings: map[string]string{"JWT_KEY_ROTATION_DAYS": "0"}},
 		{rule: "ENV-1/environment"},
 		sql("LOG-1/jobs", `UPDATE job SET error = 'no room' WHERE name = 'forget-replicas'`, `UPDATE job SET error = ''`),
 		sql("GDPR-1/inventory", `CREATE TABLE newsletter (address TEXT)`, `DROP TABLE newsletter`),
@@ -296,6 +343,11 @@ func TestTheDoctorFindsWhatIsBroken(t *testing.T) {
 	r.in(t)
 	r.finds()
 	r.finds(probed(fault{rule: "ENV-1/environment"}))
+	r.h.T = t
+	r.h.Eventually("the server's own look, a minute after its start", func() (string, bool) {
+		n := r.h.Count(`SELECT COUNT(*) FROM doctor_check WHERE state = 'passed'`)
+		return fmt.Sprintf("%d checks passed", n), n > 50
+	})
 }
 
 // with plants faults, has them found, and mends them.

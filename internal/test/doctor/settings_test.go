@@ -127,6 +127,11 @@ var settingFaults = map[string]map[string]string{
 	"LOG-4/token-reuse":     {"ALERT_TOKEN_REUSES": "0"},
 	"LOG-5/database-errors": {"ALERT_DATABASE_ERRORS": "0"},
 	"LOG-6/rate-limits":     {"ALERT_RATE_LIMITS": "0"},
+	"RET-1/length":          {"RETENTION_EXPIRED_TOKENS": "60d"},
+	"RET-2/length":          {"RETENTION_LOGIN_LOGS": "3y"},
+	"RET-3/length":          {"RETENTION_INACTIVE_ACCOUNTS": "never"},
+	"RET-4/length":          {"RETENTION_SESSION_DATA": "180d"},
+	"GDPR-3/grace":          {"ERASURE_GRACE_DAYS": "0"},
 	"GDPR-5/privacy-policy": {"PRIVACY_FILE": "-"},
 	"GDPR-5/terms":          {"TERMS_FILE": "-"},
 }
