@@ -38,6 +38,7 @@ type commands struct {
 	Session  session.Command `cmd:"" help:"List and end sessions."`
 	Key      keyCommand      `cmd:"" help:"List, rotate and revoke the installation's keys."`
 	Client   clientCommand   `cmd:"" help:"Register, list and delete applications, and rotate their secrets."`
+	Resource resourceCommand `cmd:"" help:"Register the APIs that applications ask access tokens for."`
 	Events   events.Command  `cmd:"" help:"List, follow, verify and export the security event log."`
 	Block    blockCommand    `cmd:"" help:"Block networks, list the blocked ones, and unblock them."`
 	Document documentCommand `cmd:"" help:"List documents that people agree to, and print their versions."`

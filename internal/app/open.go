@@ -141,6 +141,7 @@ func Operator(ctx context.Context, c *config.Config, log, events *slog.Logger) (
 		Notices:         func(ctx context.Context) (*flow.Notices, error) { return operatorNotices(ctx, c, d) },
 		EmailLinks:      func(ctx context.Context) (*flow.EmailLinks, error) { return operatorEmailLinks(ctx, c, d) },
 		Production:      c.Production(),
+		Reserved:        reservedAudiences(c),
 		FactorResetWait: c.FactorResetWait,
 		ErasureGrace:    c.ErasureGrace,
 		Seal:            func(ctx context.Context) error { return operatorSeal(ctx, c, d) },

@@ -86,6 +86,8 @@ var problems = map[string]words{
 	"passkeys_needed":             {"", "error.passkeys_needed"},
 	"passkey_not_alone":           {"", "error.passkey_not_alone"},
 	"no_password":                 {"", "error.no_password"},
+	"invalid_user_code":           {"", "error.invalid_user_code"},
+	"device_refused":              {"", "error.device_refused"},
 }
 
 // said are the words for a problem at a page.
