@@ -54,7 +54,7 @@ func newProvider(
 			Granted:       told, Credentials: own,
 		},
 	}
-	door.Device = &openid.Device{Core: b.core(), Exchange: door.Exchange, Limits: limits}
+	door.Device = &openid.Device{Core: b.core(), Exchange: door.Exchange, Limits: limits, Ready: t.signsID}
 	devices := page.Device{Entrance: e.Entrance, Device: door.Device, Profile: e.profile, On: c.JWTIssuer == c.PublicURL}
 	door.Register = &openid.Register{
 		Core: b.core(), Authorize: authorize, Limits: limits, Random: b.random, Off: c.ClientRegistration == config.ClientRegistrationOff,

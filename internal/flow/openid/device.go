@@ -23,6 +23,8 @@ type Device struct {
 	flow.Core
 	Exchange *Exchange
 	Limits   *flow.Limits
+	// Ready makes the key for ID tokens, if there is none yet, or waits until it is known here.
+	Ready func(ctx context.Context) error
 }
 
 // The faults of a device, in OAuth's words, and of the person that lets it in.
@@ -66,6 +68,9 @@ func (f *Device) begin(ctx context.Context, c client.Client, scope, resource str
 	scopes := can.scope(c, scope, resources)
 	if len(scopes) == 0 && (len(resources) == 0 || strings.TrimSpace(scope) != "") {
 		return b, errScope
+	}
+	if err := f.Ready(ctx); err != nil {
+		return b, err
 	}
 	d := grant.Device{
 		Client: c.ID, Scope: strings.Join(scopes, " "), Resource: strings.Join(resources, " "), Address: flow.AddressOf(from), UserAgent: from.UserAgent,
