@@ -25,7 +25,7 @@ type clientCommand struct {
 func (clientCommand) Help() string {
 	return `A service may introspect and revoke tokens: POST /v1/token/introspect, POST /v1/token/revoke and GET /v1/revocations, with HTTP Basic
 authentication. Applications of the other types sign people in with OpenID Connect: web (on a server, with a secret), spa (in a
-browser) and native (on a person's computer or phone). Running servers apply a change within a second.
+browser), native (on a person's computer or phone) and device (without a keyboard). Running servers apply a change within a second.
 
 An application is identified by its id or its name.
 
@@ -46,13 +46,14 @@ type clientJSON struct {
 	OldUntil  *time.Time `json:"old_secret_until"`
 	Disabled  *time.Time `json:"disabled_at"`
 	FromFile  bool       `json:"managed_by_file,omitempty"`
+	Self      bool       `json:"registered_itself,omitempty"`
 	client.Settings
 }
 
 func newClientJSON(c client.Client, secret string) clientJSON {
 	j := clientJSON{
 		ID: c.ID, Name: c.Name, Type: string(c.Type), Secret: secret, CreatedAt: c.CreatedAt, RotatedAt: c.RotatedAt, Old: "none", Settings: c.Settings,
-		FromFile: c.FromFile,
+		FromFile: c.FromFile, Self: c.Self,
 	}
 	if !c.DisabledAt.IsZero() {
 		j.Disabled = terminal.JSONTime(c.DisabledAt)
@@ -96,7 +97,7 @@ func showSecret(t *terminal.Terminal, c client.Client, secret, said string, asJS
 
 type clientCreate struct {
 	Name string `arg:"" help:"Its name: lower-case letters, digits, dots, hyphens and underscores."`
-	Type string `default:"service" enum:"service,web,spa,native,guarded" help:"What kind of program it is: service, web, spa, native, guarded (${default})."`
+	Type string `default:"service" enum:"service,web,spa,native,device,guarded" help:"What kind of program it is (${default}): ${enum}."`
 	clientSettings
 	JSON bool `name:"json" help:"Print JSON."`
 }

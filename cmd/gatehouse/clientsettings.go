@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
@@ -25,6 +26,10 @@ type clientSettings struct {
 	ResponseMode       []string `name:"response-mode" sep:"none" placeholder:"MODE" help:"How it takes answers: query (if none is given), fragment or form_post."`
 	PKCEOptional       *bool    `name:"pkce-optional" negatable:"" help:"Let a web application go without PKCE, whose library has none."`
 	LeanIDToken        *bool    `name:"lean-id-token" negatable:"" help:"Leave name and address out of its ID tokens: it asks /oauth2/userinfo."`
+	Resource           []string `sep:"none" placeholder:"URI" help:"Let it ask only for tokens for this resource; may be given several times. A service needs it."`
+	DefaultResource    *string  `name:"default-resource" placeholder:"URI" help:"The resource that it is taken to ask for where it names none."`
+	Scope              []string `sep:"none" placeholder:"SCOPE" help:"Let it have this scope alone; may be given several times."`
+	Serves             []string `sep:"none" placeholder:"URI" help:"It is the server of this resource, and may introspect its tokens; likewise."`
 	KeysFile           string   `name:"jwks-file" placeholder:"FILE" help:"Its public keys, a JWK set or PEM: it has no secret, and signs (private_key_jwt)."`
 	KeysURI            *string  `name:"jwks-uri" placeholder:"URI" help:"Where it publishes its public keys, in the place of --jwks-file."`
 	NoKeys             bool     `name:"no-jwks" help:"Take its keys away. Then: gatehouse client rotate NAME"`
@@ -46,10 +51,11 @@ func (f clientSettings) change() (func(client.Settings) client.Settings, error) 
 			s.JWKS, s.JWKSURI = keys, ""
 		}
 		set(&s.JWKSURI, f.KeysURI)
+		set(&s.DefaultResource, f.DefaultResource)
 		for into, list := range map[*[]string][]string{&s.RedirectURIs: f.RedirectURI, &s.PostLogoutURIs: f.PostLogoutURI, &s.RequireRoles: f.RequireRole,
-			&s.ResponseModes: f.ResponseMode} {
+			&s.ResponseModes: f.ResponseMode, &s.Resources: f.Resource, &s.Scopes: f.Scope, &s.Serves: f.Serves} {
 			if len(list) > 0 {
-				*into = list
+				*into = slices.DeleteFunc(list, func(s string) bool { return s == "" }) // one empty text takes all away
 			}
 		}
 		return s
@@ -123,6 +129,9 @@ func showClient(t *terminal.Terminal, c client.Client, asJSON bool) error {
 	if c.FromFile {
 		add("managed by", "a file: change it there")
 	}
+	if c.Self {
+		add("registered", "itself: nobody has checked it")
+	}
 	add("title", s.Title)
 	for _, uri := range s.RedirectURIs {
 		add("redirect_uri", uri)
@@ -140,6 +149,14 @@ func showClient(t *terminal.Terminal, c client.Client, asJSON bool) error {
 	add("pkce_optional", yes(s.PKCEOptional))
 	add("lean_id_token", yes(s.LeanIDToken))
 	add("jwks_uri", s.JWKSURI)
+	for _, uri := range s.Resources {
+		add("resource", uri)
+	}
+	add("default_resource", s.DefaultResource)
+	add("scopes", s.Scopes...)
+	for _, uri := range s.Serves {
+		add("serves", uri)
+	}
 	for _, key := range s.JWKS.Names() {
 		add("key", key)
 	}

@@ -40,6 +40,7 @@ type commands struct {
 	Key      keyCommand      `cmd:"" help:"List, rotate and revoke the installation's keys."`
 	Client   clientCommand   `cmd:"" help:"Register, list and delete applications, and rotate their secrets."`
 	Upstream upstreamCommand `cmd:"" help:"List and check the other providers by which people sign in."`
+	Resource resourceCommand `cmd:"" help:"Register the APIs that applications ask access tokens for."`
 	Events   events.Command  `cmd:"" help:"List, follow, verify and export the security event log."`
 	Block    blockCommand    `cmd:"" help:"Block networks, list the blocked ones, and unblock them."`
 	Document documentCommand `cmd:"" help:"List documents that people agree to, and print their versions."`

@@ -38,10 +38,10 @@ func newAdministration(
 	o := &operate.Operator{
 		Core: b.core(), Accounts: newAccountMaker(b, l), Revoked: t.revoked, FactorResetWait: b.config.FactorResetWait,
 		ErasureGrace: b.config.ErasureGrace, Production: b.config.Production(), SignsID: t.signsID,
-		SecondApproves: b.config.SecondApproves(),
-		Notices:        func(context.Context) (*flow.Notices, error) { return l.Guard.Notices, nil },
-		EmailLinks:     func(context.Context) (*flow.EmailLinks, error) { return l, nil },
-		Lockout:        func(context.Context) (*lockout.Store, error) { return l.Guard.Lockout, nil },
+		SecondApproves: b.config.SecondApproves(), Reserved: reservedAudiences(b.config),
+		Notices:    func(context.Context) (*flow.Notices, error) { return l.Guard.Notices, nil },
+		EmailLinks: func(context.Context) (*flow.EmailLinks, error) { return l, nil },
+		Lockout:    func(context.Context) (*lockout.Store, error) { return l.Guard.Lockout, nil },
 	}
 	begin, err := describedClients(b, t, o)
 	if err != nil {
@@ -60,9 +60,10 @@ func newAdministration(
 	raised := api.Alerts{Administrators: a.admins, Alerts: alerts}
 	people := api.People{Administrators: a.admins, People: a.people, Audit: a.audit}
 	operations := api.Operations{Administrators: a.admins, Operations: a.operations}
+	resources := api.Resources{Administrators: a.admins, Operations: a.operations}
 	return a, capability{
 		name: "administration", begin: begin,
-		routes: []web.Routes{networks.Routes(), log.Routes(), raised.Routes(), people.Routes(), operations.Routes()},
+		routes: []web.Routes{networks.Routes(), log.Routes(), raised.Routes(), people.Routes(), operations.Routes(), resources.Routes()},
 		jobs: []job.Job{
 			{Name: "count-sessions", Every: 10 * time.Minute, Lease: 10 * time.Minute, Run: a.overview.Levels},
 			inBatches(b.db, "index-people", time.Minute, func(tx *db.Tx, limit int) (int64, error) { return account.WriteWords(tx, limit) }),

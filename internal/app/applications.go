@@ -14,13 +14,15 @@ import (
 func newApplications(b *base, t *tokens, who api.Caller) (*flow.AuthenticateClient, capability, error) {
 	c := b.config
 	registry := client.NewRegistry(b.db, c.RevocationStale, b.now)
+	registry.Reserved = reservedAudiences(c)
 	registry.Remote = &client.RemoteKeys{Get: outbound.NewGetter(!c.Production()).Get, Now: b.now}
 	clients := &flow.AuthenticateClient{Core: b.core(), Clients: registry, Revocations: t.revoked}
 	about := api.Tokens{
 		Applications: api.Applications{Clients: clients}, Issuer: c.JWTIssuer, ClientID: c.JWTClientID,
 		Introspection: &application.Introspect{Core: b.core(), Authenticate: who.Authenticate, Sessions: t.sessions},
 		RevokeToken:   &application.RevokeToken{Core: b.core(), Authenticate: who.Authenticate, Sessions: t.sessions},
-		Follow:        &flow.Follow{Revocations: t.revoked, Stopping: b.stopping, Count: b.count},
+		Granted:       newUserInfo(b, t, clients), Credentials: newCredentials(b, t, clients),
+		Follow: &flow.Follow{Revocations: t.revoked, Stopping: b.stopping, Count: b.count},
 	}
 	forward := api.ForwardAuth{
 		Caller: who, PublicURL: c.PublicURL, Clients: clients, ForwardAuth: &application.ForwardAuth{Core: b.core(), Authenticate: who.Authenticate},

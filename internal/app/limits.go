@@ -30,7 +30,8 @@ func newLimits(b *base, by *counting, t *tokens, clients *flow.AuthenticateClien
 		Key: func() []byte { return b.ring.Key(keyring.Limit) }, Tally: b.tally,
 	}
 	rules := append(l.MailShares(), l.EmailChange(), l.Pending(), l.Export())
-	for _, r := range []limit.Rule{l.API, l.Checks(), l.Login, l.Registration, l.ResetNetwork()} {
+	rules = append(rules, l.UserCodes()...)
+	for _, r := range []limit.Rule{l.API, l.Checks(), l.Login, l.Registration, l.ResetNetwork(), l.SelfClients()} {
 		rules = append(rules, r, flow.Site(r))
 	}
 	count, counted := limitCounter(rules...)

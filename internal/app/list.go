@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/gatehouse-auth/gatehouse/internal/base/config"
 	"github.com/gatehouse-auth/gatehouse/internal/base/password"
 	"github.com/gatehouse-auth/gatehouse/internal/base/trace"
 	"github.com/gatehouse-auth/gatehouse/internal/door/api"
@@ -96,7 +97,10 @@ func (s *Server) foundations(ctx context.Context, b *base, p *parts) []opener {
 		},
 		func() (c capability, err error) {
 			p.clients, c, err = newApplications(b, p.tokens, p.who)
-			p.clientOrigin = func(r *http.Request, origin string) bool { return p.clients.HasOrigin(r.Context(), origin) }
+			p.clientOrigin = func(r *http.Request, origin string) bool {
+				return b.config.ClientRegistration == config.ClientRegistrationOpen && beforeRegistration(r.URL.Path) ||
+					p.clients.HasOrigin(r.Context(), origin)
+			}
 			return c, err
 		},
 		func() (c capability, err error) {
@@ -132,7 +136,7 @@ func (s *Server) doors(b *base, p *parts) []opener {
 			return c, err
 		},
 		func() (c capability, err error) {
-			p.provider, c, err = newProvider(b, p.pages, p.tokens, p.who, p.clients, p.enter, p.guard.Notices)
+			p.provider, c, err = newProvider(b, p.pages, p.tokens, p.who, p.clients, p.enter, p.guard.Notices, p.limits)
 			return c, err
 		},
 		func() (capability, error) { return newLogouts(b, p.tokens, p.clients) },

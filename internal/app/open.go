@@ -142,6 +142,7 @@ func Operator(ctx context.Context, c *config.Config, log, events *slog.Logger) (
 		EmailLinks:      func(ctx context.Context) (*flow.EmailLinks, error) { return operatorEmailLinks(ctx, c, d) },
 		Production:      c.Production(),
 		SecondApproves:  c.SecondApproves(),
+		Reserved:        reservedAudiences(c),
 		FactorResetWait: c.FactorResetWait,
 		ErasureGrace:    c.ErasureGrace,
 		Seal:            func(ctx context.Context) error { return operatorSeal(ctx, c, d) },

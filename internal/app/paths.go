@@ -22,6 +22,7 @@ func publicRoutes() []web.Routes {
 		(&page.SignIn{}).Routes(), (&page.Links{}).Routes(), (&page.Setup{}).Routes(), (&page.Unlock{}).Routes(), page.Assets(nil),
 		(&page.Root{}).Routes(), (&page.Enrol{}).Routes(), (&page.Account{}).Routes(), (&page.Documents{}).Routes(), (&console.Console{}).Routes(),
 		(&api.Discovery{}).Routes(), (&oauth.Provider{}).Routes(), (&page.Authorize{}).Routes(), (&page.Upstream{}).Routes(),
+		(&page.Device{}).Routes(),
 	}
 }
 

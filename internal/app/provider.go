@@ -30,27 +30,39 @@ const userInfo = "/oauth2/userinfo"
 // newProvider serves the protocol's endpoints and pages.
 func newProvider(
 	b *base, pages *page.Pages, t *tokens, who api.Caller, clients *flow.AuthenticateClient, e *entrance, notices *flow.Notices,
+	limits *flow.Limits,
 ) (*provider, capability, error) {
 	c := b.config
-	audience := c.PublicURL + userInfo
-	mine := &openid.Applications{Core: b.core(), Clients: clients, Grants: t.grants, Tokens: t.issuer, Revoked: t.revoked, Audience: audience}
+	endpoint := c.PublicURL + userInfo
+	mine := &openid.Applications{Core: b.core(), Clients: clients, Grants: t.grants, Tokens: t.issuer, Revoked: t.revoked}
 	authorize := &openid.Authorize{
 		Core: b.core(), Clients: clients, Grants: t.grants, Tokens: t.issuer, Revoked: t.revoked, Random: b.random,
-		Key: func() []byte { return b.ring.Key(keyring.Request) }, Ready: t.signsID,
+		UserInfo: endpoint, Key: func() []byte { return b.ring.Key(keyring.Request) }, Ready: t.signsID,
 	}
 	exchange := &openid.Exchange{
-		Core: b.core(), Grants: t.grants, Tokens: t.issuer, Revoked: t.revoked, Notices: notices, Demand: demand(c), Audience: audience,
+		Core: b.core(), Clients: clients, Grants: t.grants, Tokens: t.issuer, Revoked: t.revoked, Notices: notices, Demand: demand(c), UserInfo: endpoint,
 	}
+	told, own := newUserInfo(b, t, clients), newCredentials(b, t, clients)
 	door := oauth.Provider{
-		Issuer: c.JWTIssuer, Clients: clients, Applications: mine, Authorize: authorize, Exchange: exchange,
-		UserInfo: &openid.UserInfo{Core: b.core(), Clients: clients, Grants: t.grants, Tokens: t.issuer, Revoked: t.revoked, Audience: audience},
+		Issuer: c.JWTIssuer, Clients: clients, Applications: mine, Authorize: authorize,
+		Exchange: exchange,
+		UserInfo: told, Credentials: own,
 		Service: &api.Tokens{
 			Issuer: c.JWTIssuer, ClientID: c.JWTClientID,
 			Introspection: &application.Introspect{Core: b.core(), Authenticate: who.Authenticate, Sessions: t.sessions},
 			RevokeToken:   &application.RevokeToken{Core: b.core(), Authenticate: who.Authenticate, Sessions: t.sessions},
+			Granted:       told, Credentials: own,
 		},
 	}
-	discovery := oauth.Discovery{Issuer: c.JWTIssuer, PublicURL: c.PublicURL}
+	door.Device = &openid.Device{Core: b.core(), Exchange: door.Exchange, Limits: limits, Ready: t.signsID}
+	devices := page.Device{Entrance: e.Entrance, Device: door.Device, Profile: e.profile, On: c.JWTIssuer == c.PublicURL}
+	door.Register = &openid.Register{
+		Core: b.core(), Authorize: authorize, Limits: limits, Random: b.random, Off: c.ClientRegistration == config.ClientRegistrationOff,
+	}
+	if c.ClientRegistration == config.ClientRegistrationToken {
+		door.Register.Token = c.ClientRegistrationToken.Reveal()
+	}
+	discovery := oauth.Discovery{Issuer: c.JWTIssuer, PublicURL: c.PublicURL, Registers: !door.Register.Off}
 	pages.Asks = &page.Asking{Authorize: authorize}
 	screens := page.Authorize{
 		Entrance: e.Entrance, Authorize: authorize, EndSession: &openid.EndSession{Core: b.core(), Clients: clients, Tokens: t.issuer},
@@ -58,11 +70,29 @@ func newProvider(
 	}
 	guard := openid.Guard{Exchange: exchange, Clients: clients, Random: b.random, Key: authorize.Key, Issuer: c.PublicURL}
 	guarded := page.Guarded{Guard: &guard, Cookies: who.Cookies, On: discovery.Provides()}
-	own := api.OwnApplications{Caller: who, Applications: mine}
+	theirs := api.OwnApplications{Caller: who, Applications: mine}
 	return &provider{mine}, capability{
-		name: "provider", routes: []web.Routes{own.Routes(), door.Routes(), discovery.Routes(), screens.Routes(), guarded.Routes()},
-		jobs: []job.Job{forgetGrants(b), forgetPushed(b), forgetAssertions(b)},
+		name: "provider", routes: []web.Routes{theirs.Routes(), door.Routes(), discovery.Routes(), screens.Routes(), devices.Routes(), guarded.Routes()},
+		jobs: []job.Job{forgetGrants(b), forgetPushed(b), forgetAssertions(b), forgetDeviceRequests(b),
+			inBatches(b.db, "forget-self-registered", time.Hour, door.Register.Forget)},
 	}, nil
+}
+
+// newUserInfo tells of tokens that applications were granted.
+func newUserInfo(b *base, t *tokens, clients *flow.AuthenticateClient) *openid.UserInfo {
+	return &openid.UserInfo{
+		Core: b.core(), Clients: clients, Grants: t.grants, Tokens: t.issuer, Revoked: t.revoked, Endpoint: b.config.PublicURL + userInfo,
+	}
+}
+
+// newCredentials gives services tokens for themselves.
+func newCredentials(b *base, t *tokens, clients *flow.AuthenticateClient) *openid.Credentials {
+	return &openid.Credentials{Core: b.core(), Clients: clients, Tokens: t.issuer, Revoked: t.revoked, Random: b.random}
+}
+
+// reservedAudiences are those of other tokens, and their issuer: no resource has one of these URIs.
+func reservedAudiences(c *config.Config) []string {
+	return []string{c.PublicURL, c.JWTIssuer, c.JWTAudience, c.PublicURL + userInfo}
 }
 
 // signsID makes sure that there is a key for ID tokens: the first that asks for one waits some seconds.
@@ -99,7 +129,23 @@ func forgetAssertions(b *base) job.Job {
 	})
 }
 
+// forgetDeviceRequests deletes devices that nobody has let in in time.
+func forgetDeviceRequests(b *base) job.Job {
+	return inBatches(b.db, "forget-device-requests", time.Minute, func(tx *db.Tx, limit int) (int64, error) {
+		return grant.ForgetDevices(tx, b.now(), limit)
+	})
+}
+
 // forgetGrants deletes those that ended a week ago.
 func forgetGrants(b *base) job.Job {
 	return sweeping(b.db, "forget-grants", time.Hour, func() time.Time { return b.now().Add(-grant.Keep) }, grant.Forget)
+}
+
+// beforeRegistration reports whether a path is one that an application needs before it is registered: nobody can know its origin yet.
+func beforeRegistration(path string) bool {
+	switch path {
+	case "/oauth2/register", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server":
+		return true
+	}
+	return false
 }

@@ -15,14 +15,16 @@ const knowsKeys = time.Second
 // may be of one that another made a moment ago: it waits for the next poll, a
 // quarter of a second at most, which reads the keys too.
 func VerifyAccess(ctx context.Context, tokens *token.Issuer, revoked *token.Revocations, access string, now func() time.Time) (*token.Claims, error) {
-	return VerifyAccessFor(ctx, tokens, revoked, tokens.Audience(), access, now)
+	return patiently(ctx, revoked, func() (*token.Claims, error) { return tokens.Verify(access, now()) })
 }
 
-// VerifyAccessFor is VerifyAccess for a token of another audience.
-func VerifyAccessFor(ctx context.Context, tokens *token.Issuer, revoked *token.Revocations, audience, access string, now func() time.Time) (*token.Claims,
-	error,
-) {
-	c, err := tokens.VerifyFor(access, audience, now())
+// VerifyGranted is VerifyAccess for a token of an application's, whatever that is for.
+func VerifyGranted(ctx context.Context, tokens *token.Issuer, revoked *token.Revocations, access string, now func() time.Time) (*token.Claims, error) {
+	return patiently(ctx, revoked, func() (*token.Claims, error) { return tokens.VerifyGranted(access, now()) })
+}
+
+func patiently(ctx context.Context, revoked *token.Revocations, verify func() (*token.Claims, error)) (*token.Claims, error) {
+	c, err := verify()
 	if !errors.Is(err, token.ErrUnknownKey) {
 		return c, err
 	}
@@ -31,5 +33,5 @@ func VerifyAccessFor(ctx context.Context, tokens *token.Issuer, revoked *token.R
 	if waited := revoked.Await(wait); waited != nil {
 		return nil, token.ErrUnknown.Because(waited)
 	}
-	return tokens.VerifyFor(access, audience, now())
+	return verify()
 }

@@ -117,3 +117,8 @@ func (f *AuthenticateClient) Guarded(ctx context.Context, origin string) (c clie
 func (f *AuthenticateClient) Named(ctx context.Context, id string) (c client.Client, ok bool, err error) {
 	return f.Clients.Name(ctx, id, f.Revocations.ClientChanges(), f.Revocations.Age() <= token.FreshFor)
 }
+
+// Resources returns what access tokens can be asked for, as it is now.
+func (f *AuthenticateClient) Resources(ctx context.Context) (client.Resources, error) {
+	return f.Clients.Resources(ctx, f.Revocations.ClientChanges(), f.Revocations.Age() <= token.FreshFor)
+}

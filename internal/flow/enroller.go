@@ -65,7 +65,7 @@ func (f *Factors) enroller(ctx context.Context, by Enroller) (e enroller, err er
 		return e, err
 	}
 	if by.Pending == "" {
-		return e, isFresh(by.Identity, e.account.Factors, f.Now())
+		return e, IsFresh(by.Identity, e.account.Factors, f.Now())
 	}
 	if p := e.pending; p.Want != factor.Enrol || p.PasswordN != e.account.PasswordN || p.FactorN != e.account.FactorN ||
 		e.account.Factors > 0 && !e.showedMore() {

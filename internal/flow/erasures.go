@@ -128,7 +128,7 @@ func (l *EmailLinks) mayTake(ctx context.Context, who Identity, current string, 
 		return t, errNoneToShow
 	}
 	if current == "" || h.Factors > 0 {
-		if err := isFresh(who, h.Factors, l.Now()); err != nil || current == "" {
+		if err := IsFresh(who, h.Factors, l.Now()); err != nil || current == "" {
 			return t, err
 		}
 	}

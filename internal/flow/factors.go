@@ -49,8 +49,8 @@ var (
 		"Recovery codes stand in for a second factor, and this account has none. They are made with the first one.")
 )
 
-// isFresh refuses a session that does not do for a change that guards the account.
-func isFresh(who Identity, factors int64, now time.Time) error {
+// IsFresh refuses a session that does not do for a change that guards the account.
+func IsFresh(who Identity, factors int64, now time.Time) error {
 	if now.Sub(who.AuthAt) > FreshSignIn {
 		return errSignInAgainForChange
 	}

@@ -75,7 +75,7 @@ func (f *ProviderSignIn) unlink(ctx context.Context, who Identity, handle string
 		}
 		c, err := account.CredentialsOf(tx, who.Account)
 		if err == nil {
-			err = isFresh(who, c.Factors, now)
+			err = IsFresh(who, c.Factors, now)
 		}
 		if err != nil {
 			return err

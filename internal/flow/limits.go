@@ -199,6 +199,36 @@ func (l *Limits) pending(account, network string) limit.Claim {
 	return l.claim(l.Pending(), "account", account+" "+network)
 }
 
+// SelfClients is the rule of how many applications register themselves from one network.
+func (l *Limits) SelfClients() limit.Rule {
+	return limit.Rule{Name: "client_registration", Limit: 5, Window: time.Hour}
+}
+
+// RegisterClient counts one.
+func (l *Limits) RegisterClient(ctx context.Context, from event.Origin) error {
+	_, err := l.take(ctx, from, l.byNetwork(l.SelfClients(), from)...)
+	return err
+}
+
+// UserCodes are the rules of how often somebody may type a code that no device shows: 5 in a session, 20 in all, in a day.
+func (l *Limits) UserCodes() []limit.Rule {
+	return []limit.Rule{{Name: "user_code", Limit: 20, Window: 24 * time.Hour}, {Name: "user_code_session", Limit: 5, Window: 24 * time.Hour}}
+}
+
+// UserCode counts one, unless it was right, or nobody looked at it.
+func (l *Limits) UserCode(ctx context.Context, account, session string, from event.Origin) (done func(error), err error) {
+	rules := l.UserCodes()
+	claims := []limit.Claim{l.claim(rules[0], "account", account), l.claim(rules[1], "session", session)}
+	if _, err := l.take(ctx, from, claims...); err != nil {
+		return nil, err
+	}
+	return func(err error) {
+		if f := fault.As(err); f == nil || f.Field != "user_code" {
+			l.giveBack(ctx, claims...)
+		}
+	}, nil
+}
+
 // wrong reports whether a sign-in that ended so counts as a guess: its password was
 // looked at, and does not do.
 func wrong(err error) bool {

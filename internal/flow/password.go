@@ -333,7 +333,7 @@ func (l *EmailLinks) freshIfFactors(who Identity, h account.Holder) error {
 	if h.Factors == 0 {
 		return nil
 	}
-	return isFresh(who, h.Factors, l.Now())
+	return IsFresh(who, h.Factors, l.Now())
 }
 
 // ownAccount returns the account of whoever is signed in.

@@ -131,7 +131,7 @@ func (l *EmailLinks) asksCurrent(who Identity, h account.Holder, current string)
 	case h.Hash == "" && current != "":
 		return errNoneToShow
 	case h.Hash == "":
-		return isFresh(who, h.Factors, l.Now())
+		return IsFresh(who, h.Factors, l.Now())
 	case current == "":
 		return Required("current_password")
 	}

@@ -148,7 +148,7 @@ func (f *ProviderSignIn) mayLink(ctx context.Context, who Identity) error {
 	if err != nil {
 		return err
 	}
-	return isFresh(who, c.Factors, f.Now())
+	return IsFresh(who, c.Factors, f.Now())
 }
 
 // seal returns what only we can read, and only as what it is.

@@ -39,7 +39,7 @@ func (f *ProviderSignIn) link(ctx context.Context, a arrival) error {
 			err = errLinkOver
 		}
 		if err == nil {
-			err = isFresh(a.who, h.Factors, now)
+			err = IsFresh(a.who, h.Factors, now)
 		}
 		if err == nil {
 			err = f.linked(tx, a, h.ID, linkAsked, now)

@@ -34,6 +34,17 @@ func readAdminNetworks(r *reading) {
 	r.c.AdminNetworks = networks
 }
 
+// tokenCharacters are those of a bearer token (RFC 6750 section 2.1).
+const tokenCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/-="
+
+func readClientRegistrationToken(r *reading) {
+	if len(r.value) < 32 || strings.ContainsFunc(r.value, func(c rune) bool { return !strings.ContainsRune(tokenCharacters, c) }) {
+		r.refuse("It is shorter than 32 characters, or has some that are no letters, digits and . _ ~ + / -.", "Generate one with: gatehouse secret")
+		return
+	}
+	r.c.ClientRegistrationToken = Secret(r.value)
+}
+
 // adminSettings are the rows about administration.
 var adminSettings = []setting{
 	{
@@ -66,5 +77,23 @@ var adminSettings = []setting{
 		meaning: "A file that describes other providers by which people sign in here, such as Google or the one of your organisation: see " +
 			"[guides/other-providers.md](guides/other-providers.md). A file that can't be used is refused at the start.",
 		field: pathField(func(c *Config) *string { return &c.UpstreamsFile }),
+	},
+	{
+		name: "CLIENT_REGISTRATION", initial: "off",
+		meaning: "Whether applications register themselves (RFC 7591), as MCP clients do: `off`; `token`: those that show CLIENT_REGISTRATION_TOKEN; `open`: " +
+			"any. They keep no secret, people are asked each time, and they may have tokens for open resources alone: see " +
+			"[guides/mcp-server.md](guides/mcp-server.md).",
+		field: choice(func(c *Config) *ClientRegistration { return &c.ClientRegistration }, nil, ClientRegistrationOff, ClientRegistrationToken,
+			ClientRegistrationOpen),
+	},
+	{
+		name: "CLIENT_REGISTRATION_TOKEN", cover: covered, unset: "none",
+		meaning: "What an application shows to register itself where CLIENT_REGISTRATION is `token`: at least 32 characters, as `gatehouse secret` makes them.",
+		field:   field{read: readClientRegistrationToken, show: func(c *Config) string { return c.ClientRegistrationToken.Reveal() }},
+		check: func(r *reading) {
+			if r.c.ClientRegistration == ClientRegistrationToken && r.c.ClientRegistrationToken == "" {
+				r.refuse("CLIENT_REGISTRATION is token, and there is none.", "Generate one with: gatehouse secret")
+			}
+		},
 	},
 }

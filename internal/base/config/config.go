@@ -64,6 +64,16 @@ const (
 	RegistrationClosed Registration = "closed"
 )
 
+// ClientRegistration is which applications may register themselves (RFC 7591).
+type ClientRegistration string
+
+// The choices: none, those that show a token, and all.
+const (
+	ClientRegistrationOff   ClientRegistration = "off"
+	ClientRegistrationToken ClientRegistration = "token"
+	ClientRegistrationOpen  ClientRegistration = "open"
+)
+
 // Breach says which passwords are refused as known to attackers.
 type Breach string
 
@@ -304,6 +314,9 @@ type Config struct {
 	ClientsFile string
 	// UpstreamsFile describes other providers by which people sign in, or is empty.
 	UpstreamsFile string
+	// ClientRegistration is whether applications may register themselves, and ClientRegistrationToken what they show for it.
+	ClientRegistration      ClientRegistration
+	ClientRegistrationToken Secret
 	// DocumentFiles are the files of further documents by name; DocumentsRequired are the names of those that everybody
 	// must agree to: see Documents.
 	DocumentFiles     map[string]string

@@ -43,6 +43,7 @@ var grants = []grant{
 	{"client_grant", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"code_try", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"consent", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"device_request", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"doctor_check", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"document", []string{"SELECT", "INSERT"}},
 	{"erasure", []string{"SELECT"}},
@@ -88,6 +89,7 @@ var grants = []grant{
 	{"replica", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"retention", []string{"SELECT", "INSERT", "UPDATE"}},
 	{"revocation", []string{"SELECT", "INSERT", "DELETE"}},
+	{"resource", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"ring_key", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"ring_wrap", []string{"SELECT", "INSERT", "DELETE"}},
 	{"schema_lock", nil}, // who migrates holds it

@@ -108,7 +108,7 @@ var Inventory = []Personal{
 		"a message to an application that a session has ended", "until it is told, a day at most", "trace: created_at", "reference: account_id client_id sid",
 		"plain: due_at error tries until_at"),
 	about("client_consent", "account_id", "who said yes to which application, so that they are not asked again", "until they take it back", "trace: given_at",
-		"reference: account_id client_id", "plain: scope"),
+		"reference: account_id client_id", "plain: resource scope"),
 	about("identity", "account_id", "lets somebody in who signs in at another provider", "until it is unlinked", "identity: email subject",
 		"trace: linked_at used_at", "reference: account_id", "plain: provider"),
 	about("known_device", "account_id", "browsers that are let in although strangers guess", "90 days after the last use", "credential: id",
@@ -117,6 +117,9 @@ var Inventory = []Personal{
 		"reference: account account_id", "plain: expires_at"),
 	shared("guess", "keyed hashes; a row ends by itself within 90 days of its last try", "counts wrong passwords", "90 days after the last",
 		"reference: account k", "trace: seen_at", "plain: day locked_day n next_at"),
+	shared("device_request", "a device's network and program; a row ends by itself", "a device that waits for somebody to let it in", "20 minutes",
+		"credential: hash user_code", "trace: address user_agent polled_at", "reference: client_id grant_id",
+		"plain: answer expires_at pause resource scope slow"),
 	shared("pushed_request", "sealed; a row ends by itself", "what an application asks for, and whom it expects to sign in", "two hours",
 		"credential: hash", "identity: sealed", "reference: client_id", "trace: used_at", "plain: expires_at"),
 	shared("code_try", "keyed hashes of addresses; a row ends by itself", "counts wrong codes", "a day", "reference: k", "plain: n since"),
@@ -133,7 +136,7 @@ var Inventory = []Personal{
 	shared("block", "a network is no person's; a reason should name nobody", "networks that are refused", "an hour after its end", "trace: network reason",
 		"plain: added_at expires_at id n removed_at"),
 	shared("client", "a name is an application's", "registered applications", "until it is deleted", "credential: hash old_hash",
-		"plain: created_at disabled_at id name old_until rotated_at settings source type"),
+		"plain: created_at disabled_at id name old_until rotated_at settings sid source type"),
 	shared("hold", "an administrator's id in it goes with the hold", "keeps what is about to be deleted, for a lawsuit or an incident", "until its end",
 		"trace: reason", "reference: set_by", "plain: one set_at until_at"),
 	about("incident_person", "account_id", "whom an incident touches: to act, to notify, and to answer for it (GDPR, article 33(5))", "as long as the account",
@@ -152,7 +155,7 @@ var Inventory = []Personal{
 // Impersonal are the tables that know nothing of anybody.
 var Impersonal = strings.Fields(`install ring_key ring_wrap challenge_spent document acme_secret acme_try event event_leaf event_node event_head
 	event_checkpoint event_origin event_erasure event_erased event_retired event_forward event_anchor event_figure alert_mail alert_silence job replica
-	alert_delivery client_assertion backup_run doctor_check import_run inactive_run ledger_reach retention schema_version schema_lock`)
+	alert_delivery client_assertion resource backup_run doctor_check import_run inactive_run ledger_reach retention schema_version schema_lock`)
 
 // about is a row of the inventory whose rows are one person's. Columns are words "class: column column".
 func about(table, person, why, until string, columns ...string) Personal {

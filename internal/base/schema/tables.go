@@ -94,7 +94,8 @@ var Tables = []Table{
 		"account_id:t address:t address_key:t code:b code_until:i expires_at:i hash:b holds:i id:t old_hash:t password_n:i "+
 			"purpose:t request:b seq:i tries:i used_at:i"),
 	table("client", Whole, "registered applications",
-		"created_at:i disabled_at:i hash:b id:t name:t old_hash:b old_until:i rotated_at:i settings:t source:t type:t"),
+		"created_at:i disabled_at:i hash:b id:t name:t old_hash:b old_until:i rotated_at:i settings:t sid:t source:t type:t"),
+	table("resource", Whole, "what applications ask tokens for", "created_at:i name:t open:i scopes:t uri:t"),
 	table("client_assertion", Nothing, "good for ten minutes", "client_id:t expires_at:i jti:b"),
 	table("client_grant", Nothing, "applications have people sign in again",
 		"account_id:t amr:t auth_at:i challenge:t client_id:t code:b code_until:i created_at:i cur:b ended_at:i ended_why:t gen:i id:t idle_at:i max_at:i "+
@@ -102,9 +103,11 @@ var Tables = []Table{
 	table("session_client", Nothing, "no session is loaded", "account_id:t client_id:t look_at:i sid:t since:i"),
 	table("logout_notice", Nothing, "it was about sessions of then",
 		"account_id:t client_id:t created_at:i due_at:i error:t sid:t tries:i until_at:i"),
+	table("device_request", Nothing, "the device begins again",
+		"address:t answer:t client_id:t expires_at:i grant_id:t hash:b pause:i polled_at:i resource:t scope:t slow:i user_agent:t user_code:b"),
 	table("pushed_request", Nothing, "applications send people again", "client_id:t expires_at:i hash:b sealed:t used_at:i"),
 	table("identity", Whole, "who signs in by which provider", "account_id:t email:t linked_at:i provider:t subject:t used_at:i"),
-	table("client_consent", Whole, "who said yes to which application", "account_id:t client_id:t given_at:i scope:t"),
+	table("client_consent", Whole, "who said yes to which application", "account_id:t client_id:t given_at:i resource:t scope:t"),
 	table("block", Whole, "networks that are refused",
 		"added_at:i expires_at:i id:t n:i network:t reason:t removed_at:i"),
 	table("guess", Whole, "tries at passwords",

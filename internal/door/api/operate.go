@@ -119,13 +119,14 @@ type clientAnswer struct {
 	DisabledAt *string         `json:"disabled_at"`
 	Settings   client.Settings `json:"settings"`
 	FromFile   bool            `json:"managed_by_file,omitempty"`
+	Self       bool            `json:"registered_itself,omitempty"`
 	Secret     string          `json:"client_secret,omitempty"`
 }
 
 func answerClient(c client.Client, secret string) clientAnswer {
 	return clientAnswer{
 		ID: c.ID, Name: c.Name, Type: c.Type, CreatedAt: stamp(c.CreatedAt), RotatedAt: stamp(c.RotatedAt), OldUntil: stampOrNull(c.OldUntil),
-		DisabledAt: stampOrNull(c.DisabledAt), Settings: c.Settings, FromFile: c.FromFile, Secret: secret,
+		DisabledAt: stampOrNull(c.DisabledAt), Settings: c.Settings, FromFile: c.FromFile, Self: c.Self, Secret: secret,
 	}
 }
 

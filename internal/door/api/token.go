@@ -8,14 +8,19 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 	"github.com/gatehouse-auth/gatehouse/internal/flow/application"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/openid"
 )
 
 // Tokens are what registered applications ask about.
 type Tokens struct {
 	Applications
 	Introspection *application.Introspect
-	RevokeToken   *application.RevokeToken
-	Follow        *flow.Follow
+	// Granted tells of tokens that are for a resource which the service serves.
+	Granted *openid.UserInfo
+	// Credentials ends those that the service has got for itself.
+	Credentials *openid.Credentials
+	RevokeToken *application.RevokeToken
+	Follow      *flow.Follow
 	// Issuer and ClientID are those of refresh tokens, which do not say it themselves.
 	Issuer, ClientID string
 }
@@ -46,20 +51,36 @@ type introspection struct {
 	AMR       []string  `json:"amr,omitempty"`
 	ACR       string    `json:"acr,omitempty"`
 	ClientID  string    `json:"client_id,omitempty"`
+	Scope     string    `json:"scope,omitempty"`
 }
 
 // introspect takes an access token or a refresh token. The hint tells nothing that
 // the token does not.
-func (a *Tokens) introspect(w http.ResponseWriter, r *http.Request, _ client.Client) error {
+func (a *Tokens) introspect(w http.ResponseWriter, r *http.Request, by client.Client) error {
 	in, err := web.Form(w, r, "token", "token_type_hint")
 	if err != nil {
 		return err
 	}
-	return a.Introspect(w, r, in["token"])
+	return a.Introspect(w, r, by, in["token"])
 }
 
-// Introspect tells a service about a token.
-func (a *Tokens) Introspect(w http.ResponseWriter, r *http.Request, t string) error {
+// Introspect tells a service about a token: of a session's any, of an application's those for a resource that it serves.
+func (a *Tokens) Introspect(w http.ResponseWriter, r *http.Request, by client.Client, t string) error {
+	if a.Granted.Granted(r.Context(), t) {
+		told, err := a.Granted.Introspect(r.Context(), by, t, web.Origin(r))
+		if err != nil {
+			return err
+		}
+		out := introspection{}
+		if told != nil && told.Access != nil {
+			c := told.Access
+			out = introspection{
+				Active: true, TokenType: "Bearer", Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience, Expires: c.Expires, IssuedAt: c.IssuedAt,
+				ID: c.ID, Session: c.Session, AuthTime: c.AuthTime, AMR: c.AMR, ACR: c.ACR, ClientID: c.ClientID, Scope: c.Scope,
+			}
+		}
+		return web.WriteJSON(w, http.StatusOK, out)
+	}
 	told, err := a.Introspection.Do(r.Context(), t, web.Origin(r))
 	if err != nil {
 		return err
@@ -97,6 +118,13 @@ func (a *Tokens) revoke(w http.ResponseWriter, r *http.Request, by client.Client
 
 // Revoke ends the session of a token that a service has brought.
 func (a *Tokens) Revoke(w http.ResponseWriter, r *http.Request, by client.Client, t string) error {
+	if a.Granted.Granted(r.Context(), t) {
+		if err := a.Credentials.End(r.Context(), by, t, web.Origin(r)); err != nil {
+			return err
+		}
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
 	if err := a.RevokeToken.Do(r.Context(), by, t, web.Origin(r)); err != nil {
 		return err
 	}

@@ -22,7 +22,17 @@ func (d *desk) clientsCard(list []client.Client) card {
 	}
 	apps.Table = &ui.Table{Caption: v.T("clients.list"), Columns: columns(v.T("clients.name"), "", v.T("clients.type"), "opt2", v.T("people.state"), "opt",
 		v.T("clients.secret"), "keep opt2")}
+	older := -mostSelves
 	for _, a := range list {
+		if a.Self {
+			older++
+		}
+	}
+	for _, a := range list {
+		if a.Self && older > 0 {
+			older--
+			continue
+		}
 		apps.Table.Rows = append(apps.Table.Rows, ui.Row{Cells: []ui.Cell{
 			{Text: a.Name, Small: a.ID, Href: "/admin/clients/" + a.ID}, {Text: d.clientType(a.Type), Class: "opt2"}, d.clientState(a, "opt"),
 			{Text: d.secretSet(a), Class: "keep opt2"},
@@ -30,6 +40,9 @@ func (d *desk) clientsCard(list []client.Client) card {
 	}
 	return apps
 }
+
+// mostSelves is how many applications are listed that registered themselves: there may be thousands.
+const mostSelves = 30
 
 // secretSet is when the secret was made, where there is one.
 func (d *desk) secretSet(a client.Client) any {
@@ -54,6 +67,8 @@ func (d *desk) clientType(t client.Type) string {
 		return d.v.T("clients.type-spa")
 	case client.Native:
 		return d.v.T("clients.type-native")
+	case client.Device:
+		return d.v.T("clients.type-device")
 	case client.Guarded:
 		return d.v.T("clients.type-guarded")
 	}
@@ -129,6 +144,9 @@ func (d *desk) showClient(status int) error {
 	if a.FromFile {
 		p.Sub = v.H("clients.from-file")
 	}
+	if a.Self {
+		p.Sub = v.H("clients.self")
+	}
 	if d.rules() && !a.FromFile {
 		turn := ui.Link{Href: path + "/disable", Text: v.T("clients.disable")}
 		if !a.DisabledAt.IsZero() {
@@ -160,6 +178,9 @@ func (d *desk) settingsForm(a client.Client) *smallForm {
 		return ui.Part{Name: name, Label: label, Options: []ui.Option{{Text: no, Selected: !chosen}, {Value: "1", Text: yes, Selected: chosen}}}
 	}
 	f := d.serviceForm(a)
+	if a.Type == client.Device {
+		return d.deviceForm(f, s)
+	}
 	f.Lines = append([]ui.Part{
 		{Name: "redirect_uris", Label: v.T("clients.redirects"), Hint: v.T("clients.redirects-hint"), Value: strings.Join(s.RedirectURIs, "\n"), Required: true},
 		{Name: "post_logout_redirect_uris", Label: v.T("clients.post-logout"), Hint: v.T("clients.post-logout-hint"),
@@ -171,11 +192,7 @@ func (d *desk) settingsForm(a client.Client) *smallForm {
 	}, f.Fields...)
 	f.Selects = []ui.Part{
 		choose("first_party", v.T("clients.consent"), s.FirstParty, v.T("clients.consent-asked"), v.T("clients.consent-ours")),
-		{Name: "require_acr", Label: v.T("clients.acr"), Options: []ui.Option{
-			{Text: v.T("clients.acr-any"), Selected: s.RequireACR == ""}, {Value: "2fa", Text: v.T("clients.acr-2fa"), Selected: s.RequireACR == "2fa"},
-			{Value: "phr", Text: v.T("clients.acr-phr"), Selected: s.RequireACR == "phr"},
-		}},
-		d.responseModes(s),
+		d.leastACR(s), d.responseModes(s),
 		choose("lean_id_token", v.T("clients.lean"), s.LeanIDToken, v.T("clients.lean-no"), v.T("clients.lean-yes")),
 	}
 	if a.Type == client.Guarded { // it has no part in the protocol
@@ -195,6 +212,25 @@ func (d *desk) settingsForm(a client.Client) *smallForm {
 		f.Selects = append(f.Selects, choose("pkce_optional", v.T("clients.pkce"), s.PKCEOptional, v.T("clients.pkce-no"), v.T("clients.pkce-yes")))
 	}
 	return f
+}
+
+// deviceForm is what there is to change of a device: it has no addresses.
+func (d *desk) deviceForm(f *smallForm, s client.Settings) *smallForm {
+	v := d.v
+	f.Fields = append([]ui.Part{
+		{Name: "title", Label: v.T("clients.title"), Hint: v.T("clients.title-hint"), Value: s.Title, Max: 100},
+		{Name: "require_roles", Label: v.T("clients.roles"), Hint: v.T("clients.roles-hint"), Value: strings.Join(s.RequireRoles, ", "), LTR: true},
+	}, f.Fields...)
+	f.Selects = []ui.Part{d.leastACR(s)}
+	return f
+}
+
+func (d *desk) leastACR(s client.Settings) ui.Part {
+	v := d.v
+	return ui.Part{Name: "require_acr", Label: v.T("clients.acr"), Options: []ui.Option{
+		{Text: v.T("clients.acr-any"), Selected: s.RequireACR == ""}, {Value: "2fa", Text: v.T("clients.acr-2fa"), Selected: s.RequireACR == "2fa"},
+		{Value: "phr", Text: v.T("clients.acr-phr"), Selected: s.RequireACR == "phr"},
+	}}
 }
 
 // responseModes chooses how an application takes answers.
@@ -224,12 +260,36 @@ func (d *desk) serviceForm(a client.Client) *smallForm {
 			keys.Value = d.in["jwks"]
 		}
 		f.Lines = []ui.Part{keys}
+		serves := ui.Part{Name: "serves", Label: v.T("clients.serves"), Hint: v.T("clients.serves-hint"), Value: strings.Join(a.Settings.Serves, "\n")}
+		if d.in != nil {
+			serves.Value = d.in["serves"]
+		}
+		f.Lines = append(f.Lines, serves)
 		uri := ui.Part{Name: "jwks_uri", Label: v.T("clients.keys-uri"), Hint: v.T("clients.keys-uri-hint"), Value: a.Settings.JWKSURI, LTR: true, Max: 2048}
 		if d.in != nil {
 			uri.Value = d.in["jwks_uri"]
 		}
 		f.Fields = append([]ui.Part{uri}, f.Fields...)
 	}
+	return d.resourceFields(f, a)
+}
+
+// resourceFields choose which resources an application may ask tokens for, and which scopes it may have.
+func (d *desk) resourceFields(f *smallForm, a client.Client) *smallForm {
+	v, s := d.v, a.Settings
+	if d.in != nil {
+		s, _ = d.clientSettings(a.Type)
+	}
+	hint := v.T("clients.resources-hint")
+	if !a.Type.SignsIn() {
+		hint = v.T("clients.resources-service")
+	}
+	f.Lines = append(f.Lines, ui.Part{Name: "resources", Label: v.T("clients.resources"), Hint: hint, Value: strings.Join(s.Resources, "\n")})
+	f.Fields = append([]ui.Part{
+		{Name: "default_resource", Label: v.T("clients.default-resource"), Hint: v.T("clients.default-resource-hint"), Value: s.DefaultResource, LTR: true,
+			Max: 512},
+		{Name: "scopes", Label: v.T("clients.scopes"), Hint: v.T("clients.scopes-hint"), Value: strings.Join(s.Scopes, " "), LTR: true},
+	}, f.Fields...)
 	return f
 }
 
@@ -244,7 +304,8 @@ func (d *desk) clientSettings(t client.Type) (client.Settings, error) {
 		BackchannelLogoutURI:             strings.TrimSpace(in["backchannel_logout_uri"]),
 		BackchannelLogoutSessionRequired: in["backchannel_logout_session_required"] != "",
 		PKCEOptional:                     in["pkce_optional"] != "" && t == client.Web, LeanIDToken: in["lean_id_token"] != "",
-		JWKS: keys, JWKSURI: strings.TrimSpace(in["jwks_uri"]),
+		JWKS: keys, JWKSURI: strings.TrimSpace(in["jwks_uri"]), Resources: strings.Fields(in["resources"]),
+		DefaultResource: strings.TrimSpace(in["default_resource"]), Scopes: strings.Fields(in["scopes"]), Serves: strings.Fields(in["serves"]),
 	}, err
 }
 

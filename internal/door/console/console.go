@@ -113,6 +113,12 @@ func (c *Console) routes() web.Routes {
 		"POST /admin/clients/{id}/secret":  c.page(operate.Changes, c.doSecret),
 		"GET /admin/clients/{id}/delete":   c.page(operate.Reads, c.askDelete),
 		"POST /admin/clients/{id}/delete":  c.page(operate.Changes, c.doDelete),
+		"GET /admin/resources/new":         c.page(operate.Reads, c.askResource),
+		"POST /admin/resources/new":        c.page(operate.Changes, c.doResource),
+		"GET /admin/resource":              c.page(operate.Reads, c.resource),
+		"POST /admin/resource":             c.page(operate.Changes, c.doSetResource),
+		"GET /admin/resource/delete":       c.page(operate.Reads, c.askNoResource),
+		"POST /admin/resource/delete":      c.page(operate.Changes, c.doNoResource),
 		"GET /admin/mail":                  c.page(operate.Reads, c.mail),
 		"POST /admin/mail":                 c.page(operate.Changes, c.doRetry),
 		"GET /admin/settings":              c.page(operate.Reads, c.settings),
@@ -137,7 +143,7 @@ var fields = []string{
 	"title", "text", "lessons", "step", "action", "users", "since", "minutes", "all", "doors",
 	"type", "redirect_uris", "post_logout_redirect_uris", "backchannel_logout_uri",
 	"backchannel_logout_session_required", "first_party", "require_roles", "require_acr", "require_par", "pkce_optional", "lean_id_token",
-	"response_modes", "jwks", "jwks_uri", "shown",
+	"response_modes", "jwks", "jwks_uri", "shown", "resources", "default_resource", "scopes", "serves", "uri", "open",
 }
 
 // page lets those through who may see it, and for a change those whose form it is.
@@ -346,6 +352,12 @@ func (d *desk) said() string {
 		return v.T("done.client-changed")
 	case operate.ActNoClient:
 		return v.T("done.deleted")
+	case operate.ActNewResource:
+		return v.T("done.resource-registered")
+	case operate.ActSetResource:
+		return v.T("done.resource-changed")
+	case operate.ActNoResource:
+		return v.T("done.resource-deleted")
 	}
 	return ""
 }

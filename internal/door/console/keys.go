@@ -16,9 +16,14 @@ func (c *Console) keys(d *desk) error {
 	if err != nil {
 		return err
 	}
+	resources, err := d.Operations.Resources(d.r.Context())
+	if err != nil {
+		return err
+	}
 	p := listPage{Title: v.T("desk.keys"), Sub: v.H("keys.text"), Done: d.said()}
 	if d.rules() {
-		p.Actions = []ui.Link{{Href: "/admin/clients/new", Text: v.T("clients.new"), Main: true}, {Href: "/admin/keys/rotate", Text: v.T("keys.rotate")}}
+		p.Actions = []ui.Link{{Href: "/admin/clients/new", Text: v.T("clients.new"), Main: true}, {Href: "/admin/resources/new", Text: v.T("resources.new")},
+			{Href: "/admin/keys/rotate", Text: v.T("keys.rotate")}}
 	}
 	signing := card{ID: "keys", Title: v.T("keys.list"), Table: &ui.Table{Caption: v.T("keys.list"), Columns: columns(v.T("keys.key"), "",
 		v.T("people.state"), "", v.T("keys.algorithm"), "opt2", v.T("keys.from"), "keep", v.T("keys.until"), "keep opt2")}}
@@ -30,7 +35,7 @@ func (c *Console) keys(d *desk) error {
 			}})
 		}
 	}
-	p.Cards = []card{signing, d.clientsCard(list)}
+	p.Cards = []card{signing, d.clientsCard(list), d.resourcesCard(resources)}
 	return d.show("list", "/admin/keys", p)
 }
 

@@ -16,7 +16,8 @@ var wrongs = map[string]string{
 	"redirect_uri_required": "fault.redirect-required", "service_has_no_settings": "fault.service-settings", "changed_meanwhile": "fault.shown",
 	"invalid_jwks": "fault.client-keys", "private_jwks": "fault.client-private-keys", "two_jwks": "fault.client-two-keys",
 	"client_has_keys": "fault.client-has-keys",
-	"managed_by_file": "clients.from-file",
+	"managed_by_file": "clients.from-file", "resource_taken": "fault.resource-taken", "resource_in_use": "fault.resource-used",
+	"unknown_resource": "fault.resource-unknown", "invalid_resource_name": "fault.resource-name", "invalid_default_resource": "fault.default-resource",
 }
 
 // problem is what a fault says at the desk, and the status of the answer.

@@ -16,6 +16,8 @@ type Discovery struct {
 	// Issuer is that of the tokens, and PublicURL where everything is served. People can be signed in only where they are one: an
 	// issuer's documents are under its address.
 	Issuer, PublicURL string
+	// Registers is whether applications register themselves.
+	Registers bool
 }
 
 // Routes are the documents. Strangers read them, so they ask nothing of the database, and make no key for ID tokens: the first
@@ -58,10 +60,14 @@ func (d *Discovery) shared() map[string]any {
 
 // provider adds what the provider has. What it does not say some libraries take for there (request_uri).
 func (d *Discovery) provider(says map[string]any) {
+	if d.Registers {
+		says["registration_endpoint"] = d.at("/oauth2/register")
+	}
 	secrets := []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
 	for name, value := range map[string]any{
 		"authorization_endpoint":                d.at("/oauth2/authorize"),
 		"token_endpoint":                        d.at("/oauth2/token"),
+		"device_authorization_endpoint":         d.at("/oauth2/device_authorization"),
 		"pushed_authorization_request_endpoint": d.at("/oauth2/par"),
 		"userinfo_endpoint":                     d.at("/oauth2/userinfo"),
 		"introspection_endpoint":                d.at("/oauth2/introspect"),
@@ -70,7 +76,7 @@ func (d *Discovery) provider(says map[string]any) {
 
 		"response_types_supported":                                 []string{"code"},
 		"response_modes_supported":                                 client.ResponseModes(),
-		"grant_types_supported":                                    []string{"authorization_code", "refresh_token"},
+		"grant_types_supported":                                    grantTypes,
 		"subject_types_supported":                                  []string{"public"},
 		"id_token_signing_alg_values_supported":                    []string{"RS256"},
 		"token_endpoint_auth_methods_supported":                    slices.Concat(secrets, []string{"none"}),

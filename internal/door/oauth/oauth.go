@@ -6,6 +6,7 @@ package oauth
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
@@ -23,6 +24,9 @@ type Provider struct {
 	Clients      *flow.AuthenticateClient
 	Authorize    *openid.Authorize
 	Exchange     *openid.Exchange
+	Credentials  *openid.Credentials
+	Device       *openid.Device
+	Register     *openid.Register
 	UserInfo     *openid.UserInfo
 	Applications *openid.Applications
 	// Service answers what a service asks at the endpoints that it shares with these.
@@ -31,19 +35,22 @@ type Provider struct {
 
 // Service is what services may ask of any session's tokens.
 type Service interface {
-	Introspect(w http.ResponseWriter, r *http.Request, token string) error
+	Introspect(w http.ResponseWriter, r *http.Request, by client.Client, token string) error
 	Revoke(w http.ResponseWriter, r *http.Request, by client.Client, token string) error
 }
 
 // Routes are its endpoints.
 func (p *Provider) Routes() web.Routes {
 	return web.Routes{
-		"POST /oauth2/par":        p.push,
-		"POST /oauth2/token":      p.token,
-		"GET /oauth2/userinfo":    p.userInfo,
-		"POST /oauth2/userinfo":   p.userInfo,
-		"POST /oauth2/introspect": p.introspect,
-		"POST /oauth2/revoke":     p.revoke,
+		"POST /oauth2/par":   p.push,
+		"POST /oauth2/token": p.token,
+
+		"POST /oauth2/device_authorization": p.device,
+		"POST /oauth2/register":             p.register,
+		"GET /oauth2/userinfo":              p.userInfo,
+		"POST /oauth2/userinfo":             p.userInfo,
+		"POST /oauth2/introspect":           p.introspect,
+		"POST /oauth2/revoke":               p.revoke,
 	}
 }
 
@@ -98,8 +105,9 @@ func (p *Provider) shown(r *http.Request, in map[string]string) (client.Client, 
 }
 
 var (
-	errGrantType    = fault.New(fault.Invalid, "unsupported_grant_type", "grant_type is authorization_code or refresh_token.")
+	errGrantType    = fault.New(fault.Invalid, "unsupported_grant_type", "grant_type is authorization_code, refresh_token, client_credentials or "+deviceCode+".")
 	errNoSignIn     = fault.New(fault.Invalid, "unauthorized_client", "Nobody signs in to this application: it is registered as a service.")
+	errNotThisGrant = fault.New(fault.Invalid, "unauthorized_client", "Devices have this grant alone, and refresh tokens: type device.")
 	errNotThisToken = fault.New(fault.Invalid, "unauthorized_client", "An application without a secret can't ask about tokens.")
 )
 
@@ -110,7 +118,7 @@ type pushedAnswer struct {
 }
 
 func (p *Provider) push(w http.ResponseWriter, r *http.Request) error {
-	in, err := web.Form(w, r, append(openid.Parameters(), credentials[1:]...)...)
+	in, err := web.FormRepeated(w, r, openid.Repeated, append(openid.Parameters(), credentials[1:]...)...)
 	if err != nil {
 		return err
 	}
@@ -138,8 +146,24 @@ type tokenAnswer struct {
 	Scope   string `json:"scope"`
 }
 
-func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
-	in, err := web.Form(w, r, append([]string{"grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope"}, credentials...)...)
+// grantTypes are those that the token endpoint takes.
+var grantTypes = []string{"authorization_code", "refresh_token", "client_credentials", deviceCode}
+
+// deviceCode is that of devices (RFC 8628 section 3.4).
+const deviceCode = "urn:ietf:params:oauth:grant-type:device_code"
+
+// deviceAnswer is what a device gets at first (RFC 8628 section 3.2). There is no address that has the code in it: who follows a link of
+// somebody else's would let that one's device in.
+type deviceAnswer struct {
+	Code     string `json:"device_code"`
+	UserCode string `json:"user_code"`
+	URI      string `json:"verification_uri"`
+	Expires  int64  `json:"expires_in"`
+	Interval int64  `json:"interval"`
+}
+
+func (p *Provider) device(w http.ResponseWriter, r *http.Request) error {
+	in, err := web.FormRepeated(w, r, openid.Repeated, append([]string{"scope"}, credentials...)...)
 	if err != nil {
 		return err
 	}
@@ -147,19 +171,48 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !c.Type.SignsIn() {
-		return errNoSignIn
+	b, err := p.Device.Begin(r.Context(), c, in["scope"], in[openid.Repeated], web.Origin(r))
+	if err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, deviceAnswer{
+		Code: b.Code, UserCode: b.UserCode, URI: p.Issuer + "/device", Expires: int64(grant.DeviceLife / time.Second),
+		Interval: int64(grant.DevicePause / time.Second),
+	})
+}
+
+func (p *Provider) token(w http.ResponseWriter, r *http.Request) error {
+	in, err := web.FormRepeated(w, r, openid.Repeated,
+		append([]string{"grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "device_code", "scope"}, credentials...)...)
+	if err != nil {
+		return err
+	}
+	c, err := p.authenticate(w, r, in)
+	if err != nil {
+		return err
 	}
 	var t openid.Tokens
-	switch in["grant_type"] {
-	case "":
+	switch kind := in["grant_type"]; {
+	case kind == "":
 		return flow.Required("grant_type")
-	case "authorization_code":
-		t, err = p.Exchange.Code(r.Context(), c, in["code"], in["redirect_uri"], in["code_verifier"], web.Origin(r))
-	case "refresh_token":
-		t, err = p.Exchange.Refresh(r.Context(), c, in["refresh_token"], in["scope"], web.Origin(r))
-	default:
+	case kind == "client_credentials":
+		t, err = p.Credentials.Issue(r.Context(), c, in["scope"], in[openid.Repeated])
+	case !slices.Contains(grantTypes, kind):
 		return errGrantType
+	case !c.Type.SignsIn():
+		return errNoSignIn
+	case kind == deviceCode && c.Type == client.Device:
+		t, err = p.Device.Poll(r.Context(), c, in["device_code"], in[openid.Repeated], web.Origin(r))
+	case kind == deviceCode, kind == "authorization_code" && c.Type == client.Device:
+		return errNotThisGrant
+	case kind == "authorization_code":
+		t, err = p.Exchange.Code(r.Context(), c, openid.Brought{
+			Code: in["code"], Redirect: in["redirect_uri"], Verifier: in["code_verifier"], Resource: in[openid.Repeated],
+		}, web.Origin(r))
+	default:
+		t, err = p.Exchange.Refresh(r.Context(), c, openid.Refreshed{
+			Token: in["refresh_token"], Scope: in["scope"], Resource: in[openid.Repeated],
+		}, web.Origin(r))
 	}
 	if err != nil {
 		return err
@@ -226,7 +279,7 @@ func (p *Provider) introspect(w http.ResponseWriter, r *http.Request) error {
 	case c.Type.Public():
 		return errNotThisToken
 	case !c.Type.SignsIn():
-		return p.Service.Introspect(w, r, t)
+		return p.Service.Introspect(w, r, c, t)
 	}
 	told, err := p.UserInfo.Introspect(r.Context(), c, t, web.Origin(r))
 	if err != nil {

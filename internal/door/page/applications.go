@@ -5,6 +5,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/door/ui"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
 	"github.com/gatehouse-auth/gatehouse/internal/flow/openid"
 )
 
@@ -16,6 +17,8 @@ type applicationView struct {
 	ID, Title              string
 	Since, Used, Consented ui.Markup // empty for never
 	Offline                bool
+	// At is where it does something for the person.
+	At []client.Resource
 }
 
 // ApplicationsSection has the applications that a person signs in to with their account.
@@ -29,7 +32,7 @@ func (p *Account) ApplicationsSection(applications *openid.Applications) Section
 			}
 			var out applicationsView
 			for _, a := range list {
-				one := applicationView{ID: a.Client, Title: a.Title, Offline: a.Offline}
+				one := applicationView{ID: a.Client, Title: a.Title, Offline: a.Offline, At: a.At}
 				if a.Grants > 0 {
 					one.Since, one.Used = s.View.Time(a.Since), s.View.Time(a.UsedAt)
 				} else {

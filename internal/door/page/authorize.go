@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -52,13 +53,19 @@ var (
 // parameters reads the known parameters of an address or a form, each at most once; others are passed over.
 func parameters(w http.ResponseWriter, r *http.Request, names []string) (map[string]string, error) {
 	if r.Method == http.MethodPost {
-		return web.Form(w, r, names...)
+		return web.FormRepeated(w, r, openid.Repeated, names...)
 	}
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, errForm.Because(err)
 	}
 	in := map[string]string{}
+	for _, value := range values[openid.Repeated] {
+		if strings.ContainsFunc(value, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
+			return nil, errForm
+		}
+		in[openid.Repeated] = strings.TrimPrefix(in[openid.Repeated]+" "+value, " ")
+	}
 	for _, name := range names {
 		switch list := values[name]; {
 		case len(list) > 1:
@@ -185,8 +192,12 @@ type consentScreen struct {
 	Email, Again string
 	// Scopes are what it is to know, by their keys; the new ones are marked.
 	Scopes []askedScope
+	// Resources are where it is to do something for the person.
+	Resources []askedResource
 	// Days is for how long it goes on by itself; 0 if it does not.
 	Days int
+	// Self says that the application registered itself.
+	Self bool
 	// Other says that this account may not.
 	Other bool
 }
@@ -194,6 +205,13 @@ type consentScreen struct {
 type askedScope struct {
 	Key string
 	New bool
+}
+
+// askedResource is one, with its scopes in the operator's words; the new ones are marked.
+type askedResource struct {
+	Name, URI string
+	New       bool
+	Scopes    []askedScope
 }
 
 // ask shows who asks, for what, and who is asked.
@@ -214,6 +232,7 @@ func (p *Authorize) ask(w http.ResponseWriter, r *http.Request, sealed string, w
 	}
 	if step.Consents && !shown.Other {
 		shown.Scopes, shown.Days = scopesShown(step, int(p.Authorize.Grants.OfflineMax().Hours()/24))
+		shown.Resources, shown.Self = resourcesShown(step), step.Client.Self
 	}
 	status := http.StatusOK
 	if shown.Other {
@@ -227,16 +246,28 @@ var scopeWords = map[string]string{
 	grant.OpenID: "scope.openid", grant.Profile: "scope.profile", grant.Email: "scope.email", grant.Roles: "scope.roles", grant.Groups: "scope.groups",
 }
 
-// scopesShown are the scopes in words; openid alone tells who somebody is.
+// scopesShown are the scopes that say something of the person, in words; openid alone tells who somebody is.
 func scopesShown(step openid.Step, offlineDays int) (list []askedScope, days int) {
-	for _, s := range step.Request.Scope {
+	for _, s := range grant.ParseScope(strings.Join(step.Request.Scope, " ")) {
 		if s == grant.Offline {
 			days = offlineDays
 			continue
 		}
-		list = append(list, askedScope{scopeWords[s], grant.Has(strings.Join(step.New, " "), s) && len(step.New) < len(step.Request.Scope)})
+		list = append(list, askedScope{scopeWords[s], step.Again && slices.Contains(step.New, s)})
 	}
 	return list, days
+}
+
+// resourcesShown are the resources, with their scopes in the operator's words.
+func resourcesShown(step openid.Step) (list []askedResource) {
+	for _, r := range step.Resources {
+		one := askedResource{Name: r.Name, URI: r.URI, New: step.Again && r.New}
+		for _, s := range r.Asked {
+			one.Scopes = append(one.Scopes, askedScope{s.Shown(), step.Again && !r.New && s.New})
+		}
+		list = append(list, one)
+	}
+	return list
 }
 
 // consent takes what the person said. Only our own page's form counts: another origin's script could otherwise agree to anything.
@@ -267,9 +298,18 @@ type formPost struct {
 
 type formField struct{ Name, Value string }
 
+// selfScreen says that something is wrong with what an application asks that registered itself. A redirect would have anybody lead people
+// from our address to theirs (RFC 9700 section 4.11.2); where somebody is signed in, it is for them.
+type selfScreen struct{ Title, Code, To, Host string }
+
 // tell gives the application its answer, in the way that it asked for.
 func (p *Authorize) tell(w http.ResponseWriter, r *http.Request, request openid.Request, code string, refused *openid.Refused) error {
 	mode, to, values := openid.AnswerTo(request, p.Issuer, code, refused)
+	if refused != nil && p.whoMay(r).Account == "" {
+		if c, ok := p.Authorize.RegisteredItself(r.Context(), request.Client); ok {
+			return p.show(w, http.StatusBadRequest, p.view(r), "self", selfScreen{c.Shown(), refused.Code, openid.With(to, "?", values), client.Origin(to)})
+		}
+	}
 	switch mode {
 	case client.ModeFormPost:
 		v := p.view(r)

@@ -96,6 +96,8 @@ var problems = map[string]words{
 	"provider_denied":             {"", "provider.denied"},
 	"provider_not_found":          {"", "provider.none"},
 	"last_way_in":                 {"", "identities.last"},
+	"invalid_user_code":           {"", "error.invalid_user_code"},
+	"device_refused":              {"", "error.device_refused"},
 }
 
 // said are the words for a problem at a page.

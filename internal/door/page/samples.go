@@ -93,8 +93,17 @@ func applicationSamples() map[string][]any {
 			List: []applicationView{{ID: "x", Title: "x", Since: "x", Used: "x", Offline: true}, {ID: "x", Title: "x", Consented: "x"}},
 		}},
 		"consent": {
-			consentScreen{Title: "x", To: "x", Email: "x", Scopes: []askedScope{{"scope.openid", true}}, Days: 180}, consentScreen{Other: true, Title: "x"},
+			consentScreen{Title: "x", To: "x", Email: "x", Scopes: []askedScope{{"scope.openid", true}}, Days: 180,
+				Resources: []askedResource{{"x", "x", true, []askedScope{{"x", true}}}}}, consentScreen{Other: true, Title: "x"},
 			consentScreen{Title: "x"},
+		},
+		"self": {selfScreen{"x", "x", "https://app.example.org/cb", "https://app.example.org"}},
+		"device": {
+			deviceScreen{}, deviceScreen{Done: "yes"}, deviceScreen{Done: "no"},
+			deviceScreen{
+				Title: "x", Network: "x", Program: "x", Code: "x", Shown: "x", Scopes: []askedScope{{Key: "scope.openid"}}, Days: 180,
+				Resources: []askedResource{{Name: "x", URI: "x", Scopes: []askedScope{{Key: "x"}}}},
+			},
 		},
 		"form-post":   {formPost{To: "https://app.example.org/cb", Fields: []formField{{"code", "x"}}}},
 		"end-session": {endPage{Title: "x", Fields: []formField{{"state", "x"}}}, endPage{Out: true}, endPage{}},

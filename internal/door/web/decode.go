@@ -45,6 +45,14 @@ func Decode(w http.ResponseWriter, r *http.Request, into any) error {
 	return decodeObject(body, into)
 }
 
+// Document reads the body of a request that is JSON of somebody else's making, of which only some is understood.
+func Document(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if err := checkMediaType(r.Header); err != nil {
+		return nil, err
+	}
+	return readBody(w, r)
+}
+
 // DecodeOptional is Decode for a call whose body may be left out: then into
 // stays as it is. A Content-Type without a body counts as left out too: many
 // clients always send one. A body of a length that is not known beforehand (chunked, or

@@ -139,13 +139,14 @@ func forPrograms(path string) bool {
 }
 
 // oauthPaths are those of OAuth that programs call; its others are pages.
-var oauthPaths = []string{"/oauth2/token", "/oauth2/par", "/oauth2/userinfo", "/oauth2/introspect", "/oauth2/revoke"}
+var oauthPaths = []string{"/oauth2/token", "/oauth2/par", "/oauth2/userinfo", "/oauth2/introspect", "/oauth2/revoke", "/oauth2/device_authorization",
+	"/oauth2/register"}
 
 // forClients reports whether the scripts of applications that people sign in to have business with a path: without credentials, and for
 // nothing but their own tokens.
 func forClients(path string) bool {
 	switch path {
-	case "/oauth2/token", "/oauth2/userinfo", "/oauth2/revoke", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server",
+	case "/oauth2/token", "/oauth2/userinfo", "/oauth2/revoke", "/oauth2/register", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server",
 		"/.well-known/jwks.json":
 		return true
 	}

@@ -22,6 +22,12 @@ var errBadForm = fault.New(fault.Invalid, "invalid_form",
 // once, and text only. Others are ignored, as OAuth requires (RFC 6749
 // section 3.2), and what is in the URL does not count.
 func Form(w http.ResponseWriter, r *http.Request, names ...string) (map[string]string, error) {
+	return FormRepeated(w, r, "", names...)
+}
+
+// FormRepeated is [Form] with one field beside the others that may come several times, a list of URIs (RFC 8707): they are between
+// spaces then, which are in no URI.
+func FormRepeated(w http.ResponseWriter, r *http.Request, repeated string, names ...string) (map[string]string, error) {
 	if !urlEncoded(r.Header) {
 		return nil, errNoForm
 	}
@@ -34,6 +40,14 @@ func Form(w http.ResponseWriter, r *http.Request, names ...string) (map[string]s
 		return nil, errBadForm.Because(err)
 	}
 	out := map[string]string{}
+	if repeated != "" {
+		for _, value := range all[repeated] {
+			if strings.ContainsFunc(value, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
+				return nil, fault.Field(repeated, "invalid_target", "The field %s is no URI.", repeated)
+			}
+			out[repeated] = strings.TrimPrefix(out[repeated]+" "+value, " ")
+		}
+	}
 	for _, name := range names {
 		switch values := all[name]; {
 		case len(values) > 1:

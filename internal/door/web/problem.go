@@ -127,7 +127,8 @@ func (p Problem) contentType() string {
 // oauthCodes are the codes that are OAuth's own.
 var oauthCodes = []string{
 	"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "invalid_token",
-	"insufficient_scope", "unsupported_response_type", "request_not_supported", "registration_not_supported",
+	"insufficient_scope", "unsupported_response_type", "request_not_supported", "registration_not_supported", "invalid_target", "authorization_pending",
+	"slow_down", "access_denied", "expired_token", "invalid_redirect_uri", "invalid_client_metadata",
 }
 
 // ascii is a text as error_description may have it: printable, without quotes and backslashes (RFC 6749 section 5.2).
@@ -194,7 +195,7 @@ func (p Problem) SetHeaders(h http.Header) {
 	challenge := `Bearer realm="gatehouse"`
 	switch {
 	case p.Status == http.StatusUnauthorized && p.Code == "invalid_token",
-		p.Status == http.StatusBadRequest && p.Code == "invalid_request":
+		p.Status == http.StatusBadRequest && p.Code == "invalid_request" && p.Error == "": // those of OAuth's endpoints are about no bearer
 		challenge += `, error="` + p.Code + `"`
 	case p.Status != http.StatusUnauthorized:
 		return

@@ -48,6 +48,10 @@ type Client struct {
 	Newer bool
 	// FromFile says that a file describes it ([Entry]): it is changed there.
 	FromFile bool
+	// Self says that it registered itself: nobody has checked it.
+	Self bool
+	// SID is that of the tokens that it has got for itself; empty for none so far.
+	SID string
 }
 
 // The faults.
@@ -137,16 +141,34 @@ func Enable(tx *db.Tx, id string) error {
 	return err
 }
 
+// OwnSID returns the sid of the tokens that an application gets for itself, and makes it for the first; ok is false if it is disabled, or
+// gone.
+func OwnSID(tx *db.Tx, random secret.Random, id string, now time.Time) (sid string, ok bool, err error) {
+	err = tx.QueryRow(`UPDATE client SET sid = CASE WHEN sid = '' THEN $2 ELSE sid END WHERE id = $1 AND disabled_at IS NULL RETURNING sid`,
+		id, random.ID(now)).Scan(&sid)
+	if errors.Is(err, db.ErrNoRows) {
+		return "", false, nil
+	}
+	return sid, err == nil, err
+}
+
+// DropSID has the next token that an application gets for itself have another sid. The caller holds the application, and ends the
+// tokens of the one until now.
+func DropSID(tx *db.Tx, id string) error {
+	_, err := tx.Exec(`UPDATE client SET sid = '' WHERE id = $1`, id)
+	return err
+}
+
 // Find returns the application of that id or name, or ErrNotFound.
 func Find(tx *db.Tx, idOrName string, now time.Time) (Client, error) {
-	return found(tx.QueryRow(`SELECT id, name, hash, old_hash, old_until, created_at, rotated_at, disabled_at, type, settings, source FROM client
+	return found(tx.QueryRow(`SELECT id, name, hash, old_hash, old_until, created_at, rotated_at, disabled_at, type, settings, source, sid FROM client
 		WHERE id = $1 OR name = $1`, idOrName), now)
 }
 
 // Hold is [Find], and keeps others from changing the application until the transaction ends.
 func Hold(tx *db.Tx, idOrName string, now time.Time) (Client, error) {
 	return found(tx.QueryRow(`UPDATE client SET name = name WHERE id = $1 OR name = $1
-		RETURNING id, name, hash, old_hash, old_until, created_at, rotated_at, disabled_at, type, settings, source`, idOrName), now)
+		RETURNING id, name, hash, old_hash, old_until, created_at, rotated_at, disabled_at, type, settings, source, sid`, idOrName), now)
 }
 
 func found(row *db.Row, now time.Time) (Client, error) {
@@ -216,15 +238,19 @@ type known struct {
 	kind                 Type
 	settings             Settings
 	newer                bool
-	fromFile             bool
+	fromFile, self       bool
+	sid                  string
 }
 
-// fromFile is the source of an application that a file describes.
-const fromFile = "file"
+// fromFile is the source of an application that a file describes, and bySelf of one that registered itself.
+const (
+	fromFile = "file"
+	bySelf   = "self"
+)
 
 func (k known) client(now time.Time) Client {
 	c := Client{ID: k.id, Name: k.name, CreatedAt: db.Time(k.createdAt), RotatedAt: db.Time(k.rotatedAt), DisabledAt: db.TimeOrZero(k.disabledAt),
-		Type: k.kind, Settings: k.settings, Newer: k.newer, FromFile: k.fromFile}
+		Type: k.kind, Settings: k.settings, Newer: k.newer, FromFile: k.fromFile, Self: k.self, SID: k.sid}
 	if k.oldGood(now) {
 		c.OldUntil = db.Time(k.oldUntil)
 	}
@@ -235,10 +261,10 @@ func (k known) oldGood(now time.Time) bool { return k.oldHash != nil && k.oldUnt
 
 func scan(row interface{ Scan(dest ...any) error }) (k known, err error) {
 	var kind, settings, source string
-	if err = row.Scan(&k.id, &k.name, &k.hash, &k.oldHash, &k.oldUntil, &k.createdAt, &k.rotatedAt, &k.disabledAt, &kind, &settings, &source); err != nil {
+	if err = row.Scan(&k.id, &k.name, &k.hash, &k.oldHash, &k.oldUntil, &k.createdAt, &k.rotatedAt, &k.disabledAt, &kind, &settings, &source, &k.sid); err != nil {
 		return k, err
 	}
-	k.kind, k.fromFile = Type(kind), source == fromFile
+	k.kind, k.fromFile, k.self = Type(kind), source == fromFile, source == bySelf
 	if k.settings, err = parseSettings(settings); err != nil {
 		k.settings, k.newer = Settings{}, true
 	}
@@ -247,7 +273,7 @@ func scan(row interface{ Scan(dest ...any) error }) (k known, err error) {
 
 // each reads all rows.
 func each(tx *db.Tx, do func(known)) error {
-	rows, err := tx.Query(`SELECT id, name, hash, old_hash, old_until, created_at, rotated_at, disabled_at, type, settings, source FROM client ORDER BY id`)
+	rows, err := tx.Query(`SELECT id, name, hash, old_hash, old_until, created_at, rotated_at, disabled_at, type, settings, source, sid FROM client ORDER BY id`)
 	if err != nil {
 		return err
 	}

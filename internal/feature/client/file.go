@@ -153,7 +153,7 @@ func (e Entry) Apply(tx *db.Tx, random secret.Random, now time.Time) (c Client, 
 // hold reads the row of that name and keeps others from it.
 func (e Entry) hold(tx *db.Tx) (k known, found bool, err error) {
 	k, err = scan(tx.QueryRow(`UPDATE client SET name = name WHERE id = $1 OR name = $1
-		RETURNING id, name, hash, old_hash, old_until, created_at, rotated_at, disabled_at, type, settings, source`, e.Name))
+		RETURNING id, name, hash, old_hash, old_until, created_at, rotated_at, disabled_at, type, settings, source, sid`, e.Name))
 	if errors.Is(err, db.ErrNoRows) {
 		return k, false, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,9 @@ const FreshFor = 900 * time.Millisecond
 type Registry struct {
 	// Remote are keys that applications publish.
 	Remote *RemoteKeys
+	// Reserved are the audiences of other tokens: what is registered as a resource under one of these URIs, by a server with other
+	// settings, is none here.
+	Reserved []string
 
 	db    *db.DB
 	stale time.Duration // how long to go on when the database can't be asked
@@ -39,6 +43,8 @@ type snapshot struct {
 	byID    map[string]known
 	origins map[string]bool
 	guarded map[string]string // ids by origin
+	// resources are all but those that may be none.
+	resources Resources
 }
 
 // NewRegistry returns a registry that has read nothing yet. stale is for how
@@ -91,6 +97,15 @@ func (r *Registry) Name(ctx context.Context, id string, changes uint64, fresh bo
 		return Client{}, false, nil
 	}
 	return k.client(r.now()), true, nil
+}
+
+// Resources returns all resources as they are now. changes and fresh are as for Authenticate.
+func (r *Registry) Resources(ctx context.Context, changes uint64, fresh bool) (Resources, error) {
+	s, err := r.current(ctx, changes, fresh)
+	if err != nil {
+		return nil, err
+	}
+	return s.resources, nil
 }
 
 // HasOrigin reports whether an origin is that of an application whose scripts may ask for its own tokens: where one that runs in a
@@ -148,7 +163,16 @@ func (r *Registry) current(ctx context.Context, changes uint64, fresh bool) (*sn
 	}
 	next := &snapshot{changes: changes, at: r.now()}
 	err := r.db.Read(ctx, func(tx *db.Tx) error {
-		next.byID, next.origins, next.guarded = map[string]known{}, map[string]bool{}, map[string]string{}
+		next.byID, next.origins, next.guarded, next.resources = map[string]known{}, map[string]bool{}, map[string]string{}, Resources{}
+		list, err := ListResources(tx)
+		if err != nil {
+			return err
+		}
+		for _, one := range list {
+			if !slices.Contains(r.Reserved, one.URI) {
+				next.resources[one.URI] = one
+			}
+		}
 		return each(tx, func(k known) {
 			if k.newer {
 				return // it alone is refused, until this replica is as new as the one that wrote it

@@ -23,15 +23,17 @@ const (
 	SPA Type = "spa"
 	// Native runs on a person's computer or phone, and keeps none.
 	Native Type = "native"
+	// Device has no browser and no keyboard to speak of: its person lets it in from another (RFC 8628). It keeps no secret.
+	Device Type = "device"
 	// Guarded stands behind a proxy that asks us about each request (forward-auth), on a host of its own: see guarded.go.
 	Guarded Type = "guarded"
 )
 
 // Types are all types.
-func Types() []Type { return []Type{Service, Web, SPA, Native, Guarded} }
+func Types() []Type { return []Type{Service, Web, SPA, Native, Device, Guarded} }
 
 // Public reports whether such an application has no secret (RFC 6749 section 2.1).
-func (t Type) Public() bool { return t == SPA || t == Native }
+func (t Type) Public() bool { return t == SPA || t == Native || t == Device }
 
 // Secretless reports whether such an application has nothing to show who it is.
 func (t Type) Secretless() bool { return t.Public() || t == Guarded }
@@ -39,7 +41,7 @@ func (t Type) Secretless() bool { return t.Public() || t == Guarded }
 // SignsIn reports whether people sign in to such an application.
 func (t Type) SignsIn() bool { return t != Service }
 
-// Settings are what an application may do. All but the keys are of those that people sign in to.
+// Settings are what an application may do. All but the keys and the resources are of those that people sign in to.
 type Settings struct {
 	// Title is what people are shown; the name if it is empty.
 	Title string `json:"title,omitempty"`
@@ -69,6 +71,14 @@ type Settings struct {
 	JWKS *Keys `json:"jwks,omitempty"`
 	// JWKSURI is where it publishes these keys, in the place of JWKS.
 	JWKSURI string `json:"jwks_uri,omitempty"`
+	// Resources are those that it may ask access tokens for ([Resource]); any if there are none, but for a service.
+	Resources []string `json:"resources,omitempty"`
+	// DefaultResource is the one that it is taken to ask for where it names none.
+	DefaultResource string `json:"default_resource,omitempty"`
+	// Scopes are those that it may have; all if there are none.
+	Scopes []string `json:"scopes,omitempty"`
+	// Serves are the resources that it is the server of: it is told whether tokens for them are good.
+	Serves []string `json:"serves,omitempty"`
 }
 
 // The response modes: how an answer goes to an application (OAuth 2.0 Multiple Response Types, Form Post Response Mode).
@@ -99,10 +109,13 @@ const (
 )
 
 var (
-	errType = fault.Field("type", "invalid_client_type", "The type is one of: service, web, spa, native, guarded.")
+	errType = fault.Field("type", "invalid_client_type", "The type is one of: service, web, spa, native, device, guarded.")
 	errNone = fault.Field("redirect_uris", "redirect_uri_required",
 		"An application that people sign in to needs a redirect URI: where it takes the answer, such as https://app.example.com/callback.")
-	errService = fault.Field("type", "service_has_no_settings", "Nobody signs in to a service: it has keys (jwks, jwks_uri), and none of the other settings.")
+	errDevice = fault.Field("type", "device_has_no_redirect",
+		"A device has no browser: leave redirect_uris, post_logout_redirect_uris, response_modes, require_par and pkce_optional out.")
+	errService = fault.Field("type", "service_has_no_settings",
+		"Nobody signs in to a service: it has keys (jwks, jwks_uri) and resources, and none of the other settings.")
 )
 
 // ParseType reads a type; an empty one is a service's.
@@ -122,13 +135,21 @@ func (s Settings) Check(t Type, development bool) error {
 	if err := s.checkKeys(t, development); err != nil {
 		return err
 	}
+	if err := s.checkResources(t); err != nil {
+		return err
+	}
 	if !t.SignsIn() {
-		if s.JWKS, s.JWKSURI = nil, ""; !s.empty() {
+		s.JWKS, s.JWKSURI, s.Resources, s.DefaultResource, s.Scopes, s.Serves = nil, "", nil, "", nil, nil
+		if !s.empty() {
 			return errService
 		}
 		return nil
 	}
 	switch {
+	case t == Device:
+		if len(s.RedirectURIs)+len(s.PostLogoutURIs)+len(s.ResponseModes) > 0 || s.RequirePAR || s.PKCEOptional {
+			return errDevice
+		}
 	case len(s.RedirectURIs) == 0:
 		return errNone
 	case s.PKCEOptional && t != Web:
@@ -191,7 +212,7 @@ func (s Settings) bounds() error {
 		return fault.Field(backchannelField, invalidBackchannel, "This address can't be registered: it is longer than 2 KiB.")
 	case len(s.RequireRoles) > mostRoles || slices.ContainsFunc(s.RequireRoles, func(r string) bool { return r == "" || len(r) > mostRole }):
 		return fault.Field("require_roles", "invalid_roles", "Name up to %d roles, of up to %d bytes each.", mostRoles, mostRole)
-	case len(s.Title) > mostTitle || strings.ContainsFunc(s.Title, func(r rune) bool { return r < ' ' || r == 0x7f }):
+	case len(s.Title) > mostTitle || strings.ContainsFunc(s.Title, control):
 		return fault.Field("title", "invalid_title", "A title has up to %d bytes, on one line.", mostTitle)
 	case len(s.ResponseModes) > len(ResponseModes()) ||
 		slices.ContainsFunc(s.ResponseModes, func(m string) bool { return !slices.Contains(ResponseModes(), m) }):
@@ -199,7 +220,7 @@ func (s Settings) bounds() error {
 	case !slices.Contains([]string{"", "1fa", "2fa", "phr"}, s.RequireACR):
 		return fault.Field("require_acr", "invalid_acr", "Write 1fa, 2fa or phr.")
 	}
-	return nil
+	return s.boundResources()
 }
 
 func (s Settings) empty() bool {
@@ -225,8 +246,8 @@ func (s Settings) text() (string, error) {
 
 var errSettings = fault.Field("settings", "invalid_settings",
 	"The settings are an object with title, redirect_uris, post_logout_redirect_uris, backchannel_logout_uri, "+
-		"backchannel_logout_session_required, first_party, require_roles, require_acr, require_par, response_modes, pkce_optional, lean_id_token, jwks "+
-		"and jwks_uri, each of which may be left out.")
+		"backchannel_logout_session_required, first_party, require_roles, require_acr, require_par, response_modes, pkce_optional, lean_id_token, jwks, "+
+		"jwks_uri, resources, default_resource, scopes and serves, each of which may be left out.")
 
 // ParseSettings reads settings that somebody sends; nothing is none.
 func ParseSettings(raw []byte) (Settings, error) {

@@ -93,6 +93,9 @@ var Catalogue = []About{
 	{ClientChanged, "What an application may do was changed, or it was disabled or enabled: `reason` is then `disabled` or `enabled`."},
 	{ClientRotated, "An application got a new secret."},
 	{ClientDeleted, "An application was deleted."},
+	{ResourceCreated, "A resource was registered, which applications may ask tokens for: `resource` is its URI."},
+	{ResourceChanged, "The name, the scopes or the openness of a resource was changed."},
+	{ResourceDeleted, "A resource was deleted: no more tokens are made for it."},
 	{BackupCreated, "A backup was made, encrypted, and read back from where it lies; or that failed: `reason` says why. `backup` is its id."},
 	{BackupRestored, "The database was restored from the `backup`; `checkpoint` is the log that it had, `until` the event up to which " +
 		"decisions of since, `count` of them, were done again. All else is lost, and everybody has to sign in again. `reason` is `adopted` where the " +

@@ -76,6 +76,10 @@ const (
 	ClientRotated Kind = "client_rotated"
 	ClientDeleted Kind = "client_deleted"
 
+	ResourceCreated Kind = "resource_created"
+	ResourceChanged Kind = "resource_changed"
+	ResourceDeleted Kind = "resource_deleted"
+
 	BackupCreated   Kind = "backup_created"
 	BackupRestored  Kind = "backup_restored"
 	BackupDrilled   Kind = "backup_drilled"
@@ -121,6 +125,9 @@ type Detail struct {
 	By string `json:"by,omitempty"`
 	// Client is the id of a registered application that did it, or that it happened to.
 	Client string `json:"client,omitempty"`
+	// Resource is the URI of a resource that it happened to; at an authorization_granted those that the application may have tokens for, between
+	// spaces.
+	Resource string `json:"resource,omitempty"`
 	// Address is a keyed hash of an e-mail address that was tried, so that tries
 	// at one address can be distinguished from tries at many without storing it.
 	Address string `json:"address_hash,omitempty"`

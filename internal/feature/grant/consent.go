@@ -1,7 +1,9 @@
 package grant
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -9,25 +11,60 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 )
 
-// HoldConsent returns the scopes that a person has consented to an application having, between spaces; empty if they have not. Nobody takes
-// it back until the transaction has ended, so that [Withdraw] sees, and ends, what is given by it.
-func HoldConsent(tx *db.Tx, account, client string) (scope string, err error) {
-	err = tx.QueryRow(`UPDATE client_consent SET scope = scope WHERE account_id = $1 AND client_id = $2 RETURNING scope`, account, client).Scan(&scope)
-	if errors.Is(err, db.ErrNoRows) {
-		return "", nil
-	}
-	return scope, err
+// Consented is what a person has let an application have.
+type Consented struct {
+	// Given says that they have been asked at all.
+	Given bool
+	// Scope are those that say something of them, between spaces, and Resources the scopes at each resource, by its URI.
+	Scope     string
+	Resources map[string][]string
 }
 
-// Consent adds scopes to those that a person has consented to.
-func Consent(tx *db.Tx, account, client string, scopes []string, now time.Time) error {
+// HoldConsent returns what a person has consented to an application having. Nobody takes it back until the transaction has ended,
+// so that [Withdraw] sees, and ends, what is given by it.
+func HoldConsent(tx *db.Tx, account, client string) (c Consented, err error) {
+	var resources string
+	err = tx.QueryRow(`UPDATE client_consent SET scope = scope WHERE account_id = $1 AND client_id = $2 RETURNING scope, resource`,
+		account, client).Scan(&c.Scope, &resources)
+	if errors.Is(err, db.ErrNoRows) {
+		return Consented{}, nil
+	}
+	if err == nil {
+		c.Given = true
+		c.Resources, err = decodeResources(resources)
+	}
+	return c, err
+}
+
+func decodeResources(s string) (out map[string][]string, err error) {
+	if err := json.Unmarshal([]byte(s), &out); err != nil {
+		return nil, fmt.Errorf("the resources of a consent are no JSON: %w", err)
+	}
+	return out, nil
+}
+
+// Consent adds scopes to those that a person has consented to, and scopes at resources.
+func Consent(tx *db.Tx, account, client string, scopes []string, resources map[string][]string, now time.Time) error {
 	had, err := HoldConsent(tx, account, client)
 	if err != nil {
 		return err
 	}
-	all := strings.Join(ParseScope(had+" "+strings.Join(scopes, " ")), " ")
-	_, err = tx.Exec(`INSERT INTO client_consent (account_id, client_id, scope, given_at) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (account_id, client_id) DO UPDATE SET scope = excluded.scope, given_at = excluded.given_at`, account, client, all, db.Micros(now))
+	if had.Resources == nil {
+		had.Resources = map[string][]string{}
+	}
+	for uri, more := range resources {
+		all := append(slices.Clone(had.Resources[uri]), more...)
+		slices.Sort(all)
+		had.Resources[uri] = append([]string{}, slices.Compact(all)...)
+	}
+	text, err := json.Marshal(had.Resources)
+	if err != nil {
+		return err
+	}
+	all := strings.Join(ParseScope(had.Scope+" "+strings.Join(scopes, " ")), " ")
+	_, err = tx.Exec(`INSERT INTO client_consent (account_id, client_id, scope, resource, given_at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (account_id, client_id) DO UPDATE SET scope = excluded.scope, resource = excluded.resource, given_at = excluded.given_at`,
+		account, client, all, string(text), db.Micros(now))
 	return err
 }
 
@@ -46,8 +83,9 @@ func WithdrawAll(tx *db.Tx, client string, limit int) (int64, error) {
 // Allowed is an application that a person has signed in to, or consented to.
 type Allowed struct {
 	Client string
-	// Scopes are what it may have; ConsentedAt is zero where nobody was asked.
+	// Scopes are what it may have, and Resources what it may do where, by their URIs; ConsentedAt is zero where nobody was asked.
 	Scopes      []string
+	Resources   map[string][]string
 	ConsentedAt time.Time
 	// Grants is how many live, Since when the first of them began, and UsedAt when one was last used.
 	Grants        int64
@@ -65,34 +103,38 @@ func AllowedBy(tx *db.Tx, account string, now time.Time) ([]Allowed, error) {
 		}
 		return found[client]
 	}
-	rows, err := tx.Query(`SELECT client_id, scope, given_at FROM client_consent WHERE account_id = $1`, account)
+	rows, err := tx.Query(`SELECT client_id, scope, resource, given_at FROM client_consent WHERE account_id = $1`, account)
 	if err != nil {
 		return nil, err
 	}
 	if err := each(rows, func() error {
 		var (
-			client, scope string
-			at            int64
+			client, scope, resources string
+			at                       int64
 		)
-		err := rows.Scan(&client, &scope, &at)
+		err := rows.Scan(&client, &scope, &resources, &at)
+		if err != nil {
+			return err
+		}
 		a := of(client)
 		a.Scopes, a.ConsentedAt = ParseScope(scope), db.Time(at)
+		a.Resources, err = decodeResources(resources)
 		return err
 	}); err != nil {
 		return nil, err
 	}
-	rows, err = tx.Query(`SELECT client_id, scope, offline, started_at, rotated_at FROM client_grant
+	rows, err = tx.Query(`SELECT client_id, scope, resource, offline, started_at, rotated_at FROM client_grant
 		WHERE account_id = $1 AND started_at IS NOT NULL AND ended_at IS NULL AND idle_at > $2 AND max_at > $2`, account, db.Micros(now))
 	if err != nil {
 		return nil, err
 	}
 	if err := each(rows, func() error {
 		var (
-			client, scope          string
-			offline, began, turned int64
+			client, scope, resource string
+			offline, began, turned  int64
 		)
-		err := rows.Scan(&client, &scope, &offline, &began, &turned)
-		of(client).count(scope, offline == 1, db.Time(began), db.Time(turned))
+		err := rows.Scan(&client, &scope, &resource, &offline, &began, &turned)
+		of(client).count(scope, resource, offline == 1, db.Time(began), db.Time(turned))
 		return err
 	}); err != nil {
 		return nil, err
@@ -105,8 +147,21 @@ func AllowedBy(tx *db.Tx, account string, now time.Time) ([]Allowed, error) {
 	return list, nil
 }
 
-func (a *Allowed) count(scope string, offline bool, began, used time.Time) {
+func (a *Allowed) count(scope, resource string, offline bool, began, used time.Time) {
 	a.Grants++
+	for _, uri := range strings.Fields(resource) {
+		if a.Resources == nil {
+			a.Resources = map[string][]string{}
+		}
+		for _, s := range strings.Fields(scope) {
+			if !slices.Contains(Scopes(), s) && !slices.Contains(a.Resources[uri], s) {
+				a.Resources[uri] = append(a.Resources[uri], s)
+			}
+		}
+		if _, ok := a.Resources[uri]; !ok {
+			a.Resources[uri] = nil
+		}
+	}
 	a.Offline = a.Offline || offline
 	a.Scopes = ParseScope(strings.Join(a.Scopes, " ") + " " + scope)
 	if a.Since.IsZero() || began.Before(a.Since) {

@@ -12,10 +12,10 @@ import (
 
 // Grant is what an application has once its code is exchanged, or its refresh token used.
 type Grant struct {
-	ID, Client, Account, SID, Scope, Nonce string
-	Roles, AMR                             []string
-	AuthAt                                 time.Time
-	Offline                                bool
+	ID, Client, Account, SID, Scope, Resource, Nonce string
+	Roles, AMR                                       []string
+	AuthAt                                           time.Time
+	Offline                                          bool
 	// Refresh is the refresh token, and Until when it ends if it is not used.
 	Refresh string
 	Until   time.Time
@@ -52,7 +52,7 @@ const exchangeSQL = `UPDATE client_grant SET
 	ended_why  = CASE WHEN started_at IS NULL THEN NULL ELSE 'code_reuse' END
 WHERE id = $1 AND code = $2 AND client_id = $3 AND challenge = $5 AND (redirect_uri = $4 OR ($4 = '' AND challenge <> ''))
 	AND ended_at IS NULL AND (started_at IS NOT NULL OR code_until > $6 AND max_at > $6)
-RETURNING account_id, sid, offline, scope, roles, amr, auth_at, nonce, idle_at, max_at, ended_why`
+RETURNING account_id, sid, offline, scope, resource, roles, amr, auth_at, nonce, idle_at, max_at, ended_why`
 
 // Outcome is how an exchange ended.
 type Outcome string
@@ -77,7 +77,8 @@ func (s *Store) Exchange(tx *db.Tx, e Exchanged, now time.Time) (Grant, Outcome,
 	}
 	err := tx.QueryRow(exchangeSQL, e.Code.Grant(), e.Code.hash(), e.Client, e.Redirect, Challenge(e.Verifier), db.Micros(now), first.Hash(), salt,
 		db.Micros(now.Add(idle)), db.Micros(now.Add(s.config.OfflineIdle))).
-		Scan(&row.account, &row.sid, &row.offline, &row.scope, &row.roles, &row.amr, &row.authAt, &row.nonce, &row.idleAt, &row.maxAt, &row.EndedWhy)
+		Scan(&row.account, &row.sid, &row.offline, &row.scope, &row.resource, &row.roles, &row.amr, &row.authAt, &row.nonce, &row.idleAt, &row.maxAt,
+			&row.EndedWhy)
 	if errors.Is(err, db.ErrNoRows) {
 		return Grant{}, Refused, nil
 	}
@@ -98,8 +99,8 @@ func (s *Store) Exchange(tx *db.Tx, e Exchanged, now time.Time) (Grant, Outcome,
 // granted is the row as the statements return it.
 type granted struct {
 	rotation.Settled
-	account, sid, scope, roles, amr, nonce string
-	offline, authAt, idleAt, maxAt, gen    int64
+	account, sid, scope, resource, roles, amr, nonce string
+	offline, authAt, idleAt, maxAt, gen              int64
 }
 
 func (r granted) grant(id uuid.UUID, client string) (Grant, error) {
@@ -109,7 +110,7 @@ func (r granted) grant(id uuid.UUID, client string) (Grant, error) {
 	}
 	amr, err := decodeList(r.amr)
 	return Grant{
-		ID: id.String(), Client: client, Account: r.account, SID: r.sid, Scope: r.scope, Nonce: r.nonce, Roles: roles, AMR: amr,
+		ID: id.String(), Client: client, Account: r.account, SID: r.sid, Scope: r.scope, Resource: r.resource, Nonce: r.nonce, Roles: roles, AMR: amr,
 		AuthAt: db.Time(r.authAt), Offline: r.offline == 1, Until: db.Time(min(r.idleAt, r.maxAt)),
 	}, err
 }

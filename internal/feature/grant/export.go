@@ -8,7 +8,8 @@ import (
 
 // Kept is a grant as all that is kept of it may be shown to its owner: nothing of its code and tokens.
 type Kept struct {
-	ID, Client, Scope        string
+	ID, Client               string
+	Scope, Resource          string
 	Roles, AMR               []string
 	Offline                  bool
 	AuthAt, GivenAt          time.Time
@@ -18,7 +19,8 @@ type Kept struct {
 
 // OfAccount returns up to limit grants of an account, over or not, in the order of their ids from the one after the given id on.
 func OfAccount(tx *db.Tx, account, after string, limit int) (list []Kept, err error) {
-	rows, err := tx.Query(`SELECT id, client_id, scope, roles, amr, offline, auth_at, created_at, started_at, rotated_at, ended_at, COALESCE(ended_why, '')
+	rows, err := tx.Query(`SELECT id, client_id, scope, resource, roles, amr, offline, auth_at, created_at, started_at, rotated_at, ended_at,
+		COALESCE(ended_why, '')
 		FROM client_grant WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3`, account, after, limit)
 	if err != nil {
 		return nil, err
@@ -30,7 +32,8 @@ func OfAccount(tx *db.Tx, account, after string, limit int) (list []Kept, err er
 			offline, authAt, given, used int64
 			started, ended               *int64
 		)
-		if err := rows.Scan(&k.ID, &k.Client, &k.Scope, &roles, &amr, &offline, &authAt, &given, &started, &used, &ended, &k.EndedWhy); err != nil {
+		if err := rows.Scan(&k.ID, &k.Client, &k.Scope, &k.Resource, &roles, &amr, &offline, &authAt, &given, &started, &used, &ended,
+			&k.EndedWhy); err != nil {
 			return err
 		}
 		if k.Roles, err = decodeList(roles); err != nil {
@@ -50,22 +53,29 @@ func OfAccount(tx *db.Tx, account, after string, limit int) (list []Kept, err er
 // Agreement is what an account has consented to one application having.
 type Agreement struct {
 	Client, Scope string
-	GivenAt       time.Time
+	// Resources are the scopes that it may have at each resource.
+	Resources map[string][]string
+	GivenAt   time.Time
 }
 
 // Agreements returns those of an account: one an application at most.
 func Agreements(tx *db.Tx, account string) (list []Agreement, err error) {
-	rows, err := tx.Query(`SELECT client_id, scope, given_at FROM client_consent WHERE account_id = $1 ORDER BY client_id`, account)
+	rows, err := tx.Query(`SELECT client_id, scope, resource, given_at FROM client_consent WHERE account_id = $1 ORDER BY client_id`, account)
 	if err != nil {
 		return nil, err
 	}
 	err = each(rows, func() error {
 		var (
-			a  Agreement
-			at int64
+			a         Agreement
+			resources string
+			at        int64
 		)
-		err := rows.Scan(&a.Client, &a.Scope, &at)
+		err := rows.Scan(&a.Client, &a.Scope, &resources, &at)
+		if err != nil {
+			return err
+		}
 		a.GivenAt = db.Time(at)
+		a.Resources, err = decodeResources(resources)
 		list = append(list, a)
 		return err
 	})

@@ -84,8 +84,9 @@ const (
 // Asked is what an application asks for, as far as a grant keeps it.
 type Asked struct {
 	Client, Redirect string
-	// Scope are words between spaces: see [Scopes].
-	Scope string
+	// Scope are words between spaces: see [Scopes], and those of the resources. Resource are the URIs of the resources that tokens
+	// may be for, between spaces.
+	Scope, Resource string
 	// Challenge is that of PKCE (S256); empty without.
 	Challenge, Nonce string
 	// Offline has the grant outlive the session.
@@ -108,7 +109,6 @@ var ErrLoop = errors.New("too many codes in a minute")
 
 // Give writes a code for an application, and returns it with the ids of older grants that it ended for being too many.
 func (s *Store) Give(tx *db.Tx, a Asked, h Holder, now time.Time) (code string, ended []string, err error) {
-	at := db.Micros(now)
 	var lately int64
 	if err := tx.QueryRow(`SELECT COUNT(*) FROM client_grant WHERE sid = $1 AND client_id = $2 AND created_at > $3`,
 		h.SID, a.Client, db.Micros(now.Add(-time.Minute))).Scan(&lately); err != nil {
@@ -117,24 +117,33 @@ func (s *Store) Give(tx *db.Tx, a Asked, h Holder, now time.Time) (code string, 
 	if lately >= PerMinute {
 		return "", nil, ErrLoop
 	}
-	ended, err = db.Strings(tx.Query(`UPDATE client_grant SET ended_at = $3, ended_why = $4 WHERE id IN (
-		SELECT id FROM client_grant WHERE account_id = $1 AND client_id = $2 AND ended_at IS NULL AND idle_at > $3 AND max_at > $3
-		ORDER BY created_at DESC, id DESC LIMIT 1000 OFFSET $5) RETURNING id`, h.Account, a.Client, at, WhyTooMany, PerClient-1))
-	if err != nil {
+	if ended, err = makeRoom(tx, h.Account, a.Client, now); err != nil {
 		return "", nil, err
 	}
 	made := s.newCode(now)
-	maxAt, until := h.MaxAt, now.Add(CodeLife)
+	s.write(tx, a, h, made.id.String(), made.hash(), now.Add(CodeLife), now)
+	signIn(tx, a.Client, h, now)
+	return made.encode(s.code()), ended, nil
+}
+
+// makeRoom ends the oldest grants of an account at an application where there are as many as may live, and returns their ids.
+func makeRoom(tx *db.Tx, account, client string, now time.Time) ([]string, error) {
+	return db.Strings(tx.Query(`UPDATE client_grant SET ended_at = $3, ended_why = $4 WHERE id IN (
+		SELECT id FROM client_grant WHERE account_id = $1 AND client_id = $2 AND ended_at IS NULL AND idle_at > $3 AND max_at > $3
+		ORDER BY created_at DESC, id DESC LIMIT 1000 OFFSET $5) RETURNING id`, account, client, db.Micros(now), WhyTooMany, PerClient-1))
+}
+
+// write writes a grant that has not started: what starts it has this hash, and is good until then.
+func (s *Store) write(tx *db.Tx, a Asked, h Holder, id string, hash []byte, until, now time.Time) {
+	maxAt := h.MaxAt
 	if a.Offline {
 		maxAt = now.Add(s.config.OfflineMax)
 	}
 	tx.Defer(`INSERT INTO client_grant (id, client_id, account_id, sid, offline, scope, resource, roles, amr, auth_at, nonce, code, code_until, redirect_uri,
 		challenge, created_at, gen, minted_at, rotated_at, idle_at, max_at)
-		VALUES ($1, $2, $3, $4, $5, $6, '', $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0, 0, $12, $16)`,
-		made.id.String(), a.Client, h.Account, h.SID, number(a.Offline), a.Scope, encodeList(h.Roles), encodeList(h.AMR), db.Micros(h.AuthAt), a.Nonce,
-		made.hash(), db.Micros(until), a.Redirect, a.Challenge, at, db.Micros(maxAt))
-	signIn(tx, a.Client, h, now)
-	return made.encode(s.code()), ended, nil
+		VALUES ($1, $2, $3, $4, $5, $6, $17, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0, 0, $12, $16)`,
+		id, a.Client, h.Account, h.SID, number(a.Offline), a.Scope, encodeList(h.Roles), encodeList(h.AMR), db.Micros(h.AuthAt), a.Nonce,
+		hash, db.Micros(until), a.Redirect, a.Challenge, db.Micros(now), db.Micros(maxAt), a.Resource)
 }
 
 func number(b bool) int64 {

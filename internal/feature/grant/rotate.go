@@ -47,7 +47,7 @@ const rotateSQL = `UPDATE client_grant SET
 	ended_at   = CASE WHEN cur = $2 OR (prev = $2 AND (minted_at > $7 OR rotated_at > $8)) THEN NULL ELSE $6 END,
 	ended_why  = CASE WHEN cur = $2 OR (prev = $2 AND (minted_at > $7 OR rotated_at > $8)) THEN NULL WHEN $5 > gen THEN 'ahead' ELSE 'reuse' END
 WHERE id = $1 AND client_id = $10 AND started_at IS NOT NULL AND ended_at IS NULL AND idle_at > $6 AND max_at > $6
-RETURNING account_id, sid, offline, scope, roles, amr, auth_at, idle_at, max_at, gen, cur, salt, rotated_at, ended_why`
+RETURNING account_id, sid, offline, scope, resource, roles, amr, auth_at, idle_at, max_at, gen, cur, salt, rotated_at, ended_why`
 
 // Rotate uses a refresh token of an application, by the rules of session.Store.Rotate. With another application's it changes
 // nothing.
@@ -60,8 +60,8 @@ func (s *Store) Rotate(tx *db.Tx, p Presented, client string, now time.Time) (Gr
 	err := tx.QueryRow(rotateSQL, p.Grant(), old.Hash(), candidate.Hash(), salt, int64(old.Generation),
 		at, db.Micros(now.Add(-s.config.Grace)), db.Micros(now.Add(-s.config.Retry)), db.Micros(now.Add(s.config.Idle)), client,
 		db.Micros(now.Add(s.config.OfflineIdle))).
-		Scan(&row.account, &row.sid, &row.offline, &row.scope, &row.roles, &row.amr, &row.authAt, &row.idleAt, &row.maxAt, &row.gen, &row.Cur, &row.Salt,
-			&row.RotatedAt, &row.EndedWhy)
+		Scan(&row.account, &row.sid, &row.offline, &row.scope, &row.resource, &row.roles, &row.amr, &row.authAt, &row.idleAt, &row.maxAt, &row.gen,
+			&row.Cur, &row.Salt, &row.RotatedAt, &row.EndedWhy)
 	if errors.Is(err, db.ErrNoRows) {
 		return Grant{}, rotation.Refused, nil
 	}
@@ -89,11 +89,11 @@ func (s *Store) Look(tx *db.Tx, p Presented, now time.Time) (g Grant, ok bool, e
 		row    granted
 		client string
 	)
-	err = tx.QueryRow(`SELECT client_id, account_id, sid, offline, scope, roles, amr, auth_at, idle_at, max_at FROM client_grant
+	err = tx.QueryRow(`SELECT client_id, account_id, sid, offline, scope, resource, roles, amr, auth_at, idle_at, max_at FROM client_grant
 		WHERE id = $1 AND started_at IS NOT NULL AND ended_at IS NULL AND idle_at > $3 AND max_at > $3
 		AND (cur = $2 OR (prev = $2 AND (minted_at > $4 OR rotated_at > $5)))`,
 		p.Grant(), p.token.Hash(), db.Micros(now), db.Micros(now.Add(-s.config.Grace)), db.Micros(now.Add(-s.config.Retry))).
-		Scan(&client, &row.account, &row.sid, &row.offline, &row.scope, &row.roles, &row.amr, &row.authAt, &row.idleAt, &row.maxAt)
+		Scan(&client, &row.account, &row.sid, &row.offline, &row.scope, &row.resource, &row.roles, &row.amr, &row.authAt, &row.idleAt, &row.maxAt)
 	if errors.Is(err, db.ErrNoRows) {
 		return Grant{}, false, nil
 	}

@@ -146,6 +146,9 @@ func (i *Issuer) Issue(s Subject, now time.Time) (string, error) {
 	}
 	if s.Audience != "" {
 		c.Audience, c.ClientID, c.Scope = s.Audience, s.Client, s.Scope
+		if len(s.AMR) == 0 { // nobody signed in
+			c.ACR = ""
+		}
 	}
 	payload, err := json.Marshal(c)
 	if err != nil {
@@ -170,7 +173,17 @@ func (i *Issuer) Verify(token string, now time.Time) (*Claims, error) {
 
 // VerifyFor is Verify for a token that was made for another audience than a session's (RFC 8707).
 func (i *Issuer) VerifyFor(token, audience string, now time.Time) (*Claims, error) {
-	c, err := i.verify(token, audience, now)
+	return whole(i.verify(token, func(c *Claims) bool { return c.Audience == audience }, now))
+}
+
+// VerifyGranted is Verify for a token of an application's, which is for any audience but a session's: what it is for is for the
+// caller to judge.
+func (i *Issuer) VerifyGranted(token string, now time.Time) (*Claims, error) {
+	return whole(i.verify(token, func(c *Claims) bool { return c.Audience != i.config.Audience }, now))
+}
+
+// whole leaves out what an expired token said.
+func whole(c *Claims, err error) (*Claims, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +193,7 @@ func (i *Issuer) VerifyFor(token, audience string, now time.Time) (*Claims, erro
 // Expired is Verify for a token that has expired: it returns what that said. Nobody is
 // let in by it; it is good enough for ending its own session.
 func (i *Issuer) Expired(token string, now time.Time) (*Claims, error) {
-	c, err := i.verify(token, i.config.Audience, now)
+	c, err := i.verify(token, func(c *Claims) bool { return c.Audience == i.config.Audience }, now)
 	if err != nil && !errors.Is(err, ErrExpired) {
 		return nil, err
 	}
@@ -188,7 +201,7 @@ func (i *Issuer) Expired(token string, now time.Time) (*Claims, error) {
 }
 
 // verify returns the claims of an expired token too, together with the error.
-func (i *Issuer) verify(token, audience string, now time.Time) (*Claims, error) {
+func (i *Issuer) verify(token string, ours func(*Claims) bool, now time.Time) (*Claims, error) {
 	if len(token) > maxSize {
 		return nil, ErrInvalid.Because(errors.New("it is over 8 KiB"))
 	}
@@ -201,7 +214,7 @@ func (i *Issuer) verify(token, audience string, now time.Time) (*Claims, error) 
 		}
 		keys.seen.put(token, c)
 	}
-	if c.Audience != audience {
+	if !ours(c) {
 		return nil, ErrInvalid.Because(errors.New("it is for another audience"))
 	}
 	if keys.gone(c.KeyID, now) {

@@ -3,6 +3,8 @@ package openid
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
@@ -20,14 +22,14 @@ type Applications struct {
 	Grants  *grant.Store
 	Tokens  *token.Issuer
 	Revoked *token.Revocations
-	// Audience is that of the applications' access tokens.
-	Audience string
 }
 
 // Application is one of them.
 type Application struct {
 	grant.Allowed
 	Title string
+	// At are the resources of it that are registered, in the order of their URIs, each with the scopes that it has there.
+	At []client.Resource
 }
 
 // ErrNotAllowed is for an application that has nothing of the person.
@@ -40,14 +42,27 @@ func (f *Applications) List(ctx context.Context, who flow.Identity) (out []Appli
 		list, err = grant.AllowedBy(tx, who.Account, f.Now())
 		return err
 	})
+	all, failed := f.Clients.Resources(ctx)
+	err = errors.Join(err, failed)
 	for _, a := range list {
 		c, ok, failed := f.Clients.Named(ctx, a.Client)
 		err = errors.Join(err, failed)
 		if ok {
-			out = append(out, Application{a, c.Shown()})
+			out = append(out, Application{a, c.Shown(), registered(all, a.Resources)})
 		}
 	}
 	return out, err
+}
+
+func registered(all client.Resources, allowed map[string][]string) (list []client.Resource) {
+	for uri, scopes := range allowed {
+		if r, ok := all[uri]; ok {
+			r.Scopes = slices.DeleteFunc(slices.Clone(r.Scopes), func(s client.Scope) bool { return !slices.Contains(scopes, s.Name) })
+			list = append(list, r)
+		}
+	}
+	slices.SortFunc(list, func(a, b client.Resource) int { return strings.Compare(a.URI, b.URI) })
+	return list
 }
 
 // Withdraw takes the consent to an application back, and ends all that it was granted.
@@ -112,7 +127,7 @@ func (f *Applications) grantOf(t string, by client.Client) (string, error) {
 	if p, turn := f.Grants.Present(t); turn == "" {
 		return p.Grant(), nil
 	}
-	c, err := f.Tokens.VerifyFor(t, f.Audience, f.Now())
+	c, err := f.Tokens.VerifyGranted(t, f.Now())
 	switch {
 	case err == nil && c.ClientID == by.ID:
 		return c.Session, nil

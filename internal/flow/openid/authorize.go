@@ -3,6 +3,7 @@ package openid
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
@@ -25,6 +26,8 @@ type Authorize struct {
 	Tokens  *token.Issuer
 	Revoked *token.Revocations
 	Random  secret.Random
+	// UserInfo is the userinfo endpoint: the audience of tokens for no resource.
+	UserInfo string
 	// Key returns the key under which requests travel.
 	Key func() []byte
 	// Ready makes the key for ID tokens, if there is none yet.
@@ -73,19 +76,23 @@ func (f *Authorize) begin(ctx context.Context, in map[string]string) (r Request,
 	if uri := in["request_uri"]; grant.IsPushed(uri) {
 		return f.pushed(ctx, c, uri)
 	}
-	if r, err = f.read(in, c); err == nil && c.Settings.RequirePAR {
+	if r, err = f.read(ctx, in, c); err == nil && c.Settings.RequirePAR {
 		err = &Refused{r, "invalid_request", "this application must push its requests first, to the pushed_authorization_request_endpoint"}
 	}
 	return r, err
 }
 
 // read reads what an application asks for.
-func (f *Authorize) read(in map[string]string, c client.Client) (r Request, err error) {
+func (f *Authorize) read(ctx context.Context, in map[string]string, c client.Client) (r Request, err error) {
 	r = Request{Client: c.ID, Redirect: in["redirect_uri"], At: f.Now().Unix()}
 	if !c.Redirects(r.Redirect) {
 		return r, errRedirect
 	}
-	r, refused := parse(in, r, c)
+	t, err := f.targets(ctx)
+	if err != nil {
+		return r, err
+	}
+	r, refused := parse(in, r, c, t)
 	if refused != nil {
 		return r, refused
 	}
@@ -98,6 +105,12 @@ func (f *Authorize) read(in map[string]string, c client.Client) (r Request, err 
 	return r, nil
 }
 
+// targets are what tokens can be for now.
+func (f *Authorize) targets(ctx context.Context) (targets, error) {
+	all, err := f.Clients.Resources(ctx)
+	return targets{f.UserInfo, all}, err
+}
+
 // client returns the application, if people may sign in to it.
 func (f *Authorize) client(ctx context.Context, id string) (client.Client, error) {
 	c, ok, err := f.Clients.Named(ctx, id)
@@ -105,6 +118,12 @@ func (f *Authorize) client(ctx context.Context, id string) (client.Client, error
 		err = errUnknownClient
 	}
 	return c, err
+}
+
+// RegisteredItself returns the application of an id if it registered itself.
+func (f *Authorize) RegisteredItself(ctx context.Context, id string) (c client.Client, ok bool) {
+	c, ok, err := f.Clients.Named(ctx, id)
+	return c, ok && err == nil && c.Self
 }
 
 // Open returns a sealed request, with its application as it is now.
@@ -149,7 +168,12 @@ type Step struct {
 	// asked about before: whatever page they are shown tells them, since one click on it is all.
 	Consents bool
 	New      []string
+	// Again says that they have agreed to something before: what is new is marked.
+	Again bool
+	// Resources are what it is to do where.
+	Resources []AskedResource
 
+	targets targets
 	refused *Refused
 }
 
@@ -181,6 +205,14 @@ type Agreed struct {
 func (f *Authorize) answer(ctx context.Context, sealed, sessionID string, agreed *Agreed, from event.Origin) (s Step, err error) {
 	if s.Request, s.Client, err = f.Open(ctx, sealed); err != nil {
 		return s, err
+	}
+	if s.targets, err = f.targets(ctx); err != nil {
+		return s, err
+	}
+	for _, uri := range s.Request.Resource {
+		if !s.targets.allows(s.Client, uri) { // it was taken away meanwhile
+			return s, &Refused{s.Request, "invalid_target", "a resource is not registered, or this application may not ask for it"}
+		}
 	}
 	if sessionID != "" {
 		err = f.DB.Write(ctx, func(tx *db.Tx) error {
@@ -218,7 +250,7 @@ func (f *Authorize) answer(ctx context.Context, sealed, sessionID string, agreed
 }
 
 // give holds the session, judges what the request needs of it, and gives the code.
-func (f *Authorize) give(tx *db.Tx, s *Step, sessionID string, agreed *Agreed, from event.Origin) error {
+func (f *Authorize) give(tx *db.Tx, s *Step, sessionID string, said *Agreed, from event.Origin) error {
 	now := f.Now()
 	held, err := session.Hold(tx, sessionID, now)
 	if err != nil {
@@ -227,7 +259,7 @@ func (f *Authorize) give(tx *db.Tx, s *Step, sessionID string, agreed *Agreed, f
 	if f.Revoked.Cut(held.AuthAt) {
 		return session.ErrNotFound
 	}
-	if agreed != nil && agreed.No {
+	if said != nil && said.No {
 		f.deny(tx, s, held.Account, sessionID, from)
 		return nil
 	}
@@ -236,12 +268,14 @@ func (f *Authorize) give(tx *db.Tx, s *Step, sessionID string, agreed *Agreed, f
 		return err
 	}
 	request := s.Request
-	is.chosen = agreed != nil
+	is.chosen = said != nil
+	s.Resources, s.Again = s.targets.asks(request, is.consented), is.consented.Given
+	is.beyond = beyond(s.Resources)
 	s.Need = judge(request, s.Client, is)
-	s.Consents, s.New = needsConsent(request, s.Client, is.consented), grant.Beyond(request.Scope, is.consented)
-	if s.Need == NeedConsent && agreed != nil {
+	s.Consents, s.New = needsConsent(request, s.Client, is), grant.Beyond(ofPerson(request), is.consented.Scope)
+	if s.Need == NeedConsent && said != nil {
 		s.Need = NeedNothing
-		if err := grant.Consent(tx, held.Account, s.Client.ID, request.Scope, now); err != nil {
+		if err := grant.Consent(tx, held.Account, s.Client.ID, request.Scope, agreed(s.Resources), now); err != nil {
 			return err
 		}
 	}
@@ -276,7 +310,7 @@ func (f *Authorize) code(tx *db.Tx, s *Step, held session.Held, sessionID string
 		}
 	}
 	code, ended, err := f.Grants.Give(tx, grant.Asked{
-		Client: r.Client, Redirect: r.Redirect, Scope: r.scope(), Challenge: r.Challenge, Nonce: r.Nonce,
+		Client: r.Client, Redirect: r.Redirect, Scope: r.scope(), Resource: strings.Join(r.Resource, " "), Challenge: r.Challenge, Nonce: r.Nonce,
 		Offline: grant.Has(r.scope(), grant.Offline),
 	}, grant.Holder{Account: held.Account, SID: held.SID, Roles: held.Roles, AMR: held.AMR, AuthAt: held.AuthAt, MaxAt: held.MaxAt, Until: held.Until},
 		now)
@@ -286,7 +320,7 @@ func (f *Authorize) code(tx *db.Tx, s *Step, held session.Held, sessionID string
 	s.Code = code
 	f.Events.Append(tx, event.Event{
 		Kind: event.AuthorizationGranted, Outcome: event.Success, Account: held.Account, Session: sessionID, Origin: from,
-		Detail: event.Detail{Client: r.Client, AMR: held.AMR},
+		Detail: event.Detail{Client: r.Client, AMR: held.AMR, Resource: strings.Join(r.Resource, " ")},
 	})
 	return nil
 }

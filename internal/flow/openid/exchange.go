@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
@@ -21,14 +20,15 @@ import (
 // Exchange trades a code, or a refresh token, for tokens.
 type Exchange struct {
 	flow.Core
+	Clients *flow.AuthenticateClient
 	Grants  *grant.Store
 	Tokens  *token.Issuer
 	Revoked *token.Revocations
 	Notices *flow.Notices
 	// Demand says whose accounts must have a second factor.
 	Demand flow.Demand
-	// Audience is that of access tokens: the userinfo endpoint.
-	Audience string
+	// UserInfo is the userinfo endpoint: the audience of tokens for no resource.
+	UserInfo string
 }
 
 // Tokens are what an application gets.
@@ -48,34 +48,62 @@ var (
 	errScope = fault.New(fault.Invalid, "invalid_scope", "The scope goes beyond what was granted.")
 )
 
+// Brought is what an application brings to exchange a code.
+type Brought struct {
+	Code, Redirect, Verifier string
+	// Resource is what the access token is to be for; empty for what the grant says.
+	Resource string
+}
+
 // Code exchanges a code. Of several who bring it rightly one gets tokens, and the next ends them.
-func (f *Exchange) Code(ctx context.Context, c client.Client, code, redirect, verifier string, from event.Origin) (Tokens, error) {
+func (f *Exchange) Code(ctx context.Context, c client.Client, in Brought, from event.Origin) (Tokens, error) {
 	ctx, run := f.Count.Begin(ctx, "exchange")
-	t, err := f.code(ctx, c, code, redirect, verifier, from)
+	t, err := f.code(ctx, c, in, from)
 	return t, run.End(err)
 }
 
-func (f *Exchange) code(ctx context.Context, c client.Client, code, redirect, verifier string, from event.Origin) (t Tokens, err error) {
-	now := f.Now()
-	g, who, err := f.start(ctx, c, grant.Exchanged{Client: c.ID, Redirect: redirect, Verifier: verifier}, code, now, from)
+func (f *Exchange) code(ctx context.Context, c client.Client, in Brought, from event.Origin) (t Tokens, err error) {
+	code, err := f.parse(in.Code, from)
 	if err != nil {
 		return t, err
 	}
-	return f.tokens(g, c, who, g.Scope, g.Nonce, now)
+	return f.start(ctx, c, grant.Exchanged{Code: code, Client: c.ID, Redirect: in.Redirect, Verifier: in.Verifier}, in.Resource, from)
 }
 
-// start starts the grant of a code.
-func (f *Exchange) start(ctx context.Context, c client.Client, e grant.Exchanged, code string, now time.Time, from event.Origin) (
-	g grant.Grant, who account.Account, err error,
-) {
+// parse reads a code of ours.
+func (f *Exchange) parse(code string, from event.Origin) (grant.Code, error) {
 	if code == "" {
-		return g, who, flow.Required("code")
+		return grant.Code{}, flow.Required("code")
 	}
-	var ok bool
-	if e.Code, ok = f.Grants.ParseCode(code); !ok {
+	parsed, ok := f.Grants.ParseCode(code)
+	if !ok {
 		f.Tally.Add(event.SuspiciousActivity, "code_forged", from)
-		return g, who, errGrant.Because(flow.Reason("forged"))
+		return parsed, errGrant.Because(flow.Reason("forged"))
 	}
+	return parsed, nil
+}
+
+// start starts the grant of a code. A resource that it can't be for takes that back.
+func (f *Exchange) start(ctx context.Context, c client.Client, e grant.Exchanged, resource string, from event.Origin) (t Tokens, err error) {
+	can, err := f.targets(ctx)
+	if err != nil {
+		return t, err
+	}
+	now, audience := f.Now(), ""
+	g, who, err := f.begin(ctx, c, e, now, from, func(g grant.Grant) (err error) {
+		audience, err = can.audience(g, c, resource)
+		return err
+	})
+	if err != nil {
+		return t, err
+	}
+	return f.tokens(g, c, who, issue{g.Scope, g.Nonce, audience, can}, now)
+}
+
+// begin is the transaction in which the grant of a code starts. What check refuses takes it back.
+func (f *Exchange) begin(
+	ctx context.Context, c client.Client, e grant.Exchanged, now time.Time, from event.Origin, check func(grant.Grant) error,
+) (g grant.Grant, who account.Account, err error) {
 	var how grant.Outcome
 	err = f.DB.Write(ctx, func(tx *db.Tx) (err error) {
 		g, how, err = f.Grants.Exchange(tx, e, now)
@@ -86,6 +114,10 @@ func (f *Exchange) start(ctx context.Context, c client.Client, e grant.Exchanged
 			f.ended(tx, g, grant.WhyCodeReuse, from)
 			return nil
 		}
+		if err := check(g); err != nil {
+			return err
+		}
+		var ok bool
 		who, ok, err = f.may(tx, g, c)
 		if err == nil && !ok {
 			how = grant.Refused
@@ -97,6 +129,12 @@ func (f *Exchange) start(ctx context.Context, c client.Client, e grant.Exchanged
 		err = errGrant.Because(flow.Reason(how))
 	}
 	return g, who, err
+}
+
+// targets are what tokens can be for now.
+func (f *Exchange) targets(ctx context.Context) (targets, error) {
+	all, err := f.Clients.Resources(ctx)
+	return targets{f.UserInfo, all}, err
 }
 
 // may reports whether a grant goes on, by what holds now: its account can sign in, no cut-off has ended its sign-in, it has a role
@@ -126,11 +164,17 @@ func (f *Exchange) ended(tx *db.Tx, g grant.Grant, why string, from event.Origin
 	})
 }
 
-// Refresh trades a refresh token for its successor, by the rules of a session's ([flow.Refresh]). scope may narrow the access token,
-// and never the grant.
-func (f *Exchange) Refresh(ctx context.Context, c client.Client, refresh, scope string, from event.Origin) (Tokens, error) {
+// Refreshed is what an application brings to refresh.
+type Refreshed struct {
+	Token string
+	// Scope may narrow the access token, and never the grant; Resource says what it is to be for. Both may be empty.
+	Scope, Resource string
+}
+
+// Refresh trades a refresh token for its successor, by the rules of a session's ([flow.Refresh]).
+func (f *Exchange) Refresh(ctx context.Context, c client.Client, in Refreshed, from event.Origin) (Tokens, error) {
 	ctx, run := f.Count.Begin(ctx, "refresh_grant")
-	t, turn, err := f.refresh(ctx, c, refresh, scope, from)
+	t, turn, err := f.refresh(ctx, c, in, from)
 	if err != nil {
 		return t, run.End(err)
 	}
@@ -138,11 +182,11 @@ func (f *Exchange) Refresh(ctx context.Context, c client.Client, refresh, scope 
 	return t, nil
 }
 
-func (f *Exchange) refresh(ctx context.Context, c client.Client, refresh, scope string, from event.Origin) (t Tokens, turn rotation.Turn, err error) {
-	if refresh == "" {
+func (f *Exchange) refresh(ctx context.Context, c client.Client, in Refreshed, from event.Origin) (t Tokens, turn rotation.Turn, err error) {
+	if in.Token == "" {
 		return t, "", flow.Required("refresh_token")
 	}
-	presented, turn := f.Grants.Present(refresh)
+	presented, turn := f.Grants.Present(in.Token)
 	if turn != "" {
 		f.Tally.Add(event.SuspiciousActivity, "refresh_token_"+string(turn), from)
 		return t, turn, errGrant.Because(flow.Reason(turn))
@@ -151,13 +195,23 @@ func (f *Exchange) refresh(ctx context.Context, c client.Client, refresh, scope 
 		now = f.Now()
 		g   grant.Grant
 		who account.Account
+		is  issue
 	)
+	if is.can, err = f.targets(ctx); err != nil {
+		return t, turn, err
+	}
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		if g, turn, err = f.Grants.Rotate(tx, presented, c.ID, now); err != nil {
 			return err
 		}
-		if narrower(g.Scope, scope) == "" && turn.Good() {
-			return errScope // which takes the turn back: the refresh token stays good
+		if turn.Good() { // what is wrong takes the turn back: the refresh token stays good
+			var ok bool
+			if is.scope, ok = is.can.narrower(g, in.Scope); !ok {
+				return errScope
+			}
+			if is.audience, err = is.can.audience(g, c, in.Resource); err != nil {
+				return err
+			}
 		}
 		who, err = f.rotated(tx, g, c, &turn, now, from)
 		return err
@@ -168,7 +222,7 @@ func (f *Exchange) refresh(ctx context.Context, c client.Client, refresh, scope 
 	if !turn.Good() {
 		return t, turn, errGrant.Because(flow.Reason(turn))
 	}
-	t, err = f.tokens(g, c, who, narrower(g.Scope, scope), "", now)
+	t, err = f.tokens(g, c, who, is, now)
 	return t, turn, err
 }
 
@@ -193,35 +247,29 @@ func (f *Exchange) rotated(tx *db.Tx, g grant.Grant, c client.Client, turn *rota
 	return who, err
 }
 
-// narrower is what an access token gets of a grant's scope: all, or what is asked for; empty if that goes beyond it. Unknown scopes are
-// passed over, as where the grant was asked for: libraries send the same list again.
-func narrower(granted, asked string) string {
-	if asked == "" {
-		return granted
-	}
-	scopes := grant.ParseScope(asked)
-	if len(grant.Beyond(scopes, granted)) > 0 {
-		return ""
-	}
-	return strings.Join(scopes, " ")
+// issue is what tokens are made for.
+type issue struct {
+	scope, nonce, audience string
+	can                    targets
 }
 
-// tokens signs them.
-func (f *Exchange) tokens(g grant.Grant, c client.Client, who account.Account, scope, nonce string, now time.Time) (t Tokens, err error) {
+// tokens signs them. The ID token is the application's, whatever the access token is for.
+func (f *Exchange) tokens(g grant.Grant, c client.Client, who account.Account, is issue, now time.Time) (t Tokens, err error) {
 	expires := min(f.Tokens.Life(), g.Until.Sub(now))
+	scope := is.can.within(c, is.scope, is.audience)
 	subject := token.Subject{
-		Account: g.Account, Session: g.ID, AMR: g.AMR, AuthAt: g.AuthAt, Until: g.Until, Audience: f.Audience, Client: c.ID, Scope: scope,
+		Account: g.Account, Session: g.ID, AMR: g.AMR, AuthAt: g.AuthAt, Until: g.Until, Audience: is.audience, Client: c.ID, Scope: scope,
 	}
 	if grant.Has(scope, grant.Roles) || grant.Has(scope, grant.Groups) {
 		subject.Roles = g.Roles
 	}
 	t = Tokens{Expires: expires, Refresh: g.Refresh, Scope: scope}
-	if t.Access, err = f.Tokens.Issue(subject, now); err != nil || !grant.Has(scope, grant.OpenID) {
+	if t.Access, err = f.Tokens.Issue(subject, now); err != nil || !grant.Has(is.scope, grant.OpenID) || !c.MayHave(grant.OpenID) {
 		return t, err
 	}
-	id := token.ID{Subject: g.Account, Audience: c.ID, AuthTime: g.AuthAt.Unix(), Session: g.SID, Nonce: nonce, AMR: g.AMR}
+	id := token.ID{Subject: g.Account, Audience: c.ID, AuthTime: g.AuthAt.Unix(), Session: g.SID, Nonce: is.nonce, AMR: g.AMR}
 	if !c.Settings.LeanIDToken {
-		id.Person = person(who, scope, g.Roles)
+		id.Person = person(who, is.can.within(c, is.scope, is.can.userInfo), g.Roles)
 	}
 	t.ID, err = f.Tokens.IssueID(id, t.Access, now.Add(expires), now)
 	return t, err

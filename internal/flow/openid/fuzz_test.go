@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
 )
 
 var testKey = bytes.Repeat([]byte{7}, secret.KeySize)
@@ -51,14 +52,18 @@ func FuzzUnseal(f *testing.F) {
 
 // FuzzParse: whatever an application asks for is a request within bounds, or an error in OAuth's words.
 func FuzzParse(f *testing.F) {
-	f.Add("code", "openid", "S256", "y5UF_tmp_ICTDGza-Ou2vUvx2cu7DBN-Xwf_z0RDfTw", "login", "30", "query", "state")
-	f.Add("token", "", "plain", "x", "none login", "-1", "web_message", strings.Repeat("x", 2000))
-	f.Fuzz(func(t *testing.T, kind, scope, method, challenge, prompt, age, mode, state string) {
+	f.Add("code", "openid", "S256", "y5UF_tmp_ICTDGza-Ou2vUvx2cu7DBN-Xwf_z0RDfTw", "login", "30", "query", "state",
+		"https://api.example.org/ https://as.example.org/oauth2/userinfo")
+	f.Add("token", "", "plain", "x", "none login", "-1", "web_message", strings.Repeat("x", 2000), "https://other.example.org/")
+	f.Fuzz(func(t *testing.T, kind, scope, method, challenge, prompt, age, mode, state, resource string) {
 		in := map[string]string{
 			"response_type": kind, "scope": scope, "code_challenge_method": method, "code_challenge": challenge, "prompt": prompt, "max_age": age,
-			"response_mode": mode, "state": state,
+			"response_mode": mode, "state": state, Repeated: resource,
 		}
-		r, refused := parse(in, Request{Client: "app"}, client.Client{Type: client.SPA})
+		can := targets{"https://as.example.org/oauth2/userinfo", client.Resources{
+			"https://api.example.org/": {URI: "https://api.example.org/", Scopes: []client.Scope{{Name: "notes.read"}}},
+		}}
+		r, refused := parse(in, Request{Client: "app"}, client.Client{Type: client.SPA}, can)
 		if refused != nil {
 			said := refused.Code + refused.Description
 			if strings.ContainsAny(said, "\"\\") || strings.ContainsFunc(said, func(c rune) bool { return c < ' ' || c > '~' }) {
@@ -69,9 +74,17 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if kind != "code" || method != "S256" || len(r.Challenge) != 43 || len(r.Scope) == 0 || len(r.State) > mostValue || r.MaxAge < 0 ||
+		if kind != "code" || method != "S256" || len(r.Challenge) != 43 || len(r.Scope)+len(r.Resource) == 0 || len(r.State) > mostValue || r.MaxAge < 0 ||
 			r.silent() && len(r.Prompt) > 1 {
 			t.Fatalf("%+v was taken", r)
+		}
+		for _, uri := range r.Resource {
+			if uri != can.userInfo && can.all[uri].URI == "" {
+				t.Fatalf("%q was taken for a resource", uri)
+			}
+		}
+		if grant.Has(r.scope(), "notes.read") && len(r.Resource) == 0 {
+			t.Fatalf("a scope of no resource was taken: %+v", r)
 		}
 	})
 }

@@ -136,7 +136,12 @@ func (f *Guard) enter(ctx context.Context, origin string, a Answer, cookie strin
 		return in, errNotGuarded
 	}
 	now := f.Exchange.Now()
-	g, _, err := f.Exchange.start(ctx, c, grant.Exchanged{Client: c.ID, Redirect: what.Enter, Verifier: what.Verifier, Lasting: true}, a.Code, now, from)
+	code, err := f.Exchange.parse(a.Code, from)
+	var g grant.Grant
+	if err == nil {
+		e := grant.Exchanged{Code: code, Client: c.ID, Redirect: what.Enter, Verifier: what.Verifier, Lasting: true}
+		g, _, err = f.Exchange.begin(ctx, c, e, now, from, func(grant.Grant) error { return nil })
+	}
 	if errors.Is(err, errGrant) || fault.KindOf(err) == fault.Invalid {
 		err = errGuardOver.Because(err)
 	}

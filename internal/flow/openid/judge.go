@@ -35,8 +35,10 @@ type standing struct {
 	authAt           time.Time
 	// factors is how many second factors the account has.
 	factors int64
-	// consented is what the person has let the application know before.
-	consented string
+	// consented is what the person has let the application have before, and beyond says that it asks for a resource, or a scope of
+	// one, that is not among that.
+	consented grant.Consented
+	beyond    bool
 	// chosen says that the person has just said on our page that this account is meant.
 	chosen bool
 }
@@ -68,7 +70,7 @@ func judge(r Request, c client.Client, s standing) Need {
 	if len(required) > 0 && !slices.ContainsFunc(required, func(role string) bool { return slices.Contains(s.roles, role) }) {
 		return NeedOther
 	}
-	if needsConsent(r, c, s.consented) {
+	if needsConsent(r, c, s) {
 		return NeedConsent
 	}
 	return NeedNothing
@@ -101,15 +103,25 @@ func demanded(r Request, c client.Client) string {
 }
 
 // needsConsent reports whether the person has to be asked. Any program on a person's computer can pretend to be a native application
-// whose answers do not go to an https address, so a click is asked for each time there (RFC 8252 section 8.6).
-func needsConsent(r Request, c client.Client, had string) bool {
+// whose answers do not go to an https address, or register itself, so a click is asked for each time there (RFC 8252 section 8.6).
+func needsConsent(r Request, c client.Client, s standing) bool {
 	switch {
-	case r.Asks(PromptConsent), c.Type == client.Native && client.Impersonable(r.Redirect):
+	case r.Asks(PromptConsent), c.Self, c.Type == client.Native && client.Impersonable(r.Redirect):
 		return true
 	case c.Settings.FirstParty, c.Type == client.Guarded:
 		return false
 	}
-	return had == "" || len(grant.Beyond(r.Scope, had)) > 0
+	return !s.consented.Given || s.beyond || len(grant.Beyond(ofPerson(r), s.consented.Scope)) > 0
+}
+
+// ofPerson are the scopes of a request that say something of a person, not of a resource.
+func ofPerson(r Request) []string { return grant.ParseScope(r.scope()) }
+
+// beyond reports whether a person has not agreed to all of it.
+func beyond(list []AskedResource) bool {
+	return slices.ContainsFunc(list, func(r AskedResource) bool {
+		return r.New || slices.ContainsFunc(r.Asked, func(s AskedScope) bool { return s.New })
+	})
 }
 
 // silently is what an application is told that allows no page, where a request needs something.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
 )
 
 // What a request needs first, of a session that is otherwise as good as can be.
@@ -50,10 +51,13 @@ func TestWhatARequestNeeds(t *testing.T) {
 		},
 		"a role that is not there":    {client: func(s *client.Settings) { s.RequireRoles = []string{"staff", "admin"} }, want: NeedOther},
 		"a role that is there":        {client: func(s *client.Settings) { s.RequireRoles = []string{"staff", "user"} }, want: NeedNothing},
-		"consent, for the first time": {session: func(s *standing) { s.consented = "" }, want: NeedConsent},
+		"consent, for the first time": {session: func(s *standing) { s.consented = grant.Consented{} }, want: NeedConsent},
 		"consent, for more":           {request: func(r *Request) { r.Scope = []string{"openid", "roles"} }, want: NeedConsent},
 		"consent, again":              {request: func(r *Request) { r.Prompt = []string{PromptConsent} }, want: NeedConsent},
-		"one's own":                   {client: func(s *client.Settings) { s.FirstParty = true }, session: func(s *standing) { s.consented = "" }, want: NeedNothing},
+		"consent, for a resource":     {session: func(s *standing) { s.beyond = true }, want: NeedConsent},
+		"one's own": {
+			client: func(s *client.Settings) { s.FirstParty = true }, session: func(s *standing) { s.consented = grant.Consented{} }, want: NeedNothing,
+		},
 		"a server on this computer": {
 			client: func(s *client.Settings) { s.FirstParty = true }, request: func(r *Request) { r.Redirect = "http://127.0.0.1:5/" }, want: NeedNothing,
 		},
@@ -65,7 +69,8 @@ func TestWhatARequestNeeds(t *testing.T) {
 		r := Request{Client: "app", Redirect: "https://app.example.org/cb", Scope: []string{"openid", "email"}, At: now.Unix()}
 		app := client.Client{ID: "app", Type: client.Web}
 		s := standing{
-			id: "s1", account: "ada", roles: []string{"user"}, amr: []string{"pwd"}, authAt: now.Add(-time.Minute), consented: "openid profile email",
+			id: "s1", account: "ada", roles: []string{"user"}, amr: []string{"pwd"}, authAt: now.Add(-time.Minute),
+			consented: grant.Consented{Given: true, Scope: "openid profile email"},
 		}
 		if c.kind != "" {
 			app.Type = c.kind

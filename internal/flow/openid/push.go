@@ -22,7 +22,7 @@ func (f *Authorize) push(ctx context.Context, c client.Client, in map[string]str
 	if in["request_uri"] != "" {
 		return "", fault.New(fault.Invalid, "invalid_request", "A request that is pushed has no request_uri: the answer is one.")
 	}
-	r, err := f.read(in, c)
+	r, err := f.read(ctx, in, c)
 	var sealed string
 	if err == nil {
 		sealed, err = seal(f.Random, f.Key(), r)

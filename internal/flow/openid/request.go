@@ -14,7 +14,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
-	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 )
 
@@ -39,6 +38,8 @@ type Request struct {
 	State    string   `json:"s,omitempty"`
 	Mode     string   `json:"m,omitempty"`
 	Scope    []string `json:"o,omitempty"`
+	// Resource are the URIs of the resources that tokens are to be for.
+	Resource []string `json:"R,omitempty"`
 	Nonce    string   `json:"n,omitempty"`
 	// Challenge is that of PKCE, by S256.
 	Challenge string   `json:"h,omitempty"`
@@ -58,7 +59,7 @@ type Request struct {
 	Pushed []byte `json:"u,omitempty"`
 }
 
-// Parameters are those of a request that are known, by their names.
+// Parameters are those of a request that are known, by their names; beside them is the one that may be [Repeated].
 func Parameters() []string {
 	return []string{
 		"client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce", "code_challenge", "code_challenge_method", "prompt", "max_age",
@@ -148,7 +149,7 @@ var challenges = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 
 // parse reads what an application asks for, all but the application and where the answer goes. What is wrong goes to the
 // application. Unknown parameters and values are passed over, as both specifications ask.
-func parse(in map[string]string, r Request, c client.Client) (Request, *Refused) {
+func parse(in map[string]string, r Request, c client.Client, t targets) (Request, *Refused) {
 	refuse := func(code, why string) (Request, *Refused) { return r, &Refused{r, code, why} }
 	r.Mode = client.ModeQuery
 	if len(in["state"]) > mostValue || len(in["nonce"]) > mostValue {
@@ -181,9 +182,13 @@ func parse(in map[string]string, r Request, c client.Client) (Request, *Refused)
 	if why := r.wishes(in); why != "" {
 		return refuse("invalid_request", why)
 	}
-	r.Scope = grant.ParseScope(in["scope"])
-	if len(r.Scope) == 0 {
-		return refuse("invalid_scope", "ask for openid, and for profile, email, roles, groups or offline_access beside it")
+	var ok bool
+	if r.Resource, ok = t.ask(c, in[Repeated]); !ok {
+		return refuse("invalid_target", "a resource is not registered, or this application may not ask for it")
+	}
+	r.Scope = t.scope(c, in["scope"], r.Resource)
+	if len(r.Scope) == 0 && (len(r.Resource) == 0 || strings.TrimSpace(in["scope"]) != "") {
+		return refuse("invalid_scope", "ask for openid, and for profile, email, roles, groups or offline_access beside it, or for scopes of a resource")
 	}
 	return r, nil
 }

@@ -21,8 +21,8 @@ type UserInfo struct {
 	Grants  *grant.Store
 	Tokens  *token.Issuer
 	Revoked *token.Revocations
-	// Audience is the userinfo endpoint: that of the tokens.
-	Audience string
+	// Endpoint is the userinfo endpoint: the audience of the tokens that it takes.
+	Endpoint string
 }
 
 // Told is what the endpoint answers.
@@ -42,6 +42,9 @@ func (f *UserInfo) Do(ctx context.Context, access string, from event.Origin) (t 
 
 func (f *UserInfo) do(ctx context.Context, access string, from event.Origin) (t Told, err error) {
 	c, err := f.claims(ctx, access, from)
+	if err == nil && c.Audience != f.Endpoint {
+		err = f.invalid(errAudience, from)
+	}
 	if err != nil {
 		return t, err
 	}
@@ -62,9 +65,18 @@ func (f *UserInfo) do(ctx context.Context, access string, from event.Origin) (t 
 	return Told{Subject: c.Subject, Person: person(who, c.Scope, c.Roles)}, nil
 }
 
+// errAudience is the cause of an ErrInvalid for a token that is a resource's.
+var errAudience = errors.New("it is for a resource")
+
+// invalid counts a token that is not good.
+func (f *UserInfo) invalid(why error, from event.Origin) error {
+	f.Tally.Add(event.SuspiciousActivity, "access_token_invalid", from)
+	return token.ErrInvalid.Because(why)
+}
+
 // claims returns what a good access token of an application says, while that is registered.
 func (f *UserInfo) claims(ctx context.Context, access string, from event.Origin) (*token.Claims, error) {
-	c, err := flow.VerifyAccessFor(ctx, f.Tokens, f.Revoked, f.Audience, access, f.Now)
+	c, err := flow.VerifyGranted(ctx, f.Tokens, f.Revoked, access, f.Now)
 	if err != nil {
 		if !errors.Is(err, token.ErrExpired) && !errors.Is(err, token.ErrUnknown) {
 			f.Tally.Add(event.SuspiciousActivity, "access_token_invalid", from)
@@ -84,13 +96,23 @@ func (f *UserInfo) claims(ctx context.Context, access string, from event.Origin)
 	return c, err
 }
 
-// Introspection is what an application is told of a token of its own: of any other, nothing.
+// Introspection is what an application is told of a token of its own, or for a resource that it serves: of any other, nothing.
 type Introspection struct {
 	Access *token.Claims
 	Grant  *grant.Grant
 }
 
-// Introspect tells an application whether a token of its own is good; nil is that it is not, or another's.
+// Granted reports whether a token is one that an application was granted, good or not: who asks about it asks [UserInfo.Introspect].
+func (f *UserInfo) Granted(ctx context.Context, t string) bool {
+	if _, turn := f.Grants.Present(t); turn == "" {
+		return true
+	}
+	_, err := flow.VerifyGranted(ctx, f.Tokens, f.Revoked, t, f.Now)
+	return err == nil
+}
+
+// Introspect tells an application whether a token of its own, or for a resource that it serves, is good; nil is that it is not, or
+// another's.
 func (f *UserInfo) Introspect(ctx context.Context, by client.Client, t string, from event.Origin) (*Introspection, error) {
 	ctx, run := f.Count.Begin(ctx, "introspect")
 	told, err := f.introspect(ctx, by, t, from)
@@ -116,10 +138,16 @@ func (f *UserInfo) introspect(ctx context.Context, by client.Client, t string, f
 		return told, err
 	}
 	c, err := f.claims(ctx, t, from)
+	if err == nil && c.ClientID != by.ID {
+		var all client.Resources
+		if all, err = f.Clients.Resources(ctx); err == nil && (!by.Serves(c.Audience) || all[c.Audience].URI == "") {
+			return nil, nil
+		}
+	}
 	switch {
-	case err == nil && c.ClientID == by.ID:
+	case err == nil:
 		return &Introspection{Access: c}, nil
-	case err == nil, fault.KindOf(err) == fault.Unauthenticated:
+	case fault.KindOf(err) == fault.Unauthenticated:
 		return nil, nil
 	}
 	return nil, err

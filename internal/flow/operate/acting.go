@@ -42,6 +42,9 @@ const (
 	ActNewSecret   = "rotate_application_secret" //nolint:gosec // the name of an action
 	ActNoClient    = "delete_application"
 	ActSetClient   = "change_application"
+	ActNewResource = "register_resource"
+	ActSetResource = "change_resource"
+	ActNoResource  = "delete_resource"
 	ActPause       = "pause_retention"
 	ActResume      = "resume_retention"
 	ActRetain      = "run_retention"
@@ -59,6 +62,11 @@ const (
 var clientActions = map[event.Kind]string{
 	event.ClientCreated: ActNewClient, event.ClientRotated: ActNewSecret, event.ClientDeleted: ActNoClient,
 	event.ClientChanged: ActSetClient,
+}
+
+// resourceActions are those of the events about resources.
+var resourceActions = map[event.Kind]string{
+	event.ResourceCreated: ActNewResource, event.ResourceChanged: ActSetResource, event.ResourceDeleted: ActNoResource,
 }
 
 // Acting is on whose behalf an [Operator] works, and why: an administrator's. The zero

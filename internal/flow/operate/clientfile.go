@@ -2,6 +2,7 @@ package operate
 
 import (
 	"context"
+	"slices"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
@@ -56,17 +57,30 @@ func (plannedError) Error() string { return "this was a plan" }
 func (f *Operator) applied(ctx context.Context, entries []client.Entry, prune bool, from event.Origin, plan bool) (list []Applied, err error) {
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		list = nil
+		var named client.Settings
 		wanted := map[string]bool{}
 		for _, e := range entries {
 			wanted[e.Name] = true
+			named.Resources = slices.Concat(named.Resources, e.Resources, e.Serves)
+			if e.DefaultResource != "" {
+				named.Resources = append(named.Resources, e.DefaultResource)
+			}
 			c, did, err := e.Apply(tx, secret.Random{}, f.Now())
 			if err != nil {
 				return err
+			}
+			if !c.DisabledAt.IsZero() {
+				if err := f.endOwnTokens(tx, c); err != nil {
+					return err
+				}
 			}
 			if did != client.Unchanged {
 				f.clientChanged(tx, map[string]event.Kind{client.Created: event.ClientCreated, client.Changed: event.ClientChanged}[did], c, "file", from)
 				list = append(list, Applied{e.Name, did})
 			}
+		}
+		if err := named.HoldNamed(tx); err != nil { // after the applications: everybody takes them in this order
+			return err
 		}
 		gone, err := f.dropped(tx, wanted, prune, from)
 		if list = append(list, gone...); err == nil && plan {
@@ -95,7 +109,9 @@ func (f *Operator) dropped(tx *db.Tx, wanted map[string]bool, prune bool, from e
 		case c.DisabledAt.IsZero():
 			list = append(list, Applied{c.Name, Disabled})
 			f.clientChanged(tx, event.ClientChanged, c, "disabled", from)
-			err = client.Disable(tx, c.ID, f.Now())
+			if err = client.Disable(tx, c.ID, f.Now()); err == nil {
+				err = f.endOwnTokens(tx, c)
+			}
 		}
 		if err != nil {
 			return list, err

@@ -34,6 +34,9 @@ func (f *Operator) RegisterClient(ctx context.Context, name string, kind client.
 		}
 	}
 	err = f.DB.Write(ctx, func(tx *db.Tx) (err error) {
+		if err := settings.HoldNamed(tx); err != nil {
+			return err
+		}
 		if c, shown, err = client.Create(tx, secret.Random{}, name, kind, settings, f.Now()); err != nil {
 			return err
 		}
@@ -60,6 +63,14 @@ func (f *Operator) SetClient(ctx context.Context, idOrName string, change func(c
 		if err := settings.Check(c.Type, !f.Production); err != nil {
 			return err
 		}
+		if err := settings.HoldNamed(tx); err != nil {
+			return err
+		}
+		if settings.Keyed() != c.Settings.Keyed() { // it shows who it is in another way from now on
+			if err := f.endOwnTokens(tx, c); err != nil {
+				return err
+			}
+		}
 		return client.Change(tx, secret.Random{}, c.ID, settings)
 	})
 }
@@ -68,7 +79,12 @@ func (f *Operator) SetClient(ctx context.Context, idOrName string, change func(c
 func (f *Operator) DisableClient(ctx context.Context, idOrName string, disabled bool, from event.Origin) (client.Client, error) {
 	why, change := "enabled", func(tx *db.Tx, c client.Client) error { return client.Enable(tx, c.ID) }
 	if disabled {
-		why, change = "disabled", func(tx *db.Tx, c client.Client) error { return client.Disable(tx, c.ID, f.Now()) }
+		why, change = "disabled", func(tx *db.Tx, c client.Client) error {
+			if err := f.endOwnTokens(tx, c); err != nil {
+				return err
+			}
+			return client.Disable(tx, c.ID, f.Now())
+		}
 	}
 	return f.changeClient(ctx, idOrName, event.ClientChanged, why, from, change)
 }
@@ -98,6 +114,11 @@ func (f *Operator) RotateClient(ctx context.Context, idOrName string, keepUntil 
 		return c, "", ErrApproval
 	}
 	c, err = f.changeClient(ctx, idOrName, event.ClientRotated, "", from, func(tx *db.Tx, c client.Client) (err error) {
+		if !keepUntil.After(f.Now()) {
+			if err := f.endOwnTokens(tx, c); err != nil {
+				return err
+			}
+		}
 		shown, err = client.Rotate(tx, secret.Random{}, c.ID, keepUntil, f.Now())
 		return err
 	})
@@ -111,6 +132,9 @@ func (f *Operator) ReplaceSecret(ctx context.Context, idOrName string, first fun
 ) {
 	c, err = f.changeClient(ctx, idOrName, event.ClientRotated, "incident", from, func(tx *db.Tx, c client.Client) (err error) {
 		if err := first(tx, c); err != nil {
+			return err
+		}
+		if err := f.endOwnTokens(tx, c); err != nil {
 			return err
 		}
 		shown, err = client.Rotate(tx, secret.Random{}, c.ID, f.Now(), f.Now())
@@ -158,6 +182,9 @@ func (f *Operator) deleteClient(ctx context.Context, idOrName string, fromFile b
 			}
 			if gone = n < forgetBatch && len(ended) < forgetBatch && forgot < forgetBatch; gone {
 				f.clientChanged(tx, event.ClientDeleted, c, "", from)
+				if err := f.endOwnTokens(tx, c); err != nil {
+					return err
+				}
 				return client.Delete(tx, c.ID)
 			}
 			if c.DisabledAt.IsZero() {
@@ -167,6 +194,15 @@ func (f *Operator) deleteClient(ctx context.Context, idOrName string, fromFile b
 		})
 	}
 	return c, err
+}
+
+// endOwnTokens ends the tokens that a service has got for itself. The caller holds the application.
+func (f *Operator) endOwnTokens(tx *db.Tx, c client.Client) error {
+	if c.SID == "" {
+		return nil
+	}
+	f.Revoked.EndSession(tx, c.SID)
+	return client.DropSID(tx, c.ID)
 }
 
 // changeClient makes one change to an application that no file describes, and returns it.

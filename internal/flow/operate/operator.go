@@ -31,6 +31,8 @@ type Operator struct {
 	// Production is whether a password that an operator chooses must be replaced before
 	// the first sign-in: in production.
 	Production bool
+	// Reserved are the audiences of other tokens than resources', and their issuer.
+	Reserved []string
 	// Seal seals the event log as far as it is committed.
 	Seal func(context.Context) error
 	// SignsID makes the key for ID tokens, if there is none yet.

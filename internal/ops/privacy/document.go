@@ -151,6 +151,7 @@ type grantOut struct {
 	ID        string   `json:"id"`
 	Client    string   `json:"client_id"`
 	Scope     string   `json:"scope"`
+	Resource  string   `json:"resource,omitempty"`
 	Roles     []string `json:"roles"`
 	AMR       []string `json:"amr"`
 	Offline   bool     `json:"offline"`
@@ -164,21 +165,22 @@ type grantOut struct {
 
 func newGrant(g grant.Kept) grantOut {
 	return grantOut{
-		g.ID, g.Client, g.Scope, g.Roles, g.AMR, g.Offline, stamp(g.AuthAt), stamp(g.GivenAt), stampOrNone(g.StartedAt), stampOrNone(g.UsedAt),
+		g.ID, g.Client, g.Scope, g.Resource, g.Roles, g.AMR, g.Offline, stamp(g.AuthAt), stamp(g.GivenAt), stampOrNone(g.StartedAt), stampOrNone(g.UsedAt),
 		stampOrNone(g.Ended), g.EndedWhy,
 	}
 }
 
 type agreementOut struct {
-	Client  string `json:"client_id"`
-	Scope   string `json:"scope"`
-	GivenAt string `json:"given_at"`
+	Client    string              `json:"client_id"`
+	Scope     string              `json:"scope"`
+	Resources map[string][]string `json:"resources,omitempty"`
+	GivenAt   string              `json:"given_at"`
 }
 
 func newAgreements(list []grant.Agreement) []agreementOut {
 	out := make([]agreementOut, 0, len(list))
 	for _, a := range list {
-		out = append(out, agreementOut{a.Client, a.Scope, stamp(a.GivenAt)})
+		out = append(out, agreementOut{a.Client, a.Scope, a.Resources, stamp(a.GivenAt)})
 	}
 	return out
 }

@@ -17,6 +17,7 @@ var told = map[string]string{
 	"client_grant":    "export.json: applications",
 	"code_try":        "keyed hashes that fade",
 	"consent":         "export.json: consents",
+	"device_request":  "a device that waits to be let in, for twenty minutes; events.jsonl: authorization_granted",
 	"erasure":         "there is nobody any more to ask",
 	"erasure_step":    "never has a row",
 	"event_personal":  "events.jsonl",

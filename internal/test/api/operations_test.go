@@ -190,7 +190,7 @@ func driveDocuments(h *harness.Server) {
 	h.Expect(404, "application_not_found", harness.Request{Method: "DELETE", Path: "/v1/me/applications/none", Bearer: access})
 	me := h.Expect(200, "", harness.Get("/v1/me", access)).Str("id")
 	if err := h.Database().Write(h.Context(), func(tx *db.Tx) error {
-		return grant.Consent(tx, me, "shop", []string{grant.OpenID}, time.Now())
+		return grant.Consent(tx, me, "shop", []string{grant.OpenID}, nil, time.Now())
 	}); err != nil {
 		h.Fatal(err)
 	}

@@ -117,7 +117,8 @@ func pages(id, event string) []string {
 		"/admin/events?network=" + url.QueryEscape(hostile), "/admin/events?event=key_rotated&outcome=failure", "/admin/events/" + event,
 		"/admin/alerts", "/admin/alerts/silence?rule=" + url.QueryEscape(hostile), "/admin/blocks",
 		"/admin/blocks/new?network=203.0.113.0%2F24&for=24&reason=" + url.QueryEscape(hostile),
-		"/admin/keys", "/admin/keys/rotate", "/admin/clients/new", "/admin/mail", "/admin/mail?dead=1", "/admin/settings", "/admin/settings?show=changed",
+		"/admin/keys", "/admin/keys/rotate", "/admin/clients/new", "/admin/resources/new", "/admin/mail", "/admin/mail?dead=1", "/admin/settings",
+		"/admin/settings?show=changed",
 		"/admin/settings?q=" + url.QueryEscape(hostile),
 	}
 }
@@ -144,7 +145,12 @@ func TestTEST5_EveryPageOfTheConsoleInEveryLanguage(t *testing.T) {
 		if err != nil {
 			h.Fatal(err)
 		}
-		list := pages(id, anEvent(h))
+		const notes = "https://notes.example.org/"
+		if _, err := h.Operator().AddResource(h.Context(), client.Resource{URI: notes, Name: hostile, Scopes: []client.Scope{{Name: "read", Title: hostile}}},
+			harness.OriginOfTests); err != nil {
+			h.Fatal(err)
+		}
+		list := append(pages(id, anEvent(h)), "/admin/resource?uri="+notes, "/admin/resource/delete?uri="+notes)
 		for _, page := range []string{"", "/disable", "/enable", "/secret", "/delete"} {
 			list = append(list, "/admin/clients/"+shop.ID+page)
 		}
@@ -240,11 +246,23 @@ func TestAnAdministratorsDayWithoutScript(t *testing.T) {
 		}
 		client := regexp.MustCompile(`/admin/clients/[0-9a-f-]+`).FindString(open(b, "/admin/keys").Text)
 		step(client+"/delete", harness.Body{"reason": "No longer used"}, "The application is deleted.")
+		const resource = "/admin/resource?uri=https%3A%2F%2Fnotes.example.org%2F"
+		step("/admin/resources/new", harness.Body{"uri": "https://notes.example.org/", "name": "Notes", "scopes": "read Read your notes\nwrite", "reason": "x"},
+			"The resource is registered.")
+		if shown := open(b, resource); !strings.Contains(shown.Text, "read Read your notes\nwrite") {
+			h.Errorf("the resource: %s", shown.Text)
+		}
+		step(resource, harness.Body{"name": "My notes", "scopes": "read", "open": "1", "reason": "For others too"}, "The resource is changed.")
+		if refused, _ := press(b, resource, harness.Body{"name": "My notes", "scopes": "openid", "reason": "x"}); refused.Status != 400 {
+			h.Errorf("a scope that is no resource's: %d", refused.Status)
+		}
+		step("/admin/resource/delete?uri=https%3A%2F%2Fnotes.example.org%2F", harness.Body{"reason": "No longer used"}, "The resource is deleted.")
 		step("/admin/alerts/silence?rule=rate_limits", harness.Body{"rule": "rate_limits"}, "The rule is silent")
 		step("/admin/sessions/end?network=203.0.113.0%2F24", harness.Body{"reason": "Spraying", "id": "9"}, "The sessions ended.")
 		// Each is in the log, with who did it and why.
 		log := open(b, "/admin/events?event=admin_action")
 		for _, action := range []string{"end_sessions", "disable_account", "change_roles", "invite", "block_network", "rotate_key", "delete_application",
+			"register_resource", "change_resource", "delete_resource",
 			"silence_alerts", "Lost a phone"} {
 			if !strings.Contains(log.Text, action) {
 				h.Errorf("the log has no %s", action)

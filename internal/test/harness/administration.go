@@ -17,7 +17,12 @@ func AdministrationCalls(root string) []Request {
 	invite.Body = map[string]any{"reason": "A test", "email": "invited@example.org"}
 	end.Body = map[string]any{"reason": "A test", "account": none}
 	client.Body = map[string]any{"reason": "A test", "name": "driven"}
+	resource := post("resources")
+	resource.Body = map[string]any{"reason": "A test", "uri": "https://driven.example.org/", "name": "Driven"}
+	replaced := resource
+	replaced.Method = "PUT"
 	return []Request{
+		get("resources"), resource, replaced, {Method: "DELETE", Path: "/v1/admin/resources?uri=https://none.example.org/&reason=x", Bearer: root},
 		get("users"), get("users/" + none), get("sessions"), get("overview"), get("clients"), get("mails"), get("events/" + none), get("events/export"),
 		get("keys"), get("settings"), invite, end, client, roles,
 		post("users/" + none + "/disable"), post("users/" + none + "/enable"), post("users/" + none + "/end-sessions"), post("users/" + none + "/reset"),
@@ -109,6 +114,17 @@ func (h *Server) driveOperations(root string, do func(status int, code, path str
 	h.Expect(200, "", change)
 	h.Expect(400, "required", Request{Method: "DELETE", Path: client, Bearer: root})
 	h.Expect(204, "", Request{Method: "DELETE", Path: client + "?reason=x", Bearer: root})
+	do(409, "resource_taken", "/v1/admin/resources", "uri", "https://driven.example.org/", "name", "Driven")
+	do(400, "invalid_scopes", "/v1/admin/resources", "uri", "https://other.example.org/", "name", "Other", "scopes", []string{"openid"})
+	change = Request{Method: "PUT", Path: "/v1/admin/resources", Bearer: root}
+	change.Body = map[string]any{"uri": "https://none.example.org/", "name": "x", "reason": "x"}
+	h.Expect(404, "resource_not_found", change)
+	do(201, "", "/v1/admin/clients", "name", "caller", "settings", map[string]any{"resources": []string{"https://driven.example.org/"}})
+	gone := Request{Method: "DELETE", Path: "/v1/admin/resources?uri=https://driven.example.org/&reason=x", Bearer: root}
+	h.Expect(409, "resource_in_use", gone)
+	h.Expect(204, "", Request{Method: "DELETE", Path: "/v1/admin/clients/" + h.firstOf("clients", "clients", root) + "?reason=x", Bearer: root})
+	h.Expect(204, "", gone)
+	h.Expect(400, "required", Request{Method: "DELETE", Path: "/v1/admin/resources?uri=x", Bearer: root})
 	h.Expect(204, "", Post("/v1/admin/mails/"+h.firstOf("mails", "mails?limit=1", root)+"/retry", nil, root))
 	h.Expect(200, "", Get("/v1/admin/events/"+h.Audited(root), root))
 }
