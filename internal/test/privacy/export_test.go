@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -164,4 +165,23 @@ func fits(h *harness.Server, where string, schema map[string]any, value any) {
 			h.Errorf("%s is a string, and the schema says %v", where, schema["type"])
 		}
 	}
+}
+
+// TestASVS_V5_4_1_V5_4_2_TheServerNamesDownloads: neither a parameter nor what somebody calls themselves has a say in the name of a file.
+func TestASVS_V5_4_1_V5_4_2_TheServerNamesDownloads(t *testing.T) {
+	each(t, func(h *harness.Server, _ *harness.Clock) {
+		const eve = "eve@example.org"
+		h.Register(eve)
+		access := h.Login(eve).Str("access_token")
+		h.Expect(200, "", harness.Request{Method: "PATCH", Path: "/v1/me", Bearer: access, Body: map[string]any{"name": `"; filename="evil.exe" ü`}})
+		answer := h.Expect(200, "", harness.Get("/v1/me/export", access))
+		if got := answer.Header.Get("Content-Disposition"); !regexp.MustCompile(`^attachment; filename="[a-z0-9.-]+\.zip"$`).MatchString(got) {
+			h.Errorf("Content-Disposition: %s", got)
+		}
+		for _, query := range []string{"?filename=evil.exe", "?name=evil.exe%22%0d%0aX: 1"} {
+			if a := h.Do(harness.Get("/v1/me/export"+query, access)); strings.Contains(a.Header.Get("Content-Disposition"), "evil") || a.Header.Get("X") != "" {
+				h.Errorf("%s: %d %v", query, a.Status, a.Header)
+			}
+		}
+	})
 }
