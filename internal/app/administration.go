@@ -60,10 +60,11 @@ func newAdministration(
 	raised := api.Alerts{Administrators: a.admins, Alerts: alerts}
 	people := api.People{Administrators: a.admins, People: a.people, Audit: a.audit}
 	operations := api.Operations{Administrators: a.admins, Operations: a.operations}
+	posture := api.Doctor{Administrators: a.admins, Examine: b.examine}
 	resources := api.Resources{Administrators: a.admins, Operations: a.operations}
 	return a, capability{
 		name: "administration", begin: begin,
-		routes: []web.Routes{networks.Routes(), log.Routes(), raised.Routes(), people.Routes(), operations.Routes(), resources.Routes()},
+		routes: []web.Routes{networks.Routes(), log.Routes(), raised.Routes(), people.Routes(), operations.Routes(), resources.Routes(), posture.Routes()},
 		jobs: []job.Job{
 			{Name: "count-sessions", Every: 10 * time.Minute, Lease: 10 * time.Minute, Run: a.overview.Levels},
 			inBatches(b.db, "index-people", time.Minute, func(tx *db.Tx, limit int) (int64, error) { return account.WriteWords(tx, limit) }),

@@ -10,7 +10,8 @@ type part struct {
 var contents = []part{
 	{"Start", []string{"README", "guides/deploying", "production-checklist", "configuration"}},
 	{"In front of applications", []string{
-		"guides/applications", "guides/openid-connect", "guides/nginx", "guides/traefik", "guides/caddy", "guides/tls", "headers",
+		"guides/applications", "guides/openid-connect", "guides/mcp-server", "guides/other-providers", "guides/own-hosts",
+		"guides/nginx", "guides/traefik", "guides/caddy", "guides/tls", "headers",
 	}},
 	{"People", []string{
 		"guides/accounts", "guides/passwords", "guides/factors", "guides/passkeys", "guides/sessions", "guides/pages", "guides/mail", "guides/documents",
