@@ -42,49 +42,32 @@ func (f *Keys) replaceFactorKey(ctx context.Context, names []string) error {
 	}
 	store := factor.NewStore(f.Ring.Unrevoked(keyring.Factor), secret.Random{})
 	for again := true; again; { // what was written while the rows before it were read is found by the next pass
-		keys, err := f.signPasskeysAnew(ctx, store)
-		if err != nil {
-			return err
+		again = false
+		for _, page := range []anew{signPasskeysAnew, sealAppsAnew} {
+			n, err := f.anew(ctx, store, page)
+			if err != nil {
+				return err
+			}
+			again = again || n > 0
 		}
-		apps, err := f.sealAppsAnew(ctx, store)
-		if err != nil {
-			return err
-		}
-		again = keys+apps > 0
 	}
 	return nil
 }
 
-// signPasskeysAnew signs the rows of genuine passkeys with the key in force, and returns how many another had signed.
-func (f *Keys) signPasskeysAnew(ctx context.Context, store *factor.Store) (n int, err error) {
+// anew makes anew what the next accounts have, from the one after the given id on, by the key in force. It returns how much another key had
+// made, the id of the last account, and whether there are more.
+type anew func(tx *db.Tx, store *factor.Store, after string) (n int, last string, more bool, err error)
+
+// anew does it with all accounts, a page in each transaction.
+func (f *Keys) anew(ctx context.Context, store *factor.Store, page anew) (n int, err error) {
 	for after, more := "", true; more; {
-		var done int
-		last := after
-		err := f.DB.Write(ctx, func(tx *db.Tx) error {
-			done, more = 0, false
-			handles, until, err := account.Handles(tx, after, resealBatch)
-			if err != nil || len(handles) == 0 {
-				return err
-			}
-			last, more = until, len(handles) == resealBatch
-			page, err := factor.PasskeysBetween(tx, after, until)
-			if err != nil {
-				return err
-			}
-			for _, p := range page {
-				handle := handles[p.Account]
-				if handle == nil || store.IsNewest(p, handle) || !store.Genuine(p, handle) {
-					continue
-				}
-				ok, err := store.Resign(tx, p, handle)
-				if err != nil {
-					return err
-				}
-				if ok {
-					done++
-				}
-			}
-			return nil
+		var (
+			done int
+			last string
+		)
+		err := f.DB.Write(ctx, func(tx *db.Tx) (err error) {
+			done, last, more, err = page(tx, store, after)
+			return err
 		})
 		if err != nil {
 			return n, err
@@ -94,35 +77,47 @@ func (f *Keys) signPasskeysAnew(ctx context.Context, store *factor.Store) (n int
 	return n, nil
 }
 
-// sealAppsAnew seals the secrets of apps under the key in force, and returns how many another had sealed.
-func (f *Keys) sealAppsAnew(ctx context.Context, store *factor.Store) (n int, err error) {
-	for after, more := "", true; more; {
-		var done int
-		last := after
-		err := f.DB.Write(ctx, func(tx *db.Tx) error {
-			done = 0
-			page, err := factor.AppsAfter(tx, after, resealBatch)
-			if err != nil {
-				return err
-			}
-			if more = len(page) == resealBatch; len(page) > 0 {
-				last = page[len(page)-1].Account
-			}
-			for _, app := range page {
-				ok, err := store.SealAnew(tx, app)
-				if err != nil {
-					return err
-				}
-				if ok {
-					done++
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return n, err
-		}
-		n, after = n+done, last
+// signPasskeysAnew signs the rows of genuine passkeys.
+func signPasskeysAnew(tx *db.Tx, store *factor.Store, after string) (n int, last string, more bool, err error) {
+	handles, last, err := account.Handles(tx, after, resealBatch)
+	if err != nil || len(handles) == 0 {
+		return 0, last, false, err
 	}
-	return n, nil
+	page, err := factor.PasskeysBetween(tx, after, last)
+	if err != nil {
+		return 0, last, false, err
+	}
+	for _, p := range page {
+		handle := handles[p.Account]
+		if handle == nil || store.IsNewest(p, handle) || !store.Genuine(p, handle) {
+			continue
+		}
+		ok, err := store.Resign(tx, p, handle)
+		if err != nil {
+			return n, last, false, err
+		}
+		if ok {
+			n++
+		}
+	}
+	return n, last, len(handles) == resealBatch, nil
+}
+
+// sealAppsAnew seals the secrets of apps.
+func sealAppsAnew(tx *db.Tx, store *factor.Store, after string) (n int, last string, more bool, err error) {
+	page, err := factor.AppsAfter(tx, after, resealBatch)
+	if err != nil {
+		return 0, "", false, err
+	}
+	for _, app := range page {
+		last = app.Account
+		ok, err := store.SealAnew(tx, app)
+		if err != nil {
+			return n, last, false, err
+		}
+		if ok {
+			n++
+		}
+	}
+	return n, last, len(page) == resealBatch, nil
 }
