@@ -22,13 +22,13 @@ const (
 
 // asking is the question of a scope as a body has it.
 type asking struct {
-	Users    []string `json:"users"`
-	Networks []string `json:"networks"`
-	Device   string   `json:"device"`
-	Session  string   `json:"session"`
-	Clients  []string `json:"clients"`
-	Roles    []string `json:"roles"`
-	Key      string   `json:"key"`
+	Users    []string `json:"users" most:"254"`
+	Networks []string `json:"networks" most:"64"`
+	Device   string   `json:"device" most:"128"`
+	Session  string   `json:"session" most:"64"`
+	Clients  []string `json:"clients" most:"64"`
+	Roles    []string `json:"roles" most:"64"`
+	Key      string   `json:"key" most:"64"`
 	Shared   bool     `json:"shared"`
 	Since    string   `json:"since"`
 	Until    string   `json:"until"`
@@ -37,7 +37,15 @@ type asking struct {
 	Tried bool `json:"tried"`
 }
 
+// mostNamed is how many of one sort a question names.
+const mostNamed = 100
+
 func (in asking) question() (q respond.Question, err error) {
+	for name, list := range map[string][]string{"users": in.Users, "networks": in.Networks, "clients": in.Clients, "roles": in.Roles} {
+		if len(list) > mostNamed {
+			return q, fault.Field(name, "too_many", "The field %s takes %d at most. Use a network or a time, or ask several times.", name, mostNamed)
+		}
+	}
 	q = respond.Question{
 		Users: in.Users, Device: in.Device, Session: in.Session, Clients: in.Clients, Roles: in.Roles, Key: in.Key, Shared: in.Shared, Most: scopeEvents,
 	}

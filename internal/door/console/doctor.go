@@ -18,7 +18,7 @@ type doctorPage struct {
 
 // inFull is how many findings are shown with their controls: a page is 50 KB at most, and an installation that is still
 // being set up has dozens.
-const inFull = 12
+const inFull = 8
 
 // doctor judges the deployment anew each time: it takes a moment, and changes nothing.
 func (c *Console) doctor(d *desk) error {
