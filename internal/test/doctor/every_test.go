@@ -17,6 +17,7 @@ import (
 var elsewhere = map[string]string{
 	"RATE-3/addresses":   "TestRATE3_AProxyThatIsNotTrustedIsNoticed",
 	"DB-4/disk":          "TestDB4_BackupsOnTheDatabasesDiskAreFound",
+	"DB-4/ledger":        "TestDB4_ALedgerThatLagsIsFound",
 	"ENV-1/ready":        "TestEachBreakTurnsItsCheckAlone", // the server is gone
 	"GDPR-3/erasures":    "TestEachBreakTurnsItsCheckAlone", // a hundred days pass
 	"COMP-1/passkeys":    "TestEachBreakTurnsItsCheckAlone",
