@@ -195,7 +195,7 @@ func (v *visitor) reachesOwnPages() {
 			path += "x"
 		}
 		a := v.ask("GET", path, "", asPage)
-		asks := path == "/admin" || path == "/account/factors" // for a sign-in by themselves
+		asks := path == "/admin" || path == "/account/factors" || path == "/device" // for a sign-in by themselves
 		guarded := strings.Contains(a.Header.Get("Location"), "return_to") && !asks
 		if a.application || a.Header.Get("X-Request-Id") == "" || guarded {
 			v.Errorf("%s, %d cookies: %d, by the application: %v, %q", path, len(v.cookies), a.StatusCode, a.application, a.Header.Get("Location"))
