@@ -164,11 +164,8 @@ func (f *ProviderSignIn) seal(v any, context string) string {
 
 // unseal reads it.
 func (f *ProviderSignIn) unseal(text, context string, v any) error {
-	if strings.ContainsAny(text, "\r\n") {
-		return errJourney
-	}
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil {
+	sealed, ok := secret.Decode(text, -1)
+	if !ok {
 		return errJourney
 	}
 	b, err := secret.Open(f.Seal(), sealed, context)

@@ -97,11 +97,11 @@ func (t Token) body() []byte {
 // Parse takes a token apart that is of one of the kinds, and reports whether its MAC is right.
 func Parse(k Keys, s string, kinds ...Kind) (Token, bool) {
 	s, ok := strings.CutPrefix(s, TokenPrefix)
-	if !ok || len(s) != encoding.EncodedLen(tokenSize) {
+	if !ok {
 		return Token{}, false
 	}
-	b, err := encoding.DecodeString(s)
-	if err != nil {
+	b, ok := secret.Decode(s, tokenSize)
+	if !ok {
 		return Token{}, false
 	}
 	body, mac := b[:tokenSize-macSize], b[tokenSize-macSize:]

@@ -68,6 +68,7 @@ func TestTokenSecretsDependOnEverything(t *testing.T) {
 }
 
 func FuzzToken(f *testing.F) {
+	f.Add(TokenPrefix + strings.Repeat("\n", 123))
 	f.Add(sample().Encode(testKeys))
 	f.Add("gatehouse_rt_")
 	f.Add("gatehouse_rt_" + strings.Repeat("A", 123))

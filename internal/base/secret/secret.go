@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -165,4 +166,15 @@ func newGCM(key []byte) cipher.AEAD {
 		panic("secret: " + err.Error())
 	}
 	return aead
+}
+
+// Decode reads base64url without padding of exactly so many bytes, in the one way that there is to write it (RFC 4648 sections 3.5 and 5); a
+// negative size is any. The library passes over line ends wherever they are: what it reads may be shorter than the text's length tells, and
+// have many spellings.
+func Decode(text string, size int) (b []byte, ok bool) {
+	if strings.ContainsAny(text, "\r\n") || size >= 0 && len(text) != base64.RawURLEncoding.EncodedLen(size) {
+		return nil, false
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return b, err == nil
 }

@@ -316,3 +316,21 @@ func BenchmarkKeyed(b *testing.B) {
 		}
 	})
 }
+
+// TestDecode: of each text there is one spelling, and it is as long as it looks: the library passes over line ends.
+func TestDecode(t *testing.T) {
+	for text, size := range map[string]int{"": 0, "AQID": 3, "AQIDBA": 4, "_-__": 3} {
+		b, ok := secret.Decode(text, size)
+		if !ok || len(b) != size {
+			t.Errorf("%q: %v %v", text, b, ok)
+		}
+		if _, ok := secret.Decode(text, -1); !ok {
+			t.Errorf("%q of any size is refused", text)
+		}
+	}
+	for text, size := range map[string]int{"AQI\n": 3, "AQ\r\nID": -1, "\n": 0, "AQIDBB": 4, "AQIDBA==": 4, "AQ+D": 3, "AQID": 4, "AQIDBAU": 4, "AQ I": 3} {
+		if b, ok := secret.Decode(text, size); ok {
+			t.Errorf("%q of %d bytes is read as %v", text, size, b)
+		}
+	}
+}

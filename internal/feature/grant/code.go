@@ -58,12 +58,11 @@ func (s *Store) newCode(now time.Time) (c Code) {
 
 // ParseCode takes a code apart, and reports whether it is one of ours.
 func (s *Store) ParseCode(text string) (c Code, ok bool) {
-	text, ok = strings.CutPrefix(text, CodePrefix)
-	if !ok || len(text) != encoding.EncodedLen(codeSize) {
+	if text, ok = strings.CutPrefix(text, CodePrefix); !ok {
 		return Code{}, false
 	}
-	b, err := encoding.DecodeString(text)
-	if err != nil {
+	b, ok := secret.Decode(text, codeSize)
+	if !ok {
 		return Code{}, false
 	}
 	body, mac := b[:codeSize-codeMAC], b[codeSize-codeMAC:]

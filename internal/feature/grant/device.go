@@ -84,12 +84,11 @@ type DeviceCode struct{ secret [codeSecret]byte }
 
 // ParseDeviceCode takes a device code apart, and reports whether it is one of ours.
 func (s *Store) ParseDeviceCode(text string) (c DeviceCode, ok bool) {
-	text, ok = strings.CutPrefix(text, DevicePrefix)
-	if !ok || len(text) != encoding.EncodedLen(codeSecret+codeMAC) {
+	if text, ok = strings.CutPrefix(text, DevicePrefix); !ok {
 		return c, false
 	}
-	b, err := encoding.DecodeString(text)
-	if err != nil || !secret.Equal(b[codeSecret:], secret.MAC(s.code(), []byte("device code"), b[:codeSecret])[:codeMAC]) {
+	b, ok := secret.Decode(text, codeSecret+codeMAC)
+	if !ok || !secret.Equal(b[codeSecret:], secret.MAC(s.code(), []byte("device code"), b[:codeSecret])[:codeMAC]) {
 		return c, false
 	}
 	copy(c.secret[:], b)

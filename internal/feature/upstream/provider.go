@@ -123,7 +123,7 @@ func checkIssuer(issuer string, development bool) error {
 	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.HasSuffix(issuer, "?") {
 		return errors.New("issuer is the address that the provider's discovery document calls itself, to the letter")
 	}
-	if u.Scheme != "https" && !(development && u.Scheme == "http") {
+	if !strings.HasPrefix(issuer, "https://") && !(development && strings.HasPrefix(issuer, "http://")) { // as the issuer writes it, to the letter
 		return errors.New("issuer is an https address")
 	}
 	return nil

@@ -37,6 +37,9 @@ func FuzzUnseal(f *testing.F) {
 		}
 		state = strings.ToValidUTF8(state, "?")
 		sealed, err := seal(secret.Random{}, testKey, Request{Client: "app", State: state, At: now.Unix() - age})
+		if RefusedOf(err) != nil { // it is longer than any address
+			return
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

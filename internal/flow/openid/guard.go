@@ -153,8 +153,8 @@ func (f *Guard) enter(ctx context.Context, origin string, a Answer, cookie strin
 
 // opened reads what the browser kept.
 func (f *Guard) opened(cookie string) (what begun, err error) {
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(cookie)
-	if err != nil {
+	sealed, ok := secret.Decode(cookie, -1)
+	if !ok {
 		return what, errGuardOver
 	}
 	text, err := secret.Open(f.Key(), sealed, guardContext)

@@ -109,11 +109,8 @@ var errRequestOver = fault.New(fault.Invalid, "request_over",
 const mostSealed = 12 << 10
 
 func unseal(key []byte, text string, now time.Time) (r Request, err error) {
-	if len(text) > mostSealed || strings.ContainsAny(text, "\r\n") { // which the decoder would pass over: one request, one spelling
-		return r, errRequestOver
-	}
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil {
+	sealed, ok := secret.Decode(text, -1)
+	if len(text) > mostSealed || !ok {
 		return r, errRequestOver
 	}
 	b, err := secret.Open(key, sealed, sealContext)
