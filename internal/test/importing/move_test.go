@@ -126,7 +126,8 @@ func TestPeopleMoveWithTheirSecondFactors(t *testing.T) {
 	// Somebody wrote a passkey into the database: it is handed to nobody.
 	change(`INSERT INTO passkey (id, account_id, rp_id, credential, public_key, mac, counter, eligible, backed_up, verifies, discoverable,
 			aaguid, transports, name, suspect_at, made_at, used_at)
-		SELECT 'planted', account_id, rp_id, CAST('planted' AS BLOB), public_key, mac, 0, 0, 0, 1, 1, aaguid, transports, 'Planted', NULL, made_at, NULL FROM passkey`)
+		SELECT 'planted', account_id, rp_id, CAST('planted' AS BLOB), public_key, mac, 0, 0, 0, 1, 1, aaguid, transports, 'Planted', NULL,
+			made_at, NULL FROM passkey`)
 
 	mine := newIdentity(t)
 	path, n := handOver(from, mine.Recipient(), "")
