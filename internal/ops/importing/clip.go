@@ -15,7 +15,7 @@ type clip struct {
 type stringState struct {
 	inside  bool
 	escaped bool // behind a backslash
-	hex     int  // of \uXXXX, how many are still to come
+	hex     int  // how many digits of an escape like \u00e9 are missing
 	n       int  // how many bytes it has had
 	over    bool // it is too long by now
 }

@@ -23,7 +23,8 @@ func TestACertifiedProvider(t *testing.T) {
 	listens := harness.FreePort(t)
 	clock := &harness.Clock{}
 	file := upstreams(t, `
-- {id: npm, kind: oidc, name: npm, issuer: "http://`+listens+`", client_id: gatehouse, secret_file: secret, signup: [corp.example], authoritative_for: [corp.example]}
+- {id: npm, kind: oidc, name: npm, issuer: "http://`+listens+`", client_id: gatehouse, secret_file: secret,
+    signup: [corp.example], authoritative_for: [corp.example]}
 `)
 	w := &world{Server: harness.OpenAt(t, dbtest.SQLite(t), clock.Now, "UPSTREAMS_FILE="+file), clock: clock}
 	text, err := os.ReadFile(filepath.Join("testdata", "oidc-provider.mjs"))
