@@ -102,7 +102,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 		Warnings map[string]string `json:"warnings,omitempty"`
 	}{Status: "ready", Checks: map[string]string{"server": "ok"}}
 	select {
-	case <-s.draining:
+	case <-s.leaving:
 		answer.Checks["server"] = "stopping"
 	default:
 	}

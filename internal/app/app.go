@@ -42,6 +42,8 @@ type Server struct {
 
 	capabilities []capability  // those that opened
 	broken       chan error    // what ended a listener
+	leaving      chan struct{} // closed when requests are better sent elsewhere
+	left         sync.Once     // closes it
 	draining     chan struct{} // closed when it takes no more work
 	background   context.CancelFunc
 	running      sync.WaitGroup // background work
@@ -64,7 +66,7 @@ func start(ctx context.Context, c *config.Config, o Options, list func(*Server, 
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{log: o.Log, now: o.Now, draining: make(chan struct{})}
+	s := &Server{log: o.Log, now: o.Now, leaving: make(chan struct{}), draining: make(chan struct{})}
 	if err := s.listen(ctx, c); err != nil {
 		return nil, err
 	}

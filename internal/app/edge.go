@@ -55,7 +55,7 @@ func (s *Server) publicHandler(b *base, metrics *web.Metrics) http.Handler {
 			r.Register(stack, mux)
 		}
 	}
-	return stack.Wrap(mux)
+	return s.goodbye(stack.Wrap(mux))
 }
 
 // redirectHandler answers what comes to that listener: nothing but the way to TLS.

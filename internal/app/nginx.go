@@ -50,7 +50,8 @@ func guarded(text, application string) string {
 
 // Nginx returns what nginx needs to stand in front of a Gatehouse with these
 // settings, and before an application that it guards, if its address is not empty.
-func Nginx(c *config.Config, application string) (string, error) {
+// Without replicas it is in front of the one that these settings are of.
+func Nginx(c *config.Config, application string, replicas ...string) (string, error) {
 	host, https := strings.CutPrefix(c.PublicURL, "https://")
 	switch {
 	case c.OwnTLS():
@@ -68,14 +69,33 @@ func Nginx(c *config.Config, application string) (string, error) {
 	}
 	text := nginxText
 	if application != "" {
-		if _, err := netip.ParseAddrPort(application); err != nil {
-			if _, _, err := net.SplitHostPort(application); err != nil || strings.ContainsAny(application, " ;{}\\\"'$#\n\r\t/") {
-				return "", fault.New(fault.Invalid, "invalid_guard", "This is no address of an application: write host and port, such as 127.0.0.1:8080.")
-			}
+		if !isHostPort(application) {
+			return "", fault.New(fault.Invalid, "invalid_guard", "This is no address of an application: write host and port, such as 127.0.0.1:8080.")
 		}
 		text = guarded(text, application)
 	}
-	return strings.NewReplacer("PUBLIC", c.PublicURL, "UPSTREAM", nearby(c.ListenAddr), "PORT", port, "NAME", name).Replace(text), nil
+	servers := "    server " + nearby(c.ListenAddr) + ";\n"
+	if len(replicas) > 0 {
+		servers = ""
+		for _, r := range replicas {
+			if !isHostPort(r) {
+				return "", fault.New(fault.Invalid, "invalid_replica", "This is no address of a replica: write host and port, such as 10.0.0.11:8000.")
+			}
+			// Who does not answer is left out for a while, and is asked again then.
+			servers += "    server " + r + " max_fails=1 fail_timeout=5s;\n"
+		}
+		text = strings.Replace(text, "    client_header_timeout 5s;\n", "    client_header_timeout 5s;\n    proxy_connect_timeout 2s;\n", 1)
+	}
+	return strings.NewReplacer("PUBLIC", c.PublicURL, "    UPSTREAM\n", servers, "PORT", port, "NAME", name).Replace(text), nil
+}
+
+// isHostPort reports whether it may stand as an address in a configuration of nginx.
+func isHostPort(address string) bool {
+	if _, err := netip.ParseAddrPort(address); err == nil {
+		return true
+	}
+	host, port, err := net.SplitHostPort(address)
+	return err == nil && host != "" && port != "" && !strings.ContainsAny(address, " ;{}\\\"'$#\n\r\t/")
 }
 
 // nearby returns an address at which this machine reaches a listener.

@@ -32,20 +32,40 @@ func (s *Server) serve(b *base) {
 	}
 }
 
-// Run waits until the context ends, or a listener breaks, and stops the server.
+// Run waits until the context ends, or a listener breaks, and stops the server. Asked to end, it serves
+// for SHUTDOWN_DELAY_SECONDS more, for load balancers that have to see readyz first.
 func (s *Server) Run(ctx context.Context) error {
 	var broken error
 	select {
 	case <-ctx.Done():
+		broken = s.linger()
 	case broken = <-s.broken:
 	}
 	return errors.Join(broken, s.Stop())
 }
 
+// linger serves for a while after readyz has said that the server stops.
+func (s *Server) linger() (broken error) {
+	s.leave()
+	if s.config.ShutdownDelay == 0 {
+		return nil
+	}
+	s.log.Info("stopping: readyz says so, and the port closes later", "in", s.config.ShutdownDelay.String())
+	select {
+	case <-time.After(s.config.ShutdownDelay):
+	case broken = <-s.broken:
+	}
+	return broken
+}
+
+// leave has readyz say that requests are better sent elsewhere.
+func (s *Server) leave() { s.left.Do(func() { close(s.leaving) }) }
+
 // Stop takes no more connections, finishes the requests that it has accepted,
 // and closes everything. readyz says so from the first moment on, and answers
 // until the last request is done.
 func (s *Server) Stop() error {
+	s.leave()
 	close(s.draining)
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
@@ -59,6 +79,19 @@ func (s *Server) Stop() error {
 	s.background()
 	s.running.Wait()
 	return errors.Join(err, s.closeCapabilities())
+}
+
+// goodbye has a connection closed with the answer to its next request once the server is to stop, so that a proxy that keeps
+// connections finds none of them closed as it sends.
+func (s *Server) goodbye(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-s.leaving:
+			w.Header().Set("Connection", "close")
+		default:
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func notClosed(err error) error {

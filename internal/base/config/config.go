@@ -138,6 +138,8 @@ type Config struct {
 	ACMEDirectory string
 	// TLSRedirectAddr is where plain HTTP is answered in addition to TLS; empty for nowhere.
 	TLSRedirectAddr string
+	// ShutdownDelay is for how long the server still serves once it is to stop, and readyz says so.
+	ShutdownDelay time.Duration
 	// ConnectionsPerAddress is how many one address may hold; 0 for any number.
 	ConnectionsPerAddress int
 

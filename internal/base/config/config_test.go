@@ -141,7 +141,8 @@ func TestDefaults(t *testing.T) {
 func TestEverySettingIsRead(t *testing.T) {
 	got := mustLoad(t,
 		"ENVIRONMENT=Production", "LOG_LEVEL=warning", "TLS_CERT_FILE=/etc/tls/cert.pem", "TLS_KEY_FILE=/etc/tls/key.pem", "TLS_REDIRECT_ADDR=:080",
-		"CONNECTIONS_PER_ADDRESS=9", "PRIVATE_NETWORKS=172.18.0.9/16,fd00::/64", "LISTEN_ADDR=[::1]:08000", "ADMIN_LISTEN_ADDR=localhost:0", "ADMIN_PPROF=True",
+		"CONNECTIONS_PER_ADDRESS=9", "SHUTDOWN_DELAY_SECONDS=15",
+		"PRIVATE_NETWORKS=172.18.0.9/16,fd00::/64", "LISTEN_ADDR=[::1]:08000", "ADMIN_LISTEN_ADDR=localhost:0", "ADMIN_PPROF=True",
 		"PUBLIC_URL=HTTPS://Auth.ACME.org:443/", "CORS_ORIGINS= https://App.acme.org:443 ,https://acme.org:8443",
 		"TRUSTED_PROXIES=10.0.0.5 , 192.168.7.9/24,Cloudflare,::ffff:10.0.0.5,fd00::/8", "DATABASE_URL=postgresql://gate:"+goodPassword+"@db.acme.org/gate",
 		"DATABASE_MAX_CONNS=20", "MIGRATE=OFF", "MIGRATE_DATABASE_URL=postgres://owner:"+goodPassword+"@db.acme.org/gate?sslmode=verify-full",
@@ -195,7 +196,8 @@ func TestEverySettingIsRead(t *testing.T) {
 		Retention:   Retention{Profile: ProfilePCI, Tokens: 14 * day, Logs: 730 * day, Sessions: 180 * day},
 		Environment: Production, LogLevel: slog.LevelWarn, ListenAddr: "[::1]:8000", AdminListenAddr: "localhost:0", AdminPprof: true,
 		TLSCertFile: "/etc/tls/cert.pem", TLSKeyFile: "/etc/tls/key.pem", ACMEDirectory: letsEncrypt, TLSRedirectAddr: ":80", ConnectionsPerAddress: 9,
-		PublicURL: "https://auth.acme.org", CORSOrigins: []string{"https://app.acme.org", "https://acme.org:8443"},
+		ShutdownDelay: 15 * time.Second,
+		PublicURL:     "https://auth.acme.org", CORSOrigins: []string{"https://app.acme.org", "https://acme.org:8443"},
 		PrivateNetworks: networks("172.18.0.0/16", "fd00::/64"), AdminNetworks: networks("10.8.0.0/16", "2001:db8::1/128"), Approvals: ApprovalsTwo,
 		TrustedProxies: networks("10.0.0.5/32", "192.168.7.0/24", "fd00::/8"), CloudflareProxies: true,
 		Database:         Database{Kind: PostgreSQL, URL: "postgresql://gate:" + goodPassword + "@db.acme.org/gate?sslmode=verify-full"},
@@ -273,7 +275,7 @@ func TestRanges(t *testing.T) {
 		"ACCESS_TOKEN_EXPIRE_MINUTES": {"1", "1440"}, "REFRESH_REUSE_GRACE_SECONDS": {"0", "60"},
 		"REFRESH_RETRY_HOURS": {"0", "72"}, "REVOCATION_STALE_SECONDS": {"0", "900"}, "PASSWORD_MIN_LENGTH": {"8", "64"}, "BCRYPT_COST": {"4", "16"},
 		"DATABASE_MAX_CONNS": {"1", "1000"}, "SESSION_MAX_DAYS": {"7", "365"}, "REFRESH_TOKEN_EXPIRE_DAYS": {"1", "30"},
-		"LOGIN_RATE_LIMIT_WINDOW_MINUTES": {"1", "1440"}, "API_RATE_LIMIT_WINDOW_SECONDS": {"1", "3600"},
+		"LOGIN_RATE_LIMIT_WINDOW_MINUTES": {"1", "1440"}, "API_RATE_LIMIT_WINDOW_SECONDS": {"1", "3600"}, "SHUTDOWN_DELAY_SECONDS": {"0", "60"},
 	} {
 		least, most := bounds[0], bounds[1]
 		for _, good := range []string{least, most, " " + most + " ", "00" + most} {

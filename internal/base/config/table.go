@@ -103,6 +103,12 @@ var serverSettings = []setting{
 		field: number(0, 100_000, " connections", func(c *Config) *int { return &c.ConnectionsPerAddress }),
 	},
 	{
+		name: "SHUTDOWN_DELAY_SECONDS", initial: "0",
+		meaning: "How long the server goes on serving after SIGTERM while `/readyz` says that it stops, so that a load balancer sends requests elsewhere before " +
+			"the port closes: 0 to 60 seconds. See [replicas.md](guides/replicas.md).",
+		field: span(0, 60, time.Second, func(c *Config) *time.Duration { return &c.ShutdownDelay }),
+	},
+	{
 		name: "ADMIN_PPROF", initial: "false",
 		meaning:    "`true` serves Go's profiles under `/debug/pprof/` on the admin listener.",
 		production: "`true` is warned about, and switched off an hour after startup: a memory profile contains what the server is working on",

@@ -18,7 +18,8 @@ var contents = []part{
 		"guides/privacy", "guides/administration", "guides/moving-here", "authorization",
 	}},
 	{"Operation", []string{
-		"operations", "outages", "guides/postgresql", "guides/redis", "guides/moving-to-postgresql", "guides/backups", "guides/keys", "guides/retention",
+		"operations", "outages", "guides/replicas", "guides/postgresql", "guides/redis", "guides/moving-to-postgresql", "guides/backups", "guides/keys",
+		"guides/retention",
 		"guides/rate-limits", "guides/blocks", "guides/monitoring", "guides/alerts", "guides/events", "guides/tracing", "metrics", "events",
 		"guides/load-testing", "performance", "scale",
 	}},

@@ -30,7 +30,8 @@ type client struct {
 func newClient(id int, h *house, past *history) *client {
 	return &client{
 		id: id, house: h, history: past,
-		http:   &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 4}},
+		// A proxy that is told of another configuration closes idle connections, and a request that was on its way there has no answer.
+		http:   &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 4, DisableKeepAlives: h.hears > 0}},
 		random: rand.New(rand.NewPCG(1, uint64(id))),
 	}
 }

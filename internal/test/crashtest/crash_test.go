@@ -119,6 +119,19 @@ func (s *storm) everybodyIsAnswered(times int64) {
 // judges what they saw. It stops the server.
 func (s *storm) calm() {
 	s.Helper()
+	s.settle()
+	s.stop()
+	if s.judge(s.errors()) == 0 {
+		s.Error("no answer was lost: nothing was killed in the midst of anything")
+	}
+	if s.eventsTellOfEverything() == 0 && soak(0, 1) == 1 {
+		s.Error("nothing was killed between a commit and its answer")
+	}
+}
+
+// settle lets every client finish what it does, and looks whether all is there.
+func (s *storm) settle() {
+	s.Helper()
 	s.everybodyIsAnswered(2)
 	s.over.Store(true)
 	s.wait.Wait()
@@ -126,23 +139,19 @@ func (s *storm) calm() {
 		s.wait.Go(c.takeStock)
 	}
 	s.wait.Wait()
-	s.stop()
-	s.judge()
-	s.eventsTellOfEverything()
 }
 
 // judge looks for what no order explains in what the clients saw, and for
-// bugs that the server itself reports.
-func (s *storm) judge() {
+// bugs that the servers themselves report. It returns how many answers were lost.
+func (s *storm) judge(logged []string) (lost int) {
 	s.Helper()
 	for _, v := range s.past.violations() {
 		s.Errorf("no order explains what the clients saw of %s", v)
 	}
-	for _, line := range s.errors() {
+	for _, line := range logged {
 		s.Errorf("the server logged: %s", line)
 	}
 	counts := map[kind]int{}
-	var lost int
 	for _, k := range []kind{register, signIn, refresh, logout} {
 		counts[k], lost = s.past.counted(k)
 		if counts[k] == 0 {
@@ -150,14 +159,13 @@ func (s *storm) judge() {
 		}
 	}
 	s.Logf("acknowledged: %v; %d answers lost", counts, lost)
-	if lost == 0 {
-		s.Error("no answer was lost: nothing was killed in the midst of anything")
-	}
+	return lost
 }
 
 // eventsTellOfEverything makes sure that the log of events, too, holds all that
-// was acknowledged: each stands in the transaction of its change.
-func (s *storm) eventsTellOfEverything() {
+// was acknowledged: each stands in the transaction of its change. It returns how many
+// refreshes were retried outside the grace: the change was there, and its answer was not.
+func (s *storm) eventsTellOfEverything() (retried int) {
 	s.Helper()
 	least := map[string]int{}
 	for _, ops := range s.past.sessions {
@@ -188,15 +196,10 @@ func (s *storm) eventsTellOfEverything() {
 				s.Errorf("%d events %s, and %d were acknowledged", got, kind, want)
 			}
 		}
-		// A retry outside the grace: the change was there, and its answer was not.
-		var retried int
 		if err := tx.QueryRow(`SELECT COUNT(*) FROM event_personal WHERE data LIKE '%"retried"%'`).Scan(&retried); err != nil {
 			return err
 		}
 		s.Logf("%d refreshes were committed and their answers lost", retried)
-		if retried == 0 && soak(0, 1) == 1 {
-			s.Error("nothing was killed between a commit and its answer")
-		}
 		if !strings.HasPrefix(s.dbURL, "sqlite:") {
 			return nil
 		}
@@ -209,6 +212,7 @@ func (s *storm) eventsTellOfEverything() {
 	if err != nil {
 		s.Error(err)
 	}
+	return retried
 }
 
 func acknowledged(ops []porcupine.Operation, k kind) bool {
@@ -294,9 +298,12 @@ func (c *citizen) goOn(s holding) token {
 	return c.must("refreshing", func(e *endpoint) answer { return c.refresh(e, s.life, s.token) }).token
 }
 
-// isOver makes sure that a session which was ended stays so.
+// isOver makes sure that a session which was ended stays so: its refresh tokens at once, its access tokens as soon as
+// every replica knows.
 func (c *citizen) isOver(s holding) {
-	if c.insist(func(e *endpoint) answer { return c.refresh(e, s.life, s.token) }).ok ||
+	refreshed := c.insist(func(e *endpoint) answer { return c.refresh(e, s.life, s.token) }).ok
+	time.Sleep(c.house.hears)
+	if refreshed ||
 		c.insist(func(e *endpoint) answer { return c.alive(e, s.life) }).ok {
 		c.house.Errorf("client %d: its session %s was signed out, and lives", c.id, s.id)
 	}

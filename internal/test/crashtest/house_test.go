@@ -77,6 +77,8 @@ type house struct {
 	binary, dbURL string
 	dir           string
 	listen        string // where, if that is to stay the same
+	settings      []string
+	hears         time.Duration // how long it takes all replicas to hear of the end of a session; 0 if there is one
 
 	process *exec.Cmd
 	address atomic.Pointer[endpoint] // nil while it is down
@@ -153,6 +155,7 @@ func (h *house) launch(grace int) <-chan string {
 		"API_RATE_LIMIT_REQUESTS=1000000", "LOGIN_RATE_LIMIT_ATTEMPTS=1000000", "REGISTRATION_RATE_LIMIT_ATTEMPTS=1000000",
 		fmt.Sprintf("REFRESH_REUSE_GRACE_SECONDS=%d", grace),
 	}
+	c.Env = append(c.Env, h.settings...)
 	if err := c.Start(); err != nil {
 		h.Fatal(err)
 	}
