@@ -86,7 +86,7 @@ func Nginx(c *config.Config, application string, replicas ...string) (string, er
 		}
 		text = strings.Replace(text, "    client_header_timeout 5s;\n", "    client_header_timeout 5s;\n    proxy_connect_timeout 2s;\n", 1)
 	}
-	return strings.NewReplacer("PUBLIC", c.PublicURL, "    UPSTREAM\n", servers, "PORT", port, "NAME", name).Replace(text), nil
+	return strings.NewReplacer("PUBLIC", c.PublicURL, "    server UPSTREAM;\n", servers, "PORT", port, "NAME", name).Replace(text), nil
 }
 
 // isHostPort reports whether it may stand as an address in a configuration of nginx.
