@@ -18,6 +18,11 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 )
 
+// An account without a password has an empty hash, for which [password.Verify] does a comparison's work. One function (waysin.go)
+// counts what is left before a factor or the password goes, under the account's row. A fresh sign-in stands in for the current
+// password. Where there was none for seven days nothing opens an undo, and the mail has no link. An invitation's link opens an
+// account with a password or without, whichever comes first.
+
 var (
 	errPasswordlessOff = fault.New(fault.Conflict, "passwordless_off", "This service asks every account for a password.")
 	errNoPassword      = fault.New(fault.Conflict, "no_password", "This account has no password already.")

@@ -15,6 +15,14 @@
 // committed, before the code is looked at; the code is computed with no transaction
 // open. Secrets are sealed under the ring's key for factors with the account and the row
 // for context, so that a row that is copied to another account opens nothing.
+//
+// A pending sign-in is a row with five tries, deleted by whoever wins. Codes have buckets of their own (package lockout),
+// by the account's id, that never fade. Mutants judge the races (mutant_test.go), and a model of owner and thief tries
+// every sequence on the product's own buckets (lockout/owner_model_test.go).
+//
+// A passkey's challenge is no row but a MAC over its time, purpose and binding; its hash is spent in the session's
+// transaction. go-webauthn checks what is signed, and we what it would take (origin to the byte, frames, handle) or can't
+// know (counter, flags, whose it is). Each row has a MAC. forged_test.go forges them by hand.
 package factor
 
 import (

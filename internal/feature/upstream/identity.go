@@ -3,6 +3,11 @@
 //
 // An identity is a provider's issuer and its subject, and never an address: an address can be given to somebody else, and
 // not every provider looks whose it is. It matters once, at the first sign-in, and only as far as [Judge] says.
+//
+// What was asked for travels sealed in a strict cookie, so strangers write no row, and the callback bounces once to have
+// it. A model of thief and owner tries Judge with its mutants, and what it decides on is looked at again under the
+// account's row: of any number at once one makes the account. Whatever a provider says is one factor, and ends where every
+// sign-in does.
 package upstream
 
 import (

@@ -18,4 +18,13 @@
 // is a restore into a scratch file.
 //
 // What a restore does with a table stands in package schema.
+//
+// A bucket takes each object by one conditional request, and what it keeps although it was deleted is no failure. A
+// standby is read only if its event log is as long as the server's. The ledger (ledger.go, reduces.go, decisions.go,
+// replay.go) is brought up to the log before each manifest, so what a backup has stands in the ledger of its own history:
+// a restore reads that from the backup's leaf on and every later history whole, and only takes away. The erased are named
+// by a keyed hash whose key is in every backup, before a row goes.
+//
+// A move (move.go) sets a fence in install that every write of every process looks at once a second; past it and the
+// longest transaction, one snapshot streams into the empty target by a restore's loader, sessions included.
 package backup

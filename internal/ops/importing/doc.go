@@ -6,4 +6,7 @@
 // one transaction with the row that says how far the import is (feature intake); the lines of the report are on disk before,
 // and what is behind the row's length is cut off when an import goes on that was broken off. So whenever it is killed, running
 // it again ends with the same accounts and the same report.
+//
+// A hash is read to the letter and within limits, and kept as one form of ours: a weak one under bcrypt. A right sign-in
+// replaces it.
 package importing
