@@ -28,21 +28,55 @@ type chromium struct {
 	complaints []string
 }
 
-// newChromium opens a tab of a fresh browser.
-func newChromium(h *harness.Server) *chromium {
-	h.Helper()
+// program is the one Chromium of all tests: to start it takes longer than most of them. Each has a profile of its own in it.
+var program struct {
+	sync.Mutex
+	ctx context.Context // nil until it runs
+	end context.CancelFunc
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if program.end != nil {
+		program.end()
+	}
+	os.Exit(code)
+}
+
+// running returns the Chromium that runs, and starts it if it does not, or no longer.
+func running() (context.Context, error) {
+	program.Lock()
+	defer program.Unlock()
+	if program.ctx != nil && program.ctx.Err() == nil {
+		return program.ctx, nil
+	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.WindowSize(900, 700), chromedp.Flag("disable-dev-shm-usage", true))
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // root has no other way
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, end := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, _ = chromedp.NewContext(ctx)
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
+		end()
+		return nil, fmt.Errorf("Chromium: %w. On Debian: apt-get install chromium", err)
+	}
+	program.ctx, program.end = ctx, end
+	return ctx, nil
+}
+
+// newChromium opens a tab that knows nothing of any other test's.
+func newChromium(h *harness.Server) *chromium {
+	h.Helper()
+	ctx, err := running()
+	if err != nil {
+		h.Fatal(err)
+	}
+	ctx, cancel := chromedp.NewContext(ctx, chromedp.WithNewBrowserContext())
 	h.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
-	h.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
+	ctx, cancel = context.WithTimeout(ctx, 5*time.Minute)
 	h.Cleanup(cancel)
 	c := &chromium{Server: h, ctx: ctx}
-	err := chromedp.Listen(ctx, func(event any) {
+	err = chromedp.Listen(ctx, func(event any) {
 		switch e := event.(type) {
 		case *cdplog.EventEntryAdded:
 			if strings.Contains(e.Entry.Text, "Autofocus processing was blocked") {
@@ -65,7 +99,7 @@ func newChromium(h *harness.Server) *chromium {
 		}
 	}
 	if err != nil {
-		h.Fatalf("Chromium: %v. On Debian: apt-get install chromium", err)
+		h.Fatalf("Chromium: %v", err)
 	}
 	return c
 }

@@ -76,7 +76,7 @@ func TestTEST5_TheConsoleLooksRightInChromium(t *testing.T) {
 				most += 10_000
 			case "settings": // as long as the list of settings
 				most *= 2
-			case "doctor": // and that of checks
+			case "doctor", "events": // those of checks, and of kinds of events
 				most += 10_000
 			}
 			c.fits(where, most)
