@@ -66,7 +66,10 @@ func Nginx(c *config.Config, application string) (string, error) {
 			name = "[" + h + "]"
 		}
 	}
-	text := nginxText
+	text, console := nginxText, ""
+	if c.AdminURL != "" {
+		console = nginxConsole(c.AdminURL)
+	}
 	if application != "" {
 		if _, err := netip.ParseAddrPort(application); err != nil {
 			if _, _, err := net.SplitHostPort(application); err != nil || strings.ContainsAny(application, " ;{}\\\"'$#\n\r\t/") {
@@ -75,7 +78,20 @@ func Nginx(c *config.Config, application string) (string, error) {
 		}
 		text = guarded(text, application)
 	}
-	return strings.NewReplacer("PUBLIC", c.PublicURL, "UPSTREAM", nearby(c.ListenAddr), "PORT", port, "NAME", name).Replace(text), nil
+	return strings.NewReplacer("PUBLIC", c.PublicURL, "UPSTREAM", nearby(c.ListenAddr), "PORT", port, "NAME", name).Replace(text) + console, nil
+}
+
+// nginxConsole is the server blocks of the console on a host of its own, behind those of PUBLIC_URL.
+func nginxConsole(adminURL string) string {
+	_, blocks, _ := strings.Cut(nginxText, "\nserver {")
+	before, rest, _ := strings.Cut(blocks, "\n    # To guard an application")
+	_, after, _ := strings.Cut(rest, "--guard 127.0.0.1:8080\n")
+	host := strings.TrimPrefix(adminURL, "https://")
+	name, port, err := net.SplitHostPort(host)
+	if err != nil {
+		name, port = host, "443"
+	}
+	return "\n# The console, on a host of its own.\nserver {" + strings.NewReplacer("PUBLIC", adminURL, "PORT", port, "NAME", name).Replace(before+after)
 }
 
 // nearby returns an address at which this machine reaches a listener.
