@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
 	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
@@ -301,6 +302,16 @@ func TestASVS_V3_5_4_WhatOpensNoConsole(t *testing.T) {
 			res := o.directly(asked[0], asked[1], append(asked[2:], "Cookie", "gatehouse_app="+cookie)...)
 			if res.StatusCode == 200 || strings.Contains(res.Header.Get("Set-Cookie"), "gatehouse") {
 				t.Errorf("%s: %s %s", what, res.Status, res.Header)
+			}
+		}
+		// No application is registered at the console's host, by whoever it is and at whatever port.
+		for _, kind := range []client.Type{client.Guarded, client.Web, client.SPA} {
+			operator := o.Operator()
+			operator.Console = o.console
+			if _, _, err := operator.RegisterClient(t.Context(), "beside", kind, client.Settings{
+				RedirectURIs: []string{"https://ADMIN.localhost:8443" + client.EnterPath},
+			}, harness.OriginOfTests); fault.As(err) == nil || fault.As(err).Code != "invalid_redirect_uri" {
+				t.Errorf("a %s application at the console's host: %v", kind, err)
 			}
 		}
 		// Without a role there is no cookie; with one that is taken away no page.
