@@ -100,7 +100,7 @@ func TestASVS_V13_1_1_WhatIsDialledIsWritten(t *testing.T) {
 	text := section(t, "docs/operations.md", "Outbound connections")
 	destination := regexp.MustCompile("(?m)^\\| `([A-Z_]*(?:_URL|_ENDPOINT|_DIRECTORY)|EVENT_FORWARD|EVENT_ANCHOR)` \\|")
 	for _, m := range destination.FindAllStringSubmatch(readFile(t, "docs/configuration.md"), -1) {
-		if name := m[1]; !slices.Contains([]string{"PUBLIC_URL", "HOME_URL"}, name) && !strings.Contains(text, "`"+name+"`") {
+		if name := m[1]; !slices.Contains([]string{"PUBLIC_URL", "ADMIN_URL", "HOME_URL"}, name) && !strings.Contains(text, "`"+name+"`") {
 			t.Errorf("operations.md does not say when %s is connected to", name)
 		}
 	}

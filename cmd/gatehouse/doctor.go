@@ -150,6 +150,7 @@ func (c doctorCommand) outside(settings *config.Config) (*app.Outside, error) {
 		return nil, err
 	}
 	o.Connect, o.Guarded, o.Echo, o.Origins = c.Connect, c.Guarded, c.Echo, settings.CORSOrigins
+	o.Console = settings.AdminURL
 	o.Cookies = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(string(cookies)), "Cookie:"))
 	if host, _, err := net.SplitHostPort(c.Connect); err == nil {
 		o.ConnectPlain = net.JoinHostPort(host, "80")

@@ -38,7 +38,7 @@ func newAdministration(
 	o := &operate.Operator{
 		Core: b.core(), Accounts: newAccountMaker(b, l), Revoked: t.revoked, FactorResetWait: b.config.FactorResetWait,
 		ErasureGrace: b.config.ErasureGrace, Production: b.config.Production(), SignsID: t.signsID,
-		SecondApproves: b.config.SecondApproves(), Reserved: reservedAudiences(b.config),
+		SecondApproves: b.config.SecondApproves(), Reserved: reservedAudiences(b.config), Console: b.config.AdminURL,
 		Notices:    func(context.Context) (*flow.Notices, error) { return l.Guard.Notices, nil },
 		EmailLinks: func(context.Context) (*flow.EmailLinks, error) { return l, nil },
 		Lockout:    func(context.Context) (*lockout.Store, error) { return l.Guard.Lockout, nil },
@@ -48,7 +48,8 @@ func newAdministration(
 		return nil, capability{}, err
 	}
 	a := &administration{
-		admins: api.Administrators{Caller: who, Administrate: &operate.Administrate{Core: b.core(), Networks: b.config.AdminNetworks}},
+		admins: api.Administrators{Caller: who, Administrate: &operate.Administrate{Core: b.core(), Networks: b.config.AdminNetworks},
+			Bearer: b.config.AdminURL != ""},
 		people: &operate.People{Core: b.core(), Operator: o, Lockout: l.Guard.Lockout, Closed: b.config.Registration == config.RegistrationClosed,
 			Providers: l.Providers},
 		audit:    &operate.Audit{Core: b.core()},

@@ -14,7 +14,7 @@ import (
 func newApplications(b *base, t *tokens, who api.Caller) (*flow.AuthenticateClient, capability, error) {
 	c := b.config
 	registry := client.NewRegistry(b.db, c.RevocationStale, b.now)
-	registry.Reserved = reservedAudiences(c)
+	registry.Reserved, registry.Console = reservedAudiences(c), c.AdminURL
 	registry.Remote = &client.RemoteKeys{Get: outbound.NewGetter(!c.Production()).Get, Now: b.now}
 	clients := &flow.AuthenticateClient{Core: b.core(), Clients: registry, Revocations: t.revoked}
 	about := api.Tokens{

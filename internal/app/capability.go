@@ -19,7 +19,9 @@ type capability struct {
 	name string
 	// routes are what it serves on the public listener: of a door's types, each its own.
 	routes []web.Routes
-	jobs   []job.Job
+	// own are what it serves on the host that the console has to itself (ADMIN_URL); none where it has none.
+	own  []web.Routes
+	jobs []job.Job
 	// loops run in the background until their context ends, from the moment on that
 	// everything has opened. They end before anything is closed.
 	loops   []func(ctx context.Context)

@@ -3,15 +3,19 @@ package app
 import (
 	"github.com/gatehouse-auth/gatehouse/internal/door/api"
 	"github.com/gatehouse-auth/gatehouse/internal/door/console"
+	"github.com/gatehouse-auth/gatehouse/internal/door/page"
 	"github.com/gatehouse-auth/gatehouse/internal/door/ui"
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
+	"github.com/gatehouse-auth/gatehouse/internal/flow/openid"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/alert"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/respond"
 )
 
 // newConsole serves the administrators' pages.
-func newConsole(b *base, kit *ui.Kit, who api.Caller, a *administration, own *personal, incidents *respond.Desk) (capability, error) {
+func newConsole(b *base, kit *ui.Kit, who api.Caller, a *administration, own *personal, incidents *respond.Desk, guard *openid.Guard,
+	out *flow.SignOut,
+) (capability, error) {
 	c, err := console.New(&console.Console{
 		Kit: kit, Cookies: who.Cookies, Authenticate: who.Authenticate, Administrate: a.admins.Administrate, People: a.people, Audit: a.audit,
 		Operations: a.operations, Blocks: a.blocks, Alerts: a.alerts, Incidents: incidents, Profile: &flow.Profile{Core: b.core()},
@@ -21,7 +25,14 @@ func newConsole(b *base, kit *ui.Kit, who api.Caller, a *administration, own *pe
 	if err != nil {
 		return capability{}, err
 	}
-	return capability{name: "console", routes: []web.Routes{c.Routes()}}, nil
+	if b.config.AdminURL == "" {
+		return capability{name: "console", routes: []web.Routes{c.Routes()}}, nil
+	}
+	c.Cookies = who.Cookies.At(b.config.AdminURL)
+	c.Host = &console.Host{URL: b.config.AdminURL, Public: b.config.PublicURL, Guard: guard, SignOut: out}
+	return capability{
+		name: "console", routes: []web.Routes{c.ElsewhereRoutes()}, own: []web.Routes{c.Routes(), c.HostRoutes(), page.Assets(kit)},
+	}, nil
 }
 
 func rulesOf() (list []console.Rule) {

@@ -18,7 +18,31 @@ func (e Deployment) applicationChecks() []doctor.Check {
 			"JWT_ISSUER=%s, PUBLIC_URL=%s", c.JWTIssuer, c.PublicURL),
 		{ID: "COMP-1", Name: "pkce", Title: "Every application uses PKCE", Severity: doctor.Medium, Ask: e.read(e.withoutPKCE)},
 		{ID: "COMP-1", Name: "providers", Title: "Other providers by which people sign in answer", Severity: doctor.Medium, Ask: e.providersAnswer},
+		{ID: "COMP-1", Name: "console-host", Title: "No application is on the console's host", Severity: doctor.High, Ask: e.read(e.besideConsole)},
 	}
+}
+
+// besideConsole finds applications on the host that the console has to itself, which were registered before it was.
+func (e Deployment) besideConsole(tx *db.Tx) (doctor.Answer, error) {
+	at := e.Config.AdminURL
+	if at == "" {
+		return doctor.Excuse("ADMIN_URL is not set: the console is on PUBLIC_URL"), nil
+	}
+	list, err := client.List(tx, e.Now())
+	if err != nil {
+		return doctor.Answer{}, err
+	}
+	var beside []string
+	for _, c := range list {
+		if c.DisabledAt.IsZero() && c.Settings.CheckHost(at) != nil {
+			beside = append(beside, c.Name)
+		}
+	}
+	if len(beside) > 0 {
+		return doctor.Fail("Give the application a host of its own, gatehouse client disable NAME, or set ADMIN_URL to another host.",
+			"%d applications take answers at %s: %s", len(beside), at, strings.Join(beside[:min(5, len(beside))], ", ")), nil
+	}
+	return doctor.Pass("of %d applications none is at %s", len(list), at), nil
 }
 
 // providersAnswer asks the providers of UPSTREAMS_FILE for what they publish, as a sign-in would.

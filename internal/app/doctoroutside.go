@@ -26,6 +26,8 @@ type Outside struct {
 	Connect, ConnectPlain string
 	// Origins are CORS_ORIGINS, whose likes are tried.
 	Origins []string
+	// Console is the origin that the console has to itself (ADMIN_URL); empty for none.
+	Console string
 	// Guarded are addresses of applications behind the proxy that nobody but signed-in people may reach.
 	Guarded []string
 	// Echo is the address of one that answers with the request as it got it, and Cookies those of somebody who is signed in.
@@ -58,7 +60,7 @@ func NewOutside(address string, authorities []byte, now func() time.Time) (*Outs
 	// A connection for each request: what is judged is how strangers are answered.
 	o.client = &http.Client{
 		Transport: &http.Transport{
-			DisableKeepAlives: true, TLSClientConfig: o.tls(u.Hostname(), tls.VersionTLS12, 0), DialContext: o.dial,
+			DisableKeepAlives: true, TLSClientConfig: o.tls("", tls.VersionTLS12, 0), DialContext: o.dial,
 			TLSHandshakeTimeout: outsidePatience, ResponseHeaderTimeout: outsidePatience,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -90,6 +92,7 @@ func (o *Outside) dial(ctx context.Context, network, address string) (net.Conn, 
 	return (&net.Dialer{Timeout: outsidePatience}).DialContext(ctx, network, address)
 }
 
+// tls is what a stranger speaks to a host; empty for the one of the address that is asked.
 func (o *Outside) tls(name string, least, most uint16) *tls.Config {
 	return &tls.Config{RootCAs: o.roots, MinVersion: least, MaxVersion: most, ServerName: name} //nolint:gosec // what a stranger may try
 }
@@ -206,7 +209,7 @@ func (o *Outside) check(id, name, title string, s doctor.Severity, ask func(cont
 
 // checks are those from outside.
 func (o *Outside) checks() []doctor.Check {
-	return slices.Concat(o.tlsChecks(), o.strangerChecks(), o.guardedChecks(), o.probeChecks())
+	return slices.Concat(o.tlsChecks(), o.strangerChecks(), o.consoleChecks(), o.guardedChecks(), o.probeChecks())
 }
 
 // Believe takes the certificates of these authorities, in PEM, as well.

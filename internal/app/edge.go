@@ -17,6 +17,7 @@ func (s *Server) edge(plain bool) *web.Edge {
 	return web.NewEdge(web.EdgeConfig{
 		PublicURL: s.config.PublicURL, Origins: s.config.CORSOrigins, ClientOrigin: s.front.clientOrigin,
 		Hosts: s.config.HostNames(), Loopback: !s.config.Production(), Plain: plain, Related: s.config.PasskeyRPID,
+		ConsoleURL: s.config.AdminURL,
 	})
 }
 
@@ -49,10 +50,16 @@ func (s *Server) publicHandler(b *base, metrics *web.Metrics) http.Handler {
 		Log: s.log, Metrics: metrics, Now: s.now, Traces: f.traces,
 		Edge: s.edge(false), Proxies: f.proxies, Limit: f.callers.limit, Refused: s.front.pages.Refused,
 	}
+	if s.config.AdminURL != "" {
+		stack.Console = http.NewServeMux()
+	}
 	mux := http.NewServeMux()
 	for _, c := range s.capabilities {
 		for _, r := range c.routes {
 			r.Register(stack, mux)
+		}
+		for _, r := range c.own {
+			r.Register(stack, stack.Console)
 		}
 	}
 	return s.goodbye(stack.Wrap(mux))

@@ -67,26 +67,40 @@ func Nginx(c *config.Config, application string, replicas ...string) (string, er
 			name = "[" + h + "]"
 		}
 	}
-	text := nginxText
+	text, console := nginxText, ""
+	if c.AdminURL != "" {
+		console = nginxConsole(c.AdminURL)
+	}
 	if application != "" {
 		if !isHostPort(application) {
 			return "", fault.New(fault.Invalid, "invalid_guard", "This is no address of an application: write host and port, such as 127.0.0.1:8080.")
 		}
 		text = guarded(text, application)
 	}
-	servers := "    server " + nearby(c.ListenAddr) + ";\n"
-	if len(replicas) > 0 {
-		servers = ""
-		for _, r := range replicas {
-			if !isHostPort(r) {
-				return "", fault.New(fault.Invalid, "invalid_replica", "This is no address of a replica: write host and port, such as 10.0.0.11:8000.")
-			}
-			// Who does not answer is left out for a while, and is asked again then.
-			servers += "    server " + r + " max_fails=1 fail_timeout=5s;\n"
-		}
-		text = strings.Replace(text, "    client_header_timeout 5s;\n", "    client_header_timeout 5s;\n    proxy_connect_timeout 2s;\n", 1)
+	servers, err := nginxServers(c, replicas)
+	if err != nil {
+		return "", err
 	}
-	return strings.NewReplacer("PUBLIC", c.PublicURL, "    server UPSTREAM;\n", servers, "PORT", port, "NAME", name).Replace(text), nil
+	text = strings.NewReplacer("PUBLIC", c.PublicURL, "    server UPSTREAM;\n", servers, "PORT", port, "NAME", name).Replace(text) + console
+	if len(replicas) > 0 {
+		text = strings.ReplaceAll(text, "    client_header_timeout 5s;\n", "    client_header_timeout 5s;\n    proxy_connect_timeout 2s;\n")
+	}
+	return text, nil
+}
+
+// nginxServers are the lines of those to whom nginx sends requests.
+func nginxServers(c *config.Config, replicas []string) (lines string, err error) {
+	if len(replicas) == 0 {
+		return "    server " + nearby(c.ListenAddr) + ";\n", nil
+	}
+	for _, r := range replicas {
+		if !isHostPort(r) {
+			return "", fault.New(fault.Invalid, "invalid_replica", "This is no address of a replica: write host and port, such as 10.0.0.11:8000.")
+		}
+		// Who does not answer is left out for a while, and is asked again then.
+		lines += "    server " + r + " max_fails=1 fail_timeout=5s;\n"
+	}
+	return lines, nil
 }
 
 // isHostPort reports whether it may stand as an address in a configuration of nginx.
@@ -96,6 +110,19 @@ func isHostPort(address string) bool {
 	}
 	host, port, err := net.SplitHostPort(address)
 	return err == nil && host != "" && port != "" && !strings.ContainsAny(address, " ;{}\\\"'$#\n\r\t/")
+}
+
+// nginxConsole is the server blocks of the console on a host of its own, behind those of PUBLIC_URL.
+func nginxConsole(adminURL string) string {
+	_, blocks, _ := strings.Cut(nginxText, "\nserver {")
+	before, rest, _ := strings.Cut(blocks, "\n    # To guard an application")
+	_, after, _ := strings.Cut(rest, "--guard 127.0.0.1:8080\n")
+	host := strings.TrimPrefix(adminURL, "https://")
+	name, port, err := net.SplitHostPort(host)
+	if err != nil {
+		name, port = host, "443"
+	}
+	return "\n# The console, on a host of its own.\nserver {" + strings.NewReplacer("PUBLIC", adminURL, "PORT", port, "NAME", name).Replace(before+after)
 }
 
 // nearby returns an address at which this machine reaches a listener.

@@ -143,6 +143,7 @@ func Operator(ctx context.Context, c *config.Config, log, events *slog.Logger) (
 		Production:      c.Production(),
 		SecondApproves:  c.SecondApproves(),
 		Reserved:        reservedAudiences(c),
+		Console:         c.AdminURL,
 		FactorResetWait: c.FactorResetWait,
 		ErasureGrace:    c.ErasureGrace,
 		Seal:            func(ctx context.Context) error { return operatorSeal(ctx, c, d) },

@@ -21,7 +21,8 @@ import (
 
 // provider signs people in to applications with OpenID Connect.
 type provider struct {
-	mine *openid.Applications
+	mine  *openid.Applications
+	guard *openid.Guard
 }
 
 // userInfo is the endpoint that is the audience of applications' tokens.
@@ -57,7 +58,8 @@ func newProvider(
 	door.Device = &openid.Device{Core: b.core(), Exchange: door.Exchange, Limits: limits, Ready: t.signsID}
 	devices := page.Device{Entrance: e.Entrance, Device: door.Device, Profile: e.profile, On: c.JWTIssuer == c.PublicURL}
 	door.Register = &openid.Register{
-		Core: b.core(), Authorize: authorize, Limits: limits, Random: b.random, Off: c.ClientRegistration == config.ClientRegistrationOff,
+		Core: b.core(), Authorize: authorize, Limits: limits, Random: b.random, Console: c.AdminURL,
+		Off: c.ClientRegistration == config.ClientRegistrationOff,
 	}
 	if c.ClientRegistration == config.ClientRegistrationToken {
 		door.Register.Token = c.ClientRegistrationToken.Reveal()
@@ -68,10 +70,10 @@ func newProvider(
 		Entrance: e.Entrance, Authorize: authorize, EndSession: &openid.EndSession{Core: b.core(), Clients: clients, Tokens: t.issuer},
 		SignOut: e.out, Profile: e.profile, Issuer: c.JWTIssuer, On: discovery.Provides(),
 	}
-	guard := openid.Guard{Exchange: exchange, Clients: clients, Random: b.random, Key: authorize.Key, Issuer: c.PublicURL}
-	guarded := page.Guarded{Guard: &guard, Cookies: who.Cookies, On: discovery.Provides()}
+	guard := &openid.Guard{Exchange: exchange, Clients: clients, Random: b.random, Key: authorize.Key, Issuer: c.PublicURL}
+	guarded := page.Guarded{Guard: guard, Cookies: who.Cookies, On: discovery.Provides()}
 	theirs := api.OwnApplications{Caller: who, Applications: mine}
-	return &provider{mine}, capability{
+	return &provider{mine, guard}, capability{
 		name: "provider", routes: []web.Routes{theirs.Routes(), door.Routes(), discovery.Routes(), screens.Routes(), devices.Routes(), guarded.Routes()},
 		jobs: []job.Job{forgetGrants(b), forgetPushed(b), forgetAssertions(b), forgetDeviceRequests(b),
 			inBatches(b.db, "forget-self-registered", time.Hour, door.Register.Forget)},

@@ -61,6 +61,24 @@ func (f *SignOut) ByRefresh(ctx context.Context, refreshToken string, from event
 	return f.out(ctx, p.SessionID(), from)
 }
 
+// Under ends the session under which somebody was let in to the console on a host of its own, where its cookie names a grant. It is no fault
+// if that has ended already.
+func (f *SignOut) Under(ctx context.Context, grantID string, from event.Origin) error {
+	var g session.Grant
+	err := f.DB.Read(ctx, func(tx *db.Tx) error {
+		sid, err := grant.SIDOf(tx, grantID)
+		if err != nil || sid == "" {
+			return err
+		}
+		g, _, err = session.BySID(tx, sid, f.Now())
+		return err
+	})
+	if err != nil || g.Session == "" {
+		return f.Count.End("sign_out", err)
+	}
+	return f.out(ctx, g.Session, from)
+}
+
 // Before ends the session that a browser had before a sign-in, unless the sign-in has taken its place: nobody could use it any more, except
 // who has stolen it.
 func (f *SignOut) Before(ctx context.Context, browser *Browser, from event.Origin) {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -34,6 +35,49 @@ func readAdminNetworks(r *reading) {
 	r.c.AdminNetworks = networks
 }
 
+// readAdminURL takes an origin.
+func readAdminURL(r *reading) {
+	origin, problem, mend := anOrigin(r.value)
+	if problem != "" {
+		r.refuse("It "+problem+".", mend)
+		return
+	}
+	r.c.AdminURL = origin
+}
+
+// checkAdminURL holds the console's own host against the others: what it is for is that nothing else is there.
+func checkAdminURL(r *reading) {
+	c := r.c
+	if c.AdminURL == "" {
+		return
+	}
+	secure, host := strings.HasPrefix(c.AdminURL, "https://"), hostOf(c.AdminURL)
+	switch {
+	case host == hostOf(c.PublicURL):
+		r.refuse("Its host is PUBLIC_URL's: browsers send the cookies of one to the other, whatever the port is.",
+			"Give the console a name of its own, such as https://admin.example.com, or remove ADMIN_URL.")
+	case slices.ContainsFunc(c.CORSOrigins, func(origin string) bool { return hostOf(origin) == host }):
+		r.refuse("Its host is an application's, by CORS_ORIGINS.", "Give the console a name of its own, such as https://admin.example.com.")
+	case secure != strings.HasPrefix(c.PublicURL, "https://"):
+		r.refuse("One of it and PUBLIC_URL is https, and the other is not.", "Have people reach both by https.")
+	case len(c.ACMEDomains) > 0 && !slices.Contains(c.ACMEDomains, host):
+		r.refuse("Its host is none of TLS_ACME_DOMAINS, so the certificate would not be for it.", "Name its host there too.")
+	}
+	if c.JWTIssuer != c.PublicURL {
+		r.warn("Nobody can come in to the console: the sign-in to it is one of OpenID Connect, which is off where JWT_ISSUER is not PUBLIC_URL. " +
+			"Remove JWT_ISSUER or ADMIN_URL.")
+	}
+}
+
+// hostOf returns the host of an origin, without its port.
+func hostOf(origin string) string {
+	u, err := url.Parse(origin)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
 // tokenCharacters are those of a bearer token (RFC 6750 section 2.1).
 const tokenCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/-="
 
@@ -58,6 +102,15 @@ var adminSettings = []setting{
 			}
 			return strings.Join(words, ", ")
 		}},
+	},
+	{
+		name: "ADMIN_URL", unset: "none: the console is on PUBLIC_URL",
+		meaning: "A host that the console has to itself: scheme, host and optionally a port. `/admin` answers there and nowhere else, people sign in on PUBLIC_URL " +
+			"all the same, and the two share no cookie; `/v1/admin` then takes access tokens in the Authorization header alone: see " +
+			"[guides/administration.md](guides/administration.md#a-host-of-its-own). A host of PUBLIC_URL's or of CORS_ORIGINS is refused.",
+		production: "https only",
+		field:      field{read: readAdminURL, show: func(c *Config) string { return c.AdminURL }},
+		check:      checkAdminURL,
 	},
 	{
 		name: "APPROVALS", initial: "one",

@@ -163,6 +163,8 @@ type Config struct {
 
 	// AdminNetworks are where administration is done from; none is anywhere.
 	AdminNetworks []netip.Prefix
+	// AdminURL is the origin that the console has to itself; empty where it is on PublicURL.
+	AdminURL string
 	// Approvals is how many people the gravest actions take.
 	Approvals Approvals
 	// TrustedProxies are the networks of the proxies whose word about who is

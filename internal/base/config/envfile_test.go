@@ -67,6 +67,8 @@ var warned = []struct {
 	{"profiles in production", production("ADMIN_PPROF=TRUE"), "", []string{"ADMIN_PPROF: Anyone who can reach ADMIN_LISTEN_ADDR"}},
 	{"profiles in development", []string{"ADMIN_PPROF=true"}, "", nil},
 	{"D6 an issuer that is not where the metadata is", production("JWT_ISSUER=https://iss.acme.org"), "", []string{"JWT_ISSUER: It is not PUBLIC_URL"}},
+	{"a console that nobody comes in to", production("ADMIN_URL=https://admin.acme.org", "JWT_ISSUER=https://iss.acme.org"), "",
+		[]string{"JWT_ISSUER: It is not PUBLIC_URL", "ADMIN_URL: Nobody can come in to the console"}},
 	{"an issuer that is no URL", production("JWT_ISSUER=gatehouse"), "", []string{"JWT_ISSUER: It is not PUBLIC_URL", "JWT_ISSUER: It is not an https URL"}},
 	{"sslmode require for both roles", production("DATABASE_URL=postgres://g:"+goodPassword+"@db.acme.org/g?sslmode=require",
 		"MIGRATE_DATABASE_URL=postgres://o:"+goodPassword+"@db.acme.org/g?sslmode=verify-ca"), "",

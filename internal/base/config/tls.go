@@ -74,10 +74,13 @@ func (c *Config) listenHost() string {
 }
 
 // HostNames returns the names by which requests may call the public listener:
-// PUBLIC_URL's, and in development that of LISTEN_ADDR.
+// PUBLIC_URL's, ADMIN_URL's, and in development that of LISTEN_ADDR.
 func (c *Config) HostNames() []string {
 	_, host, _ := strings.Cut(c.PublicURL, "://")
 	names := []string{host}
+	if _, console, ok := strings.Cut(c.AdminURL, "://"); ok {
+		names = append(names, console)
+	}
 	if own := c.listenHost(); !c.Production() && own != "" {
 		names = append(names, own)
 	}

@@ -17,6 +17,9 @@ import (
 type Administrators struct {
 	Caller
 	Administrate *operate.Administrate
+	// Bearer takes access tokens in the Authorization header alone: where the console has a host of its own (ADMIN_URL), the cookies of this
+	// one, and of whatever runs here, administer nothing.
+	Bearer bool
 }
 
 // administrator lets those through who may do what the call does, from where
@@ -31,6 +34,9 @@ func (a *Administrators) administrator(need operate.Need, next identified) web.H
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if err := a.Administrate.Network(web.Origin(r)); err != nil {
 			return err
+		}
+		if a.Bearer && len(r.Header["Authorization"]) == 0 {
+			return errNoToken
 		}
 		return inner(w, r)
 	}

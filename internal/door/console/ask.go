@@ -36,10 +36,23 @@ func (d *desk) asks(status int, where string, need operate.Need, a ui.Ask) error
 		return errNotYours
 	}
 	if d.r.Method == http.MethodGet && !d.Administrate.Fresh(d.who) {
-		return seeOther(d.w, signInAt(d.r.URL.RequestURI(), true))
+		return d.signIn(d.w, d.r, true, "")
+	}
+	back := d.in["back"]
+	if d.r.Method == http.MethodGet {
+		back = d.r.URL.RequestURI()
+	}
+	if backTo(back, a.Action) {
+		if a.Hidden == nil {
+			a.Hidden = map[string]string{}
+		}
+		a.Hidden["back"] = back
 	}
 	return d.showStatus(status, "confirm", where, a)
 }
+
+// backTo reports whether an address is that of a form's own preview, with what it was asked about.
+func backTo(address, action string) bool { return strings.HasPrefix(address, action+"?") }
 
 // ask shows what an action on an account touches.
 func (c *Console) ask(d *desk) error {
@@ -136,7 +149,7 @@ func (d *desk) showRoles(status int, a ui.Ask, roles string) error {
 		return errNotYours
 	}
 	if d.r.Method == http.MethodGet && !d.Administrate.Fresh(d.who) {
-		return seeOther(d.w, signInAt(d.r.URL.RequestURI(), true))
+		return d.signIn(d.w, d.r, true, "")
 	}
 	return d.showStatus(status, "roles", "/admin/people", rolesPage{a, roles})
 }
@@ -159,7 +172,7 @@ func (c *Console) doAct(d *desk) error {
 	}
 	if err := c.Administrate.Do(d.who, operate.Needs(action), web.Origin(d.r)); err != nil {
 		if f := fault.As(err); f != nil && f.Code == "sign_in_again" {
-			return c.signIn(d.w, d.r, true)
+			return c.signIn(d.w, d.r, true, d.in["back"])
 		}
 		return err
 	}

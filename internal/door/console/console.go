@@ -42,6 +42,8 @@ type Console struct {
 	Alerts       *alert.Admin
 	Incidents    *respond.Desk
 	Profile      *flow.Profile
+	// Host is its own, where it has one (ADMIN_URL); nil for none.
+	Host *Host
 	// Installation is the second line of the brand: the environment.
 	Installation string
 	// Doctor judges the deployment.
@@ -141,7 +143,7 @@ type desk struct {
 var fields = []string{
 	"csrf_token", "reason", "number", "email", "locale", "roles", "network", "for", "confirm", "rule", "name", "keep", "before", "id", "dead",
 	"title", "text", "lessons", "step", "action", "users", "since", "minutes", "all", "doors",
-	"type", "redirect_uris", "post_logout_redirect_uris", "backchannel_logout_uri",
+	"back", "type", "redirect_uris", "post_logout_redirect_uris", "backchannel_logout_uri",
 	"backchannel_logout_session_required", "first_party", "require_roles", "require_acr", "require_par", "pkce_optional", "lean_id_token",
 	"response_modes", "jwks", "jwks_uri", "shown", "resources", "default_resource", "scopes", "serves", "uri", "open",
 }
@@ -154,13 +156,9 @@ func (c *Console) page(need operate.Need, show func(*desk) error) web.Handler {
 		if err := c.Administrate.Network(from); err != nil {
 			return err
 		}
-		with := flow.Tokens{Access: c.Cookies.Access(r), Refresh: c.Cookies.Refresh(r)}
-		if with.Access+with.Refresh == "" {
-			return c.signIn(w, r, false)
-		}
-		who, err := c.Authenticate.Browser(r.Context(), with, from)
+		who, err := c.caller(r)
 		if fault.KindOf(err) == fault.Unauthenticated {
-			return c.signIn(w, r, false)
+			return c.signIn(w, r, false, "")
 		}
 		if err != nil {
 			return err
@@ -177,7 +175,7 @@ func (c *Console) page(need operate.Need, show func(*desk) error) web.Handler {
 		}
 		if err := c.Administrate.Do(who, need, from); err != nil {
 			if f := fault.As(err); f != nil && f.Code == "sign_in_again" {
-				return c.signIn(w, r, true)
+				return c.signIn(w, r, true, d.in["back"])
 			}
 			return err
 		}
@@ -186,22 +184,46 @@ func (c *Console) page(need operate.Need, show func(*desk) error) web.Handler {
 		}
 		d.v = c.Kit.View(r, d.me.Locale)
 		d.v.CSRF = c.Cookies.CSRF(who.Session)
+		if c.Host != nil {
+			d.v.FormTo = c.Host.Public // a form leads there whose sign-in is not of late
+		}
 		w.Header().Set("Cache-Control", "no-store")
 		return show(d)
 	}
 }
 
-// signIn leads to the sign-in page, and back to this one, which for a change is its
-// preview, into which script may put what was typed. again is for who is signed in, but not of late.
-func (c *Console) signIn(w http.ResponseWriter, r *http.Request, again bool) error {
-	to := r.URL.RequestURI()
-	if r.Method == http.MethodPost {
-		to = r.URL.Path + "?kept"
+// caller tells who makes a request; a fault of kind Unauthenticated is for nobody.
+func (c *Console) caller(r *http.Request) (flow.Identity, error) {
+	if c.Host != nil {
+		return c.Authenticate.Console(r.Context(), c.Cookies.Entered(r), web.Origin(r))
 	}
-	return seeOther(w, signInAt(to, again))
+	with := flow.Tokens{Access: c.Cookies.Access(r), Refresh: c.Cookies.Refresh(r)}
+	if with.Access+with.Refresh == "" {
+		return flow.Identity{}, flow.ErrInvalidRefresh
+	}
+	return c.Authenticate.Browser(r.Context(), with, web.Origin(r))
 }
 
-func signInAt(to string, again bool) string {
+// signIn leads to the sign-in page, and back to this one, which for a change is its
+// preview: at back, which the form names if that has a query; else without one, where script may put in what was typed. again is for who is
+// signed in, but not of late.
+func (c *Console) signIn(w http.ResponseWriter, r *http.Request, again bool, back string) error {
+	to := r.URL.RequestURI()
+	if r.Method == http.MethodPost {
+		if to = r.URL.Path + "?kept"; backTo(back, r.URL.Path) {
+			to = back
+		}
+	}
+	if again && c.Host != nil {
+		return seeOther(w, beginFresh(to))
+	}
+	return seeOther(w, c.signInAt(to, again))
+}
+
+func (c *Console) signInAt(to string, again bool) string {
+	if c.Host != nil {
+		return beginAt(to, again)
+	}
 	q := url.Values{"return_to": {to}}
 	if again {
 		q.Set("again", "1")
@@ -241,10 +263,10 @@ func (d *desk) side(where string) *ui.Side {
 	}
 	s := &ui.Side{
 		Find: "/admin/find", Name: name, Initials: initials(name), Role: d.who.By(), Installation: d.Installation,
-		SignIn: signInAt(d.r.URL.RequestURI(), true),
+		SignIn: d.signInAt(d.r.URL.RequestURI(), true),
 	}
 	if d.r.Method == http.MethodPost {
-		s.SignIn = signInAt(d.r.URL.Path, true)
+		s.SignIn = d.signInAt(d.r.URL.Path, true)
 	}
 	if left := d.who.AuthAt.Add(flow.FreshSignIn).Sub(d.Now()); left > 0 {
 		s.Unlocked = left

@@ -116,15 +116,9 @@ func withoutCookies(r *http.Request) bool {
 	return len(r.Cookies()) == 0
 }
 
-// navigates reports whether a browser's person goes here: it is no script's request, and none ahead of time.
-func navigates(r *http.Request) bool {
-	mode := r.Header.Get("Sec-Fetch-Mode")
-	return (mode == "" || mode == "navigate") && r.Header.Get("Sec-Purpose") == "" && r.Header.Get("Purpose") == ""
-}
-
 // arrives tells who goes here; nobody is no error. bounced says that the browser was asked to come again with its cookies.
 func (p *Authorize) arrives(w http.ResponseWriter, r *http.Request) (who flow.Identity, bounced bool, err error) {
-	if !navigates(r) {
+	if !web.Navigates(r) {
 		return who, false, errNoPage
 	}
 	who, err = p.entrance(w, r)

@@ -50,7 +50,7 @@ func (p *Device) fresh(w http.ResponseWriter, r *http.Request) (who flow.Identit
 		return who, false, errProviderOff
 	}
 	if r.Method == http.MethodGet {
-		if !navigates(r) {
+		if !web.Navigates(r) {
 			return who, false, errNoPage
 		}
 		who, err = p.entrance(w, r)

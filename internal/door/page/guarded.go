@@ -45,7 +45,7 @@ func (p *Guarded) begin(w http.ResponseWriter, r *http.Request) error {
 
 // enter takes what the browser comes back with, and leads to the page that was asked for.
 func (p *Guarded) enter(w http.ResponseWriter, r *http.Request) error {
-	if !navigates(r) {
+	if !web.Navigates(r) {
 		return errNoPage
 	}
 	origin := web.ForwardedOrigin(r)

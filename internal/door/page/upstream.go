@@ -75,7 +75,7 @@ func (p *Upstream) depart(w http.ResponseWriter, r *http.Request, d flow.Departu
 // callback is where a provider sends people back to. From another site a browser brings no strict cookies, so it is asked to come again
 // from here, once.
 func (p *Upstream) callback(w http.ResponseWriter, r *http.Request) error {
-	if !navigates(r) {
+	if !web.Navigates(r) {
 		return errNoPage
 	}
 	in, err := parameters(w, r, []string{"code", "state", "iss", "error", "user", "name", "back"})

@@ -20,6 +20,8 @@ type Edge struct {
 	plain   bool
 	// clients answers scripts of applications that people sign in to; nil for none.
 	clients *cors.Cors
+	// console is the host that the console has to itself, and consoleURL its origin, where that is https; empty for none.
+	console, consoleURL string
 }
 
 // EdgeConfig is the settings that an Edge follows.
@@ -40,6 +42,8 @@ type EdgeConfig struct {
 	// ClientOrigin reports whether an origin is that of an application that people sign in to, whose scripts may ask for its own
 	// tokens; nil for none.
 	ClientOrigin func(r *http.Request, origin string) bool
+	// ConsoleURL is the origin that the console has to itself (ADMIN_URL); empty for none.
+	ConsoleURL string
 	// Plain is for the listener in addition to TLS, where all is plain HTTP.
 	Plain bool
 }
@@ -64,6 +68,12 @@ func NewEdge(c EdgeConfig) *Edge {
 	e.hosts.internal = c.Internal
 	if https {
 		e.public = c.PublicURL
+	}
+	if scheme, host, ok := strings.Cut(c.ConsoleURL, "://"); ok {
+		e.console = withoutPort(host)
+		if scheme == "https" {
+			e.consoleURL = c.ConsoleURL
+		}
 	}
 	if c.ClientOrigin != nil {
 		e.clients = cors.New(cors.Options{
@@ -125,11 +135,16 @@ func (e *Edge) enter(x *exchange, r *http.Request) (done bool) {
 	if e.clients != nil && forClients(r.URL.Path) && (answers == nil || !answers.OriginAllowed(r)) {
 		answers = e.clients
 	}
-	if answers == nil || !forPrograms(r.URL.Path) {
+	if answers == nil || !forPrograms(r.URL.Path) || e.toConsole(r) {
 		return false
 	}
 	answers.HandlerFunc(x, r)
 	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
+}
+
+// toConsole reports whether a request is to the host that the console has to itself.
+func (e *Edge) toConsole(r *http.Request) bool {
+	return e != nil && e.console != "" && withoutPort(r.Host) == e.console
 }
 
 // forPrograms reports whether a path belongs to the API; the others are pages,

@@ -76,3 +76,9 @@ func ForwardedOrigin(r *http.Request) string {
 	}
 	return proto[0] + "://" + strings.ToLower(withoutDefaultPort(proto[0], host[0]))
 }
+
+// Navigates reports whether a browser's person goes here: it is no script's request, and none ahead of time.
+func Navigates(r *http.Request) bool {
+	mode := r.Header.Get("Sec-Fetch-Mode")
+	return (mode == "" || mode == "navigate") && r.Header.Get("Sec-Purpose") == "" && r.Header.Get("Purpose") == ""
+}

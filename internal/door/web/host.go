@@ -86,8 +86,12 @@ func (e *Edge) secured(x *exchange, r *http.Request) (done bool) {
 		x.err = errPlain
 		return false
 	}
+	to := e.public
+	if e.toConsole(r) {
+		to = e.consoleURL
+	}
 	h := x.Header()
-	h.Set("Location", e.public+r.URL.RequestURI())
+	h.Set("Location", to+r.URL.RequestURI())
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	x.WriteHeader(http.StatusPermanentRedirect)
 	return true

@@ -106,6 +106,39 @@ func TestNET1_PlainHTTP(t *testing.T) {
 		try{"POST", "/login", nil, 403, ""})
 }
 
+// NET-1, V3.5.4: what comes to the console's own host has its routes alone, by the Host header; plain HTTP is sent to its own https address.
+func TestNET1_TheConsolesHost(t *testing.T) {
+	const console = "https://127.0.0.1:8443"
+	h := newHouse(t, func(s *Stack, _ *http.Server) {
+		s.Edge = NewEdge(EdgeConfig{PublicURL: "https://login.example.org", ConsoleURL: console, Origins: []string{"https://app.example.org"}})
+		s.Proxies = NewProxies([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, false, s.Log)
+		s.Console = http.NewServeMux()
+		s.Handle(s.Console, "GET /admin", ok)
+	})
+	h.handle("GET /login", ok)
+	h.handle("GET /v1/me", ok)
+	https := []string{"X-Forwarded-Proto", "https"}
+	if a := h.do(t, "GET", "/admin?a=b", "", "X-Forwarded-Proto", "http"); a.status != 308 || a.header.Get("Location") != console+"/admin?a=b" {
+		t.Errorf("plain HTTP: %s, to %q", a, a.header.Get("Location"))
+	}
+	for path, want := range map[string]int{"/admin": 200, "/login": 404, "/v1/me": 404} {
+		if a := h.do(t, "GET", path, "", append(https, "Origin", "https://app.example.org")...); a.status != want ||
+			a.header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s at the console: %s %q", path, a, a.header)
+		}
+	}
+	for _, path := range []string{"/admin", "/login", "/v1/me"} {
+		want := 200
+		if path == "/admin" {
+			want = 404
+		}
+		forged := "GET " + path + " HTTP/1.1\r\nHost: login.example.org\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: 127.0.0.1\r\n\r\n"
+		if a := h.raw(t, forged); a.status != want {
+			t.Errorf("%s at PUBLIC_URL, under the console's name: %s", path, a)
+		}
+	}
+}
+
 // NET-1: an address holds as many connections as it may, gets its place back
 // when one ends, and takes none of another's; a trusted proxy holds any number.
 func TestNET1_ConnectionsPerAddress(t *testing.T) {

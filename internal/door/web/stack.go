@@ -56,6 +56,8 @@ type Stack struct {
 	// Edge is for the public listener alone, and so is Limit.
 	Edge  *Edge
 	Limit Limit
+	// Console has the routes of the host that the console has to itself, where it has one: nothing else is there. Nil for none.
+	Console *http.ServeMux
 	// Refused answers every error of a browser that asks for a page, unless the handler
 	// has answered it; nil leaves it the problem document.
 	Refused func(w http.ResponseWriter, r *http.Request, p Problem) error
@@ -124,6 +126,9 @@ func (s *Stack) serve(mux *http.ServeMux, w http.ResponseWriter, r *http.Request
 	s.warnPlain(x)
 	if done {
 		return
+	}
+	if s.Console != nil && s.Edge.toConsole(r) {
+		mux = s.Console
 	}
 	if x.err == nil {
 		s.dispatch(mux, x, r)

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
@@ -22,6 +23,36 @@ var (
 	errGuardedSettings = fault.Field("type", "guarded_has_no_such_setting",
 		"A guarded application has a title, redirect_uris, require_roles and require_acr, and no other setting: it has no part in the protocol.")
 )
+
+// ConsoleID is the client id of the console where it has a host to itself. No name is like it, nor an id of another's: it stands in no row,
+// and nobody registers, changes or deletes it. It is guarded like other applications, by ourselves in the place of a proxy.
+const ConsoleID = "gatehouse:console"
+
+// console is the console as an application, at its origin. Whoever could do nothing there gets no cookie for it either.
+func console(origin string) known {
+	return known{id: ConsoleID, name: ConsoleID, kind: Guarded, settings: Settings{
+		Title: "Administration", RedirectURIs: []string{origin + EnterPath}, RequireRoles: []string{"admin", "support"},
+	}}
+}
+
+var errConsoleHost = fault.Field("redirect_uris", "invalid_redirect_uri",
+	"This is the host that the console has to itself (ADMIN_URL): no application is there.")
+
+// CheckHost refuses an application on the host that the console has to itself, whose origin is console; empty for none. Browsers send the
+// cookies of a host to all its ports.
+func (s Settings) CheckHost(console string) error {
+	if slices.ContainsFunc(s.RedirectURIs, func(uri string) bool { return OnHost(uri, console) }) {
+		return errConsoleHost
+	}
+	return nil
+}
+
+// OnHost reports whether an address is on the host of an origin, whatever its port; nothing is on no origin's.
+func OnHost(uri, origin string) bool {
+	u, err := url.Parse(uri)
+	at, failed := url.Parse(origin)
+	return origin != "" && err == nil && failed == nil && strings.EqualFold(u.Hostname(), at.Hostname())
+}
 
 // checkGuarded tells whether a guarded application may have these settings.
 func (s Settings) checkGuarded() error {

@@ -28,6 +28,8 @@ type Registry struct {
 	// Reserved are the audiences of other tokens: what is registered as a resource under one of these URIs, by a server with other
 	// settings, is none here.
 	Reserved []string
+	// Console is the origin that the console has to itself (ADMIN_URL), which makes it an application too; empty for none.
+	Console string
 
 	db    *db.DB
 	stale time.Duration // how long to go on when the database can't be asked
@@ -172,6 +174,9 @@ func (r *Registry) current(ctx context.Context, changes uint64, fresh bool) (*sn
 			if !slices.Contains(r.Reserved, one.URI) {
 				next.resources[one.URI] = one
 			}
+		}
+		if r.Console != "" {
+			next.byID[ConsoleID] = console(r.Console)
 		}
 		return each(tx, func(k known) {
 			if k.newer {

@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"errors"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
@@ -130,4 +131,13 @@ func signedIn(rows *db.Rows, err error) (list []SignedIn, _ error) {
 		return err
 	})
 	return list, err
+}
+
+// SIDOf returns the name of the session under which something was granted; empty if there is no such grant.
+func SIDOf(tx *db.Tx, id string) (sid string, err error) {
+	err = tx.QueryRow(`SELECT sid FROM client_grant WHERE id = $1`, id).Scan(&sid)
+	if errors.Is(err, db.ErrNoRows) {
+		return "", nil
+	}
+	return sid, err
 }

@@ -34,6 +34,13 @@ func (f *ForwardAuth) Guarded(ctx context.Context, c client.Client, cookie strin
 	return who, address, run.End(err)
 }
 
+// Console tells who makes a request to the console on a host of its own, by the cookie of that.
+func (f *Authenticate) Console(ctx context.Context, cookie string, from event.Origin) (flow.Identity, error) {
+	ctx, run := f.Count.Begin(ctx, "authenticate")
+	who, err := f.guarded(ctx, client.Client{ID: client.ConsoleID}, cookie, from)
+	return who, run.End(err)
+}
+
 func (f *Authenticate) guarded(ctx context.Context, c client.Client, cookie string, from event.Origin) (flow.Identity, error) {
 	p, turn := f.Grants.Present(cookie)
 	if turn != "" {

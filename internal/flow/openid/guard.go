@@ -73,16 +73,29 @@ func (f *Guard) Begin(ctx context.Context, origin, to string, asked flow.Asked) 
 	if !ok || !is {
 		return b, errNotGuarded
 	}
+	return f.begin(c.ID, enter, to, asked, "")
+}
+
+// BeginConsole begins a sign-in to the console at its own origin. again asks for a new one of whoever is signed in.
+func (f *Guard) BeginConsole(origin, to string, asked flow.Asked, again bool) (Begun, error) {
+	prompt := ""
+	if again {
+		prompt = PromptLogin
+	}
+	return f.begin(client.ConsoleID, origin+client.EnterPath, to, asked, prompt)
+}
+
+func (f *Guard) begin(id, enter, to string, asked flow.Asked, prompt string) (b Begun, err error) {
 	if to == "" || to[0] != '/' || len(to) > 1 && (to[1] == '/' || to[1] == '\\') {
 		to = "/"
 	}
-	what := begun{Client: c.ID, Enter: enter, To: to, State: f.Random.Text(16), Verifier: f.Random.Text(32), At: f.Exchange.Now().Unix()}
+	what := begun{Client: id, Enter: enter, To: to, State: f.Random.Text(16), Verifier: f.Random.Text(32), At: f.Exchange.Now().Unix()}
 	text, err := json.Marshal(what)
 	if err != nil {
 		return b, err
 	}
 	q := url.Values{
-		"client_id": {c.ID}, "redirect_uri": {enter}, "response_type": {"code"}, "scope": {grant.OpenID}, "state": {what.State},
+		"client_id": {id}, "redirect_uri": {enter}, "response_type": {"code"}, "scope": {grant.OpenID}, "state": {what.State},
 		"code_challenge": {grant.Challenge(what.Verifier)}, "code_challenge_method": {"S256"},
 	}
 	if asked.ACR != "" {
@@ -90,6 +103,9 @@ func (f *Guard) Begin(ctx context.Context, origin, to string, asked flow.Asked) 
 	}
 	if asked.MaxAge > 0 {
 		q.Set("max_age", strconv.FormatInt(int64(asked.MaxAge/time.Second), 10))
+	}
+	if prompt != "" {
+		q.Set("prompt", prompt)
 	}
 	return Begun{
 		State: what.State, Cookie: base64.RawURLEncoding.EncodeToString(secret.Seal(f.Random, f.Key(), text, guardContext)),
@@ -109,15 +125,26 @@ type Entered struct {
 	To string
 }
 
-// Enter takes an answer at an origin. cookie is what the browser kept of the sign-in with that state; empty for nothing.
+// Enter takes an answer at the origin of a guarded application. cookie is what the browser kept of the sign-in with that state; empty
+// for nothing.
 func (f *Guard) Enter(ctx context.Context, origin string, a Answer, cookie string, from event.Origin) (in Entered, err error) {
 	ctx, run := f.Exchange.Count.Begin(ctx, "enter")
-	in, err = f.enter(ctx, origin, a, cookie, from)
+	in, err = f.enter(ctx, origin, a, cookie, false, from)
 	return in, run.End(err)
 }
 
-func (f *Guard) enter(ctx context.Context, origin string, a Answer, cookie string, from event.Origin) (in Entered, err error) {
+// EnterConsole is [Guard.Enter] for the console at its own origin.
+func (f *Guard) EnterConsole(ctx context.Context, origin string, a Answer, cookie string, from event.Origin) (in Entered, err error) {
+	ctx, run := f.Exchange.Count.Begin(ctx, "enter")
+	in, err = f.enter(ctx, origin, a, cookie, true, from)
+	return in, run.End(err)
+}
+
+func (f *Guard) enter(ctx context.Context, origin string, a Answer, cookie string, console bool, from event.Origin) (in Entered, err error) {
 	what, err := f.opened(cookie)
+	if err == nil && (what.Client == client.ConsoleID) != console { // of another host's
+		err = errGuardOver
+	}
 	if err != nil {
 		return in, err
 	}

@@ -18,6 +18,8 @@ type Register struct {
 	Authorize *Authorize
 	Limits    *flow.Limits
 	Random    secret.Random
+	// Console is the origin that the console has to itself (ADMIN_URL), where no application is; empty for none.
+	Console string
 	// Off is whether none may; else Token is what they show, or empty.
 	Off   bool
 	Token string
@@ -56,6 +58,9 @@ func (f *Register) register(ctx context.Context, m Metadata, shown string, from 
 	kind := client.SelfType(m.RedirectURIs, m.ApplicationType)
 	settings := client.Settings{Title: strings.TrimSpace(m.Name), RedirectURIs: m.RedirectURIs}
 	if err := settings.CheckSelf(kind); err != nil {
+		return c, metadataFault(err)
+	}
+	if err := settings.CheckHost(f.Console); err != nil {
 		return c, metadataFault(err)
 	}
 	if err := f.Limits.RegisterClient(ctx, from); err != nil {

@@ -61,6 +61,9 @@ func (f *Operator) applied(ctx context.Context, entries []client.Entry, prune bo
 		wanted := map[string]bool{}
 		for _, e := range entries {
 			wanted[e.Name] = true
+			if err := e.CheckHost(f.Console); err != nil {
+				return err
+			}
 			named.Resources = slices.Concat(named.Resources, e.Resources, e.Serves)
 			if e.DefaultResource != "" {
 				named.Resources = append(named.Resources, e.DefaultResource)

@@ -25,7 +25,7 @@ func (f *Operator) RegisterClient(ctx context.Context, name string, kind client.
 	if name, err = client.ParseName(name); err != nil {
 		return c, "", err
 	}
-	if err := settings.Check(kind, !f.Production); err != nil {
+	if err := f.check(settings, kind); err != nil {
 		return c, "", err
 	}
 	if kind.SignsIn() {
@@ -46,6 +46,14 @@ func (f *Operator) RegisterClient(ctx context.Context, name string, kind client.
 	return c, shown, err
 }
 
+// check tells whether an application of a type may have settings here.
+func (f *Operator) check(settings client.Settings, kind client.Type) error {
+	if err := settings.Check(kind, !f.Production); err != nil {
+		return err
+	}
+	return settings.CheckHost(f.Console)
+}
+
 // errNewer is for an application whose settings this version can't keep.
 var errNewer = fault.New(fault.Conflict, "newer_settings",
 	"A newer version of Gatehouse has written the settings of this application, and this one would lose some: use the newer one.")
@@ -60,7 +68,7 @@ func (f *Operator) SetClient(ctx context.Context, idOrName string, change func(c
 			return err
 		}
 		settings := change(c.Settings)
-		if err := settings.Check(c.Type, !f.Production); err != nil {
+		if err := f.check(settings, c.Type); err != nil {
 			return err
 		}
 		if err := settings.HoldNamed(tx); err != nil {

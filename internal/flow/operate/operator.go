@@ -33,6 +33,8 @@ type Operator struct {
 	Production bool
 	// Reserved are the audiences of other tokens than resources', and their issuer.
 	Reserved []string
+	// Console is the origin that the console has to itself (ADMIN_URL), where no application is; empty for none.
+	Console string
 	// Seal seals the event log as far as it is committed.
 	Seal func(context.Context) error
 	// SignsID makes the key for ID tokens, if there is none yet.

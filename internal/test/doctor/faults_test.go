@@ -215,6 +215,8 @@ func databaseFaults(r *rig) []fault {
 		sql("COMP-1/factor-counts", `UPDATE account SET factors = CASE email WHEN 'admin@example.org' THEN 2 ELSE -1 END`,
 			`UPDATE account SET factors = CASE email WHEN 'admin@example.org' THEN 1 ELSE 0 END`),
 		sql("COMP-1/factor-rows", `UPDATE totp SET sealed = sealed || '\x00'`, `UPDATE totp SET sealed = SUBSTR(sealed, 1, LENGTH(sealed) - 1)`),
+		sql("COMP-1/console-host", `UPDATE client SET settings = '{"redirect_uris":["https://admin.tidewater.net:8443/in"]}'`,
+			`UPDATE client SET settings = '{}'`),
 		sql("COMP-1/pkce", `UPDATE client SET settings = '{"pkce_optional":true}'`, `UPDATE client SET settings = '{}'`),
 		sql("COMP-1/factor-resets", `INSERT INTO factor_reset (account_id, asked_at, due_at, asked_by, reason) VALUES ('x', 1, 1, 'operator', '')`,
 			`DELETE FROM factor_reset`),
@@ -260,7 +262,7 @@ func neighbourFaults(r *rig) []fault {
 }
 
 func outsideFaults(r *rig) []fault {
-	soon, soonKey := certify(r.T, r.dir, rigHost, time.Now().Add(5*day))
+	soon, soonKey := certify(r.T, r.dir, rigHost, time.Now().Add(5*day), rigConsole)
 	cert := "    ssl_certificate " + r.name + ";\n"
 	key := "    ssl_certificate_key " + r.name[:len(r.name)-len("pem")] + "key;\n"
 	_ = soon
@@ -287,6 +289,9 @@ func outsideFaults(r *rig) []fault {
 			"    location = /metrics { proxy_pass "+r.h.App.AdminURL()+"; }\n    location = /v1/forward-auth"),
 		nginx("NET-5/outside-reach", "    location = /v1/forward-auth", "    location = /.env { return 200 SECRET; }\n    location = /v1/forward-auth"),
 		nginx("NET-5/outside-guarded", "    location = /v1/forward-auth", "    location = /app { return 200 private; }\n    location = /v1/forward-auth"),
+		nginx("NET-5/outside-console", "    server_name "+rigConsole+";\n    server_tokens off;\n\n    ssl_certificate ",
+			"    server_name "+rigConsole+";\n    location = /v1/me { proxy_pass http://gatehouse; proxy_set_header Host "+rigHost+"; }\n"+
+				"    server_tokens off;\n\n    ssl_certificate "),
 		nginx("NET-5/outside-identity", "        proxy_set_header X-Auth-Roles $auth_roles;\n", ""),
 		probed(nginx("RATE-1/outside-tried", "proxy_set_header X-Forwarded-For $remote_addr;", "proxy_set_header X-Forwarded-For $http_x_forwarded_for;")),
 		probed(nginx("MAIL-2/outside-told", "    location = /v1/forward-auth",

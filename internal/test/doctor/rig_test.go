@@ -50,6 +50,7 @@ type rig struct {
 
 const (
 	rigHost     = "auth.tidewater.net"
+	rigConsole  = "admin.tidewater.net"
 	redisSecret = "vK3qLw8Zr5Tn2YbXc7MdJp4Hs6Gf9AeQ"
 	dkimKey     = "v=DKIM1; k=rsa; p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAu1SU1LfVLPHCozMxH2Mo4lgOEePzNm0tRgeLezV6ffAt0gunVTLw7onLRnrq0" +
 		"/IzW7yWR7QkrmBL7jTKEn5u+qKhbwKfBstIs+bMY2Zkp18gnTxKLxoS2tFczGkPLPgizskuemMghRniWaoLcyehkd3qqGElvW/VDL5AaWTg0nLVkjRo9z+40RQzuVaE8" +
@@ -92,6 +93,7 @@ func newRig(t *testing.T) *rig {
 	r.settings = map[string]string{
 		"DATABASE_URL": secured, "MIGRATE": "off", "REDIS_URL": "rediss://gatehouse:" + redisSecret + "@" + addr + "?ca=" + ca,
 		"JWT_SECRET_KEY": harness.SecretKey, "EVENT_KEY": harness.EventKey, "PUBLIC_URL": "https://" + rigHost, "TRUSTED_PROXIES": "127.0.0.1",
+		"ADMIN_URL":      "https://" + rigConsole,
 		"ADMIN_NETWORKS": "10.8.0.0/16", "CORS_ORIGINS": "https://app.tidewater.net", "SESSION_COOKIE_SECURE": "true", "SESSION_COOKIE_SAMESITE": "strict",
 		"BCRYPT_COST": "12", "EMAIL_VERIFICATION": "required", "SMTP_URL": r.mail.URL, "MAIL_FROM": "auth@tidewater.net", "MAIL_DKIM_SELECTOR": "s2030",
 		"NTP_SERVER": r.time.address, "EVENT_ANCHOR": "file:" + filepath.Join(t.TempDir(), "anchor"), "ALERT_MAIL_TO": "ops@tidewater.net",
@@ -155,12 +157,13 @@ func (r *rig) serve() {
 	if err != nil {
 		r.Fatal(err)
 	}
-	cert, key := certify(r.T, r.dir, rigHost, time.Now().Add(80*24*time.Hour))
-	live := "/etc/letsencrypt/live/" + rigHost
+	cert, key := certify(r.T, r.dir, rigHost, time.Now().Add(80*24*time.Hour), rigConsole)
+	live, console := "/etc/letsencrypt/live/"+rigHost, "/etc/letsencrypt/live/"+rigConsole
 	upstream, _, _ := strings.Cut(block[strings.Index(block, "    server "):], ";")
 	r.block = strings.NewReplacer("rate=20r/s", "rate=5000r/s", "    listen [::]:443 ssl http2;\n", "", "    listen [::]:80;\n", "", "listen 443",
 		"listen LISTENS", "listen 80", "listen PLAIN",
-		live+"/fullchain.pem", cert, live+"/privkey.pem", key, upstream, "    server "+strings.TrimPrefix(r.h.App.URL(), "http://")).Replace(block)
+		console+"/fullchain.pem", cert, console+"/privkey.pem", key, live+"/fullchain.pem", cert, live+"/privkey.pem", key, upstream,
+		"    server "+strings.TrimPrefix(r.h.App.URL(), "http://")).Replace(block)
 	r.name = cert
 	r.signIn()
 }
@@ -247,6 +250,7 @@ func (r *rig) outside(changes []string) *app.Outside {
 		r.Fatal(err)
 	}
 	o.Connect, o.ConnectPlain, o.Origins = listens, plain, []string{"https://app.tidewater.net"}
+	o.Console = "https://" + rigConsole
 	o.Guarded, o.Echo, o.Cookies = []string{"https://" + rigHost + "/app"}, "https://"+rigHost+"/whoami", r.cookies
 	return o
 }

@@ -86,7 +86,8 @@ func TestAttack7_EveryBlockWritesWhatIsBelieved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"nginx.md": harness.Guide(t, "nginx.md"), "nginx.conf": string(printed),
+	for name, text := range map[string]string{"nginx.md": harness.Guide(t, "nginx.md"), "own-hosts.md": harness.Guide(t, "own-hosts.md"),
+		"administration.md": harness.Guide(t, "administration.md"), "nginx.conf": string(printed),
 		"--guard": app.NginxGuard("gatehouse", "127.0.0.1:8080")} {
 		blocks := regexp.MustCompile(`(?s)location [^{\n]*\{\n.*?\n *\}\n`).FindAllString(text, -1)
 		towards := 0

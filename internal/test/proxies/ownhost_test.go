@@ -57,8 +57,9 @@ func openOwnHosts(t *testing.T, url string, settings ...string) ownHosts {
 type person struct {
 	*testing.T
 	client *http.Client
-	// way are the addresses that the last page was reached by.
-	way []string
+	// way are the addresses that the last page was reached by, and text is what it says.
+	way  []string
+	text string
 }
 
 func newPerson(t *testing.T) *person {
@@ -112,7 +113,7 @@ func (p *person) goes(method, to string, body io.Reader, header ...string) (*htt
 		if m := refresh.FindStringSubmatch(res.Header.Get("Refresh")); m != nil {
 			next = m[1]
 		}
-		if next == "" {
+		if p.text = string(text); next == "" {
 			var saw seen
 			_ = json.Unmarshal(text, &saw) // the application's answer, or a page
 			return res, saw

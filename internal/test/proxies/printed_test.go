@@ -21,10 +21,14 @@ import (
 // TestASVS_V4_1_2_PrintedBlocks: what `gatehouse nginx` prints, with and without an application, starts in a real nginx; over
 // plain HTTP it sends on only who reads a page, and serves certbot's challenges (N3).
 func TestASVS_V4_1_2_PrintedBlocks(t *testing.T) {
-	for name, guarded := range map[string]string{"alone": "", "with an application": "127.0.0.1:1"} {
+	for name, guarded := range map[string]string{"alone": "", "with an application": "127.0.0.1:1", "with the console": ""} {
+		environ, times := []string{"PUBLIC_URL=https://" + harness.GuideHost, "LISTEN_ADDR=127.0.0.1:1"}, 1
+		if name == "with the console" {
+			environ, times = append(environ, "ADMIN_URL=https://admin.localhost"), 2
+		}
 		t.Run(name, func(t *testing.T) {
 			c, err := config.Load(config.Source{
-				Environ:  []string{"PUBLIC_URL=https://" + harness.GuideHost, "LISTEN_ADDR=127.0.0.1:1"},
+				Environ:  environ,
 				ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist },
 			})
 			if err != nil {
@@ -34,7 +38,7 @@ func TestASVS_V4_1_2_PrintedBlocks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if strings.Count(text, "listen [::]:443 ssl") != 1 || strings.Count(text, "listen [::]:80;") != 1 ||
+			if strings.Count(text, "listen [::]:443 ssl") != times || strings.Count(text, "listen [::]:80;") != times ||
 				(guarded != "") != strings.Contains(text, app.OwnPathsExpression()) {
 				t.Errorf("it listens on IPv4 alone, or has not our paths:\n%s", text)
 			}
@@ -51,7 +55,12 @@ func TestASVS_V4_1_2_PrintedBlocks(t *testing.T) {
 			secure, plain := harness.FreePort(t), harness.FreePort(t)
 			live := "/etc/letsencrypt/live/" + harness.GuideHost
 			harness.Nginx(t, secure, strings.NewReplacer(live+"/fullchain.pem", keys.Cert, live+"/privkey.pem", keys.Key, "/var/www/letsencrypt", dir,
+				"/etc/letsencrypt/live/admin.localhost/fullchain.pem", keys.Cert, "/etc/letsencrypt/live/admin.localhost/privkey.pem", keys.Key,
 				"    listen [::]:443 ssl http2;\n", "", "    listen [::]:80;\n", "", "listen 443", "listen "+secure, "listen 80", "listen "+plain).Replace(text))
+			host := harness.GuideHost
+			if times == 2 {
+				host = "admin.localhost"
+			}
 			for _, test := range []struct {
 				method, path string
 				status       int
@@ -64,14 +73,14 @@ func TestASVS_V4_1_2_PrintedBlocks(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				_, _ = fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", test.method, test.path, harness.GuideHost)
+				_, _ = fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", test.method, test.path, host)
 				res, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: test.method})
 				if err != nil {
 					t.Fatal(err)
 				}
 				body, _ := io.ReadAll(res.Body)
 				conn.Close()
-				if res.StatusCode != test.status || test.status == 308 && res.Header.Get("Location") != "https://"+harness.GuideHost+test.path ||
+				if res.StatusCode != test.status || test.status == 308 && res.Header.Get("Location") != "https://"+host+test.path ||
 					test.status == 200 && string(body) != "proof" {
 					t.Errorf("%s %s: %d %q %.80q", test.method, test.path, res.StatusCode, res.Header.Get("Location"), body)
 				}
