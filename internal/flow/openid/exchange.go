@@ -27,6 +27,8 @@ type Exchange struct {
 	Demand flow.Demand
 	// UserInfo is the userinfo endpoint: the audience of tokens for no resource.
 	UserInfo string
+	// Ready makes the key for ID tokens of an algorithm, if there is none yet, or waits until it is known here.
+	Ready func(ctx context.Context, algorithm string) error
 }
 
 // Tokens are what an application gets.
@@ -84,6 +86,9 @@ func (f *Exchange) parse(code string, from event.Origin) (grant.Code, error) {
 // start starts the grant of a code. A resource that it can't be for takes that back.
 func (f *Exchange) start(ctx context.Context, c client.Client, e grant.Exchanged, resource string, from event.Origin) (t Tokens, err error) {
 	can, err := f.targets(ctx)
+	if err == nil {
+		err = f.Ready(ctx, c.Settings.IDAlgorithm()) // before anything is spent
+	}
 	if err != nil {
 		return t, err
 	}
@@ -190,7 +195,10 @@ func (f *Exchange) refresh(ctx context.Context, c client.Client, in Refreshed, f
 		g   grant.Grant
 		is  issue
 	)
-	if is.can, err = f.targets(ctx); err != nil {
+	if is.can, err = f.targets(ctx); err == nil {
+		err = f.Ready(ctx, c.Settings.IDAlgorithm())
+	}
+	if err != nil {
 		return t, turn, err
 	}
 	err = f.DB.WriteShared(ctx, presented.Grant(), func(tx *db.Tx) (err error) {
@@ -259,7 +267,7 @@ func (f *Exchange) tokens(g grant.Grant, c client.Client, is issue, now time.Tim
 	if t.Access, err = f.Tokens.Issue(subject, now); err != nil || !grant.Has(is.scope, grant.OpenID) || !c.MayHave(grant.OpenID) {
 		return t, err
 	}
-	id := token.ID{Subject: g.Account, Audience: c.ID, AuthTime: g.AuthAt.Unix(), Session: g.SID, Nonce: is.nonce, AMR: g.AMR}
+	id := token.ID{Subject: g.Account, Audience: c.ID, AuthTime: g.AuthAt.Unix(), Session: g.SID, Nonce: is.nonce, AMR: g.AMR, Algorithm: c.Settings.IDTokenAlg}
 	if !c.Settings.LeanIDToken {
 		id.Person = person(g.Owner, is.can.within(c, is.scope, is.can.userInfo), g.Roles)
 	}
