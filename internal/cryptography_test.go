@@ -81,7 +81,7 @@ func TestASVS_V11_1_1_V11_1_4_V13_1_4_EveryKeyHasItsLine(t *testing.T) {
 		if !strings.HasPrefix(line, "| ") || len(cells) != 9 {
 			continue
 		}
-		for _, name := range regexp.MustCompile("[A-Z][A-Z_]{6,}|`[a-z-]+`").FindAllString(cells[1], -1) {
+		for _, name := range regexp.MustCompile("[A-Z][A-Z_]{6,}|`[a-z0-9-]+`").FindAllString(cells[1], -1) {
 			named[strings.Trim(name, "`")] = true
 		}
 		for i, what := range []string{"made by", "kept in", "read by", "replaced"} {

@@ -26,6 +26,7 @@ type clientSettings struct {
 	ResponseMode       []string `name:"response-mode" sep:"none" placeholder:"MODE" help:"How it takes answers: query (if none is given), fragment or form_post."`
 	PKCEOptional       *bool    `name:"pkce-optional" negatable:"" help:"Let a web application go without PKCE, whose library has none."`
 	LeanIDToken        *bool    `name:"lean-id-token" negatable:"" help:"Leave name and address out of its ID tokens: it asks /oauth2/userinfo."`
+	IDTokenAlg         *string  `name:"id-token-alg" placeholder:"ALG" help:"What its ID tokens are signed with: RS256 (if none is given) or ES256."`
 	Resource           []string `sep:"none" placeholder:"URI" help:"Let it ask only for tokens for this resource; may be given several times. A service needs it."`
 	DefaultResource    *string  `name:"default-resource" placeholder:"URI" help:"The resource that it is taken to ask for where it names none."`
 	Scope              []string `sep:"none" placeholder:"SCOPE" help:"Let it have this scope alone; may be given several times."`
@@ -47,6 +48,7 @@ func (f clientSettings) change() (func(client.Settings) client.Settings, error) 
 		set(&s.RequirePAR, f.RequirePAR)
 		set(&s.PKCEOptional, f.PKCEOptional)
 		set(&s.LeanIDToken, f.LeanIDToken)
+		set(&s.IDTokenAlg, f.IDTokenAlg)
 		if keys != nil || f.NoKeys || f.KeysURI != nil {
 			s.JWKS, s.JWKSURI = keys, ""
 		}
@@ -148,6 +150,7 @@ func showClient(t *terminal.Terminal, c client.Client, asJSON bool) error {
 	add("response_modes", s.ResponseModes...)
 	add("pkce_optional", yes(s.PKCEOptional))
 	add("lean_id_token", yes(s.LeanIDToken))
+	add("id_token_alg", s.IDTokenAlg)
 	add("jwks_uri", s.JWKSURI)
 	for _, uri := range s.Resources {
 		add("resource", uri)

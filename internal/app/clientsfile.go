@@ -22,7 +22,9 @@ func describedClients(b *base, t *tokens, o *operate.Operator) (begin func(conte
 	}
 	starting := *o
 	// Nothing follows the changes of keys yet: whoever waited for one to be seen here would wait for ever.
-	starting.SignsID = func(ctx context.Context) error { return t.ring.EnsureIDSign(ctx, t.db, t.now()) }
+	starting.SignsID = func(ctx context.Context, algorithm string) error {
+		return t.ring.EnsureIDSign(ctx, t.db, algorithm, t.now())
+	}
 	return func(ctx context.Context) error {
 		done, err := starting.ApplyClients(ctx, entries, false, event.Origin{})
 		if err != nil {

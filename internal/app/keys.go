@@ -64,6 +64,11 @@ func signingKeys(ring *keyring.Ring, p keyring.Purpose) []token.Key {
 	return out
 }
 
+// idKeys are those of ID tokens, of either algorithm.
+func idKeys(ring *keyring.Ring) []token.Key {
+	return append(signingKeys(ring, keyring.IDSign), signingKeys(ring, keyring.IDSignES256)...)
+}
+
 func refreshKeys(ring *keyring.Ring) session.Keys {
 	keys := session.Keys{MAC: ring.Key(keyring.RefreshMAC), Derive: ring.Key(keyring.RefreshDerive)}
 	// Those from before a restore, unless they may be in the wrong hands.
@@ -77,7 +82,8 @@ func refreshKeys(ring *keyring.Ring) session.Keys {
 }
 
 // followed are the purposes whose keys are taken up while the server runs.
-var followed = []keyring.Purpose{keyring.AccessSign, keyring.RefreshMAC, keyring.RefreshDerive, keyring.CSRF, keyring.ACME, keyring.Request, keyring.IDSign}
+var followed = []keyring.Purpose{keyring.AccessSign, keyring.RefreshMAC, keyring.RefreshDerive, keyring.CSRF, keyring.ACME, keyring.Request, keyring.IDSign,
+	keyring.IDSignES256}
 
 // followRing has those who use keys use the new ones when the ring changes.
 func (t *tokens) followRing() {
@@ -94,7 +100,7 @@ func (t *tokens) followRing() {
 				t.log.Warn("A key was replaced that is taken up at a start: restart this replica.", "purpose", string(p))
 			}
 		}
-		if err := t.issuer.Use(signingKeys(ring, keyring.AccessSign), signingKeys(ring, keyring.IDSign)...); err != nil {
+		if err := t.issuer.Use(signingKeys(ring, keyring.AccessSign), idKeys(ring)...); err != nil {
 			t.log.Error("The keys for access tokens have changed and can't be used; this replica goes on with those that it has.", "error", err.Error())
 			return
 		}

@@ -148,7 +148,7 @@ func Operator(ctx context.Context, c *config.Config, log, events *slog.Logger) (
 		ErasureGrace:    c.ErasureGrace,
 		Seal:            func(ctx context.Context) error { return operatorSeal(ctx, c, d) },
 		Lockout:         func(ctx context.Context) (*lockout.Store, error) { return operatorLockout(ctx, c, d) },
-		SignsID:         func(ctx context.Context) error { return operatorSignsID(ctx, c, d) },
+		SignsID:         func(ctx context.Context, algorithm string) error { return operatorSignsID(ctx, c, d, algorithm) },
 		Sealing:         func(ctx context.Context) (operate.Sealing, error) { return operatorSealing(ctx, c, d) },
 	}
 	return o, func() error { hasher.Close(); return errors.Join(closeBreaches(), d.Close()) }, nil

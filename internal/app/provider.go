@@ -42,6 +42,7 @@ func newProvider(
 	}
 	exchange := &openid.Exchange{
 		Core: b.core(), Clients: clients, Grants: t.grants, Tokens: t.issuer, Revoked: t.revoked, Notices: notices, Demand: demand(c), UserInfo: endpoint,
+		Ready: t.signsID,
 	}
 	told, own := newUserInfo(b, t, clients), newCredentials(b, t, clients)
 	door := oauth.Provider{
@@ -55,7 +56,7 @@ func newProvider(
 			Granted:       told, Credentials: own,
 		},
 	}
-	door.Device = &openid.Device{Core: b.core(), Exchange: door.Exchange, Limits: limits, Ready: t.signsID}
+	door.Device = &openid.Device{Core: b.core(), Exchange: door.Exchange, Limits: limits}
 	devices := page.Device{Entrance: e.Entrance, Device: door.Device, Profile: e.profile, On: c.JWTIssuer == c.PublicURL}
 	door.Register = &openid.Register{
 		Core: b.core(), Authorize: authorize, Limits: limits, Random: b.random, Console: c.AdminURL,
@@ -97,24 +98,24 @@ func reservedAudiences(c *config.Config) []string {
 	return []string{c.PublicURL, c.JWTIssuer, c.JWTAudience, c.PublicURL + userInfo}
 }
 
-// signsID makes sure that there is a key for ID tokens: the first that asks for one waits some seconds.
-func (t *tokens) signsID(ctx context.Context) error {
-	if t.issuer.SignsID() {
+// signsID makes sure that there is a key for ID tokens of an algorithm: the first that asks for one of RS256 waits some seconds.
+func (t *tokens) signsID(ctx context.Context, algorithm string) error {
+	if t.issuer.SignsID(algorithm) {
 		return nil
 	}
-	if err := t.ring.EnsureIDSign(ctx, t.db, t.now()); err != nil {
+	if err := t.ring.EnsureIDSign(ctx, t.db, algorithm, t.now()); err != nil {
 		return err
 	}
 	return t.revoked.Await(ctx)
 }
 
 // operatorSignsID is the same for a command of the operator's: whoever registers an application waits, and nobody who signs in.
-func operatorSignsID(ctx context.Context, c *config.Config, d *db.DB) error {
+func operatorSignsID(ctx context.Context, c *config.Config, d *db.DB, algorithm string) error {
 	ring, err := operatorRing(ctx, c, d)
 	if err != nil {
 		return err
 	}
-	return ring.EnsureIDSign(ctx, d, time.Now())
+	return ring.EnsureIDSign(ctx, d, algorithm, time.Now())
 }
 
 // forgetPushed deletes requests that were pushed: often, since applications write a row for each visitor.

@@ -32,7 +32,7 @@ type tokens struct {
 func newTokens(b *base, poll func(tx *db.Tx) error) (*tokens, api.Caller, capability, error) {
 	c := b.config
 	says := token.Config{Issuer: c.JWTIssuer, Audience: c.JWTAudience, ClientID: c.JWTClientID, Life: c.AccessTokenLife}
-	issuer, err := token.NewIssuer(says, signingKeys(b.ring, keyring.AccessSign), b.random, signingKeys(b.ring, keyring.IDSign)...)
+	issuer, err := token.NewIssuer(says, signingKeys(b.ring, keyring.AccessSign), b.random, idKeys(b.ring)...)
 	if err != nil {
 		return nil, api.Caller{}, capability{}, err
 	}

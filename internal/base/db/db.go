@@ -25,7 +25,7 @@
 // COMMITTED. account.SignedIn is an example of the lock by update: it makes sign-in and
 // "disable this account" wait for each other.
 //
-// What many do at once, each with a row of its own (WriteShared: refreshes;
+// What many do at once, each with a row of its own (WriteShared: refreshes, codes;
 // ReadShared: /v1/me), shares a transaction, or a round trip, with those that arrived
 // meanwhile (db/shared.go, db/pgshared.go): the functions run as coroutines that
 // stop at each statement, and the statements of all travel together. The rows are

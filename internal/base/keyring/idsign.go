@@ -9,6 +9,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 )
 
+// idSigns are the purposes of ID tokens, one for each algorithm, and idAlgorithms which is which.
+var (
+	idSigns      = []Purpose{IDSign, IDSignES256}
+	idAlgorithms = map[string]Purpose{RS256: IDSign, ES256: IDSignES256}
+)
+
 // ErrNoIDSign is what a change fails with that needs a new key for ID tokens and was handed none: [Ring.GenerateIDSign] makes it,
 // and the change is made again. To find one within the transaction would keep every other writer waiting for seconds.
 var ErrNoIDSign = errors.New("the change needs a new key for ID tokens, which is made before its transaction")
@@ -22,43 +28,63 @@ func (r *Ring) GenerateIDSign() ([]byte, error) {
 	return material, nil
 }
 
-// EnsureIDSign makes the key that signs ID tokens, if there is none yet: only installations that applications sign people in
-// with need one, and to find it takes up to some seconds. Of several replicas that do so at once one makes it, and of many
-// callers within a replica one looks for it while the others wait. This replica knows it once it has polled.
-func (r *Ring) EnsureIDSign(ctx context.Context, d *db.DB, now time.Time) error {
+// EnsureIDSign makes the key that signs ID tokens with RS256 or ES256, if there is none yet: only installations that applications
+// sign people in with need one, and to find one for RS256 takes up to some seconds. Of several replicas that do so at once one makes it, and of
+// many callers within a replica one looks for it while the others wait. This replica knows it once it has polled.
+func (r *Ring) EnsureIDSign(ctx context.Context, d *db.DB, algorithm string, now time.Time) error {
+	p, ok := idAlgorithms[algorithm]
+	if !ok {
+		return fmt.Errorf("no ID token is signed with %q", algorithm)
+	}
 	r.idSign.Lock()
 	defer r.idSign.Unlock()
-	if r.idSign.made || len(r.Keys(IDSign)) > 0 {
+	if r.idSign.made[p] || len(r.Keys(p)) > 0 {
 		return nil
 	}
 	if err := ctx.Err(); err != nil {
 		return err // it has left while another one looked
 	}
-	material, err := r.GenerateIDSign()
-	if err != nil {
-		return err
+	var (
+		material []byte
+		err      error
+	)
+	if p == IDSign {
+		if material, err = r.GenerateIDSign(); err != nil {
+			return err
+		}
 	}
 	err = d.Write(ctx, func(tx *db.Tx) error {
 		return r.Change(tx, Fresh{IDSign: material}, now, func(c *Change) error {
-			if len(c.Keys[IDSign]) > 0 {
+			if len(c.Keys[p]) > 0 {
 				return nil
 			}
-			_, err := c.another(IDSign, now)
+			_, err := c.another(p, now)
 			return err
 		})
 	})
-	r.idSign.made = err == nil
+	if err == nil {
+		if r.idSign.made == nil {
+			r.idSign.made = map[Purpose]bool{}
+		}
+		r.idSign.made[p] = true
+	}
 	return err
 }
 
-// dueIDSign replaces the key for ID tokens when it has signed for the period, and returns the next one, which is published for
-// Lead before it signs; until then Due is not asked again.
-func (c *Change) dueIDSign(period time.Duration) ([]Key, error) {
-	if !idSignDue(c.Keys[IDSign], c.now, period) {
-		return nil, nil
+// dueIDSign replaces the keys for ID tokens when they have signed for the period, and returns the next ones, which are published for
+// Lead before they sign; until then Due is not asked again.
+func (c *Change) dueIDSign(period time.Duration) (next []Key, err error) {
+	for _, p := range idSigns {
+		if !idSignDue(c.Keys[p], c.now, period) {
+			continue
+		}
+		k, err := c.another(p, c.now.Add(Lead))
+		if err != nil {
+			return nil, err
+		}
+		next = append(next, k)
 	}
-	k, err := c.another(IDSign, c.now.Add(Lead))
-	return []Key{k}, err
+	return next, nil
 }
 
 func idSignDue(keys []Key, now time.Time, period time.Duration) bool {
@@ -72,9 +98,12 @@ func (c *Change) another(p Purpose, from time.Time) (Key, error) {
 		k.N = keys[len(keys)-1].N + 1
 	}
 	var err error
+	for algorithm, signs := range idAlgorithms {
+		if p == signs { // ID tokens live as long as the access tokens beside them
+			k.Algorithm, k.Life = algorithm, c.signing()[len(c.signing())-1].Life
+		}
+	}
 	if p == IDSign {
-		// ID tokens live as long as the access tokens beside them.
-		k.Algorithm, k.Life = RS256, c.signing()[len(c.signing())-1].Life
 		if k.Material, c.idSign = c.idSign, nil; k.Material == nil {
 			return k, ErrNoIDSign
 		}

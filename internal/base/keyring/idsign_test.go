@@ -44,7 +44,7 @@ func (h *idHouse) open(life time.Duration) *Ring {
 
 func (h *idHouse) ensure() {
 	h.Helper()
-	if err := h.r.EnsureIDSign(h.Context(), h.d, h.now); err != nil {
+	if err := h.r.EnsureIDSign(h.Context(), h.d, RS256, h.now); err != nil {
 		h.Fatal(err)
 	}
 	h.poll()
@@ -154,7 +154,7 @@ func TestSixteenWantAKeyForIDTokensAtOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 32 {
 			all.Go(func() {
-				if err := rings[i%2].EnsureIDSign(context.Background(), h.d, h.now); err != nil {
+				if err := rings[i%2].EnsureIDSign(context.Background(), h.d, RS256, h.now); err != nil {
 					t.Error(err)
 				}
 			})
@@ -170,7 +170,61 @@ func TestSixteenWantAKeyForIDTokensAtOnce(t *testing.T) {
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	other := idHouseOf(t, dbtest.Open(t, dbtest.Postgres(t)))
-	if err := other.r.EnsureIDSign(gone, other.d, other.now); !errors.Is(err, context.Canceled) || looked.Load() != 2 {
+	if err := other.r.EnsureIDSign(gone, other.d, RS256, other.now); !errors.Is(err, context.Canceled) || looked.Load() != 2 {
 		t.Errorf("for somebody who has left: %v, after %d times", err, looked.Load())
 	}
+}
+
+// The key of ES256 for ID tokens is one of its own beside that of RS256: made when it is asked for, within the transaction since it takes no
+// time, replaced by the clock with Lead, revoked alone, and sixteen who ask at once make one.
+func TestTheKeyOfES256ForIDTokens(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		const period = 90 * 24 * time.Hour
+		h := idHouseOf(t, d)
+		if len(h.r.Keys(IDSignES256)) != 0 {
+			t.Fatal("it was made, and nobody has asked")
+		}
+		var all sync.WaitGroup
+		for range 16 {
+			all.Go(func() {
+				if err := h.open(idLife).EnsureIDSign(context.Background(), h.d, ES256, h.now); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		h.poll()
+		keys := h.r.Keys(IDSignES256)
+		if len(keys) != 1 || keys[0].Algorithm != ES256 || keys[0].Life != idLife || len(h.r.Keys(IDSign)) != 0 {
+			t.Fatalf("%d keys of ES256, %d of RS256: %+v", len(keys), len(h.r.Keys(IDSign)), keys)
+		}
+		for _, bad := range []string{"", HS256, EdDSA, "none"} {
+			if err := h.r.EnsureIDSign(t.Context(), h.d, bad, h.now); err == nil {
+				t.Errorf("a key for ID tokens by %q", bad)
+			}
+		}
+		h.now = h.now.Add(period)
+		if !h.r.Due(h.now, period) {
+			t.Fatal("it is not due")
+		}
+		fresh, err := h.r.Generate("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		change := func(fn func(c *Change) error) {
+			t.Helper()
+			if err := h.d.Write(t.Context(), func(tx *db.Tx) error { return h.r.Change(tx, fresh, h.now, fn) }); err != nil {
+				t.Fatal(err)
+			}
+			h.poll()
+		}
+		change(func(c *Change) error { _, err := c.Due(period); return err })
+		if keys = h.r.Keys(IDSignES256); len(keys) != 2 || !keys[1].From.Equal(h.now.Add(Lead)) {
+			t.Fatalf("replaced: %+v", keys)
+		}
+		change(func(c *Change) error { _, err := c.Revoke(keys[1].Name); return err })
+		if keys = h.r.Keys(IDSignES256); len(keys) != 3 || !keys[2].From.Equal(h.now) || keys[2].Algorithm != ES256 || keys[1].RevokedAt.IsZero() {
+			t.Errorf("revoked: %+v", keys)
+		}
+	})
 }

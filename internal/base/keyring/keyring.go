@@ -63,12 +63,14 @@ const (
 	Request Purpose = "request"
 	// IDSign signs ID tokens. It is made when the first application is registered: see [Ring.EnsureIDSign].
 	IDSign Purpose = "id-sign"
+	// IDSignES256 signs those of applications that ask for ES256. It is made when the first one does.
+	IDSignES256 Purpose = "id-sign-es256"
 	// ACME seals the private key of the public listener's certificate.
 	ACME Purpose = "acme"
 )
 
 // generators makes a new key for each purpose. Only that of AccessSign is for an
-// algorithm; ID tokens are signed with RS256, which every library has (OpenID Connect Core section 15.1).
+// algorithm; ID tokens are signed with RS256, which every library has (OpenID Connect Core section 15.1), unless their application asks for ES256.
 var generators = map[Purpose]func(algorithm string, r secret.Random) ([]byte, error){
 	RefreshMAC:    symmetric,
 	RefreshDerive: symmetric,
@@ -83,6 +85,7 @@ var generators = map[Purpose]func(algorithm string, r secret.Random) ([]byte, er
 	Challenge:     symmetric,
 	Request:       symmetric,
 	IDSign:        func(_ string, r secret.Random) ([]byte, error) { return Generate(RS256, r) },
+	IDSignES256:   func(_ string, r secret.Random) ([]byte, error) { return Generate(ES256, r) },
 	ACME:          symmetric,
 }
 
@@ -139,7 +142,7 @@ type Ring struct {
 	changed  func()
 	idSign   struct {
 		sync.Mutex
-		made bool // by this replica, which may not have polled since
+		made map[Purpose]bool // by this replica, which may not have polled since
 	}
 }
 
@@ -302,7 +305,7 @@ func (r *Ring) openLocked(tx *db.Tx, fresh map[Purpose][]byte, c Config, now tim
 		}
 		keys[p], *changed = []Key{k}, true
 	}
-	for _, p := range []Purpose{AccessSign, IDSign} {
+	for _, p := range append([]Purpose{AccessSign}, idSigns...) {
 		if err := lengthen(tx, keys[p], c.Life, now, changed); err != nil {
 			return err
 		}
@@ -336,7 +339,7 @@ func lengthen(tx *db.Tx, keys []Key, life time.Duration, now time.Time, changed 
 func (r *Ring) generateMissing(rows []row, algorithm string) (map[Purpose][]byte, error) {
 	fresh := map[Purpose][]byte{}
 	for p, generate := range generators {
-		if p == IDSign || slices.ContainsFunc(rows, func(w row) bool { return w.key.Purpose == p }) {
+		if slices.Contains(idSigns, p) || slices.ContainsFunc(rows, func(w row) bool { return w.key.Purpose == p }) {
 			continue
 		}
 		material, err := generate(algorithm, r.random)

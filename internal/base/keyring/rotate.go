@@ -278,8 +278,10 @@ func (r *Ring) Due(now time.Time, period time.Duration) bool {
 	if next.ID == "" || period > 0 && !scheduled && !signs.From.Add(period).After(now) {
 		return true
 	}
-	if idSignDue(r.Keys(IDSign), now, period) {
-		return true
+	for _, p := range idSigns {
+		if idSignDue(r.Keys(p), now, period) {
+			return true
+		}
 	}
 	for _, keys := range r.state.Load().keys {
 		for _, k := range keys {
@@ -298,7 +300,7 @@ func spent(keys []Key, k Key, now time.Time) bool {
 	case !until.IsZero():
 	case k.Purpose == AccessSign:
 		_, until = Replaced(keys, k)
-	case k.Purpose == IDSign:
+	case slices.Contains(idSigns, k.Purpose):
 		if to, _ := Replaced(keys, k); !to.IsZero() {
 			until = to.Add(hintLife)
 		}

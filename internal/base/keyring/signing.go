@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
+	"slices"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -74,7 +75,7 @@ func KeyID(algorithm string, material []byte) (string, error) {
 
 // name is what a key is called: see [Key].
 func name(k Key) (string, error) {
-	if k.Purpose != AccessSign && k.Purpose != IDSign {
+	if k.Purpose != AccessSign && !slices.Contains(idSigns, k.Purpose) {
 		return k.ID, nil
 	}
 	return KeyID(k.Algorithm, k.Material)

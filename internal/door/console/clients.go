@@ -193,7 +193,7 @@ func (d *desk) settingsForm(a client.Client) *smallForm {
 	f.Selects = []ui.Part{
 		choose("first_party", v.T("clients.consent"), s.FirstParty, v.T("clients.consent-asked"), v.T("clients.consent-ours")),
 		d.leastACR(s), d.responseModes(s),
-		choose("lean_id_token", v.T("clients.lean"), s.LeanIDToken, v.T("clients.lean-no"), v.T("clients.lean-yes")),
+		choose("lean_id_token", v.T("clients.lean"), s.LeanIDToken, v.T("clients.lean-no"), v.T("clients.lean-yes")), d.idAlgorithm(s),
 	}
 	if a.Type == client.Guarded { // it has no part in the protocol
 		f.Lines, f.Selects = f.Lines[:1], f.Selects[1:2]
@@ -221,7 +221,7 @@ func (d *desk) deviceForm(f *smallForm, s client.Settings) *smallForm {
 		{Name: "title", Label: v.T("clients.title"), Hint: v.T("clients.title-hint"), Value: s.Title, Max: 100},
 		{Name: "require_roles", Label: v.T("clients.roles"), Hint: v.T("clients.roles-hint"), Value: strings.Join(s.RequireRoles, ", "), LTR: true},
 	}, f.Fields...)
-	f.Selects = []ui.Part{d.leastACR(s)}
+	f.Selects = []ui.Part{d.leastACR(s), d.idAlgorithm(s)}
 	return f
 }
 
@@ -231,6 +231,19 @@ func (d *desk) leastACR(s client.Settings) ui.Part {
 		{Text: v.T("clients.acr-any"), Selected: s.RequireACR == ""}, {Value: "2fa", Text: v.T("clients.acr-2fa"), Selected: s.RequireACR == "2fa"},
 		{Value: "phr", Text: v.T("clients.acr-phr"), Selected: s.RequireACR == "phr"},
 	}}
+}
+
+// idAlgorithm chooses what an application's ID tokens are signed with.
+func (d *desk) idAlgorithm(s client.Settings) ui.Part {
+	p := ui.Part{Name: "id_token_alg", Label: d.v.T("clients.id-alg")}
+	for i, algorithm := range client.IDAlgorithms() {
+		o := ui.Option{Value: algorithm, Text: algorithm, Selected: s.IDAlgorithm() == algorithm}
+		if i == 0 {
+			o.Value = ""
+		}
+		p.Options = append(p.Options, o)
+	}
+	return p
 }
 
 // responseModes chooses how an application takes answers.
@@ -304,7 +317,8 @@ func (d *desk) clientSettings(t client.Type) (client.Settings, error) {
 		BackchannelLogoutURI:             strings.TrimSpace(in["backchannel_logout_uri"]),
 		BackchannelLogoutSessionRequired: in["backchannel_logout_session_required"] != "",
 		PKCEOptional:                     in["pkce_optional"] != "" && t == client.Web, LeanIDToken: in["lean_id_token"] != "",
-		JWKS: keys, JWKSURI: strings.TrimSpace(in["jwks_uri"]), Resources: strings.Fields(in["resources"]),
+		IDTokenAlg: in["id_token_alg"],
+		JWKS:       keys, JWKSURI: strings.TrimSpace(in["jwks_uri"]), Resources: strings.Fields(in["resources"]),
 		DefaultResource: strings.TrimSpace(in["default_resource"]), Scopes: strings.Fields(in["scopes"]), Serves: strings.Fields(in["serves"]),
 	}, err
 }

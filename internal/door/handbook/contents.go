@@ -10,7 +10,7 @@ type part struct {
 var contents = []part{
 	{"Start", []string{"README", "guides/deploying", "production-checklist", "configuration"}},
 	{"In front of applications", []string{
-		"guides/applications", "guides/openid-connect", "guides/mcp-server", "guides/other-providers", "guides/own-hosts",
+		"guides/applications", "guides/openid-connect", "guides/oauth2-proxy", "guides/mcp-server", "guides/other-providers", "guides/own-hosts",
 		"guides/nginx", "guides/traefik", "guides/caddy", "guides/tls", "headers",
 	}},
 	{"People", []string{

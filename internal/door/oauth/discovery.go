@@ -78,7 +78,7 @@ func (d *Discovery) provider(says map[string]any) {
 		"response_modes_supported":                                 client.ResponseModes(),
 		"grant_types_supported":                                    grantTypes,
 		"subject_types_supported":                                  []string{"public"},
-		"id_token_signing_alg_values_supported":                    []string{"RS256"},
+		"id_token_signing_alg_values_supported":                    client.IDAlgorithms(),
 		"token_endpoint_auth_methods_supported":                    slices.Concat(secrets, []string{"none"}),
 		"introspection_endpoint_auth_methods_supported":            secrets,
 		"revocation_endpoint_auth_methods_supported":               slices.Concat(secrets, []string{"none"}),

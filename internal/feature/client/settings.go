@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -67,6 +68,8 @@ type Settings struct {
 	PKCEOptional bool `json:"pkce_optional,omitempty"`
 	// LeanIDToken leaves name and address out of ID tokens: the application asks the userinfo endpoint.
 	LeanIDToken bool `json:"lean_id_token,omitempty"`
+	// IDTokenAlg is what its ID tokens and logout tokens are signed with: ES256, or RS256 if it is empty.
+	IDTokenAlg string `json:"id_token_alg,omitempty"`
 	// JWKS are the public keys by which it shows who it is (private_key_jwt, RFC 7523), in the place of a secret.
 	JWKS *Keys `json:"jwks,omitempty"`
 	// JWKSURI is where it publishes these keys, in the place of JWKS.
@@ -219,9 +222,17 @@ func (s Settings) bounds() error {
 		return fault.Field("response_modes", "invalid_response_mode", "The response modes are query, fragment and form_post.")
 	case !slices.Contains([]string{"", "1fa", "2fa", "phr"}, s.RequireACR):
 		return fault.Field("require_acr", "invalid_acr", "Write 1fa, 2fa or phr.")
+	case !slices.Contains(append(IDAlgorithms(), ""), s.IDTokenAlg):
+		return fault.Field("id_token_alg", "invalid_id_token_alg", "ID tokens are signed with RS256 or ES256.")
 	}
 	return s.boundResources()
 }
+
+// IDAlgorithms are what ID tokens can be signed with, the default first.
+func IDAlgorithms() []string { return []string{"RS256", "ES256"} }
+
+// IDAlgorithm is what the application's ID tokens are signed with.
+func (s Settings) IDAlgorithm() string { return cmp.Or(s.IDTokenAlg, IDAlgorithms()[0]) }
 
 func (s Settings) empty() bool {
 	text, err := s.text()
@@ -246,8 +257,8 @@ func (s Settings) text() (string, error) {
 
 var errSettings = fault.Field("settings", "invalid_settings",
 	"The settings are an object with title, redirect_uris, post_logout_redirect_uris, backchannel_logout_uri, "+
-		"backchannel_logout_session_required, first_party, require_roles, require_acr, require_par, response_modes, pkce_optional, lean_id_token, jwks, "+
-		"jwks_uri, resources, default_resource, scopes and serves, each of which may be left out.")
+		"backchannel_logout_session_required, first_party, require_roles, require_acr, require_par, response_modes, pkce_optional, lean_id_token, "+
+		"id_token_alg, jwks, jwks_uri, resources, default_resource, scopes and serves, each of which may be left out.")
 
 // ParseSettings reads settings that somebody sends; nothing is none.
 func ParseSettings(raw []byte) (Settings, error) {

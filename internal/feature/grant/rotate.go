@@ -47,7 +47,10 @@ const rotateSQL = `UPDATE client_grant SET
 	ended_at   = CASE WHEN cur = $2 OR (prev = $2 AND (minted_at > $7 OR rotated_at > $8)) THEN NULL ELSE $6 END,
 	ended_why  = CASE WHEN cur = $2 OR (prev = $2 AND (minted_at > $7 OR rotated_at > $8)) THEN NULL WHEN $5 > gen THEN 'ahead' ELSE 'reuse' END
 WHERE id = $1 AND client_id = $10 AND started_at IS NOT NULL AND ended_at IS NULL AND idle_at > $6 AND max_at > $6
-RETURNING account_id, sid, offline, scope, resource, roles, amr, auth_at, idle_at, max_at, gen, cur, salt, rotated_at, ended_why`
+RETURNING account_id, sid, offline, scope, resource, roles, amr, auth_at, idle_at, max_at, gen, cur, salt, rotated_at, ended_why,
+	(SELECT email FROM account WHERE account.id = client_grant.account_id), (SELECT name FROM account WHERE account.id = client_grant.account_id),
+	(SELECT locale FROM account WHERE account.id = client_grant.account_id), (SELECT verified_at FROM account WHERE account.id = client_grant.account_id),
+	(SELECT disabled_at FROM account WHERE account.id = client_grant.account_id)`
 
 // Rotate uses a refresh token of an application, by the rules of session.Store.Rotate. With another application's it changes
 // nothing.
@@ -61,7 +64,7 @@ func (s *Store) Rotate(tx *db.Tx, p Presented, client string, now time.Time) (Gr
 		at, db.Micros(now.Add(-s.config.Grace)), db.Micros(now.Add(-s.config.Retry)), db.Micros(now.Add(s.config.Idle)), client,
 		db.Micros(now.Add(s.config.OfflineIdle))).
 		Scan(&row.account, &row.sid, &row.offline, &row.scope, &row.resource, &row.roles, &row.amr, &row.authAt, &row.idleAt, &row.maxAt, &row.gen,
-			&row.Cur, &row.Salt, &row.RotatedAt, &row.EndedWhy)
+			&row.Cur, &row.Salt, &row.RotatedAt, &row.EndedWhy, &row.email, &row.name, &row.locale, &row.verifiedAt, &row.disabledAt)
 	if errors.Is(err, db.ErrNoRows) {
 		return Grant{}, rotation.Refused, nil
 	}

@@ -30,6 +30,9 @@ type ID struct {
 	ACR      string   `json:"acr"`
 	AMR      []string `json:"amr"`
 	Person
+
+	// Algorithm is what it is signed with: RS256 if it is empty, or ES256.
+	Algorithm string `json:"-"`
 }
 
 // Person is what an application is told of a person, as far as its scopes say (OpenID Connect Core section 5.4). An address that
@@ -47,15 +50,18 @@ type Person struct {
 // errNoIDKey is for an issuer whose key for ID tokens has yet to be made.
 var errNoIDKey = errors.New("there is no key for ID tokens")
 
-// SignsID reports whether there is a key for ID tokens.
-func (i *Issuer) SignsID() bool { return len(i.keys.Load().ids) > 0 }
+// DefaultIDAlgorithm is what ID tokens are signed with unless their application asks for another (OpenID Connect Core section 2).
+const DefaultIDAlgorithm = string(jose.RS256)
+
+// SignsID reports whether there is a key for ID tokens of an algorithm.
+func (i *Issuer) SignsID(algorithm string) bool { return len(i.keys.Load().signIDs(algorithm)) > 0 }
 
 // Issuer is what the tokens call the issuer.
 func (i *Issuer) Issuer() string { return i.config.Issuer }
 
 // IssueID signs an ID token beside an access token. Issuer, times and at_hash are set here.
 func (i *Issuer) IssueID(c ID, access string, until, now time.Time) (string, error) {
-	keys := i.keys.Load().ids
+	keys := i.keys.Load().signIDs(c.Algorithm)
 	if len(keys) == 0 {
 		return "", errNoIDKey
 	}
@@ -72,7 +78,8 @@ func (i *Issuer) IssueID(c ID, access string, until, now time.Time) (string, err
 	return signed, nil
 }
 
-// atHash binds an ID token to an access token: the left half of its hash (OpenID Connect Core section 3.1.3.6).
+// atHash binds an ID token to an access token: the left half of its hash, which is SHA-256 for RS256 and ES256 alike (OpenID Connect Core
+// section 3.1.3.6).
 func atHash(access string) string {
 	sum := sha256.Sum256([]byte(access))
 	return base64.RawURLEncoding.EncodeToString(sum[:sha256.Size/2])

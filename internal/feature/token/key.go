@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -46,7 +47,7 @@ type key struct {
 type keySet struct {
 	ordered []*key // as they follow one another
 	named   map[string]*key
-	ids     []*key // those of ID tokens, as they follow one another
+	ids     []*key // those of ID tokens; of one algorithm, as they follow one another
 	seen    cache
 	// published is the JWKS by what is in it: it changes as keys expire.
 	published []published
@@ -68,8 +69,8 @@ type JWKS struct {
 // Use has the issuer sign and check with these keys from now on. They come in
 // the order in which they take over, the revoked ones left out. The first one
 // signs that has a From and is not replaced yet; all check. The tokens checked
-// before are forgotten, so that each is looked at with the new keys. id are the keys of ID tokens, in the same order;
-// there may be none yet.
+// before are forgotten, so that each is looked at with the new keys. id are the keys of ID tokens, those of each algorithm
+// in the same order; there may be none yet.
 func (i *Issuer) Use(keys []Key, id ...Key) error {
 	set := &keySet{named: map[string]*key{}}
 	for _, k := range id {
@@ -167,6 +168,16 @@ func signing(keys []*key, now time.Time) *key {
 		}
 	}
 	return last
+}
+
+// signIDs are the keys for ID tokens of an algorithm, as they follow one another.
+func (s *keySet) signIDs(algorithm string) (list []*key) {
+	for _, k := range s.ids {
+		if k.Algorithm == cmp.Or(algorithm, DefaultIDAlgorithm) {
+			list = append(list, k)
+		}
+	}
+	return list
 }
 
 // gone reports whether the last token of a key has expired.

@@ -21,6 +21,8 @@ const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 type Logout struct {
 	// Subject is the account's id, Audience the application's, and Session what ID tokens call the session.
 	Subject, Audience, Session string
+	// Algorithm is that of the application's ID tokens: RS256 if it is empty.
+	Algorithm string
 	// ID is the token's own: an application may refuse one that it has seen.
 	ID string
 }
@@ -39,7 +41,7 @@ type logoutClaims struct {
 
 // IssueLogout signs a logout token, with the key of ID tokens.
 func (i *Issuer) IssueLogout(l Logout, now time.Time) (string, error) {
-	keys := i.keys.Load().ids
+	keys := i.keys.Load().signIDs(l.Algorithm)
 	if len(keys) == 0 {
 		return "", errNoIDKey
 	}

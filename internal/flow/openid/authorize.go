@@ -30,8 +30,8 @@ type Authorize struct {
 	UserInfo string
 	// Key returns the key under which requests travel.
 	Key func() []byte
-	// Ready makes the key for ID tokens, if there is none yet.
-	Ready func(ctx context.Context) error
+	// Ready makes the key for ID tokens of an algorithm, if there is none yet.
+	Ready func(ctx context.Context, algorithm string) error
 }
 
 // The faults that no application is told, since it is not known which one asks, or where the answer may go: a page says them.
@@ -51,7 +51,7 @@ func (f *Authorize) Begin(ctx context.Context, in map[string]string) (sealed str
 	ctx, run := f.Count.Begin(ctx, "authorize")
 	r, err = f.begin(ctx, in)
 	if err == nil {
-		err = f.Ready(ctx)
+		err = f.ready(ctx, r.Client)
 	}
 	if err == nil {
 		sealed, err = seal(f.Random, f.Key(), r)
@@ -66,6 +66,15 @@ func (f *Authorize) Begin(ctx context.Context, in map[string]string) (sealed str
 		run.As("asked")
 	}
 	return sealed, r, err
+}
+
+// ready has an application's ID tokens be signed with what it asks for.
+func (f *Authorize) ready(ctx context.Context, id string) error {
+	c, err := f.client(ctx, id)
+	if err != nil {
+		return err
+	}
+	return f.Ready(ctx, c.Settings.IDAlgorithm())
 }
 
 func (f *Authorize) begin(ctx context.Context, in map[string]string) (r Request, err error) {

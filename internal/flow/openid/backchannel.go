@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
@@ -188,7 +189,7 @@ func (f *BackChannel) send(ctx context.Context, n grant.Notice) (answered bool) 
 	case !c.DisabledAt.IsZero():
 		outcome, why = noticeDisabled, "the application is disabled"
 	default:
-		status, err = f.post(ctx, n, c.Settings.BackchannelLogoutURI)
+		status, err = f.post(ctx, n, c.Settings)
 		outcome, why = judgeAnswer(status, err)
 	}
 	if outcome, err = f.settle(ctx, n, outcome, why); err != nil {
@@ -213,13 +214,15 @@ func (f *BackChannel) leave(ctx context.Context, n grant.Notice, known bool) err
 }
 
 // post sends one notice, with a token of its own.
-func (f *BackChannel) post(ctx context.Context, n grant.Notice, uri string) (status int, err error) {
+func (f *BackChannel) post(ctx context.Context, n grant.Notice, to client.Settings) (status int, err error) {
 	now := f.Now()
-	signed, err := f.Tokens.IssueLogout(token.Logout{Subject: n.Account, Audience: n.Client, Session: n.SID, ID: f.Random.ID(now)}, now)
+	signed, err := f.Tokens.IssueLogout(token.Logout{
+		Subject: n.Account, Audience: n.Client, Session: n.SID, ID: f.Random.ID(now), Algorithm: to.IDTokenAlg,
+	}, now)
 	if err != nil {
 		return 0, err
 	}
-	return f.Post(ctx, uri, url.Values{"logout_token": {signed}})
+	return f.Post(ctx, to.BackchannelLogoutURI, url.Values{"logout_token": {signed}})
 }
 
 // judgeAnswer says what an application's answer means: outcome is empty for one that has done what it was told. 400 is final, for an

@@ -23,8 +23,6 @@ type Device struct {
 	flow.Core
 	Exchange *Exchange
 	Limits   *flow.Limits
-	// Ready makes the key for ID tokens, if there is none yet, or waits until it is known here.
-	Ready func(ctx context.Context) error
 }
 
 // The faults of a device, in OAuth's words, and of the person that lets it in.
@@ -69,7 +67,7 @@ func (f *Device) begin(ctx context.Context, c client.Client, scope, resource str
 	if len(scopes) == 0 && (len(resources) == 0 || strings.TrimSpace(scope) != "") {
 		return b, errScope
 	}
-	if err := f.Ready(ctx); err != nil {
+	if err := f.Exchange.Ready(ctx, c.Settings.IDAlgorithm()); err != nil {
 		return b, err
 	}
 	d := grant.Device{

@@ -2,14 +2,12 @@ package openid
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/base/rotation"
-	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
@@ -29,6 +27,8 @@ type Exchange struct {
 	Demand flow.Demand
 	// UserInfo is the userinfo endpoint: the audience of tokens for no resource.
 	UserInfo string
+	// Ready makes the key for ID tokens of an algorithm, if there is none yet, or waits until it is known here.
+	Ready func(ctx context.Context, algorithm string) error
 }
 
 // Tokens are what an application gets.
@@ -86,26 +86,29 @@ func (f *Exchange) parse(code string, from event.Origin) (grant.Code, error) {
 // start starts the grant of a code. A resource that it can't be for takes that back.
 func (f *Exchange) start(ctx context.Context, c client.Client, e grant.Exchanged, resource string, from event.Origin) (t Tokens, err error) {
 	can, err := f.targets(ctx)
+	if err == nil {
+		err = f.Ready(ctx, c.Settings.IDAlgorithm()) // before anything is spent
+	}
 	if err != nil {
 		return t, err
 	}
 	now, audience := f.Now(), ""
-	g, who, err := f.begin(ctx, c, e, now, from, func(g grant.Grant) (err error) {
+	g, err := f.begin(ctx, c, e, now, from, func(g grant.Grant) (err error) {
 		audience, err = can.audience(g, c, resource)
 		return err
 	})
 	if err != nil {
 		return t, err
 	}
-	return f.tokens(g, c, who, issue{g.Scope, g.Nonce, audience, can}, now)
+	return f.tokens(g, c, issue{g.Scope, g.Nonce, audience, can}, now)
 }
 
-// begin is the transaction in which the grant of a code starts. What check refuses takes it back.
+// begin is the transaction in which the grant of a code starts. What check refuses takes it back. Exchanges at the same time share one.
 func (f *Exchange) begin(
 	ctx context.Context, c client.Client, e grant.Exchanged, now time.Time, from event.Origin, check func(grant.Grant) error,
-) (g grant.Grant, who account.Account, err error) {
+) (g grant.Grant, err error) {
 	var how grant.Outcome
-	err = f.DB.Write(ctx, func(tx *db.Tx) (err error) {
+	err = f.DB.WriteShared(ctx, e.Code.Grant(), func(tx *db.Tx) (err error) {
 		g, how, err = f.Grants.Exchange(tx, e, now)
 		switch {
 		case err != nil || how == grant.Refused:
@@ -117,8 +120,7 @@ func (f *Exchange) begin(
 		if err := check(g); err != nil {
 			return err
 		}
-		var ok bool
-		who, ok, err = f.may(tx, g, c)
+		ok, err := f.may(tx, g, c)
 		if err == nil && !ok {
 			how = grant.Refused
 			_, _, err = grant.End(tx, g.ID, c.ID, grant.WhyRevoked, now)
@@ -128,7 +130,7 @@ func (f *Exchange) begin(
 	if err == nil && how != grant.Started {
 		err = errGrant.Because(flow.Reason(how))
 	}
-	return g, who, err
+	return g, err
 }
 
 // targets are what tokens can be for now.
@@ -139,18 +141,15 @@ func (f *Exchange) targets(ctx context.Context) (targets, error) {
 
 // may reports whether a grant goes on, by what holds now: its account can sign in, no cut-off has ended its sign-in, it has a role
 // and a strength that the application requires, and the factor that SECOND_FACTOR does.
-func (f *Exchange) may(tx *db.Tx, g grant.Grant, c client.Client) (who account.Account, ok bool, err error) {
-	if who, err = account.ByID(tx, g.Account); err != nil {
-		if errors.Is(err, account.ErrNotFound) {
-			err = nil
-		}
-		return who, false, err
-	}
+func (f *Exchange) may(tx *db.Tx, g grant.Grant, c client.Client) (bool, error) {
 	required, least := c.Settings.RequireRoles, c.Settings.RequireACR
-	ok = who.DisabledAt.IsZero() && !f.Revoked.Cut(g.AuthAt) && (least == "" || token.Satisfies(token.ACR(g.AMR), least)) &&
+	ok := g.Owner.Active && !f.Revoked.Cut(g.AuthAt) && (least == "" || token.Satisfies(token.ACR(g.AMR), least)) &&
 		(len(required) == 0 || slices.ContainsFunc(required, func(r string) bool { return slices.Contains(g.Roles, r) }))
+	if !ok {
+		return false, nil
+	}
 	refused, err := f.Demand.Refuses(tx, g.Account, g.Roles, g.AMR, f.Now())
-	return who, ok && !refused, err
+	return !refused, err
 }
 
 // ended records that a grant was ended for what looks like a theft, and ends its access tokens.
@@ -194,13 +193,15 @@ func (f *Exchange) refresh(ctx context.Context, c client.Client, in Refreshed, f
 	var (
 		now = f.Now()
 		g   grant.Grant
-		who account.Account
 		is  issue
 	)
-	if is.can, err = f.targets(ctx); err != nil {
+	if is.can, err = f.targets(ctx); err == nil {
+		err = f.Ready(ctx, c.Settings.IDAlgorithm())
+	}
+	if err != nil {
 		return t, turn, err
 	}
-	err = f.DB.Write(ctx, func(tx *db.Tx) error {
+	err = f.DB.WriteShared(ctx, presented.Grant(), func(tx *db.Tx) (err error) {
 		if g, turn, err = f.Grants.Rotate(tx, presented, c.ID, now); err != nil {
 			return err
 		}
@@ -213,8 +214,7 @@ func (f *Exchange) refresh(ctx context.Context, c client.Client, in Refreshed, f
 				return err
 			}
 		}
-		who, err = f.rotated(tx, g, c, &turn, now, from)
-		return err
+		return f.rotated(tx, g, c, &turn, now, from)
 	})
 	if err != nil {
 		return t, turn, err
@@ -222,29 +222,29 @@ func (f *Exchange) refresh(ctx context.Context, c client.Client, in Refreshed, f
 	if !turn.Good() {
 		return t, turn, errGrant.Because(flow.Reason(turn))
 	}
-	t, err = f.tokens(g, c, who, is, now)
+	t, err = f.tokens(g, c, is, now)
 	return t, turn, err
 }
 
 // rotated does what a turn asks for. A grant that may not go on ends, and the turn becomes a refusal.
-func (f *Exchange) rotated(tx *db.Tx, g grant.Grant, c client.Client, turn *rotation.Turn, now time.Time, from event.Origin) (who account.Account, err error) {
+func (f *Exchange) rotated(tx *db.Tx, g grant.Grant, c client.Client, turn *rotation.Turn, now time.Time, from event.Origin) error {
 	switch {
 	case *turn == rotation.Reused, *turn == rotation.Ahead:
 		f.ended(tx, g, string(*turn), from)
 		if *turn == rotation.Reused {
-			return who, flow.NotifyReuse(tx, f.Notices, g.Account, now, from)
+			return flow.NotifyReuse(tx, f.Notices, g.Account, now, from)
 		}
-		return who, nil
+		return nil
 	case !turn.Good():
-		return who, nil
+		return nil
 	}
-	who, ok, err := f.may(tx, g, c)
+	ok, err := f.may(tx, g, c)
 	if err == nil && !ok {
 		*turn = rotation.Refused
 		f.Revoked.EndSession(tx, g.ID)
 		_, _, err = grant.End(tx, g.ID, c.ID, grant.WhyRevoked, now)
 	}
-	return who, err
+	return err
 }
 
 // issue is what tokens are made for.
@@ -254,7 +254,7 @@ type issue struct {
 }
 
 // tokens signs them. The ID token is the application's, whatever the access token is for.
-func (f *Exchange) tokens(g grant.Grant, c client.Client, who account.Account, is issue, now time.Time) (t Tokens, err error) {
+func (f *Exchange) tokens(g grant.Grant, c client.Client, is issue, now time.Time) (t Tokens, err error) {
 	expires := min(f.Tokens.Life(), g.Until.Sub(now))
 	scope := is.can.within(c, is.scope, is.audience)
 	subject := token.Subject{
@@ -267,20 +267,20 @@ func (f *Exchange) tokens(g grant.Grant, c client.Client, who account.Account, i
 	if t.Access, err = f.Tokens.Issue(subject, now); err != nil || !grant.Has(is.scope, grant.OpenID) || !c.MayHave(grant.OpenID) {
 		return t, err
 	}
-	id := token.ID{Subject: g.Account, Audience: c.ID, AuthTime: g.AuthAt.Unix(), Session: g.SID, Nonce: is.nonce, AMR: g.AMR}
+	id := token.ID{Subject: g.Account, Audience: c.ID, AuthTime: g.AuthAt.Unix(), Session: g.SID, Nonce: is.nonce, AMR: g.AMR, Algorithm: c.Settings.IDTokenAlg}
 	if !c.Settings.LeanIDToken {
-		id.Person = person(who, is.can.within(c, is.scope, is.can.userInfo), g.Roles)
+		id.Person = person(g.Owner, is.can.within(c, is.scope, is.can.userInfo), g.Roles)
 	}
 	t.ID, err = f.Tokens.IssueID(id, t.Access, now.Add(expires), now)
 	return t, err
 }
 
 // person is what an application is told of somebody, by its scopes (OpenID Connect Core section 5.4).
-func person(a account.Account, scope string, roles []string) (p token.Person) {
+func person(a grant.Owner, scope string, roles []string) (p token.Person) {
 	if grant.Has(scope, grant.Profile) {
 		p.Name, p.Locale = a.Name, a.Locale
 	}
-	if grant.Has(scope, grant.Email) && !a.VerifiedAt.IsZero() {
+	if grant.Has(scope, grant.Email) && a.Verified {
 		p.Email, p.EmailVerified = a.Email, true
 		if grant.Has(scope, grant.Profile) {
 			p.PreferredUsername = a.Email

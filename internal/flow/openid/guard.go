@@ -167,7 +167,7 @@ func (f *Guard) enter(ctx context.Context, origin string, a Answer, cookie strin
 	var g grant.Grant
 	if err == nil {
 		e := grant.Exchanged{Code: code, Client: c.ID, Redirect: what.Enter, Verifier: what.Verifier, Lasting: true}
-		g, _, err = f.Exchange.begin(ctx, c, e, now, from, func(grant.Grant) error { return nil })
+		g, err = f.Exchange.begin(ctx, c, e, now, from, func(grant.Grant) error { return nil })
 	}
 	if errors.Is(err, errGrant) || fault.KindOf(err) == fault.Invalid {
 		err = errGuardOver.Because(err)

@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/token"
 	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
@@ -66,7 +67,7 @@ func (f *Register) register(ctx context.Context, m Metadata, shown string, from 
 	if err := f.Limits.RegisterClient(ctx, from); err != nil {
 		return c, err
 	}
-	if err := f.Authorize.Ready(ctx); err != nil {
+	if err := f.Authorize.Ready(ctx, token.DefaultIDAlgorithm); err != nil {
 		return c, err
 	}
 	err = f.DB.Write(ctx, func(tx *db.Tx) (err error) {

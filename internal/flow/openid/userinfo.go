@@ -62,7 +62,8 @@ func (f *UserInfo) do(ctx context.Context, access string, from event.Origin) (t 
 	if err != nil {
 		return t, err
 	}
-	return Told{Subject: c.Subject, Person: person(who, c.Scope, c.Roles)}, nil
+	owner := grant.Owner{Email: who.Email, Name: who.Name, Locale: who.Locale, Verified: !who.VerifiedAt.IsZero(), Active: true}
+	return Told{Subject: c.Subject, Person: person(owner, c.Scope, c.Roles)}, nil
 }
 
 // errAudience is the cause of an ErrInvalid for a token that is a resource's.

@@ -32,13 +32,16 @@ func (f *Operator) PlanClients(ctx context.Context, entries []client.Entry, prun
 // disabled, or with prune deleted, after the transaction; those that were registered by hand are left alone. Where nothing differs,
 // nothing is written. The faults are invalid_clients_file and the settings' own.
 func (f *Operator) ApplyClients(ctx context.Context, entries []client.Entry, prune bool, from event.Origin) ([]Applied, error) {
+	made := map[string]bool{}
 	for _, e := range entries {
-		if e.Type.SignsIn() {
-			if err := f.SignsID(ctx); err != nil {
-				return nil, err
-			}
-			break
+		algorithm := e.Settings.IDAlgorithm()
+		if !e.Type.SignsIn() || made[algorithm] {
+			continue
 		}
+		if err := f.SignsID(ctx, algorithm); err != nil {
+			return nil, err
+		}
+		made[algorithm] = true
 	}
 	list, err := f.applied(ctx, entries, prune, from, false)
 	for _, a := range list {

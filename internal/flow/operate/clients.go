@@ -2,6 +2,7 @@ package operate
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
@@ -29,7 +30,7 @@ func (f *Operator) RegisterClient(ctx context.Context, name string, kind client.
 		return c, "", err
 	}
 	if kind.SignsIn() {
-		if err := f.SignsID(ctx); err != nil {
+		if err := f.SignsID(ctx, settings.IDAlgorithm()); err != nil {
 			return c, "", err
 		}
 	}
@@ -60,6 +61,16 @@ var errNewer = fault.New(fault.Conflict, "newer_settings",
 
 // SetClient changes what an application may do that people sign in to, and returns it. change is given its settings.
 func (f *Operator) SetClient(ctx context.Context, idOrName string, change func(client.Settings) client.Settings, from event.Origin) (client.Client, error) {
+	had, err := f.Client(ctx, idOrName)
+	if err != nil {
+		return had, err
+	}
+	// The key is there before the setting is, so that nobody's sign-in waits for it.
+	if algorithm := change(had.Settings).IDAlgorithm(); had.Type.SignsIn() && slices.Contains(client.IDAlgorithms(), algorithm) {
+		if err := f.SignsID(ctx, algorithm); err != nil {
+			return had, err
+		}
+	}
 	return f.changeClient(ctx, idOrName, event.ClientChanged, "", from, func(tx *db.Tx, c client.Client) error {
 		if c.Newer {
 			return errNewer

@@ -55,12 +55,13 @@ func Leaked() []keyring.Purpose {
 // Revocable are the purposes whose keys can be revoked one by one while servers
 // run, with what that costs.
 var Revocable = map[keyring.Purpose]string{
-	keyring.AccessSign: "every access token that it has signed is refused; applications get new ones with their refresh tokens",
-	keyring.RefreshMAC: "every refresh token is refused, so everybody is signed out when their access token expires",
-	keyring.IDSign:     "applications get the next one at the next sign-in; ID tokens that it has signed name nobody's session any more",
-	keyring.Request:    "whoever is on their way to an application has to begin there again",
-	keyring.Factor:     "what it protects is protected by the next one first, so apps and passkeys go on working; whoever is adding an app begins anew",
-	keyring.CSRF:       "who is signed in with cookies has to load the page again",
+	keyring.AccessSign:  "every access token that it has signed is refused; applications get new ones with their refresh tokens",
+	keyring.RefreshMAC:  "every refresh token is refused, so everybody is signed out when their access token expires",
+	keyring.IDSign:      "applications get the next one at the next sign-in; ID tokens that it has signed name nobody's session any more",
+	keyring.IDSignES256: "the same, for applications whose ID tokens are signed with ES256",
+	keyring.Request:     "whoever is on their way to an application has to begin there again",
+	keyring.Factor:      "what it protects is protected by the next one first, so apps and passkeys go on working; whoever is adding an app begins anew",
+	keyring.CSRF:        "who is signed in with cookies has to load the page again",
 }
 
 // ErrNotRevocable is for a key that is of use to servers that run only together

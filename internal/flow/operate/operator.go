@@ -37,8 +37,8 @@ type Operator struct {
 	Console string
 	// Seal seals the event log as far as it is committed.
 	Seal func(context.Context) error
-	// SignsID makes the key for ID tokens, if there is none yet.
-	SignsID func(context.Context) error
+	// SignsID makes the key for ID tokens of an algorithm, if there is none yet.
+	SignsID func(ctx context.Context, algorithm string) error
 	// Lockout opens what counts tries at passwords.
 	Lockout func(context.Context) (*lockout.Store, error)
 	// Sealing opens what factors are sealed with.

@@ -110,7 +110,8 @@ func (r *Restore) count(ctx context.Context, d *db.DB, m *Manifest) error {
 
 // renewed are the purposes whose keys let somebody in, or what they hold is over: they are
 // made anew, and the old ones are revoked. Access tokens are signed with such a key as well.
-var renewed = []keyring.Purpose{keyring.AccessSign, keyring.RefreshDerive, keyring.CSRF, keyring.Ticket, keyring.Request, keyring.IDSign}
+var renewed = []keyring.Purpose{keyring.AccessSign, keyring.RefreshDerive, keyring.CSRF, keyring.Ticket, keyring.Request, keyring.IDSign,
+	keyring.IDSignES256}
 
 // keys returns what makes the keys anew within the transaction.
 func (r *Restore) keys(ctx context.Context, d *db.DB, now time.Time) (func(*db.Tx, *token.Revocations) error, error) {

@@ -172,12 +172,15 @@ func TestABackupIsRestoredIntoEitherDatabase(t *testing.T) {
 	})
 }
 
-// signsID makes a key for ID tokens, which comes with the first application.
+// signsID makes the keys for ID tokens, which come with the first application that wants each.
 func signsID(t *testing.T, f *fixture) {
 	t.Helper()
 	ring, err := keyring.Open(t.Context(), f.d, secret.Random{}, time.Now(), keyring.Config{Secret: master})
 	if err == nil {
-		err = ring.EnsureIDSign(t.Context(), f.d, time.Now())
+		err = ring.EnsureIDSign(t.Context(), f.d, keyring.RS256, time.Now())
+	}
+	if err == nil {
+		err = ring.EnsureIDSign(t.Context(), f.d, keyring.ES256, time.Now())
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -197,7 +200,7 @@ func restoredKeys(t *testing.T, f *fixture, d *db.DB) {
 	}
 	anew := map[keyring.Purpose]bool{
 		keyring.AccessSign: true, keyring.RefreshMAC: true, keyring.RefreshDerive: true, keyring.CSRF: true, keyring.Ticket: true,
-		keyring.Request: true, keyring.IDSign: true,
+		keyring.Request: true, keyring.IDSign: true, keyring.IDSignES256: true,
 	}
 	for _, p := range keyring.Purposes() {
 		if len(before.Keys(p)) == 0 {

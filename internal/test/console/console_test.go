@@ -339,7 +339,7 @@ func TestAnApplicationAtTheDesk(t *testing.T) {
 	}
 	change := harness.Body{
 		"title": "The shop", "redirect_uris": "https://shop.example.com/new", "post_logout_redirect_uris": "https://shop.example.com/bye", "first_party": "1",
-		"require_roles": "staff, buyer", "require_acr": "2fa", "require_par": "1", "lean_id_token": "1", "pkce_optional": "1",
+		"require_roles": "staff, buyer", "require_acr": "2fa", "require_par": "1", "lean_id_token": "1", "pkce_optional": "1", "id_token_alg": "ES256",
 		"response_modes": "form_post", "reason": "Moved",
 		"backchannel_logout_uri": "https://shop.example.com/logout", "backchannel_logout_session_required": "1",
 	}
@@ -365,6 +365,7 @@ func TestAnApplicationAtTheDesk(t *testing.T) {
 	want := client.Settings{
 		Title: "The shop", RedirectURIs: []string{"https://shop.example.com/new"}, PostLogoutURIs: []string{"https://shop.example.com/bye"}, FirstParty: true,
 		RequireRoles: []string{"staff", "buyer"}, RequireACR: "2fa", RequirePAR: true, LeanIDToken: true, PKCEOptional: true, ResponseModes: []string{"form_post"},
+		IDTokenAlg:           "ES256",
 		BackchannelLogoutURI: "https://shop.example.com/logout", BackchannelLogoutSessionRequired: true,
 	}
 	if got := is().Settings; !reflect.DeepEqual(got, want) {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
+	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
 	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 	"github.com/gatehouse-auth/gatehouse/internal/test/proctest"
@@ -37,6 +38,8 @@ func TestCertifiedLibrariesSignIn(t *testing.T) {
 				t.Fatal(err)
 			}
 			a.run(script, string(key))
+			a = register(h, "short", client.Web, func(s *client.Settings) { s.IDTokenAlg = keyring.ES256 })
+			a.run(script, a.secret)
 		})
 	}
 }
@@ -48,7 +51,7 @@ func (a app) run(script, proof string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := proctest.Node(t, string(text), a.App.URL(), a.ID, proof, redirect)
+	cmd := proctest.Node(t, string(text), a.App.URL(), a.ID, proof, redirect, a.Settings.IDAlgorithm())
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

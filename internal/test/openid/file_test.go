@@ -75,7 +75,7 @@ func TestApplicationsOfAFile(t *testing.T) {
 func TestSixteenApplyAFile(t *testing.T) {
 	each(t, func(h *harness.Server, _ *harness.Clock) {
 		o := h.Operator()
-		if err := o.SignsID(t.Context()); err != nil { // else each of sixteen looks for an RSA key
+		if err := o.SignsID(t.Context(), "RS256"); err != nil { // else each of sixteen looks for an RSA key
 			t.Fatal(err)
 		}
 		var files [2][]client.Entry

@@ -273,7 +273,7 @@ func (a app) claims(idToken string) (out map[string]any) {
 	if err := json.Unmarshal([]byte(a.Expect(200, "", harness.Get("/.well-known/jwks.json")).Text), &keys); err != nil {
 		a.Fatal(err)
 	}
-	jws, err := jose.ParseSignedCompact(idToken, []jose.SignatureAlgorithm{jose.RS256})
+	jws, err := jose.ParseSignedCompact(idToken, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(a.Settings.IDAlgorithm())})
 	if err != nil {
 		a.Fatal(err)
 	}

@@ -1,16 +1,16 @@
-// What openid-client makes of Gatehouse as an OpenID provider: node openid-client.mjs ISSUER CLIENT SECRET REDIRECT
+// What openid-client makes of Gatehouse as an OpenID provider: node openid-client.mjs ISSUER CLIENT SECRET REDIRECT ALGORITHM
 // The secret may be a private key, as a JWK. It prints the address that a browser goes to, and reads the one where that ends.
 import assert from 'node:assert/strict'
 import { createInterface } from 'node:readline'
 import * as oidc from 'openid-client'
 
-const [issuer, id, secret, redirect] = process.argv.slice(2)
+const [issuer, id, secret, redirect, algorithm] = process.argv.slice(2)
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
 const through = async (url) => {
   console.log(url.href)
   return new URL((await lines.next()).value)
 }
-const discover = (proof) => oidc.discovery(new URL(issuer), id, undefined, proof, { execute: [oidc.allowInsecureRequests] }) // it runs on this machine
+const discover = (proof) => oidc.discovery(new URL(issuer), id, { id_token_signed_response_alg: algorithm }, proof, { execute: [oidc.allowInsecureRequests] }) // it runs on this machine
 const refused = (error) => (e) => e.error === error || assert.fail(`${e.error ?? e}`)
 
 const key = secret.startsWith('{') && await crypto.subtle.importKey('jwk', JSON.parse(secret), { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
