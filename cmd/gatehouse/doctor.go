@@ -18,7 +18,7 @@ import (
 type doctorCommand struct {
 	Format   doctor.Format   `enum:"text,json,sarif,html,markdown" default:"text" help:"How the report is written: ${enum}."`
 	FailOn   doctor.Severity `enum:"low,medium,high,critical" default:"high" help:"Exit with 1 if a check of this severity or above failed: ${enum}."`
-	Baseline string          `placeholder:"FILE" help:"The risks that are accepted: JSON, see docs/guides/doctor.md."`
+	Baseline string          `placeholder:"FILE" help:"The risks that are accepted: JSON, see docs/guides/doctor.md. Without it those of DOCTOR_BASELINE_FILE."`
 	URL      string          `name:"url" placeholder:"ADDRESS" help:"Look at the service from outside as well, at its https address."`
 	CA       string          `name:"ca" placeholder:"FILE" help:"With --url: believe the authorities in this PEM file alone."`
 	Connect  string          `placeholder:"HOST:PORT" help:"With --url: connect to this, whatever DNS says."`
@@ -81,7 +81,7 @@ func (c doctorCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	if c.List {
 		return listChecks(t, checks)
 	}
-	accepted, baseline, err := c.accepted(all)
+	accepted, baseline, err := c.accepted(e, all)
 	if err != nil {
 		return err
 	}
@@ -162,9 +162,13 @@ func (c doctorCommand) outside(settings *config.Config) (*app.Outside, error) {
 }
 
 // accepted reads the risks that are accepted.
-func (c doctorCommand) accepted(all []doctor.Check) (doctor.Baseline, []byte, error) {
+func (c doctorCommand) accepted(e app.Deployment, all []doctor.Check) (doctor.Baseline, []byte, error) {
 	if c.Baseline == "" {
-		return nil, nil, nil
+		list, text, err := e.Accepted(all)
+		if err != nil {
+			return nil, nil, nil //nolint:nilerr // a check says so
+		}
+		return list, text, nil
 	}
 	text, err := os.ReadFile(c.Baseline)
 	if err != nil {

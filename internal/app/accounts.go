@@ -35,7 +35,7 @@ func newAccounts(
 		mine.Sections = append(mine.Sections, mine.PasskeysSection(factors))
 	}
 	mine.Sections = append(mine.Sections, mine.IdentitiesSection(elsewhere.pages), mine.DevicesSection(), mine.ApplicationsSection(apps.mine),
-		mine.ConsentsSection(consents), mine.ActivitySection(),
+		mine.ConsentsSection(consents), mine.ActivitySection(factors, notMe),
 		mine.OwnDataSection(factors, own.exports, own.exporter, own.erasures))
 	return capability{name: "accounts", routes: []web.Routes{accounts.Routes(), secrets.Routes(), emails.Routes(), pages.Routes(), mine.Routes()}}, nil
 }

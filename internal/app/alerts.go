@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/outbound"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/incident"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/alert"
@@ -77,7 +78,7 @@ func newAlerts(b *base, outbox *notice.Outbox) (*alert.Admin, capability, error)
 	a := b.config.Alerts
 	w := &alert.Watcher{
 		DB: b.db, Events: b.events, Sealing: b.sealingTrouble, Backups: backupTrouble(b.config), Retention: retentionTrouble,
-		Posture: doctor.Turned, Mail: b.config.SMTPURL != "", Log: b.log, Now: b.now,
+		Posture: doctor.Turned, Approvals: incident.CountWaiting, Mail: b.config.SMTPURL != "", Log: b.log, Now: b.now,
 		Thresholds: alert.Thresholds{
 			FailedLogins: a.FailedLogins, UnusualLogins: a.UnusualLogins, Sprayed: a.Sprayed, Stuffed: a.Stuffed, Registrations: a.Registrations,
 			Reuses: a.Reuses, Tampered: a.Tampered, Introspections: a.Introspections, DatabaseErrors: a.DatabaseErrors, RateLimits: a.RateLimits,

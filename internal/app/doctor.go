@@ -48,7 +48,7 @@ func (e Deployment) Checks() []doctor.Check {
 	}
 	return slices.Concat(settingsChecks(e.Config), e.databaseChecks(), e.versionChecks(), e.logChecks(), e.fileChecks(),
 		e.backupChecks(), e.keyChecks(), e.sessionChecks(), e.runningChecks(),
-		e.documentChecks(), e.privacyChecks(), e.peopleChecks(), e.factorChecks(), e.applicationChecks(),
+		e.documentChecks(), e.privacyChecks(), e.peopleChecks(), e.acceptedChecks(), e.factorChecks(), e.applicationChecks(),
 		e.retentionChecks(), e.redisChecks(), e.mailChecks(), e.clockChecks(), from.checks())
 }
 

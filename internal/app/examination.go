@@ -22,9 +22,7 @@ const (
 
 // examine has the doctor look now.
 func (b *base) examine(ctx context.Context) doctor.Report {
-	r := doctor.Run(ctx, Deployment{Config: b.config, DB: b.db, Now: b.now, Version: b.version, Built: b.built}.Checks(), b.now())
-	r.Version, r.Service = b.version, b.config.ServiceName
-	return r
+	return Deployment{Config: b.config, DB: b.db, Now: b.now, Version: b.version, Built: b.built}.Examine(ctx, b.config.ServiceName)
 }
 
 // newExamination has the doctor look each hour: what it found is a metric of all replicas, and what has turned is logged, and an alert.

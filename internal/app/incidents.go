@@ -46,6 +46,8 @@ var (
 	incidentsOpen = prometheus.NewDesc("gatehouse_incidents_open", "Incidents that are open.", nil, nil)
 	incidentsDue  = prometheus.NewDesc("gatehouse_incident_due_timestamp_seconds",
 		"When the 72 hours of the first open incident end, since 1970; 0 if none is open.", nil, nil)
+	approvalsWaiting = prometheus.NewDesc("gatehouse_approvals_waiting",
+		"Orders that wait for a second person to approve them (APPROVALS=two), for four hours at most.", nil, nil)
 	doorsShut = prometheus.NewDesc("gatehouse_lockdown", "1 while this is closed because of an incident, as this replica knows; else 0.", []string{"door"}, nil)
 )
 
@@ -53,6 +55,7 @@ var (
 func (incidentMetrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- incidentsOpen
 	ch <- incidentsDue
+	ch <- approvalsWaiting
 	ch <- doorsShut
 }
 
@@ -68,10 +71,16 @@ func (m incidentMetrics) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	var (
-		n   int64
-		due time.Time
+		n, waiting int64
+		due        time.Time
 	)
-	if err := m.b.db.Read(ctx, func(tx *db.Tx) (err error) { n, due, err = incident.CountOpen(tx); return err }); err != nil {
+	err := m.b.db.Read(ctx, func(tx *db.Tx) (err error) {
+		if n, due, err = incident.CountOpen(tx); err == nil {
+			waiting, err = incident.CountWaiting(tx, m.b.now())
+		}
+		return err
+	})
+	if err != nil {
 		return
 	}
 	at := 0.0
@@ -79,6 +88,7 @@ func (m incidentMetrics) Collect(ch chan<- prometheus.Metric) {
 		at = float64(due.Unix())
 	}
 	ch <- prometheus.MustNewConstMetric(incidentsOpen, prometheus.GaugeValue, float64(n))
+	ch <- prometheus.MustNewConstMetric(approvalsWaiting, prometheus.GaugeValue, float64(waiting))
 	ch <- prometheus.MustNewConstMetric(incidentsDue, prometheus.GaugeValue, at)
 }
 

@@ -289,7 +289,8 @@ func (h *history) undo(link, pass string) bool {
 func (h *history) notMe(at string) {
 	for _, m := range slices.Backward(h.mails(at)) {
 		if _, link, ok := strings.Cut(m.NotMe, "/not-me#"); ok {
-			h.broken((&NotMe{h.EmailLinks}).Do(context.Background(), link, originOfModel))
+			_, err := (&NotMe{h.EmailLinks}).Do(context.Background(), link, originOfModel)
+			h.broken(err)
 			return
 		}
 	}
@@ -453,7 +454,8 @@ func (h *history) attackAll() {
 			}
 			h.broken((&Passwords{l}).Reset(ctx, LinkOrCode{Token: link}, h.fresh("thief"), originOfModel))
 			if notMe != "" {
-				h.broken((&NotMe{l}).Do(ctx, notMe, originOfModel))
+				_, err := (&NotMe{l}).Do(ctx, notMe, originOfModel)
+				h.broken(err)
 			}
 		}
 	}

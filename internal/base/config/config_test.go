@@ -187,7 +187,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		"DOCUMENT_FILES=offers=/etc/offers.txt, news=/etc/news.txt", "DOCUMENTS_REQUIRED=terms, news,terms",
 		"SERVICE_NAME=Acme & Söhne", "HOME_URL=https://acme.org/", "SECURITY_CONTACT=mailto:security@acme.org, https://acme.org/security",
 		"SMTP_URL=smtp://gate:p%40ss@mail.acme.org:2525?ca=/etc/ca.pem", "MAIL_FROM=Acme <no-reply@Bücher.example>", "MAIL_TEMPLATES=/etc/gatehouse/mail",
-		"MAIL_DKIM_SELECTOR=s2030", "NTP_SERVER=time.acme.org:123",
+		"MAIL_DKIM_SELECTOR=s2030", "NTP_SERVER=time.acme.org:123", "DOCTOR_BASELINE_FILE=/etc/accepted.json",
 	)
 	want := &Config{
 		Backups: Backups{Dirs: []string{"/mnt/a", "s3://acme/b?endpoint=https://s3.acme.org"}, Keys: "gatehouse", Secrets: "word",
@@ -247,7 +247,7 @@ func TestEverySettingIsRead(t *testing.T) {
 			FailedLogins: 1, UnusualLogins: 2, Sprayed: 3, Stuffed: 4, Registrations: 5, Reuses: 6, Tampered: 7, Introspections: 8, DatabaseErrors: 9,
 		},
 		SMTPURL: "smtp://gate:p%40ss@mail.acme.org:2525?ca=/etc/ca.pem", MailFrom: mail.From{Name: "Acme", Address: "no-reply@xn--bcher-kva.example"},
-		MailTemplates: "/etc/gatehouse/mail", Doctor: Doctor{DKIMSelector: "s2030", TimeServer: "time.acme.org:123"},
+		MailTemplates: "/etc/gatehouse/mail", Doctor: Doctor{DKIMSelector: "s2030", TimeServer: "time.acme.org:123", Baseline: "/etc/accepted.json"},
 	}
 	if diff := cmp.Diff(want, got, sameConfig, cmpopts.IgnoreFields(Config{}, "Warnings")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -11,6 +11,8 @@ type Doctor struct {
 	DKIMSelector string
 	// TimeServer is a host, or host:port, that is asked for the time; empty for none.
 	TimeServer string
+	// Baseline is the file of the risks that are accepted; empty for none.
+	Baseline string
 }
 
 // readSelector reads a name in DNS, or several with dots between them.
@@ -46,6 +48,12 @@ func isHostName(s string) bool {
 
 // doctorSettings are the rows of what the doctor is told.
 var doctorSettings = []setting{
+	{
+		name: "DOCTOR_BASELINE_FILE", unset: "none",
+		meaning: "The file of the risks that you accept: what it names fails nothing until its day is over, at `gatehouse doctor`, in the console, by API, in the " +
+			"metric and the alert. It is read at each look. See [the doctor](guides/doctor.md#risks-that-you-accept).",
+		field: pathField(func(c *Config) *string { return &c.Doctor.Baseline }),
+	},
 	{
 		name: "MAIL_DKIM_SELECTOR", unset: "none",
 		meaning: "Under which name your mail server's DKIM key stands in DNS (`s=` in the DKIM-Signature of a mail), for [the doctor](guides/doctor.md) to look " +

@@ -210,12 +210,28 @@ func (a *Addresses) undoEmail(w http.ResponseWriter, r *http.Request) error {
 
 func (a *Addresses) notMe(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
-		Token string `json:"token" most:"128"`
+		Token           string `json:"token" most:"128"`
+		CurrentPassword string `json:"current_password" most:"1024"`
 	}
-	if err := web.Decode(w, r, &in); err != nil {
+	if err := web.DecodeOptional(w, r, &in); err != nil {
 		return err
 	}
-	return did(w, a.NotMe.Do(r.Context(), in.Token, web.Origin(r)))
+	if in.Token != "" {
+		_, err := a.NotMe.Do(r.Context(), in.Token, web.Origin(r))
+		return did(w, err)
+	}
+	who, err := a.mayBeSignedIn(r)
+	if err != nil {
+		return err
+	}
+	if who.Account == "" {
+		return flow.Required("token")
+	}
+	_, err = a.NotMe.Mine(r.Context(), who, in.CurrentPassword, a.browserOf(r), web.Origin(r))
+	if _, bearer, _ := web.Bearer(r); !bearer && (err == nil || errors.Is(err, flow.ErrDoneAlready)) {
+		a.Cookies.Clear(w)
+	}
+	return did(w, err)
 }
 
 func (a *Passwords) changePassword(w http.ResponseWriter, r *http.Request, who flow.Identity) error {

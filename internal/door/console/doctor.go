@@ -12,8 +12,10 @@ type doctorPage struct {
 	Sub                     any
 	Bad, Unseen             []doctor.Finding
 	Failed, Unknown, Passed int64
-	// Lesser are those to mend behind the gravest, a line each.
-	Lesser, Good *ui.Table
+	// Lesser are those to mend behind the gravest, a line each; Accepted those whose risk somebody has taken.
+	Lesser, Accepted, Good *ui.Table
+	// Stale are accepted risks that are over, or concern nothing any more.
+	Stale []string
 }
 
 // inFull is how many findings are shown with their controls: a page is 50 KB at most, and an installation that is still
@@ -26,12 +28,21 @@ func (c *Console) doctor(d *desk) error {
 	r := c.Doctor(d.r.Context())
 	p := doctorPage{
 		Sub: v.H("doctor.text"), Failed: int64(r.Count(doctor.Failed)), Unknown: int64(r.Count(doctor.Unknown)), Passed: int64(r.Count(doctor.Passed)),
-		Good: &ui.Table{Caption: v.T("doctor.passed"), Columns: columns(v.T("doctor.check"), "", v.T("doctor.found"), "opt2")},
+		Stale: r.Stale,
+		Good:  &ui.Table{Caption: v.T("doctor.passed"), Columns: columns(v.T("doctor.check"), "", v.T("doctor.found"), "opt2")},
 	}
 	lesser := &ui.Table{Caption: v.T("doctor.to-mend"), Columns: columns(v.T("doctor.check"), "", v.T("doctor.found"), "", v.T("doctor.mend"), "")}
+	accepted := &ui.Table{Caption: v.T("doctor.accepted"), Columns: columns(v.T("doctor.check"), "", v.T("doctor.owner"), "", v.T("doctor.reason"), "",
+		v.T("doctor.found"), "opt2")}
 	for _, f := range r.Findings {
 		switch f.State {
-		case doctor.Failed, doctor.Accepted:
+		case doctor.Accepted:
+			p.Accepted = accepted
+			accepted.Rows = append(accepted.Rows, ui.Row{Cells: []ui.Cell{
+				{Text: f.Title, Small: f.Rule}, {Text: f.Accepted.Owner, Small: v.T("doctor.until", "day", f.Accepted.Expires)},
+				{Text: f.Accepted.Reason}, {Text: f.Evidence, Class: "opt2"},
+			}})
+		case doctor.Failed:
 			if len(p.Bad) < inFull {
 				p.Bad = append(p.Bad, f)
 				continue

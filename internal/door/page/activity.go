@@ -15,6 +15,9 @@ type activityView struct {
 	List []happening
 	// Older is the id of the last one shown, if there are more.
 	Older string
+	// Email is the account's. Password says that the current password stands in for a fresh sign-in: there is no second factor.
+	Email    string
+	Password bool
 }
 
 // happening is an event in plain words.
@@ -78,12 +81,16 @@ var warned = map[event.Kind]bool{
 // activityLength is how many are shown at once.
 const activityLength = 12
 
-// ActivitySection has what happened to the account, in plain words.
-func (p *Account) ActivitySection() Section {
+// ActivitySection has what happened to the account, in plain words, and what to do about what was somebody else.
+func (p *Account) ActivitySection(factors *flow.Factors, notMe *flow.NotMe) Section {
 	return Section{
 		ID: "activity", Icon: "log", Title: "activity.title",
 		Load: func(r *http.Request, s Signed) (any, error) {
-			v := activityView{}
+			o, err := factors.List(r.Context(), s.Identity)
+			if err != nil {
+				return nil, err
+			}
+			v := activityView{Email: s.Account.Email, Password: none(o)}
 			before := web.Parameter(r, "before")
 			for range 4 { // of a list in which refreshes are left out
 				list, more, err := p.Profile.History(r.Context(), s.Identity, before, 2*activityLength)
@@ -108,6 +115,7 @@ func (p *Account) ActivitySection() Section {
 			}
 			return v, nil
 		},
+		Actions: map[string]Action{"not-me": p.expelled(notMe)},
 	}
 }
 

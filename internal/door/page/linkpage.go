@@ -96,8 +96,10 @@ var linkPages = []linkPage{
 	},
 	{
 		name: "not-me", Token: true,
-		do: func(p *Links, _ http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
-			return stepExpelled, p.NotMe.Do(r.Context(), in["token"], web.Origin(r))
+		do: func(p *Links, w http.ResponseWriter, r *http.Request, in map[string]string) (string, error) {
+			shows, err := p.NotMe.Do(r.Context(), in["token"], web.Origin(r))
+			p.putStory(w, shows)
+			return stepExpelled, err
 		},
 	},
 	{
@@ -220,6 +222,11 @@ func (p *Links) open(l linkPage) web.Handler {
 
 // done shows an ending. Whoever is signed in may have confirmed another address: browsers show passkeys under it.
 func (p *Links) done(w http.ResponseWriter, r *http.Request, e ending, n web.Note) error {
+	if n.Step == stepExpelled {
+		if shown, err := p.showStory(w, r, e); shown || err != nil {
+			return err
+		}
+	}
 	var s passkeySignal
 	if who := p.whoMay(r); n.Step == stepVerified && who.Account != "" {
 		var err error

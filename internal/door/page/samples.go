@@ -7,6 +7,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/door/ui"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
+	"github.com/gatehouse-auth/gatehouse/internal/flow"
 )
 
 // samples are what each page may be asked to show, with much and with little: a page of an operator's own is
@@ -51,6 +52,11 @@ func samples() map[string][]any {
 		"document": {documentPage{}, documentPage{Title: "x", Parts: []part{{"x", "x", nil}, {"", "", nil}}, Said: "x", Newest: "/x"}},
 	}
 	maps.Copy(all, sectionSamples(rules))
+	all["not-me-done"] = []any{storyPage{}, storyPage{
+		Story:    flow.Story{More: true, Failed: 2, Sessions: 3, Identities: 1, Kept: true},
+		Happened: []happening{{Icon: "key", Text: "x", Warn: true, When: "x", With: "x", From: "x"}},
+		Todo:     []string{"not-me.todo-look"}, Next: []next{nextForgot},
+	}}
 	all["join"] = []any{joinPage{}, joinPage{Provider: "x", Address: "ada@example.org", Sent: "x"}, joinPage{Address: "x", Email: "x"}}
 	maps.Copy(all, applicationSamples())
 	return all
@@ -70,8 +76,10 @@ func sectionSamples(rules []ui.Rule) map[string][]any {
 			List: []passkeyView{{ID: "x", Name: "x", Added: "x", Used: "x", Synced: true, Suspect: true, Rests: true}}, First: true, Asked: true,
 			Signal: passkeySignal{RPID: "x", Gone: "x", User: factor.User{ID: "x", Name: "x", DisplayName: "x"}},
 		}},
-		"section-devices":  {devicesView{}, devicesView{List: []deviceView{{ID: "x", Device: "x", Icon: "laptop", Network: "x", Used: "x"}}, Others: true}},
-		"section-activity": {activityView{}, activityView{List: []happening{{Icon: "key", Text: "x", Warn: true, When: "x", With: "x", From: "x"}}, Older: "x"}},
+		"section-devices": {devicesView{}, devicesView{List: []deviceView{{ID: "x", Device: "x", Icon: "laptop", Network: "x", Used: "x"}}, Others: true}},
+		"section-activity": {activityView{}, activityView{
+			List: []happening{{Icon: "key", Text: "x", Warn: true, When: "x", With: "x", From: "x"}}, Older: "x", Email: "x", Password: true,
+		}},
 		"section-own-data": {ownDataView{}, ownDataView{Email: "ada@example.org", Password: true, Days: 14}},
 		"section-consents": {consentsView{}, consentsView{
 			List: []consentView{

@@ -132,6 +132,12 @@ func Unfinished(tx *db.Tx, limit int) ([]Action, error) {
 		FROM incident_action WHERE ended_at IS NULL AND state <> 'waiting' ORDER BY id LIMIT $1`, limit))
 }
 
+// CountWaiting counts what waits for somebody else to approve it, and can still be approved.
+func CountWaiting(tx *db.Tx, now time.Time) (n int64, err error) {
+	err = tx.QueryRow(`SELECT COUNT(*) FROM incident_action WHERE ended_at IS NULL AND state = 'waiting' AND expires_at > $1`, db.Micros(now)).Scan(&n)
+	return n, err
+}
+
 // Overdue returns up to limit actions that wait although nobody can approve them any more, the oldest first.
 func Overdue(tx *db.Tx, now time.Time, limit int) ([]Action, error) {
 	return scanActions(tx.Query(`SELECT id, incident_id, action, wants, why, actor, state, place, touched, began_at, ended_at, approved_by, expires_at

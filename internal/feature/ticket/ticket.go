@@ -129,6 +129,8 @@ type Ticket struct {
 	Request string
 	// Until is when it expires; the purpose's life from now on, if it is zero.
 	Until time.Time
+	// Used is when it was used, of one that [ByToken] says was.
+	Used time.Time
 }
 
 // Secrets is what stands in the mail.
@@ -185,7 +187,7 @@ func ByToken(tx *db.Tx, token string, now time.Time, p, or Purpose) (t Ticket, e
 	case errors.Is(err, db.ErrNoRows):
 		err = ErrLink
 	case err == nil && used != nil:
-		err = ErrLink.Because(ErrUsed)
+		t.Used, err = db.Time(*used), ErrLink.Because(ErrUsed)
 	}
 	return t, err
 }

@@ -49,6 +49,7 @@ const (
 	RetentionLate   = "retention"
 	MailTroubled    = "mail"
 	PostureTurned   = "posture"
+	ApprovalsWait   = "approvals"
 )
 
 // Thresholds says how many it takes for a rule to fire; 0 switches it off. The
@@ -164,6 +165,7 @@ var Rules = []Rule{
 	{BackupTroubled, "trouble with backups: the newest is late, or drills fail", 0, nil, first, nil},
 	{RetentionLate, "trouble with retention: it is late, fails, or asks before it deletes accounts", 0, nil, first, nil},
 	{MailTroubled, "mails can't be sent", 0, nil, first, nil},
+	{ApprovalsWait, "orders wait for a second administrator, and expire after four hours", 0, nil, first, nil},
 	{PostureTurned, "checks of the doctor have turned: what was well is not any more", 0, nil, first, nil},
 }
 
@@ -219,6 +221,8 @@ func (v Verdict) Look() string {
 		return "gatehouse backup list"
 	case RetentionLate:
 		return "gatehouse retention status"
+	case ApprovalsWait:
+		return "gatehouse incident list"
 	case PostureTurned:
 		return "gatehouse doctor"
 	case MailTroubled:

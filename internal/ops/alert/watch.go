@@ -30,6 +30,8 @@ type Watcher struct {
 	Retention func(tx *db.Tx, now time.Time) (int64, error)
 	// Posture counts the checks of the doctor that have turned; nil where that is not watched.
 	Posture func(tx *db.Tx, now time.Time) (int64, error)
+	// Approvals counts what waits for a second person to approve it; nil where that is not watched.
+	Approvals func(tx *db.Tx, now time.Time) (int64, error)
 	// Mail says whether mails are sent at all.
 	Mail bool
 	// Channels are the names of the channels that alerts are sent to.
@@ -52,6 +54,7 @@ type look struct {
 	backups  int64
 	retained int64
 	posture  int64
+	waiting  int64
 	begun    bool // there is a state already
 }
 
@@ -112,18 +115,14 @@ func (w *Watcher) read(ctx context.Context, now time.Time) (l look, err error) {
 		} else if failing {
 			l.anchor = 1
 		}
-		if w.Backups != nil {
-			if l.backups, err = w.Backups(tx, now); err != nil {
-				return err
+		for _, c := range []struct {
+			count func(*db.Tx, time.Time) (int64, error)
+			n     *int64
+		}{{w.Backups, &l.backups}, {w.Retention, &l.retained}, {w.Posture, &l.posture}, {w.Approvals, &l.waiting}} {
+			if c.count == nil {
+				continue
 			}
-		}
-		if w.Retention != nil {
-			if l.retained, err = w.Retention(tx, now); err != nil {
-				return err
-			}
-		}
-		if w.Posture != nil {
-			if l.posture, err = w.Posture(tx, now); err != nil {
+			if *c.n, err = c.count(tx, now); err != nil {
 				return err
 			}
 		}
@@ -140,7 +139,7 @@ func (w *Watcher) settle(ctx context.Context, l look, now time.Time) error {
 	verdicts, broken := l.engine.Judge(now)
 	for name, n := range map[string]int64{
 		SealingTroubled: w.Sealing(), AnchorTroubled: l.anchor, BackupTroubled: l.backups, RetentionLate: l.retained, MailTroubled: l.mail,
-		PostureTurned: l.posture,
+		PostureTurned: l.posture, ApprovalsWait: l.waiting,
 	} {
 		r, _ := ByName(name)
 		v := Verdict{Rule: r, N: n, Bound: 1, At: now}

@@ -76,6 +76,16 @@ func (r Risk) until() time.Time {
 	return day.AddDate(0, 0, 1)
 }
 
+// Over are the risks that are not accepted any more.
+func (list Baseline) Over(now time.Time) (over []string) {
+	for _, r := range list {
+		if !now.Before(r.until()) {
+			over = append(over, fmt.Sprintf("%s (%s, until %s)", r.Rule, r.Owner, r.Expires))
+		}
+	}
+	return over
+}
+
 // Accept marks what failed and stands in the baseline, and notes which of its risks are over or concern nothing.
 func (r *Report) Accept(list Baseline) {
 	for _, risk := range list {

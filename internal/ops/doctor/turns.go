@@ -11,7 +11,7 @@ import (
 // Stale is after how long nobody goes by what was found: whoever looked does so no more.
 const Stale = 3 * time.Hour
 
-// Record keeps what was found, for all replicas, and returns what has turned: what passed when it was looked at before, and fails now.
+// Record keeps what was found, for all replicas, and returns what has turned: what passed when it was looked at before, or was accepted, and fails now.
 // What could not be looked at says nothing, and neither does what does not concern the deployment; a check from outside that was
 // not made is another's.
 func (r Report) Record(tx *db.Tx) (turned []Finding, err error) {
@@ -37,7 +37,7 @@ func (r Report) Record(tx *db.Tx) (turned []Finding, err error) {
 		switch {
 		case f.State != Failed:
 			since = nil
-		case before == string(Passed):
+		case before == string(Passed), before == string(Accepted):
 			at := db.Micros(r.At)
 			since, turned = &at, append(turned, f)
 		}

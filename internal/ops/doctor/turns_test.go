@@ -45,7 +45,7 @@ func TestCOMP1_WhatTurns(t *testing.T) {
 			{"DB-1/tls", doctor.High, doctor.Failed, 0, 1},
 			{"DB-1/tls", doctor.High, doctor.Unknown, 0, 1},
 			{"DB-1/tls", doctor.High, doctor.Accepted, 0, 0},
-			{"DB-1/tls", doctor.High, doctor.Failed, 0, 0}, // the risk's end is no news
+			{"DB-1/tls", doctor.High, doctor.Failed, 1, 1}, // the risk is over
 			{"DB-1/tls", doctor.High, doctor.Passed, 0, 0},
 			{"DB-1/tls", doctor.High, doctor.Failed, 1, 1},
 			{"DB-1/tls", doctor.High, doctor.Excused, 0, 0}, // it does not concern the deployment any more

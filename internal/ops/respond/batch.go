@@ -28,6 +28,14 @@ const (
 	peopleBatch = 50
 )
 
+// Pace is how much one transaction of an action does: rows that are looked at, and people to whom something is done. Zero is
+// what does for any database.
+type Pace struct{ Look, People int }
+
+func (p Pace) look() int { return cmp.Or(p.Look, lookBatch) }
+
+func (p Pace) people() int { return cmp.Or(p.People, peopleBatch) }
+
 // byActor is in whose name an action goes on that they began: an administrator's, whose account's id is in its row, or an
 // operator's.
 func byActor(actor string) By {
@@ -136,7 +144,7 @@ func (w *worker) finished(a incident.Action) incident.Action {
 
 // find notes the people of the next sessions that came from the networks.
 func (w *worker) find(tx *db.Tx) (incident.Action, error) {
-	page, err := session.After(tx, w.a.Place, w.a.BeganAt, lookBatch)
+	page, err := session.After(tx, w.a.Place, w.a.BeganAt, w.Pace.look())
 	if err != nil {
 		return w.a, err
 	}
@@ -150,7 +158,7 @@ func (w *worker) find(tx *db.Tx) (incident.Action, error) {
 			return w.a, err
 		}
 	}
-	if len(page) < lookBatch {
+	if len(page) < w.Pace.look() {
 		next.State, next.Place = incident.Running, ""
 	}
 	return next, nil
@@ -183,15 +191,15 @@ func (w *worker) endSessions(tx *db.Tx) (incident.Action, error) {
 
 // voidAll makes void what there was of everybody when the action began.
 func (w *worker) voidAll(tx *db.Tx) (incident.Action, error) {
-	tickets, err := ticket.VoidMade(tx, w.a.BeganAt, lookBatch)
+	tickets, err := ticket.VoidMade(tx, w.a.BeganAt, w.Pace.look())
 	if err != nil {
 		return w.a, err
 	}
-	unlocks, err := lockout.VoidMadeLinks(tx, w.a.BeganAt.Add(lockout.LinkLife), lookBatch)
+	unlocks, err := lockout.VoidMadeLinks(tx, w.a.BeganAt.Add(lockout.LinkLife), w.Pace.look())
 	if err != nil {
 		return w.a, err
 	}
-	waiting, err := factor.VoidPending(tx, "", w.a.BeganAt, lookBatch)
+	waiting, err := factor.VoidPending(tx, "", w.a.BeganAt, w.Pace.look())
 	if err != nil {
 		return w.a, err
 	}
@@ -203,7 +211,7 @@ func (w *worker) voidAll(tx *db.Tx) (incident.Action, error) {
 
 // everybody does the action to the next accounts of all.
 func (w *worker) everybody(tx *db.Tx) (incident.Action, error) {
-	list, err := account.List(tx, w.a.Place, peopleBatch)
+	list, err := account.List(tx, w.a.Place, w.Pace.people())
 	if err != nil {
 		return w.a, err
 	}
@@ -226,7 +234,7 @@ func (w *worker) everybody(tx *db.Tx) (incident.Action, error) {
 
 // people does the action to the next of those whom it names.
 func (w *worker) people(tx *db.Tx) (incident.Action, error) {
-	batch := int64(peopleBatch)
+	batch := int64(w.Pace.people())
 	if w.a.Does == Notify {
 		if batch = min(batch, w.allowed()); batch <= 0 {
 			return w.a, errLater
@@ -375,6 +383,6 @@ func (w *worker) void(tx *db.Tx, id string) (Touched, error) {
 	if err := lockout.VoidLinks(tx, id); err != nil {
 		return nil, err
 	}
-	waiting, err := factor.VoidPending(tx, id, w.a.BeganAt, lookBatch)
+	waiting, err := factor.VoidPending(tx, id, w.a.BeganAt, w.Pace.look())
 	return Touched{"links": links, "waiting": waiting}, err
 }

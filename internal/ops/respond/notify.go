@@ -101,7 +101,7 @@ func (w *worker) unnotified(tx *db.Tx) (incident.Action, error) {
 		return w.a, err
 	}
 	next := w.a
-	last, err := incident.AddUnnotified(tx, w.a, w.a.Place, lookBatch, w.Now())
+	last, err := incident.AddUnnotified(tx, w.a, w.a.Place, w.Pace.look(), w.Now())
 	if next.Place = last; last == "" {
 		next.State = incident.Running
 	}

@@ -26,6 +26,8 @@ type Desk struct {
 	Blocks   *operate.Blocks
 	// Keys opens the installation's keys, for what needs JWT_SECRET_KEY.
 	Keys func(context.Context) (*operate.Keys, error)
+	// Pace is how much one transaction of an action does.
+	Pace Pace
 }
 
 // By is who does something about an incident: an administrator, or with no account the operator at the command line.

@@ -206,6 +206,7 @@ func databaseFaults(r *rig) []fault {
 			SELECT 'dead', 'x', '', '', decode('00', 'hex'), at, 1, 'no', at FROM (SELECT CAST(EXTRACT(EPOCH FROM now()) * 1000000 AS BIGINT) AS at) AS t`,
 			`DELETE FROM outbox WHERE id = 'dead'`),
 		sql("JWT-3/stored", `UPDATE session SET prev = cur, cur = SUBSTR(cur, 1, 16)`, `UPDATE session SET cur = prev, prev = NULL`),
+		{rule: "COMP-1/approvals", settings: map[string]string{"APPROVALS": "two"}}, // and there is one administrator
 		sql("COMP-1/administrators", `UPDATE account SET signed_in_at = 1 WHERE email = 'admin@example.org'`,
 			`UPDATE account SET signed_in_at = NULL WHERE email = 'admin@example.org'`),
 		sql("PW-2/stored", `UPDATE account SET hash = 'h1:$2a$04$' || SUBSTR(hash, 11) WHERE email = 'admin@example.org'`,

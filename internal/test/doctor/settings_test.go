@@ -100,6 +100,7 @@ var settingFaults = map[string]map[string]string{
 	"ENV-1/profiles":        {"ADMIN_PPROF": "true"},
 	"COMP-1/admin-networks": {"ADMIN_NETWORKS": "-"},
 	"COMP-1/factor-rule":    {"SECOND_FACTOR": "support"},
+	"COMP-1/accepted-risks": {"DOCTOR_BASELINE_FILE": "/nowhere/accepted.json"},
 	"COMP-1/providers":      {"UPSTREAMS_FILE": "/nowhere/upstreams.yaml"},
 	"PW-1/expiry":           {"PASSWORD_EXPIRE_DAYS": "90"},
 	"PW-2/cost":             {"BCRYPT_COST": "10"},
