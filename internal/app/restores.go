@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -35,12 +36,33 @@ func NewRestore(c *config.Config, log, events *slog.Logger, trust backup.Trust, 
 		}},
 		Events: event.NewLog(events, secret.Random{}, time.Now, nil), Random: secret.Random{}, Now: time.Now, Progress: func(backup.Progress) {},
 	}
-	if secretLost {
-		return r, nil
-	}
 	var err error
+	if r.Anchored, err = anchored(c); err != nil || secretLost {
+		return r, err
+	}
 	r.Secret, err = knownSecret(c)
 	return r, err
+}
+
+// anchored reads what EVENT_ANCHOR has, if that is a file. One that is gone says nothing.
+func anchored(c *config.Config) (a backup.Anchored, err error) {
+	path, ok := strings.CutPrefix(c.EventAnchor.Reveal(), "file:")
+	if !ok {
+		return a, nil
+	}
+	path = strings.TrimPrefix(path, "//")
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return a, nil
+	}
+	if err != nil {
+		return a, fmt.Errorf("EVENT_ANCHOR: %w", err)
+	}
+	text, err := tail(path, mostAnchors)
+	if err != nil {
+		return a, fmt.Errorf("EVENT_ANCHOR: %w", err)
+	}
+	return backup.Anchored{Note: event.LastCheckpoint(text), At: info.ModTime()}, nil
 }
 
 // OperatorAdopt opens the database with the owner's URL, and what adopts it. Close the database.

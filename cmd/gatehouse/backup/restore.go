@@ -114,7 +114,8 @@ var decided = map[string]string{
 	"roles": "changes of roles", "disabled": "accounts that were disabled", "enabled": "accounts that were enabled", "consent": "consents that were taken back",
 	"client_consent": "applications that were denied again", "client_changed": "applications that were changed or disabled",
 	"client_rotated": "secrets of applications that were replaced", "client_deleted": "applications that were deleted", "block": "networks that were blocked",
-	"erased": "accounts that were erased",
+	"identity": "accounts at other providers that were taken from one here",
+	"erased":   "accounts that were erased",
 }
 
 // ledgerText says what will be done again.
@@ -130,6 +131,10 @@ func ledgerText(d *backup.Decisions) string {
 		for _, c := range d.Counts {
 			fmt.Fprintf(&b, "  - %s: %d\n", decided[c.What], c.Count)
 		}
+	}
+	if d != nil && d.Beyond > 0 {
+		fmt.Fprintf(&b, "EVENT_ANCHOR knows of %s more, up to %s: what they took away from somebody is lost.\n",
+			terminal.Plural(d.Beyond, "event", "events"), terminal.Time(d.BeyondAt))
 	}
 	if d != nil && d.Gap != "" {
 		fmt.Fprintf(&b, "%s What was decided then is undone.\n", d.Gap)

@@ -38,6 +38,8 @@ type Restore struct {
 	// done again.
 	Ledgers []Store
 	Decided *Decisions
+	// Anchored is what EVENT_ANCHOR has, against which the ledger is held.
+	Anchored Anchored
 	// AcceptLost takes a ledger that lacks something.
 	AcceptLost bool
 	// Abandoned takes a backup of a history that an earlier restore has left.
