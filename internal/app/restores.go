@@ -107,7 +107,10 @@ func knownSecret(c *config.Config) (string, error) {
 
 // Needs refuses a backup that needs other secrets than the settings have, before anything is
 // touched.
-func Needs(c *config.Config, m *backup.Manifest, secretLost bool) error {
+func Needs(c *config.Config, m *backup.Manifest, secretLost, clone bool) error {
+	if clone {
+		return ownSecret(c, m)
+	}
 	if !secretLost {
 		master, err := knownSecret(c)
 		if err != nil {
@@ -126,6 +129,22 @@ func Needs(c *config.Config, m *backup.Manifest, secretLost bool) error {
 				"Passwords in the backup are sealed under a pepper with the fingerprint %s, which is not set. Set PASSWORD_PEPPER to it, or "+
 					"PASSWORD_PEPPER_PREVIOUS beside a new one.", p))
 		}
+	}
+	return nil
+}
+
+// ownSecret refuses to make a clone under the secret of the installation that it is of.
+func ownSecret(c *config.Config, m *backup.Manifest) error {
+	master := c.JWTSecretKey.Reveal()
+	if master == "" {
+		var err error
+		if master, err = readKept(c, secretFile); err != nil {
+			return err
+		}
+	}
+	if master != "" && slices.Contains(m.Needs.JWT, keyring.Fingerprint(master, m.Install)) {
+		return fault.New(fault.Invalid, "clone_shares_keys",
+			"JWT_SECRET_KEY is that of the installation that the backup is of: set another, so that no token of one is good at the other. Nothing was touched.")
 	}
 	return nil
 }

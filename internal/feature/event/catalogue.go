@@ -100,7 +100,7 @@ var Catalogue = []About{
 	{BackupCreated, "A backup was made, encrypted, and read back from where it lies; or that failed: `reason` says why. `backup` is its id."},
 	{BackupRestored, "The database was restored from the `backup`; `checkpoint` is the log that it had, `until` the event up to which " +
 		"decisions of since, `count` of them, were done again. All else is lost, and everybody has to sign in again. `reason` is `adopted` where the " +
-		"database had been set back by other means."},
+		"database had been set back by other means, and `cloned` where it became another installation."},
 	{BackupDrilled, "A `backup` was restored into a scratch database, where a made-up person signed in; or that failed: `reason` says why."},
 	{BackupKeyProved, "Somebody showed that they have a key that opens the `backup`."},
 	{BackupDeleted, "A `backup` was deleted, as BACKUP_KEEP says."},

@@ -44,6 +44,8 @@ type Restore struct {
 	AcceptLost bool
 	// Abandoned takes a backup of a history that an earlier restore has left.
 	Abandoned bool
+	// Clone makes it another installation. Its keys are made anew, as where the secret is lost.
+	Clone bool
 	// After does in the last transaction what others keep beside the database's own.
 	After    []func(tx *db.Tx, now time.Time) error
 	By       By
@@ -86,6 +88,9 @@ func (r *Restore) Read(ctx context.Context, install, id string) (*Manifest, erro
 	if m.SQLiteOnly && !strings.HasPrefix(r.Database.URL, "sqlite:") {
 		return nil, fault.New(fault.Invalid, "backup_sqlite_only",
 			"The backup has text that is not UTF-8 or has a NUL, which PostgreSQL refuses. Restore it into SQLite, mend the text, and make another.")
+	}
+	if err := r.strange(m); err != nil {
+		return nil, err
 	}
 	if len(r.Identities) == 0 {
 		return nil, needIdentity(m)
@@ -276,7 +281,7 @@ func (r *Restore) abandoned(ctx context.Context, m *Manifest) error {
 
 // begin puts a new history's file.
 func (r *Restore) begin(ctx context.Context, m *Manifest, timeline string, epoch int64) error {
-	if r.Drill || r.EventKey == "" {
+	if r.Drill || r.Clone || r.EventKey == "" {
 		return nil
 	}
 	s, err := NewSigner(r.EventKey, m.Install)
