@@ -250,33 +250,66 @@ type branch struct {
 // mostBranch bounds such a file.
 const mostBranch = 64 << 10
 
-// abandoned refuses a backup of a history that an earlier restore has left, from after the
-// point where it was left: it may be of the poisoned days that the restore was to undo.
+// abandoned refuses a backup of a history that an earlier restore has left, from after the point where it was left: it may be of the
+// poisoned days that the restore was to undo. A history that began in one that was left is left with it, whichever it was.
 func (r *Restore) abandoned(ctx context.Context, m *Manifest) error {
-	all, err := r.Store.List(ctx, timelines+m.Install+"/")
-	if err != nil {
+	all, err := r.branches(ctx, m.Install)
+	if err != nil || len(all) == 0 {
 		return err
 	}
-	for _, o := range all {
+	newest := all[0]
+	began := map[string]branch{}
+	for _, b := range all {
+		if began[b.Timeline] = b; b.Epoch > newest.Epoch {
+			newest = b
+		}
+		if b.Parent == m.Timeline && m.Log.Size > b.Size {
+			return errAbandoned(b)
+		}
+	}
+	// From the newest history back to the first: what is not on that way was left.
+	at, size := newest.Timeline, m.Log.Size
+	for range all {
+		b, ok := began[at]
+		if at == m.Timeline || !ok {
+			break
+		}
+		at, size = b.Parent, b.Size
+	}
+	if at != m.Timeline || m.Log.Size > size {
+		return errAbandoned(newest)
+	}
+	return nil
+}
+
+// branches reads where the histories of an installation began.
+func (r *Restore) branches(ctx context.Context, install string) (out []branch, err error) {
+	list, err := r.Store.List(ctx, timelines+install+"/")
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range list {
 		raw, err := r.Store.Get(ctx, o.Name, mostBranch)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		text, err := r.Trust.signed(raw, m.Install)
+		text, err := r.Trust.signed(raw, install)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		var b branch
 		if err := strictly(text, &b); err != nil {
-			return err
+			return nil, err
 		}
-		if b.Parent == m.Timeline && m.Log.Size > b.Size {
-			return fault.New(fault.Conflict, "backup_abandoned", fmt.Sprintf(
-				"This backup is of a history that a restore at %s has left, by going back to the backup %s, and from after that: it has what that restore was to undo. "+
-					"Choose another, or say --abandoned.", b.At.UTC().Format(time.RFC3339), b.Backup))
-		}
+		out = append(out, b)
 	}
-	return nil
+	return out, nil
+}
+
+func errAbandoned(b branch) error {
+	return fault.New(fault.Conflict, "backup_abandoned", fmt.Sprintf(
+		"This backup is of a history that a restore at %s has left, by going back to the backup %s, and from after that: it has what that restore was to undo. "+
+			"Choose another, or say --abandoned.", b.At.UTC().Format(time.RFC3339), b.Backup))
 }
 
 // begin puts a new history's file.
