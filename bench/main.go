@@ -40,7 +40,7 @@ func main() {
 		return
 	}
 	if *encrypt != "" || *decrypt != "" {
-		fail(crypt(*encrypt, *decrypt))
+		fail(crypt(os.Stdin, os.Stdout, *encrypt, *decrypt))
 		return
 	}
 	if *stack != "" {

@@ -178,16 +178,16 @@ const (
 	restoreSQLite   = `"$SELF" -decrypt "$KEY" <"$OUT" >"$TARGET"`
 )
 
-// crypt is what `age` does with standard input and output: encrypts for a recipient, or decrypts with a key's file.
-func crypt(recipient, keyFile string) error {
+// crypt is what `age` does: it encrypts for a recipient, or decrypts with a key's file.
+func crypt(in io.Reader, out io.Writer, recipient, keyFile string) error {
 	if recipient != "" {
 		to, err := age.ParseX25519Recipient(recipient)
 		if err != nil {
 			return err
 		}
-		w, err := age.Encrypt(os.Stdout, to)
+		w, err := age.Encrypt(out, to)
 		if err == nil {
-			_, err = io.Copy(w, os.Stdin)
+			_, err = io.Copy(w, in)
 		}
 		if err == nil {
 			err = w.Close()
@@ -203,9 +203,9 @@ func crypt(recipient, keyFile string) error {
 	if err != nil {
 		return err
 	}
-	r, err := age.Decrypt(os.Stdin, keys...)
+	r, err := age.Decrypt(in, keys...)
 	if err == nil {
-		_, err = io.Copy(os.Stdout, r)
+		_, err = io.Copy(out, r)
 	}
 	return err
 }
