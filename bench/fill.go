@@ -95,6 +95,11 @@ func (g *generator) session(account string, n int) []any {
 	return row
 }
 
+// sessionSQL inserts what [generator.session] makes.
+const sessionSQL = `INSERT INTO session (id, account_id, roles, amr, user_agent, address, auth_at, max_at, idle_at, gen, cur, salt, minted_at, rotated_at,
+	device, network, sid)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
+
 // batch is how many accounts go into the tables at once.
 const batch = 10_000
 
@@ -156,9 +161,7 @@ func (g *generator) sqliteBatch(ctx context.Context, d *sql.DB, from, n int) err
 		return err
 	}
 	defer account.Close()
-	row, err := tx.PrepareContext(ctx, `INSERT INTO session (id, account_id, roles, amr, user_agent, address, auth_at, max_at, idle_at, gen, cur, salt,
-		minted_at, rotated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`)
+	row, err := tx.PrepareContext(ctx, sessionSQL)
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,8 @@ const postgresVariable = "GATEHOUSE_TEST_POSTGRES"
 func main() {
 	bare := flag.Bool("bare", false, "be the bare handler that /v1/me is held against")
 	stack := flag.String("stack", "", "be the handler that the limiter is measured on: without, memory, or the URL of a Redis")
+	encrypt := flag.String("encrypt", "", "be `age -r RECIPIENT`")
+	decrypt := flag.String("decrypt", "", "be `age -d -i FILE`")
 	only := flag.String("only", "", "measure only these, separated by commas: "+strings.Join(names(), ", "))
 	turn := flag.Duration("turn", 3*time.Second, "how long each side's turn is")
 	rounds := flag.Int("rounds", 5, "how many turns each side has")
@@ -35,6 +37,10 @@ func main() {
 	flag.Parse()
 	if *bare {
 		fail(serveBare())
+		return
+	}
+	if *encrypt != "" || *decrypt != "" {
+		fail(crypt(os.Stdin, os.Stdout, *encrypt, *decrypt))
 		return
 	}
 	if *stack != "" {
@@ -86,6 +92,7 @@ var measures = []struct {
 	{"events", (*run).events},
 	{"costs", (*run).costs},
 	{"plan", (*run).plan},
+	{"safekeeping", (*run).safekeeping},
 	{"growth", (*run).growth},
 }
 
@@ -157,7 +164,7 @@ func (r *run) all(ctx context.Context, only string) (err error) {
 func (r *run) clean() error {
 	errs := []error{os.RemoveAll(r.folder)}
 	for _, name := range r.made {
-		errs = append(errs, r.superuser(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"))
+		errs = append(errs, r.superuser(context.Background(), "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"))
 	}
 	return errors.Join(errs...)
 }

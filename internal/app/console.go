@@ -10,17 +10,19 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/flow/openid"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/alert"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/respond"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/retention"
 )
 
 // newConsole serves the administrators' pages.
-func newConsole(b *base, kit *ui.Kit, who api.Caller, a *administration, own *personal, incidents *respond.Desk, guard *openid.Guard,
-	out *flow.SignOut,
+func newConsole(
+	b *base, kit *ui.Kit, who api.Caller, a *administration, own *personal, incidents *respond.Desk, keeps *retention.Keeper,
+	guard *openid.Guard, out *flow.SignOut,
 ) (capability, error) {
 	c, err := console.New(&console.Console{
 		Kit: kit, Cookies: who.Cookies, Authenticate: who.Authenticate, Administrate: a.admins.Administrate, People: a.people, Audit: a.audit,
 		Operations: a.operations, Blocks: a.blocks, Alerts: a.alerts, Incidents: incidents, Profile: &flow.Profile{Core: b.core()},
 		Installation: string(b.config.Environment),
-		Rules:        rulesOf(), Now: b.now, Stopping: b.stopping, Doctor: b.examine, Exporter: own.exporter,
+		Rules:        rulesOf(), Now: b.now, Stopping: b.stopping, Doctor: b.examine, Exporter: own.exporter, Retention: keeps,
 	})
 	if err != nil {
 		return capability{}, err

@@ -153,8 +153,9 @@ func (s *Server) doors(b *base, p *parts) []opener {
 		},
 		func() (c capability, err error) { p.incidents, c = newIncidents(b, p.tokens, p.admin); return c, nil },
 		func() (capability, error) { return newPrivacy(b, p.who, p.admin, p.personal) },
+		func() (capability, error) { return administerRetention(p.admin, p.keeps), nil },
 		func() (capability, error) {
-			return newConsole(b, p.kit, p.who, p.admin, p.personal, p.incidents, p.provider.guard, p.enter.out)
+			return newConsole(b, p.kit, p.who, p.admin, p.personal, p.incidents, p.keeps, p.provider.guard, p.enter.out)
 		},
 		func() (capability, error) { return newMailPage(b, p.pages, p.who, p.mail) },
 		func() (capability, error) { return newRoot(b, p.pages, p.who, p.mail, s.AdminURL()), nil },

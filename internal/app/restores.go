@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -35,12 +36,33 @@ func NewRestore(c *config.Config, log, events *slog.Logger, trust backup.Trust, 
 		}},
 		Events: event.NewLog(events, secret.Random{}, time.Now, nil), Random: secret.Random{}, Now: time.Now, Progress: func(backup.Progress) {},
 	}
-	if secretLost {
-		return r, nil
-	}
 	var err error
+	if r.Anchored, err = anchored(c); err != nil || secretLost {
+		return r, err
+	}
 	r.Secret, err = knownSecret(c)
 	return r, err
+}
+
+// anchored reads what EVENT_ANCHOR has, if that is a file. One that is gone says nothing.
+func anchored(c *config.Config) (a backup.Anchored, err error) {
+	path, ok := strings.CutPrefix(c.EventAnchor.Reveal(), "file:")
+	if !ok {
+		return a, nil
+	}
+	path = strings.TrimPrefix(path, "//")
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return a, nil
+	}
+	if err != nil {
+		return a, fmt.Errorf("EVENT_ANCHOR: %w", err)
+	}
+	text, err := tail(path, mostAnchors)
+	if err != nil {
+		return a, fmt.Errorf("EVENT_ANCHOR: %w", err)
+	}
+	return backup.Anchored{Note: event.LastCheckpoint(text), At: info.ModTime()}, nil
 }
 
 // OperatorAdopt opens the database with the owner's URL, and what adopts it. Close the database.
@@ -85,7 +107,10 @@ func knownSecret(c *config.Config) (string, error) {
 
 // Needs refuses a backup that needs other secrets than the settings have, before anything is
 // touched.
-func Needs(c *config.Config, m *backup.Manifest, secretLost bool) error {
+func Needs(c *config.Config, m *backup.Manifest, secretLost, clone bool) error {
+	if clone {
+		return ownSecret(c, m)
+	}
 	if !secretLost {
 		master, err := knownSecret(c)
 		if err != nil {
@@ -104,6 +129,22 @@ func Needs(c *config.Config, m *backup.Manifest, secretLost bool) error {
 				"Passwords in the backup are sealed under a pepper with the fingerprint %s, which is not set. Set PASSWORD_PEPPER to it, or "+
 					"PASSWORD_PEPPER_PREVIOUS beside a new one.", p))
 		}
+	}
+	return nil
+}
+
+// ownSecret refuses to make a clone under the secret of the installation that it is of.
+func ownSecret(c *config.Config, m *backup.Manifest) error {
+	master := c.JWTSecretKey.Reveal()
+	if master == "" {
+		var err error
+		if master, err = readKept(c, secretFile); err != nil {
+			return err
+		}
+	}
+	if master != "" && slices.Contains(m.Needs.JWT, keyring.Fingerprint(master, m.Install)) {
+		return fault.New(fault.Invalid, "clone_shares_keys",
+			"JWT_SECRET_KEY is that of the installation that the backup is of: set another, so that no token of one is good at the other. Nothing was touched.")
 	}
 	return nil
 }

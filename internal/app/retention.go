@@ -12,6 +12,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
+	"github.com/gatehouse-auth/gatehouse/internal/door/api"
+	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
@@ -31,6 +33,12 @@ func newRetention(b *base, m *mailing) (*retention.Keeper, capability, error) {
 	return k, capability{
 		name: "retention", loops: []func(context.Context){func(ctx context.Context) { b.retain(ctx, k) }}, metrics: []prometheus.Collector{retentionMetrics{k}},
 	}, nil
+}
+
+// administerRetention is what administrators see and do of it.
+func administerRetention(a *administration, k *retention.Keeper) capability {
+	desk := api.Retention{Administrators: a.admins, Keeper: k}
+	return capability{name: "retention's administration", routes: []web.Routes{desk.Routes()}}
 }
 
 func retentionKeeper(c *config.Config, d *db.DB, events *event.Log, jobs *job.Runner, now func() time.Time) *retention.Keeper {

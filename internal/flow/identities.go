@@ -121,7 +121,7 @@ func (l *EmailLinks) gone(tx *db.Tx, accountID string, list []upstream.Identity,
 	for _, i := range Named(l.Providers, list) {
 		l.Guard.Events.Append(tx, event.Event{
 			Kind: event.IdentityUnlinked, Outcome: event.Success, Account: accountID, Origin: from,
-			Detail: event.Detail{Provider: i.Provider, Reason: why},
+			Detail: event.Detail{Provider: i.Provider, Identity: i.Handle(), Reason: why},
 		})
 	}
 	if why != "asked" {

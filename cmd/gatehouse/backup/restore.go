@@ -19,6 +19,7 @@ type restoreCommand struct {
 	SecretLost bool   `help:"JWT_SECRET_KEY of then is lost: make all keys anew."`
 	AcceptLost bool   `name:"accept-lost-ledger" help:"Restore although a part of what was decided since is missing."`
 	Abandoned  bool   `help:"Take a backup of a history that an earlier restore has left."`
+	Clone      bool   `help:"Make another installation of it, for trying things out: with keys of its own, and no mail to anybody."`
 	Yes        bool   `help:"Do it. Without it, the command only says what it would do."`
 	JSON       bool   `name:"json" help:"Print JSON."`
 }
@@ -31,8 +32,12 @@ every other command refuses the database; if it is broken off, run it again.
 Everybody has to sign in again. Everything since the backup is lost, but for what took something away from somebody: that stands in the ledger beside
 the backups, and is done again. docs/guides/backups.md says what.
 
+With --clone it becomes another installation, for trying things out: set another JWT_SECRET_KEY and another EVENT_KEY, and name the public key that signed
+the backup with --verifier. The servers of the one that it is of go on.
+
 Example:
-  gatehouse backup restore --identity backup-key.txt --yes`
+  gatehouse backup restore --identity backup-key.txt --yes
+  gatehouse backup restore --clone --verifier gatehouse/0198…+1a2b3c4d+A… --identity backup-key.txt --yes`
 }
 
 // Run restores a backup, or says what that would do.
@@ -51,17 +56,18 @@ func (r restoreCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	}
 	log, events := t.Logs(f.config)
 	bar := t.NewProgress(r.JSON)
-	restore, err := app.NewRestore(f.config, log, events, f.trust, r.SecretLost)
+	restore, err := app.NewRestore(f.config, log, events, f.trust, r.SecretLost || r.Clone)
 	if err != nil {
 		return err
 	}
 	restore.Identities, restore.Abandoned, restore.AcceptLost, restore.Ledgers, restore.By = keys, r.Abandoned, r.AcceptLost, f.stores, operator(t)
+	restore.Clone = r.Clone
 	restore.Progress = func(p backup.Progress) { bar.Show(p.Step, p.Done, p.Of) }
 	m, err := readFrom(ctx, f, restore, id)
 	if err != nil {
 		return err
 	}
-	if err := app.Needs(f.config, m, r.SecretLost); err != nil {
+	if err := app.Needs(f.config, m, r.SecretLost, r.Clone); err != nil {
 		return err
 	}
 	if !r.Yes {
@@ -93,6 +99,16 @@ func readFrom(ctx context.Context, f found, restore *backup.Restore, id string) 
 
 // report says what the restore would do, and what would be lost.
 func (r restoreCommand) report(t *terminal.Terminal, f found, m *backup.Manifest, d *backup.Decisions) error {
+	if r.Clone {
+		_, err := fmt.Fprintf(t.Out, `This would make another installation of the backup %s, of %s, in %s: %d accounts and %d events.
+Its keys are made anew. Passkeys are taken as they are, and apps that show codes are suspended: their secrets can't be read. No mail goes to anybody
+but those whom gatehouse user release names.
+
+%s
+Add --yes to do it.
+`, m.ID, terminal.Time(m.Snapshot), app.TargetName(f.config), m.Tables["account"].Rows, m.Log.Size, ledgerText(d))
+		return err
+	}
 	fmt.Fprintf(t.Out, `This would restore the backup %s, of %s, into %s: %d accounts and %d events.
 
 Everything after %s (%s ago) is lost:
@@ -114,7 +130,8 @@ var decided = map[string]string{
 	"roles": "changes of roles", "disabled": "accounts that were disabled", "enabled": "accounts that were enabled", "consent": "consents that were taken back",
 	"client_consent": "applications that were denied again", "client_changed": "applications that were changed or disabled",
 	"client_rotated": "secrets of applications that were replaced", "client_deleted": "applications that were deleted", "block": "networks that were blocked",
-	"erased": "accounts that were erased",
+	"identity": "accounts at other providers that were taken from one here",
+	"erased":   "accounts that were erased",
 }
 
 // ledgerText says what will be done again.
@@ -130,6 +147,10 @@ func ledgerText(d *backup.Decisions) string {
 		for _, c := range d.Counts {
 			fmt.Fprintf(&b, "  - %s: %d\n", decided[c.What], c.Count)
 		}
+	}
+	if d != nil && d.Beyond > 0 {
+		fmt.Fprintf(&b, "EVENT_ANCHOR knows of %s more, up to %s: what they took away from somebody is lost.\n",
+			terminal.Plural(d.Beyond, "event", "events"), terminal.Time(d.BeyondAt))
 	}
 	if d != nil && d.Gap != "" {
 		fmt.Fprintf(&b, "%s What was decided then is undone.\n", d.Gap)
@@ -166,6 +187,12 @@ func (r restoreCommand) print(t *terminal.Terminal, out *backup.Restored) error 
 		}
 		return err
 	}
+	if r.Clone {
+		fmt.Fprintf(t.Out, `Made another installation of the backup %s of %s: %d accounts and %d events.
+No mail goes to anybody but those whom gatehouse user release names. Set BACKUP_DIR, EVENT_ANCHOR and EVENT_FORWARD to places of its own, and start it.
+`, m.ID, terminal.Time(m.Snapshot), m.Tables["account"].Rows, m.Log.Size)
+		return r.printLog(t, out)
+	}
 	fmt.Fprintf(t.Out, `Restored the backup %s of %s: %d accounts and %d events.
 Lost is what came after %s, but for %s of since that took something away from somebody: they were done again.
 Everybody has to sign in again. %s that waited will not be sent. Start the servers now.
@@ -176,7 +203,11 @@ Everybody has to sign in again. %s that waited will not be sent. Start the serve
 into the database. %s suspended: the secrets are gone, and their owners need a recovery code, or gatehouse user factor reset.
 `, terminal.Plural(int64(n.Passkeys), "passkey was", "passkeys were"), terminal.Plural(int64(n.Apps), "app was", "apps were"))
 	}
-	if !intact {
+	return r.printLog(t, out)
+}
+
+func (r restoreCommand) printLog(t *terminal.Terminal, out *backup.Restored) error {
+	if len(out.Log.Findings) > 0 {
 		for _, f := range out.Log.Findings {
 			fmt.Fprintf(t.Out, "%s: %s\n", f.What, f.Text)
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/ops/doctor"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/privacy"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/respond"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/retention"
 )
 
 //go:embed templates/*.html
@@ -48,6 +49,8 @@ type Console struct {
 	Installation string
 	// Doctor judges the deployment.
 	Doctor func(ctx context.Context) doctor.Report
+	// Retention is what deletes what is kept long enough.
+	Retention *retention.Keeper
 	// Exporter writes copies of all data of an account.
 	Exporter *privacy.Exporter
 	// Rules are the rules over the event log, with what is set for each.
@@ -125,6 +128,11 @@ func (c *Console) routes() web.Routes {
 		"POST /admin/mail":                 c.page(operate.Changes, c.doRetry),
 		"GET /admin/settings":              c.page(operate.Reads, c.settings),
 		"GET /admin/doctor":                c.page(operate.Reads, c.doctor),
+		"GET /admin/retention":             c.page(operate.Reads, c.retention),
+		"GET /admin/retention/pause":       c.page(operate.Reads, c.askPause),
+		"POST /admin/retention/pause":      c.page(operate.Changes, c.doPause),
+		"GET /admin/retention/resume":      c.page(operate.Reads, c.askResume),
+		"POST /admin/retention/resume":     c.page(operate.Changes, c.doResume),
 	}
 }
 
@@ -288,6 +296,7 @@ func (d *desk) side(where string) *ui.Side {
 			{Href: "/admin/doctor", Text: v.T("desk.doctor"), Icon: "doctor"},
 			{Href: "/admin/keys", Text: v.T("desk.keys"), Icon: "key"},
 			{Href: "/admin/mail", Text: v.T("desk.mail"), Icon: "mail"},
+			{Href: "/admin/retention", Text: v.T("desk.retention"), Icon: "clock"},
 			{Href: "/admin/settings", Text: v.T("desk.settings"), Icon: "sliders"},
 			{Href: "/admin/help", Text: v.T("desk.help"), Icon: "info"},
 		}},
@@ -368,6 +377,10 @@ func (d *desk) said() string {
 		return v.T("done.retried")
 	case operate.ActRotateKey:
 		return v.T("done.rotated")
+	case operate.ActPause:
+		return v.T("done.paused")
+	case operate.ActResume:
+		return v.T("done.resumed")
 	case operate.ActNewClient:
 		return v.T("done.client-registered")
 	case operate.ActSetClient:

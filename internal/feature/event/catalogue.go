@@ -68,11 +68,12 @@ var Catalogue = []About{
 	{IdentityLinked, "Somebody can sign in to an account by another `provider`: `reason` is `asked` for who was signed in, `address` where the provider gave " +
 		"the account's address out itself, `cleansed` where nobody had verified that before, so that the password, the sessions and all else went first, or " +
 		"`registered` for an account that began so."},
-	{IdentityUnlinked, "That is over: `reason` is `asked`, or `not_me`, `undone`, `reset` or `cleansed`, with which it went."},
+	{IdentityUnlinked, "That is over: `reason` is `asked`, or `not_me`, `undone`, `reset` or `cleansed`, with which it went; " +
+		"`identity` says which, in a form that does not tell who."},
 	{RecoveryCodesMade, "An account has new recovery codes; those before are worth nothing."},
 	{RecoveryCodeUsed, "Somebody signed in with a recovery code in the place of a second factor: `count` are left."},
-	{AddressBlocked, "An operator or an administrator blocked a `network`, or changed when a block ends. `count` is how many, if a file of " +
-		"them was read. The reason for the block is in `gatehouse block list`."},
+	{AddressBlocked, "An operator or an administrator blocked a `network`, or changed when a block ends. `count` is how many, and `networks` which, if a " +
+		"file of them was read. The reason for the block is in `gatehouse block list`."},
 	{AddressUnblocked, "An operator or an administrator ended the block of a `network`."},
 	{BlockedRequest, "A request from a blocked network was refused. It is recorded once per network and minute, with its `count`."},
 	{AccessDenied, "Access was denied: to another's session (404), or for a change without a CSRF token, from another " +
@@ -99,7 +100,7 @@ var Catalogue = []About{
 	{BackupCreated, "A backup was made, encrypted, and read back from where it lies; or that failed: `reason` says why. `backup` is its id."},
 	{BackupRestored, "The database was restored from the `backup`; `checkpoint` is the log that it had, `until` the event up to which " +
 		"decisions of since, `count` of them, were done again. All else is lost, and everybody has to sign in again. `reason` is `adopted` where the " +
-		"database had been set back by other means."},
+		"database had been set back by other means, and `cloned` where it became another installation."},
 	{BackupDrilled, "A `backup` was restored into a scratch database, where a made-up person signed in; or that failed: `reason` says why."},
 	{BackupKeyProved, "Somebody showed that they have a key that opens the `backup`."},
 	{BackupDeleted, "A `backup` was deleted, as BACKUP_KEEP says."},

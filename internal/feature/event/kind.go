@@ -139,10 +139,14 @@ type Detail struct {
 	Rule string `json:"rule,omitempty"`
 	// Network is what was blocked, or is no longer.
 	Network string `json:"network,omitempty"`
+	// Networks are several that were blocked at once.
+	Networks []string `json:"networks,omitempty"`
 	// Factor is the kind of second factor that was added, removed or used.
 	Factor string `json:"factor,omitempty"`
 	// Provider is the other provider by which somebody signs in, as UPSTREAMS_FILE calls it.
 	Provider string `json:"provider,omitempty"`
+	// Identity is what an account there is called, where its subject has no place.
+	Identity string `json:"identity,omitempty"`
 	// Document and Version are what was published, agreed to or withdrawn.
 	Document string `json:"document,omitempty"`
 	Version  int64  `json:"version,omitempty"`

@@ -76,10 +76,10 @@ func (f *Blocks) AddIn(tx *db.Tx, b block.Block, who flow.Identity, from event.O
 	return is, added, err
 }
 
-// blockBatch bounds the blocks of one transaction.
-const blockBatch = 500
+// blockBatch bounds the blocks of one transaction, all of which its event names.
+const blockBatch = 100
 
-// AddAll blocks many networks, some hundred in a transaction, with one event for
+// AddAll blocks many networks, a hundred in a transaction, with one event for
 // each of those. It returns how many it added or changed.
 func (f *Blocks) AddAll(ctx context.Context, in []NewBlock, own []netip.Addr, from event.Origin) (done int, err error) {
 	ctx, run := f.Count.Begin(ctx, "block")
@@ -103,12 +103,15 @@ func (f *Blocks) addAll(ctx context.Context, in []NewBlock, own []netip.Addr, fr
 			if err != nil {
 				return err
 			}
+			d := event.Detail{Count: int64(len(batch))}
 			for _, b := range batch {
-				if _, _, err := block.Add(tx, secret.Random{}, n, b, f.Now()); err != nil {
+				is, _, err := block.Add(tx, secret.Random{}, n, b, f.Now())
+				if err != nil {
 					return err
 				}
+				d.Networks = append(d.Networks, is.Network.String())
 			}
-			f.changed(tx, event.AddressBlocked, event.Detail{Count: int64(len(batch))}, "", flow.Identity{}, from)
+			f.changed(tx, event.AddressBlocked, d, "", flow.Identity{}, from)
 			return nil
 		})
 		if err != nil {

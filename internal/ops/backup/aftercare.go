@@ -88,7 +88,12 @@ func (r *Restore) prepare(ctx context.Context, d *db.DB, out *Restored, now time
 		}
 		out.Again = r.Decided.Len()
 	}
-	if r.Lost {
+	if r.Clone {
+		if err := r.rename(ctx, d, now); err != nil {
+			return nil, err
+		}
+	}
+	if r.Lost || r.Clone {
 		out.Factors, err = r.afresh(ctx, d, now)
 		return func(*db.Tx, *token.Revocations) error { return nil }, err
 	}
@@ -190,6 +195,8 @@ func (r *Restore) record(tx *db.Tx, m *Manifest, out *Restored, now time.Time) e
 		detail.Until = r.Decided.Until
 	}
 	switch {
+	case r.Clone:
+		detail.Reason = "cloned"
 	case m.ID == "":
 		detail.Reason = "adopted"
 	case len(out.Log.Findings) > 0:
@@ -201,7 +208,7 @@ func (r *Restore) record(tx *db.Tx, m *Manifest, out *Restored, now time.Time) e
 	}
 	r.Events.Append(tx, event.Event{Kind: event.BackupRestored, Outcome: event.Success, Origin: r.By.Origin, Detail: detail})
 	out.Factors.Record(tx, r.Events, r.By.Origin)
-	if m.ID == "" {
+	if m.ID == "" || r.Clone {
 		return nil
 	}
 	return Note(tx, Run{ID: r.Random.ID(now), Kind: Loaded, Backup: m.ID, Snapshot: m.Snapshot, Began: now, Ended: now, Bytes: m.Size()})

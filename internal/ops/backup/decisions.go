@@ -25,6 +25,10 @@ type Decisions struct {
 	// Until is the leaf that the ledger reaches in the newest history, and At when that was written; zero if there is none.
 	Until int64
 	At    time.Time
+	// Beyond is how many events EVENT_ANCHOR knows of that the ledger does not reach, BeyondAt of when its last checkpoint is: what they took
+	// away from somebody is lost.
+	Beyond   int64
+	BeyondAt time.Time
 	// Gap says in a sentence what of the ledger is missing; empty if nothing is.
 	Gap string
 }
@@ -78,6 +82,7 @@ func (r *Restore) Decisions(ctx context.Context, m *Manifest) (*Decisions, error
 	}
 	d.join(m, spans)
 	d.count()
+	r.beyond(m, d)
 	return d, nil
 }
 
@@ -122,7 +127,7 @@ func (d *Decisions) join(m *Manifest, spans map[string]*span) {
 	slices.SortFunc(d.entries, func(a, b entry) int { return a.At.Compare(b.At) })
 	// Two segments may have the same leaves.
 	d.entries = slices.CompactFunc(d.entries, func(a, b entry) bool {
-		return a.Leaf == b.Leaf && a.At.Equal(b.At) && a.What == b.What && a.Account == b.Account && a.Of == b.Of
+		return a.Leaf == b.Leaf && a.At.Equal(b.At) && a.What == b.What && a.Account == b.Account && a.Of == b.Of && slices.Equal(a.Networks, b.Networks)
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/upstream"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/backup"
 )
 
@@ -101,12 +102,14 @@ func TestDB4_WhatARestoreMustNotUndo(t *testing.T) {
 	dbtest.EachURL(t, func(t *testing.T, url string) {
 		f := newFixture(t, url)
 		l := f.withLedger(t)
-		f.add(t, "password", "factor", "address", "roles", "disabled", "enabled", "consent", "app", "erased", "untouched", "off")
+		f.add(t, "password", "factor", "address", "roles", "disabled", "enabled", "consent", "app", "erased", "untouched", "off", "linked", "unnamed")
 		f.happens(t, event.Event{Kind: event.Login, Account: "untouched"},
 			`UPDATE account SET disabled_at = 5 WHERE id IN ('enabled', 'off')`,
 			`INSERT INTO consent (id, account_id, document, version, hash, language, how, given_at) 
 				SELECT 'k', 'consent', 'offers', 1, hash, 'en', 'account', 1 FROM client WHERE id = 'c'`,
 			`INSERT INTO client_consent (account_id, client_id, scope, given_at) VALUES ('app', 'c', 'openid', 1)`,
+			`INSERT INTO identity (provider, subject, account_id, email, linked_at, used_at) VALUES ('https://p', 'thief', 'linked', '', 1, 1),
+				('https://p', 'owner', 'linked', '', 1, 1), ('https://p', 'any', 'unnamed', '', 1, 1)`,
 			`INSERT INTO client (id, name, hash, old_until, created_at, rotated_at) 
 				SELECT 'gone', 'gone', hash, 0, 1, 1 FROM client WHERE id = 'c'`,
 			`INSERT INTO client (id, name, hash, old_until, created_at, rotated_at) 
@@ -128,6 +131,9 @@ func TestDB4_WhatARestoreMustNotUndo(t *testing.T) {
 			{Kind: event.ClientChanged, Detail: event.Detail{Client: "c"}}, {Kind: event.ClientDeleted, Detail: event.Detail{Client: "gone"}},
 			{Kind: event.ClientRotated, Detail: event.Detail{Client: "new-secret"}},
 			{Kind: event.AddressBlocked, Detail: event.Detail{Network: "203.0.113.0/24"}},
+			{Kind: event.AddressBlocked, Detail: event.Detail{Count: 2, Networks: []string{"198.51.100.7/32", "2001:db8::/48"}}},
+			{Kind: event.IdentityUnlinked, Account: "linked", Detail: event.Detail{Identity: upstream.Identity{Issuer: "https://p", Subject: "thief"}.Handle()}},
+			{Kind: event.IdentityUnlinked, Account: "unnamed", Detail: event.Detail{Provider: "p"}},
 			{Kind: event.PasswordReset, Account: "untouched"}, {Kind: event.PasswordChange, Account: "made since"},
 		} {
 			f.happens(t, e)
@@ -162,6 +168,9 @@ func TestDB4_WhatARestoreMustNotUndo(t *testing.T) {
 					"what was changed is off": `SELECT 3 * COUNT(*) FROM client WHERE id = 'c' AND disabled_at IS NOT NULL`,
 					"what was deleted":        `SELECT 3 - COUNT(*) FROM client WHERE id = 'gone'`,
 					"another secret":          `SELECT 3 * COUNT(*) FROM client WHERE id = 'new-secret' AND LENGTH(hash) = 32`,
+					"of a file":               `SELECT 1 + COUNT(*) FROM block WHERE network IN ('198.51.100.7/32', '2001:db8::/48') AND removed_at IS NULL`,
+					"the thief's identity":    `SELECT 3 - COUNT(*) FROM identity WHERE subject IN ('thief', 'any')`,
+					"the owner's identity":    `SELECT 3 * COUNT(*) FROM identity WHERE subject = 'owner'`,
 					"blocked":                 `SELECT 3 * COUNT(*) FROM block WHERE network = '203.0.113.0/24' AND removed_at IS NULL`,
 					"erased at once": `SELECT 3 * COUNT(*) FROM account WHERE id = 'erased' AND disabled_at IS NOT NULL AND erase_why = 'erased_before'
 						AND erase_at < (SELECT MAX(time) + 86400000000 FROM event)`,

@@ -10,7 +10,7 @@ import (
 var mutants = []mutant.Mutant{
 	{Name: "no flush before the manifest", File: "create.go", From: "if w.Ledger != nil {", To: "if w.Ledger != nil && len(w.unportable) > 0 {"},
 	{Name: "dead ends allowed", File: "restore.go", From: "if !r.Abandoned && !r.Drill {", To: "if !r.Abandoned && r.Drill {"},
-	{Name: "erasures alone in the ledger", File: "reduces.go", From: `return out, out.What != "" && (person || out.Of != "")`,
+	{Name: "erasures alone in the ledger", File: "reduces.go", From: `return out, out.What != "" && (person || out.Of != "" || len(out.Networks) > 0)`,
 		To: "return out, out.What == accountErased && !person"},
 	{Name: "by leaf, without the timeline", File: "decisions.go", From: "if s != own || e.Leaf >= m.Log.Size {", To: "if e.Leaf >= m.Log.Size {"},
 	{Name: "later histories do not count", File: "decisions.go", From: "timeline != m.Timeline && epoch <= m.Epoch", To: "timeline != m.Timeline"},
@@ -29,7 +29,20 @@ var mutants = []mutant.Mutant{
 	{Name: "what backups need is deleted", File: "ledger.go", From: "return until <= oldest.Log.Size", To: "return until > oldest.Log.Size"},
 }
 
+// seeded are the mistakes of the model that the rules were tried in: random histories find them too.
+var seeded = []mutant.Mutant{
+	mutants[0], mutants[1], mutants[2],
+	{Name: "epoch + 1", File: "restore.go", From: "epoch = max(epoch, used+1)", To: "epoch = max(epoch, min(used, 1))"},
+	{Name: "the last state does not count", File: "replay.go", From: "slices.Backward(d.entries)", To: "slices.All(d.entries)"},
+	{Name: "who was erased is back", File: "replay.go", From: "if len(all.erased) == 0 {", To: "if len(all.erased) >= 0 {"},
+}
+
 // Each mistake with the ledger is found.
 func TestDB4_TheTestsFindTheMistakesWithTheLedger(t *testing.T) {
 	mutant.Judge(t, "AnAbandonedHistory|MustNotUndo/sqlite|OfEachHistory|TamperingWithTheLedger|TheLedgerWaits|TheLedgerIsTidied", mutants)
+}
+
+// The random histories find the seeded mistakes by themselves.
+func TestDB4_TheModelFindsTheSeededMistakes(t *testing.T) {
+	mutant.Judge(t, "TestDB4_RandomHistories", seeded)
 }

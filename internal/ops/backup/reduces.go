@@ -20,6 +20,7 @@ const (
 	accountEnabled     reduction = "enabled"
 	consentWithdrawn   reduction = "consent"
 	agreementWithdrawn reduction = "client_consent"
+	identityUnlinked   reduction = "identity"
 	clientChanged      reduction = "client_changed"
 	clientRotated      reduction = "client_rotated"
 	clientDeleted      reduction = "client_deleted"
@@ -31,8 +32,8 @@ const (
 // reductions are all of them, in the order in which they are told.
 func reductions() []reduction {
 	return []reduction{
-		passwordChanged, factorChanged, addressChanged, rolesChanged, accountDisabled, accountEnabled, consentWithdrawn, agreementWithdrawn, clientChanged,
-		clientRotated, clientDeleted, networkBlocked,
+		passwordChanged, factorChanged, addressChanged, rolesChanged, accountDisabled, accountEnabled, consentWithdrawn, agreementWithdrawn, identityUnlinked,
+		clientChanged, clientRotated, clientDeleted, networkBlocked,
 	}
 }
 
@@ -43,9 +44,10 @@ type entry struct {
 	Account string    `json:"account,omitempty"`
 	// Roles are those that the account has since.
 	Roles []string `json:"roles,omitempty"`
-	// Of is the application, the document or the network.
-	Of string    `json:"of,omitempty"`
-	At time.Time `json:"at"`
+	// Of is the application, the document, the identity or the network; Networks are several.
+	Of       string    `json:"of,omitempty"`
+	Networks []string  `json:"networks,omitempty"`
+	At       time.Time `json:"at"`
 }
 
 // reduces returns the ledger's entry of an event, if it has one.
@@ -87,6 +89,10 @@ func reduces(e event.Sealed) (entry, bool) {
 		if e.Detail.Reason == "withdrawn" {
 			out.What, out.Of = agreementWithdrawn, e.Detail.Client
 		}
+	case event.IdentityUnlinked: // those of before this was told are all that the account has
+		out.What, out.Of = identityUnlinked, e.Detail.Identity
+	case event.AddressBlocked:
+		out.What, out.Of, out.Networks = networkBlocked, e.Detail.Network, e.Detail.Networks
 	default:
 		out.What, out.Of = ofMachines(e)
 		if out.What == "" && ofFactors(e.Kind) {
@@ -94,10 +100,10 @@ func reduces(e event.Sealed) (entry, bool) {
 		}
 	}
 	person := out.Account != ""
-	return out, out.What != "" && (person || out.Of != "")
+	return out, out.What != "" && (person || out.Of != "" || len(out.Networks) > 0)
 }
 
-// ofMachines is for what happens to applications and networks.
+// ofMachines is for what happens to applications.
 func ofMachines(e event.Sealed) (reduction, string) {
 	switch e.Kind {
 	case event.ClientChanged:
@@ -109,8 +115,6 @@ func ofMachines(e event.Sealed) (reduction, string) {
 		return clientRotated, e.Detail.Client
 	case event.ClientDeleted:
 		return clientDeleted, e.Detail.Client
-	case event.AddressBlocked:
-		return networkBlocked, e.Detail.Network
 	}
 	return "", ""
 }

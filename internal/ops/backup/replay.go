@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
@@ -14,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/upstream"
 )
 
 // replayed is how many decisions one transaction does again, or how many accounts it looks at.
@@ -58,7 +60,7 @@ func (d *Decisions) last() []entry {
 			kind = "state"
 		case rolesChanged, passwordChanged, factorChanged, addressChanged:
 		default:
-			kind += " " + e.Of
+			kind += " " + e.Of + strings.Join(e.Networks, " ")
 		}
 		if k := (key{kind, e.Account}); !seen[k] {
 			seen[k] = true
@@ -94,6 +96,8 @@ func (r *Restore) again(tx *db.Tx, e entry, now time.Time) error {
 	case agreementWithdrawn:
 		_, err := grant.Withdraw(tx, e.Account, e.Of)
 		return err
+	case identityUnlinked:
+		return unlinkAgain(tx, e)
 	case clientChanged:
 		return unless(client.Disable(tx, e.Of, now), client.ErrNotFound)
 	case clientRotated:
@@ -139,19 +143,47 @@ func loseRoles(tx *db.Tx, e entry) error {
 const restoredReason = "blocked after the backup that was restored"
 
 func (r *Restore) blockAgain(tx *db.Tx, e entry, now time.Time) error {
-	network, err := block.ParseNetwork(e.Of)
-	if err != nil {
-		return err
-	}
-	if _, err := block.Find(tx, e.Of, now); !errors.Is(err, block.ErrUnknown) {
-		return err
+	networks := e.Networks
+	if e.Of != "" {
+		networks = []string{e.Of}
 	}
 	n, err := block.Turn(tx)
 	if err != nil {
 		return err
 	}
-	_, _, err = block.Add(tx, r.Random, n, block.Block{Network: network, Reason: restoredReason}, now)
-	return err
+	for _, text := range networks {
+		network, err := block.ParseNetwork(text)
+		if err != nil {
+			return err
+		}
+		if _, err := block.Find(tx, text, now); err == nil {
+			continue
+		} else if !errors.Is(err, block.ErrUnknown) {
+			return err
+		}
+		if _, _, err := block.Add(tx, r.Random, n, block.Block{Network: network, Reason: restoredReason}, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unlinkAgain takes an account at another provider from somebody's account. One that was told of without its name may be any: all go, and
+// who has no other way in sets a password by mail.
+func unlinkAgain(tx *db.Tx, e entry) error {
+	list, err := upstream.Of(tx, e.Account)
+	if err != nil {
+		return err
+	}
+	for _, i := range list {
+		if e.Of != "" && i.Handle() != e.Of {
+			continue
+		}
+		if _, err := upstream.Unlink(tx, i); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // eraseAgain disables every account that was erased since, and has the server erase it once more as soon as it starts, as

@@ -38,10 +38,14 @@ type Restore struct {
 	// done again.
 	Ledgers []Store
 	Decided *Decisions
+	// Anchored is what EVENT_ANCHOR has, against which the ledger is held.
+	Anchored Anchored
 	// AcceptLost takes a ledger that lacks something.
 	AcceptLost bool
 	// Abandoned takes a backup of a history that an earlier restore has left.
 	Abandoned bool
+	// Clone makes it another installation. Its keys are made anew, as where the secret is lost.
+	Clone bool
 	// After does in the last transaction what others keep beside the database's own.
 	After    []func(tx *db.Tx, now time.Time) error
 	By       By
@@ -84,6 +88,9 @@ func (r *Restore) Read(ctx context.Context, install, id string) (*Manifest, erro
 	if m.SQLiteOnly && !strings.HasPrefix(r.Database.URL, "sqlite:") {
 		return nil, fault.New(fault.Invalid, "backup_sqlite_only",
 			"The backup has text that is not UTF-8 or has a NUL, which PostgreSQL refuses. Restore it into SQLite, mend the text, and make another.")
+	}
+	if err := r.strange(m); err != nil {
+		return nil, err
 	}
 	if len(r.Identities) == 0 {
 		return nil, needIdentity(m)
@@ -243,38 +250,71 @@ type branch struct {
 // mostBranch bounds such a file.
 const mostBranch = 64 << 10
 
-// abandoned refuses a backup of a history that an earlier restore has left, from after the
-// point where it was left: it may be of the poisoned days that the restore was to undo.
+// abandoned refuses a backup of a history that an earlier restore has left, from after the point where it was left: it may be of the
+// poisoned days that the restore was to undo. A history that began in one that was left is left with it, whichever it was.
 func (r *Restore) abandoned(ctx context.Context, m *Manifest) error {
-	all, err := r.Store.List(ctx, timelines+m.Install+"/")
-	if err != nil {
+	all, err := r.branches(ctx, m.Install)
+	if err != nil || len(all) == 0 {
 		return err
 	}
-	for _, o := range all {
-		raw, err := r.Store.Get(ctx, o.Name, mostBranch)
-		if err != nil {
-			return err
-		}
-		text, err := r.Trust.signed(raw, m.Install)
-		if err != nil {
-			return err
-		}
-		var b branch
-		if err := strictly(text, &b); err != nil {
-			return err
+	newest := all[0]
+	began := map[string]branch{}
+	for _, b := range all {
+		if began[b.Timeline] = b; b.Epoch > newest.Epoch {
+			newest = b
 		}
 		if b.Parent == m.Timeline && m.Log.Size > b.Size {
-			return fault.New(fault.Conflict, "backup_abandoned", fmt.Sprintf(
-				"This backup is of a history that a restore at %s has left, by going back to the backup %s, and from after that: it has what that restore was to undo. "+
-					"Choose another, or say --abandoned.", b.At.UTC().Format(time.RFC3339), b.Backup))
+			return errAbandoned(b)
 		}
+	}
+	// From the newest history back to the first: what is not on that way was left.
+	at, size := newest.Timeline, m.Log.Size
+	for range all {
+		b, ok := began[at]
+		if at == m.Timeline || !ok {
+			break
+		}
+		at, size = b.Parent, b.Size
+	}
+	if at != m.Timeline || m.Log.Size > size {
+		return errAbandoned(newest)
 	}
 	return nil
 }
 
+// branches reads where the histories of an installation began.
+func (r *Restore) branches(ctx context.Context, install string) (out []branch, err error) {
+	list, err := r.Store.List(ctx, timelines+install+"/")
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range list {
+		raw, err := r.Store.Get(ctx, o.Name, mostBranch)
+		if err != nil {
+			return nil, err
+		}
+		text, err := r.Trust.signed(raw, install)
+		if err != nil {
+			return nil, err
+		}
+		var b branch
+		if err := strictly(text, &b); err != nil {
+			return nil, err
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+func errAbandoned(b branch) error {
+	return fault.New(fault.Conflict, "backup_abandoned", fmt.Sprintf(
+		"This backup is of a history that a restore at %s has left, by going back to the backup %s, and from after that: it has what that restore was to undo. "+
+			"Choose another, or say --abandoned.", b.At.UTC().Format(time.RFC3339), b.Backup))
+}
+
 // begin puts a new history's file.
 func (r *Restore) begin(ctx context.Context, m *Manifest, timeline string, epoch int64) error {
-	if r.Drill || r.EventKey == "" {
+	if r.Drill || r.Clone || r.EventKey == "" {
 		return nil
 	}
 	s, err := NewSigner(r.EventKey, m.Install)

@@ -48,7 +48,9 @@ type By struct {
 	Who string
 	// Account and Session are an administrator's.
 	Account, Session string
-	Origin           event.Origin
+	// Why is an administrator's reason.
+	Why    string
+	Origin event.Origin
 }
 
 // The faults.
@@ -65,21 +67,36 @@ var (
 )
 
 // Preview returns what a run would delete now, by kind. It deletes nothing.
-func (k *Keeper) Preview(ctx context.Context) ([]Due, error) {
+func (k *Keeper) Preview(ctx context.Context) ([]Due, error) { return k.preview(ctx, ctx) }
+
+// Glance is Preview for somebody who waits: it looks for so long at most, and says of each kind whether there may be more.
+func (k *Keeper) Glance(ctx context.Context, most time.Duration) ([]Due, error) {
+	limited, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	return k.preview(ctx, limited)
+}
+
+// preview looks until the inner context ends.
+func (k *Keeper) preview(ctx, limited context.Context) ([]Due, error) {
 	now := k.Now()
-	list := make([]Due, 0, len(k.Kinds))
+	looks := make([]func() (Due, error), 0, len(k.Kinds)+1)
 	for _, kind := range k.Kinds {
-		d := Due{Kind: kind.Name, Line: kind.Line, Before: now.Add(-kind.Kept)}
-		err := k.Pacer.sweep(ctx, db.Batch{Before: db.Micros(d.Before), Dry: true}, kind.Sweep, nothing, d.add)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", kind.Name, err)
-		}
-		list = append(list, d)
+		looks = append(looks, func() (Due, error) {
+			d := Due{Kind: kind.Name, Line: kind.Line, Before: now.Add(-kind.Kept)}
+			return d, k.Pacer.sweep(limited, db.Batch{Before: db.Micros(d.Before), Dry: true}, kind.Sweep, nothing, d.add)
+		})
 	}
 	if k.Inactive.After > 0 {
-		d, err := k.idleDue(ctx)
+		looks = append(looks, func() (Due, error) { return k.idleDue(limited) })
+	}
+	list := make([]Due, 0, len(looks))
+	for _, look := range looks {
+		d, err := look()
+		if err != nil && limited.Err() != nil && ctx.Err() == nil {
+			d.More, err = true, nil
+		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", d.Kind, err)
 		}
 		list = append(list, d)
 	}

@@ -65,6 +65,8 @@ type Due struct {
 	Before time.Time
 	Count  int64
 	Oldest time.Time
+	// More is set where not all could be looked at: there are as many at least.
+	More bool
 }
 
 func (d *Due) add(s db.Swept) {

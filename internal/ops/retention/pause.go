@@ -35,6 +35,13 @@ func (k *Keeper) Pause(ctx context.Context, until time.Time, why string, by By) 
 // although a brake has stopped that.
 func (k *Keeper) Resume(ctx context.Context, by By) error {
 	now := k.Now()
+	d := event.Detail{}
+	if by.Account != "" {
+		var err error
+		if d.Why, err = operate.ParseWhy(by.Why); err != nil {
+			return err
+		}
+	}
 	return k.DB.Write(ctx, func(tx *db.Tx) error {
 		if _, err := hold.Lift(tx, now); err != nil {
 			return err
@@ -47,7 +54,7 @@ func (k *Keeper) Resume(ctx context.Context, by By) error {
 		if err := allow(tx, now); err != nil {
 			return err
 		}
-		k.note(tx, event.RetentionResumed, operate.ActResume, event.Detail{}, by)
+		k.note(tx, event.RetentionResumed, operate.ActResume, d, by)
 		return st.write(tx)
 	})
 }

@@ -118,7 +118,8 @@ func pages(id, event string) []string {
 		"/admin/alerts", "/admin/alerts/silence?rule=" + url.QueryEscape(hostile), "/admin/blocks",
 		"/admin/blocks/new?network=203.0.113.0%2F24&for=24&reason=" + url.QueryEscape(hostile),
 		"/admin/keys", "/admin/keys/rotate", "/admin/clients/new", "/admin/resources/new", "/admin/mail", "/admin/mail?dead=1", "/admin/settings",
-		"/admin/settings?show=changed",
+		"/admin/settings?show=changed", "/admin/retention", "/admin/retention?due=1", "/admin/retention/pause?for=30&reason=" + url.QueryEscape(hostile),
+		"/admin/retention/resume",
 		"/admin/settings?q=" + url.QueryEscape(hostile),
 	}
 }
@@ -237,6 +238,15 @@ func TestAnAdministratorsDayWithoutScript(t *testing.T) {
 		}
 		step(end, harness.Body{}, "The block has ended.")
 		step("/admin/keys/rotate", harness.Body{"reason": "Exercise"}, "The next key signs")
+		pause := open(b, "/admin/retention/pause?for=90&reason=A+lawsuit")
+		if pause.Status != 200 || !strings.Contains(pause.Text, "Delete nothing for 90 days?") {
+			h.Errorf("the preview of a pause: %d %s", pause.Status, pause.Text)
+		}
+		sent, shown = pressWith(b, "/admin/retention/pause", harness.Body{"for": "90", "reason": "A lawsuit"}, pause)
+		if sent.Status != 303 || !strings.Contains(shown.Text, "A lawsuit") || !strings.Contains(shown.Text, "/admin/retention/resume") {
+			h.Errorf("a pause: %d %s", sent.Status, shown.Text)
+		}
+		step("/admin/retention/resume", harness.Body{"reason": "It is over"}, "What is kept long enough is deleted again.")
 		made, _ := press(b, "/admin/clients/new", harness.Body{"name": "rooms", "reason": "Room bookings"})
 		if made.Status != 200 || strings.Count(made.Text, "gatehouse_cs_") != 1 {
 			h.Errorf("an application: %d %s", made.Status, made.Text)
@@ -558,7 +568,7 @@ func TestWhoMayUseTheConsole(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/admin/people/new", "/admin/sessions/end", "/admin/blocks/new?network=203.0.113.9&for=1&reason=x", "/admin/keys/rotate",
-		"/admin/clients/new", "/admin/alerts/silence?rule=x"} {
+		"/admin/clients/new", "/admin/alerts/silence?rule=x", "/admin/retention/pause?for=30&reason=x", "/admin/retention/resume"} {
 		if a := open(support, path); a.Status != 403 {
 			t.Errorf("%s for support: %d", path, a.Status)
 		}

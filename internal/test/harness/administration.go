@@ -3,6 +3,7 @@ package harness
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // AdministrationCalls are requests of an administrator about people and about what runs
@@ -21,7 +22,10 @@ func AdministrationCalls(root string) []Request {
 	resource.Body = map[string]any{"reason": "A test", "uri": "https://driven.example.org/", "name": "Driven"}
 	replaced := resource
 	replaced.Method = "PUT"
+	pause := post("retention/pause")
+	pause.Body = map[string]any{"reason": "A test", "until": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)}
 	return []Request{
+		get("retention"), get("retention/due"), pause, post("retention/resume"),
 		get("resources"), resource, replaced, {Method: "DELETE", Path: "/v1/admin/resources?uri=https://none.example.org/&reason=x", Bearer: root},
 		get("users"), get("users/" + none), get("sessions"), get("overview"), get("clients"), get("mails"), get("events/" + none), get("events/export"),
 		get("keys"), get("settings"), invite, end, client, roles,

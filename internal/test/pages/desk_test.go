@@ -55,7 +55,7 @@ func TestTEST5_TheConsoleLooksRightInChromium(t *testing.T) {
 		{"overview", "/admin"}, {"people", "/admin/people"}, {"nobody", "/admin/people?q=nobody"}, {"person", at}, {"end-sessions", at + "/end-sessions"},
 		{"invite", "/admin/people/new"}, {"events", "/admin/events"}, {"alerts", "/admin/alerts"}, {"blocks", "/admin/blocks"}, {"keys", "/admin/keys"},
 		{"register-application", "/admin/clients/new"}, {"application", "/admin/clients/" + app.ID},
-		{"mail", "/admin/mail"}, {"settings", "/admin/settings"}, {"help", "/admin/help"}, {"doctor", "/admin/doctor"},
+		{"mail", "/admin/mail"}, {"retention", "/admin/retention?due=1"}, {"settings", "/admin/settings"}, {"help", "/admin/help"}, {"doctor", "/admin/doctor"},
 		{"incidents", "/admin/incidents"}, {"incident", "/admin/incidents/INC-1"},
 		{"contain", "/admin/incidents/INC-1/contain?action=end-sessions&all=1"},
 	} {
