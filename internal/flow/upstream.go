@@ -1,10 +1,7 @@
 package flow
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -120,7 +117,7 @@ func (f *ProviderSignIn) begin(ctx context.Context, in Departing) (d Departure, 
 		}
 		j.Account, j.Session = in.Link.Account, in.Link.Session
 	}
-	d.State, d.Sealed = j.State, f.seal(j, journeyContext)
+	d.State, d.Sealed = j.State, secret.SealText(f.Random, f.Seal(), j, journeyContext)
 	d.Address, err = r.Address(ctx, f.asking(r, j, in.Again))
 	return d, err
 }
@@ -151,50 +148,14 @@ func (f *ProviderSignIn) mayLink(ctx context.Context, who Identity) error {
 	return IsFresh(who, c.Factors, f.Now())
 }
 
-// seal returns what only we can read, and only as what it is.
-func (f *ProviderSignIn) seal(v any, context string) string {
-	var b bytes.Buffer
-	to := json.NewEncoder(&b)
-	to.SetEscapeHTML(false)
-	if err := to.Encode(v); err != nil {
-		panic(fmt.Sprintf("flow: a journey: %v", err)) // it has nothing but text and numbers
-	}
-	return base64.RawURLEncoding.EncodeToString(secret.Seal(f.Random, f.Seal(), b.Bytes(), context))
-}
-
-// unseal reads it.
-func (f *ProviderSignIn) unseal(text, context string, v any) error {
-	sealed, ok := secret.Decode(text, -1)
-	if !ok {
-		return errJourney
-	}
-	b, err := secret.Open(f.Seal(), sealed, context)
-	if err != nil {
-		return errJourney
-	}
-	if err := json.Unmarshal(b, v); err != nil {
-		return errJourney.Because(err)
-	}
-	return nil
-}
-
 // journeyOf reads a journey that somebody is back from.
 func (f *ProviderSignIn) journeyOf(provider, state, sealed string) (j journey, err error) {
-	if err := f.unseal(sealed, journeyContext, &j); err != nil {
-		return j, err
+	if err := secret.OpenText(f.Seal(), sealed, journeyContext, &j); err != nil {
+		return j, errJourney.Because(err)
 	}
 	age := f.Now().Sub(time.Unix(j.At, 0))
 	if age > JourneyLife || age < -time.Minute || j.Provider != provider || !secret.Equal([]byte(j.State), []byte(state)) {
 		return j, errJourney
 	}
 	return j, nil
-}
-
-// BeganAt is when a journey was begun that a browser keeps; zero for what is none of ours.
-func (f *ProviderSignIn) BeganAt(sealed string) time.Time {
-	var j journey
-	if f.unseal(sealed, journeyContext, &j) != nil {
-		return time.Time{}
-	}
-	return time.Unix(j.At, 0)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
@@ -31,7 +32,8 @@ type unfinished struct {
 // that looks whose none is. A mail says how it goes on: with a code that makes an account, or by signing in as usual.
 func (f *ProviderSignIn) byMail(ctx context.Context, a arrival, c found, back Returned) (Returned, error) {
 	back.Request = f.Tickets.NewRequest()
-	back.Unfinished = f.seal(unfinished{At: f.Now().Unix(), Provider: a.remote.ID, Person: a.person, To: back.To, ACR: a.acr}, unfinishedContext)
+	kept := unfinished{At: f.Now().Unix(), Provider: a.remote.ID, Person: a.person, To: back.To, ACR: a.acr}
+	back.Unfinished = secret.SealText(f.Random, f.Seal(), kept, unfinishedContext)
 	if a.address.Key == "" {
 		return back, nil // which the provider tells, and no account
 	}
@@ -107,8 +109,8 @@ func (f *ProviderSignIn) Waiting(sealed string) (Waits, error) {
 }
 
 func (f *ProviderSignIn) unfinishedOf(sealed string) (r *upstream.Remote, u unfinished, err error) {
-	if err := f.unseal(sealed, unfinishedContext, &u); err != nil {
-		return nil, u, err
+	if err := secret.OpenText(f.Seal(), sealed, unfinishedContext, &u); err != nil {
+		return nil, u, errJourney.Because(err)
 	}
 	if age := f.Now().Sub(time.Unix(u.At, 0)); age > UnfinishedLife || age < -time.Minute {
 		return nil, u, errJourney

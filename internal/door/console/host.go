@@ -101,7 +101,7 @@ func (c *Console) enter(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c.Cookies.PutEntering(w, r, a.State, "", 0)
+	c.Cookies.EndEntering(w, a.State)
 	c.Cookies.PutEntered(w, in.Cookie, in.Life)
 	return seeOther(w, in.To)
 }

@@ -57,7 +57,7 @@ func (p *Guarded) enter(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	cookies.PutEntering(w, r, a.State, "", 0)
+	cookies.EndEntering(w, a.State)
 	cookies.PutEntered(w, in.Cookie, in.Life)
 	return seeOther(w, in.To)
 }

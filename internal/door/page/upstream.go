@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
@@ -53,21 +52,9 @@ func (p *Upstream) leave(w http.ResponseWriter, r *http.Request) error {
 	return p.depart(w, r, d)
 }
 
-// journeysMost is how many sign-ins by providers a browser may have under way: tabs, and those that were given up.
-const journeysMost = 5
-
 // depart has the browser keep what it must be back with, and go: by a page, since browsers hold the redirect behind a form to form-action.
 func (p *Upstream) depart(w http.ResponseWriter, r *http.Request, d flow.Departure) error {
-	old := p.In.Cookies.Journeys(r)
-	names := make([]string, 0, len(old))
-	for name := range old {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int { return p.Providers.BeganAt(old[a]).Compare(p.Providers.BeganAt(old[b])) })
-	for _, name := range names[:max(0, len(names)-journeysMost+1)] {
-		p.In.Cookies.PutJourney(w, name, "", 0)
-	}
-	p.In.Cookies.PutJourney(w, d.State, d.Sealed, flow.JourneyLife)
+	p.In.Cookies.PutJourney(w, r, d.State, d.Sealed, flow.JourneyLife)
 	w.Header().Set("Refresh", "0; url="+d.Address)
 	return p.In.show(w, http.StatusOK, p.In.view(r), "bounce", d.Address)
 }
@@ -86,7 +73,7 @@ func (p *Upstream) callback(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodPost || sealed == "" && in["back"] == "" {
 		return p.bounceBack(w, r, in)
 	}
-	p.In.Cookies.PutJourney(w, in["state"], "", 0) // it is good once, whatever comes of it
+	p.In.Cookies.EndJourney(w, in["state"]) // it is good once, whatever comes of it
 	returning := flow.Returning{
 		Provider: r.PathValue("id"), State: in["state"], Sealed: sealed, Who: p.In.whoMay(r), Browser: p.In.signingIn(r),
 		Answer:   upstream.Answer{Code: in["code"], Issuer: in["iss"], Error: in["error"], Name: in["name"]},

@@ -135,18 +135,24 @@ func (c *Cookies) Devices(r *http.Request) map[string]string {
 }
 
 // PutDevice makes the browser a known device of an account. If there are too many the
-// oldest are deleted: browsers send those first (RFC 6265 section 5.4).
+// oldest are deleted.
 func (c *Cookies) PutDevice(w http.ResponseWriter, r *http.Request, name, value string, life time.Duration) {
+	c.setOneOf(w, r, deviceCookie, name, value, life, devicesMost)
+}
+
+// setOneOf sets one of several cookies whose names begin alike. Where there are more than most with it the oldest are deleted:
+// browsers send those first (RFC 6265 section 5.4).
+func (c *Cookies) setOneOf(w http.ResponseWriter, r *http.Request, prefix, name, value string, life time.Duration, most int) {
 	var others []string
 	for _, cookie := range r.Cookies() {
-		if other, ok := strings.CutPrefix(cookie.Name, c.name(deviceCookie)); ok && other != name && !slices.Contains(others, other) {
+		if other, ok := strings.CutPrefix(cookie.Name, c.name(prefix)); ok && other != name && !slices.Contains(others, other) {
 			others = append(others, other)
 		}
 	}
-	for i := range max(len(others)-(devicesMost-1), 0) {
-		c.set(w, deviceCookie+others[i], "", 0, false)
+	for i := range max(len(others)-(most-1), 0) {
+		c.set(w, prefix+others[i], "", 0, false)
 	}
-	c.set(w, deviceCookie+name, value, life, false)
+	c.set(w, prefix+name, value, life, false)
 }
 
 // registeredCookie marks the browser that registered an account: with it, the link

@@ -14,8 +14,6 @@ const (
 	enteringCookie = "gatehouse_enter_"
 	// enteringMost is how many sign-ins a browser keeps that were begun at one host and have not ended: a tab each.
 	enteringMost = 5
-	// enteringName is how much of a state tells them apart.
-	enteringName = 8
 )
 
 // At returns the cookies as they are judged at another origin, which no other shares them with.
@@ -34,25 +32,19 @@ func (c *Cookies) PutEntered(w http.ResponseWriter, value string, life time.Dura
 }
 
 // Entering returns what the browser keeps of the sign-in that was begun with a state, or nothing.
-func (c *Cookies) Entering(r *http.Request, state string) string { return c.get(r, entering(state)) }
-
-// PutEntering sets it, or with a lifetime of zero takes it away. If there are too many the oldest are taken away: browsers send those first.
-func (c *Cookies) PutEntering(w http.ResponseWriter, r *http.Request, state, value string, life time.Duration) {
-	if life > 0 {
-		var others []string
-		for _, cookie := range r.Cookies() {
-			if _, ok := strings.CutPrefix(cookie.Name, c.name(enteringCookie)); ok {
-				others = append(others, strings.TrimPrefix(cookie.Name, c.name("")))
-			}
-		}
-		for i := range max(len(others)-(enteringMost-1), 0) {
-			c.set(w, others[i], "", 0, false)
-		}
-	}
-	c.set(w, entering(state), value, life, false)
+func (c *Cookies) Entering(r *http.Request, state string) string {
+	return c.get(r, enteringCookie+shortState(state))
 }
 
-func entering(state string) string { return enteringCookie + state[:min(enteringName, len(state))] }
+// PutEntering sets it. If there are too many the oldest are deleted.
+func (c *Cookies) PutEntering(w http.ResponseWriter, r *http.Request, state, value string, life time.Duration) {
+	c.setOneOf(w, r, enteringCookie, shortState(state), value, life, enteringMost)
+}
+
+// EndEntering takes it away.
+func (c *Cookies) EndEntering(w http.ResponseWriter, state string) {
+	c.set(w, enteringCookie+shortState(state), "", 0, false)
+}
 
 // OriginOf returns the scheme and host of an address that a proxy asks about; empty where it says none.
 func OriginOf(f Forwarded) string {

@@ -12,31 +12,25 @@ import (
 const (
 	journeyCookie    = "gatehouse_up_"
 	unfinishedCookie = "gatehouse_join"
-	journeyName      = 8
+	// journeysMost is how many sign-ins by providers a browser may have under way: tabs, and those that were given up.
+	journeysMost = 5
+	// stateName is how much of a state tells them apart.
+	stateName = 8
 )
 
-// PutJourney has the browser keep one.
-func (c *Cookies) PutJourney(w http.ResponseWriter, state, sealed string, life time.Duration) {
-	c.strict().set(w, journeyCookie+shortState(state), sealed, life, false)
+// PutJourney has the browser keep one. If there are too many the oldest are deleted.
+func (c *Cookies) PutJourney(w http.ResponseWriter, r *http.Request, state, sealed string, life time.Duration) {
+	c.strict().setOneOf(w, r, journeyCookie, shortState(state), sealed, life, journeysMost)
+}
+
+// EndJourney takes one away.
+func (c *Cookies) EndJourney(w http.ResponseWriter, state string) {
+	c.strict().set(w, journeyCookie+shortState(state), "", 0, false)
 }
 
 // Journey returns the one that belongs to what a provider sends along, or nothing.
 func (c *Cookies) Journey(r *http.Request, state string) string {
-	if shortState(state) == "" {
-		return ""
-	}
 	return c.get(r, journeyCookie+shortState(state))
-}
-
-// Journeys returns all that the browser keeps, by the beginnings that name them.
-func (c *Cookies) Journeys(r *http.Request) map[string]string {
-	out := map[string]string{}
-	for _, cookie := range r.Cookies() {
-		if short, ok := strings.CutPrefix(cookie.Name, c.name(journeyCookie)); ok {
-			out[short] = cookie.Value
-		}
-	}
-	return out
 }
 
 // Unfinished returns what goes on by a mail, or nothing.
@@ -55,10 +49,10 @@ func (c *Cookies) strict() *Cookies {
 
 // shortState is the beginning of a state that is like one of ours, or nothing.
 func shortState(state string) string {
-	if len(state) < journeyName {
+	if len(state) < stateName {
 		return ""
 	}
-	short := state[:journeyName]
+	short := state[:stateName]
 	if strings.ContainsFunc(short, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 	}) {

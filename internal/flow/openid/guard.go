@@ -2,8 +2,6 @@ package openid
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"net/url"
 	"strconv"
@@ -90,10 +88,6 @@ func (f *Guard) begin(id, enter, to string, asked flow.Asked, prompt string) (b 
 		to = "/"
 	}
 	what := begun{Client: id, Enter: enter, To: to, State: f.Random.Text(16), Verifier: f.Random.Text(32), At: f.Exchange.Now().Unix()}
-	text, err := json.Marshal(what)
-	if err != nil {
-		return b, err
-	}
 	q := url.Values{
 		"client_id": {id}, "redirect_uri": {enter}, "response_type": {"code"}, "scope": {grant.OpenID}, "state": {what.State},
 		"code_challenge": {grant.Challenge(what.Verifier)}, "code_challenge_method": {"S256"},
@@ -108,7 +102,7 @@ func (f *Guard) begin(id, enter, to string, asked flow.Asked, prompt string) (b 
 		q.Set("prompt", prompt)
 	}
 	return Begun{
-		State: what.State, Cookie: base64.RawURLEncoding.EncodeToString(secret.Seal(f.Random, f.Key(), text, guardContext)),
+		State: what.State, Cookie: secret.SealText(f.Random, f.Key(), what, guardContext),
 		Location: f.Issuer + "/oauth2/authorize?" + q.Encode(),
 	}, nil
 }
@@ -180,15 +174,7 @@ func (f *Guard) enter(ctx context.Context, origin string, a Answer, cookie strin
 
 // opened reads what the browser kept.
 func (f *Guard) opened(cookie string) (what begun, err error) {
-	sealed, ok := secret.Decode(cookie, -1)
-	if !ok {
-		return what, errGuardOver
-	}
-	text, err := secret.Open(f.Key(), sealed, guardContext)
-	if err != nil {
-		return what, errGuardOver.Because(err)
-	}
-	if err := json.Unmarshal(text, &what); err != nil {
+	if err := secret.OpenText(f.Key(), cookie, guardContext, &what); err != nil {
 		return what, errGuardOver.Because(err)
 	}
 	if age := f.Exchange.Now().Sub(time.Unix(what.At, 0)); age > GuardLife || age < -time.Minute {

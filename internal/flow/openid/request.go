@@ -1,10 +1,7 @@
 package openid
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/base64"
-	"encoding/json"
 	"regexp"
 	"slices"
 	"strconv"
@@ -87,13 +84,7 @@ const sealContext = "authorization request"
 
 // seal writes a request for our own addresses.
 func seal(random secret.Random, key []byte, r Request) (string, error) {
-	var b bytes.Buffer
-	to := json.NewEncoder(&b)
-	to.SetEscapeHTML(false)
-	if err := to.Encode(r); err != nil {
-		return "", err
-	}
-	sealed := base64.RawURLEncoding.EncodeToString(secret.Seal(random, key, b.Bytes(), sealContext))
+	sealed := secret.SealText(random, key, r, sealContext)
 	if len(sealed) > mostSealed {
 		return "", &Refused{r, "invalid_request", "the whole of the request is too long: shorten state, nonce and redirect_uri"}
 	}
@@ -109,15 +100,10 @@ var errRequestOver = fault.New(fault.Invalid, "request_over",
 const mostSealed = 12 << 10
 
 func unseal(key []byte, text string, now time.Time) (r Request, err error) {
-	sealed, ok := secret.Decode(text, -1)
-	if len(text) > mostSealed || !ok {
+	if len(text) > mostSealed {
 		return r, errRequestOver
 	}
-	b, err := secret.Open(key, sealed, sealContext)
-	if err != nil {
-		return r, errRequestOver.Because(err)
-	}
-	if err := json.Unmarshal(b, &r); err != nil {
+	if err := secret.OpenText(key, text, sealContext, &r); err != nil {
 		return r, errRequestOver.Because(err)
 	}
 	if age := now.Sub(time.Unix(r.At, 0)); age > requestLife || age < -time.Minute {
