@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -22,7 +24,7 @@ const bareAnswer = `{"id":"0190a6e2-7b1c-7def-8a4b-0123456789ab","email":"bench-
 	`"roles":[],"created_at":"2026-11-24T02:52:41.000Z"}` + "\n"
 
 // serveBare is the process that /v1/me is held against: net/http and a handler
-// that writes the same JSON, and nothing else.
+// that writes the same JSON, or as many bytes as it is asked for, and nothing else.
 func serveBare() error {
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // ends with the process
 	if err != nil {
@@ -33,6 +35,16 @@ func serveBare() error {
 	mux.HandleFunc("GET /v1/me", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(bareAnswer))
+	})
+	text := bytes.Repeat([]byte("x"), 64<<10)
+	mux.HandleFunc("GET /bytes/{n}", func(w http.ResponseWriter, r *http.Request) {
+		n, err := strconv.Atoi(r.PathValue("n"))
+		if err != nil || n < 0 || n > len(text) {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(text[:n])
 	})
 	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	return s.Serve(l)

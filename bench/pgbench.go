@@ -121,6 +121,11 @@ func (p *pgbench) run(ctx context.Context, connections int, how string, d time.D
 	} {
 		args = append(args, "-D", name+"="+value)
 	}
+	return p.start(ctx, args)
+}
+
+// start runs the program, and returns how many transactions a second it made.
+func (p *pgbench) start(ctx context.Context, args []string) (float64, error) {
 	cmd := exec.CommandContext(ctx, p.program, append(args, p.url)...) //nolint:gosec // our own arguments
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -16,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/bench"
 )
 
 // process is a server that was started for the benchmark.
@@ -96,6 +99,24 @@ func startSelf(ctx context.Context, args ...string) (*process, error) {
 	}
 	u, err := url.Parse(strings.TrimSpace(line))
 	return &process{cmd: cmd, url: u}, err
+}
+
+// sender makes single calls, whose bodies are forms.
+func (p *process) sender(ctx context.Context) bench.Send {
+	return func(method, path string, body []byte) (int, []byte, error) {
+		req, err := http.NewRequestWithContext(ctx, method, p.url.String()+path, bytes.NewReader(body))
+		if err != nil {
+			return 0, nil, err
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return 0, nil, err
+		}
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		return res.StatusCode, text, err
+	}
 }
 
 func (p *process) stop() {

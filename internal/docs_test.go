@@ -76,7 +76,8 @@ func headings(text string) (anchors []string) {
 }
 
 // notSettings are words in capitals that are something else.
-var notSettings = regexp.MustCompile(`^(YOUR|GATEHOUSE|RELEASE|SERVERS|GO|NGINX|SSL|CGO|SQLMAP|WEBSCAN)_|` +
+var notSettings = regexp.MustCompile(`^(YOUR|GATEHOUSE|RELEASE|GF|SERVERS|GO|NGINX|SSL|CGO|SQLMAP|WEBSCAN)_|` +
+	`^(REMOTE_USER|ENABLE_OPENID_SIGNIN|ENABLE_AUTO_REGISTRATION|ACCOUNT_LINKING|ALLOW_ONLY_EXTERNAL_REGISTRATION)$|` + // Apache's and Gitea's
 	`^(PUBLIC_KEY|EX_CONFIG|SOURCE_DATE_EPOCH|ALLOW_CONNECTIONS|NAME_FILE|` +
 	`CHANGE_THIS|STRONG_PASSWORD|OTEL_BSP_MAX_QUEUE_SIZE)$`) // the last one is named as what there is not
 

@@ -65,7 +65,7 @@ func newProvider(
 	if c.ClientRegistration == config.ClientRegistrationToken {
 		door.Register.Token = c.ClientRegistrationToken.Reveal()
 	}
-	discovery := oauth.Discovery{Issuer: c.JWTIssuer, PublicURL: c.PublicURL, Registers: !door.Register.Off}
+	discovery := &oauth.Discovery{Issuer: c.JWTIssuer, PublicURL: c.PublicURL, Registers: !door.Register.Off}
 	pages.Asks = &page.Asking{Authorize: authorize}
 	screens := page.Authorize{
 		Entrance: e.Entrance, Authorize: authorize, EndSession: &openid.EndSession{Core: b.core(), Clients: clients, Tokens: t.issuer},

@@ -23,7 +23,7 @@ type conn struct {
 	out    []byte
 }
 
-// request is one call. An empty body is none.
+// request is one call. An empty body is none; one that is no JSON object is a form.
 type request struct {
 	method, path, bearer string
 	body                 []byte
@@ -112,7 +112,11 @@ func (c *conn) encode(r request) []byte {
 		b = append(b, "\r\n"...)
 	}
 	if len(r.body) > 0 {
-		b = append(b, "Content-Type: application/json\r\nContent-Length: "...)
+		kind := "application/json"
+		if r.body[0] != '{' {
+			kind = "application/x-www-form-urlencoded"
+		}
+		b = append(append(append(b, "Content-Type: "...), kind...), "\r\nContent-Length: "...)
 		b = strconv.AppendInt(b, int64(len(r.body)), 10)
 		b = append(b, "\r\n"...)
 	}

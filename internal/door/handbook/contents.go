@@ -10,7 +10,8 @@ type part struct {
 var contents = []part{
 	{"Start", []string{"README", "guides/deploying", "production-checklist", "configuration"}},
 	{"In front of applications", []string{
-		"guides/applications", "guides/openid-connect", "guides/oauth2-proxy", "guides/mcp-server", "guides/other-providers", "guides/own-hosts",
+		"guides/applications", "guides/openid-connect", "guides/grafana", "guides/gitea", "guides/single-page-application", "guides/native-application",
+		"guides/oauth2-proxy", "guides/mod-auth-openidc", "guides/mcp-server", "guides/other-providers", "guides/own-hosts",
 		"guides/nginx", "guides/traefik", "guides/caddy", "guides/tls", "headers",
 	}},
 	{"People", []string{

@@ -1,8 +1,10 @@
 package oauth
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
+	"sync"
 
 	"github.com/gatehouse-auth/gatehouse/internal/door/web"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
@@ -18,6 +20,10 @@ type Discovery struct {
 	Issuer, PublicURL string
 	// Registers is whether applications register themselves.
 	Registers bool
+
+	made sync.Once
+	text []byte
+	fail error
 }
 
 // Routes are the documents. Strangers read them, so they ask nothing of the database, and make no key for ID tokens: the first
@@ -29,13 +35,23 @@ func (d *Discovery) Routes() web.Routes {
 	}
 }
 
+// document answers with what the settings say, which is written once: it is asked for as often as the published keys.
 func (d *Discovery) document(w http.ResponseWriter, _ *http.Request) error {
-	says := d.shared()
-	if d.Provides() {
-		d.provider(says)
+	d.made.Do(func() {
+		says := d.shared()
+		if d.Provides() {
+			d.provider(says)
+		}
+		d.text, d.fail = json.Marshal(says)
+	})
+	if d.fail != nil {
+		return d.fail
 	}
-	w.Header().Set("Cache-Control", "public, max-age=300")
-	return web.WriteJSON(w, http.StatusOK, says)
+	h := w.Header()
+	h.Set("Cache-Control", "public, max-age=300")
+	h.Set("Content-Type", "application/json")
+	_, _ = w.Write(d.text)
+	return nil
 }
 
 // Provides reports whether people can sign in to applications.

@@ -135,15 +135,32 @@ func makeRoom(tx *db.Tx, account, client string, now time.Time) ([]string, error
 
 // write writes a grant that has not started: what starts it has this hash, and is good until then.
 func (s *Store) write(tx *db.Tx, a Asked, h Holder, id string, hash []byte, until, now time.Time) {
+	tx.Defer(`INSERT INTO client_grant (id, client_id, account_id, sid, offline, scope, resource, roles, amr, auth_at, nonce, code, code_until, redirect_uri,
+		challenge, created_at, gen, minted_at, rotated_at, idle_at, max_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`, s.row(a, h, id, hash, until, now)...)
+}
+
+// Columns are those of a grant that has not started, in the order of [Store.Make].
+var Columns = []string{
+	"id", "client_id", "account_id", "sid", "offline", "scope", "resource", "roles", "amr", "auth_at", "nonce", "code", "code_until", "redirect_uri",
+	"challenge", "created_at", "gen", "minted_at", "rotated_at", "idle_at", "max_at",
+}
+
+// Make makes a code and its row, which it does not write: for programs that fill a database.
+func (s *Store) Make(a Asked, h Holder, until, now time.Time) (code string, row []any) {
+	made := s.newCode(now)
+	return made.encode(s.code()), s.row(a, h, made.id.String(), made.hash(), until, now)
+}
+
+func (s *Store) row(a Asked, h Holder, id string, hash []byte, until, now time.Time) []any {
 	maxAt := h.MaxAt
 	if a.Offline {
 		maxAt = now.Add(s.config.OfflineMax)
 	}
-	tx.Defer(`INSERT INTO client_grant (id, client_id, account_id, sid, offline, scope, resource, roles, amr, auth_at, nonce, code, code_until, redirect_uri,
-		challenge, created_at, gen, minted_at, rotated_at, idle_at, max_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $17, $7, $8, $9, $10, $11, $12, $13, $14, $15, 0, 0, 0, $12, $16)`,
-		id, a.Client, h.Account, h.SID, number(a.Offline), a.Scope, encodeList(h.Roles), encodeList(h.AMR), db.Micros(h.AuthAt), a.Nonce,
-		hash, db.Micros(until), a.Redirect, a.Challenge, db.Micros(now), db.Micros(maxAt), a.Resource)
+	return []any{
+		id, a.Client, h.Account, h.SID, number(a.Offline), a.Scope, a.Resource, encodeList(h.Roles), encodeList(h.AMR), db.Micros(h.AuthAt), a.Nonce,
+		hash, db.Micros(until), a.Redirect, a.Challenge, db.Micros(now), int64(0), int64(0), int64(0), db.Micros(until), db.Micros(maxAt),
+	}
 }
 
 func number(b bool) int64 {

@@ -17,7 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/test/harness"
 )
 
-// apacheConf is an Apache whose mod_auth_openidc, of Debian, guards an application. The names in capitals are replaced.
+// apacheConf is an Apache with mod_auth_openidc, of Debian. The names in capitals are replaced; what guards an application is the guide's.
 const apacheConf = `ServerRoot DIR
 PidFile DIR/pid
 ServerName localhost
@@ -32,19 +32,6 @@ LoadModule authz_user_module MODULES/mod_authz_user.so
 LoadModule proxy_module MODULES/mod_proxy.so
 LoadModule proxy_http_module MODULES/mod_proxy_http.so
 LoadModule auth_openidc_module MODULES/mod_auth_openidc.so
-OIDCProviderMetadataURL ISSUER/.well-known/openid-configuration
-OIDCClientID CLIENT
-OIDCClientSecret SECRET
-OIDCRedirectURI SITE/oidc
-OIDCCryptoPassphrase of-this-test-alone
-OIDCPKCEMethod S256
-OIDCScope "openid profile"
-OIDCRemoteUserClaim sub
-<Location />
-  AuthType openid-connect
-  Require valid-user
-  ProxyPass BEHIND/
-</Location>
 `
 
 const apacheModules = "/usr/lib/apache2/modules"
@@ -71,8 +58,9 @@ func TestOIDC_BackChannel_ModAuthOpenIDCInChromium(t *testing.T) {
 	}
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "apache.conf")
-	text := strings.NewReplacer("DIR", dir, "PORT", listens, "MODULES", apacheModules, "ISSUER", h.URL(), "CLIENT", app.ID, "SECRET", secret, "SITE", site,
-		"BEHIND", behind.URL).Replace(apacheConf)
+	guide := changed(t, block(t, "mod-auth-openidc.md", "apache"), "https://auth.example.org", h.URL(), "the client id", app.ID, "the client secret", secret,
+		"https://wiki.example.com", site, "http://127.0.0.1:8080/", behind.URL+"/")
+	text := strings.NewReplacer("DIR", dir, "PORT", listens, "MODULES", apacheModules).Replace(apacheConf) + guide
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
