@@ -235,3 +235,18 @@ func TestDB4_ADiskThatIsFullMakesNoBackup(t *testing.T) {
 	o.run("backup", "create", "--fast")
 	o.run("backup", "verify", "--identity", key)
 }
+
+// A folder that somebody else owns: it says who must own it, at once, and speaks of no database.
+func TestDB4_AFolderOfSomebodyElse(t *testing.T) {
+	o := newInstallation(t)
+	store := filepath.Join(o.dir, "backups")
+	if err := os.Mkdir(store, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	o.env = append(o.env, "BACKUP_DIR="+store, "BACKUP_EVERY_HOURS=0",
+		"BACKUP_RECIPIENTS="+strings.TrimSpace(o.run("backup", "keygen", filepath.Join(o.dir, "key.txt"))))
+	out, err := o.command("backup", "create", "--fast").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "must own the folder "+store) || strings.Contains(string(out), "database can't be reached") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
