@@ -69,7 +69,9 @@ func (d *DB) Snapshot(ctx context.Context, now time.Time, fn func(*Snapshot) err
 }
 
 // Row reads one row; ErrNoRows if there is none.
-func (s *Snapshot) Row(query string, dest ...any) error { return classify(s.source.row(s.ctx, query, dest)) }
+func (s *Snapshot) Row(query string, dest ...any) error {
+	return classify(s.source.row(s.ctx, query, dest))
+}
 
 // Copy writes all rows of a table as COPY text, in no order. It reports whether PostgreSQL
 // takes them: SQLite can hold text that is not UTF-8, or has a NUL.
