@@ -69,6 +69,7 @@ type run struct {
 	binary  string
 	folder  string // everything it makes is in it
 	servers int
+	spent   float64  // seconds of a core that the last command took
 	stocked int      // accounts of the databases whose backups are measured; 0: as many as it is usual
 	made    []string // databases on PostgreSQL
 	filled  string   // the database that others are copies of
