@@ -34,6 +34,7 @@ func main() {
 	turn := flag.Duration("turn", 3*time.Second, "how long each side's turn is")
 	rounds := flag.Int("rounds", 5, "how many turns each side has")
 	sizes := flag.String("sizes", "", "accounts of the growth measures, separated by commas (1000,100000; with GATEHOUSE_SOAK=1 also 10000000)")
+	stocked := flag.Int("stock", 0, "accounts of the databases whose backups are measured, with five times as many events (20000; with GATEHOUSE_SOAK=1 1000000)")
 	flag.Parse()
 	if *bare {
 		fail(serveBare())
@@ -49,7 +50,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	r := &run{turn: *turn, rounds: *rounds, binary: "bin/gatehouse"}
+	r := &run{turn: *turn, rounds: *rounds, stocked: *stocked, binary: "bin/gatehouse"}
 	fail(errors.Join(r.setSizes(*sizes), r.all(ctx, *only)))
 }
 
@@ -68,6 +69,8 @@ type run struct {
 	binary  string
 	folder  string // everything it makes is in it
 	servers int
+	spent   float64  // seconds of a core that the last command took
+	stocked int      // accounts of the databases whose backups are measured; 0: as many as it is usual
 	made    []string // databases on PostgreSQL
 	filled  string   // the database that others are copies of
 	kept    []string // refresh tokens of sessions in it
@@ -95,7 +98,8 @@ var measures = []struct {
 	{"events", (*run).events},
 	{"costs", (*run).costs},
 	{"plan", (*run).plan},
-	{"safekeeping", (*run).safekeeping},
+	{"safekeeping-sqlite", (*run).safekeepingSQLite},
+	{"safekeeping-postgres", (*run).safekeepingPostgres},
 	{"growth", (*run).growth},
 }
 

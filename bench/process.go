@@ -140,6 +140,7 @@ func (r *run) command(ctx context.Context, env []string, args ...string) (float6
 	err := c.Wait()
 	close(ended)
 	peak := <-peaked
+	r.spent = spent(c)
 	if err != nil {
 		return 0, fmt.Errorf("gatehouse %s: %w\n%s", strings.Join(args, " "), err, out.Bytes())
 	}
@@ -147,6 +148,11 @@ func (r *run) command(ctx context.Context, env []string, args ...string) (float6
 		return 0, errors.New("the command ended before the kernel could be asked how much memory it had")
 	}
 	return peak, nil
+}
+
+// spent is the processor time, in seconds, of a command that has ended and of those that it waited for.
+func spent(c *exec.Cmd) float64 {
+	return (c.ProcessState.UserTime() + c.ProcessState.SystemTime()).Seconds()
 }
 
 // peakUntil returns a process's peak of resident memory in MB, as it stood at most

@@ -27,33 +27,34 @@ type stock struct {
 }
 
 // stockSizes are how many accounts with three sessions each, how many events, and how many sessions that are over there are.
-func stockSizes() (accounts int, events, over int64) {
-	if os.Getenv("GATEHOUSE_SOAK") == "1" {
-		return 1_000_000, 5_000_000, 1_000_000
+func (r *run) stockSizes() (accounts int, events, over int64) {
+	accounts = r.stocked
+	if accounts == 0 {
+		accounts = 20_000
+		if os.Getenv("GATEHOUSE_SOAK") == "1" {
+			accounts = 1_000_000
+		}
 	}
-	return 20_000, 100_000, 60_000
+	return accounts, 5 * int64(accounts), max(int64(accounts), 60_000)
 }
 
 // safekeeping measures backups against the tools that come with each database, and what they and all that deletes cost those
 // who use the server meanwhile.
-func (r *run) safekeeping(ctx context.Context) (out []Measure, err error) {
-	for _, name := range []string{"SQLite", "PostgreSQL"} {
-		s, err := r.stock(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		ms, err := s.measure(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if out = append(out, ms...); name == "SQLite" { // its files are large
-			err = os.RemoveAll(s.folder)
-		}
-		if err != nil {
-			return nil, err
-		}
+func (r *run) safekeepingSQLite(ctx context.Context) ([]Measure, error) {
+	return r.safekeeping(ctx, "SQLite")
+}
+
+func (r *run) safekeepingPostgres(ctx context.Context) ([]Measure, error) {
+	return r.safekeeping(ctx, "PostgreSQL")
+}
+
+func (r *run) safekeeping(ctx context.Context, name string) ([]Measure, error) {
+	s, err := r.stock(ctx, name)
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	list, err := s.measure(ctx)
+	return list, errors.Join(err, os.RemoveAll(s.folder)) // its files are large
 }
 
 // stock makes and fills a database.
@@ -70,7 +71,7 @@ func (r *run) stock(ctx context.Context, name string) (*stock, error) {
 	if err := os.WriteFile(s.keyFile(), []byte(s.key.String()+"\n"), 0o600); err != nil {
 		return nil, err
 	}
-	accounts, events, over := stockSizes()
+	accounts, events, over := r.stockSizes()
 	if s.url, err = s.empty(ctx); err != nil {
 		return nil, err
 	}
@@ -164,6 +165,7 @@ func (s *stock) shell(ctx context.Context, line string) (float64, error) {
 	if out, err := c.CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("%s: %w\n%s", line, err, out)
 	}
+	s.spent = spent(c)
 	return time.Since(began).Seconds(), nil
 }
 
@@ -252,6 +254,7 @@ func (s *stock) against(ctx context.Context) (out []Measure, err error) {
 		dump, restore, what, most = dumpSQLite, restoreSQLite, "sqlite3 .backup, and age", 0
 	}
 	peaks := map[string]float64{}
+	var ours, theirs []float64 // seconds of a core, without the database's server
 	few := *s.run
 	few.rounds = max(s.rounds/2, 1)
 	created, err := few.duel(ctx, Measure{Name: "backup-create", What: "backup create --fast on " + s.name + " : " + what, Unit: "s", AtMost: most},
@@ -261,8 +264,13 @@ func (s *stock) against(ctx context.Context) (out []Measure, err error) {
 			}
 			seconds, mb, err := s.timed(ctx, s.environment(), "backup", "create", "--fast")
 			peaks["create"] = max(peaks["create"], mb)
+			ours = append(ours, s.spent)
 			return seconds, err
-		}, func(ctx context.Context) (float64, error) { return s.shell(ctx, dump) })
+		}, func(ctx context.Context) (float64, error) {
+			seconds, err := s.shell(ctx, dump)
+			theirs = append(theirs, s.spent)
+			return seconds, err
+		})
 	if err != nil {
 		return nil, err
 	}
@@ -286,7 +294,9 @@ func (s *stock) against(ctx context.Context) (out []Measure, err error) {
 		return nil, err
 	}
 	steps[2].Theirs = steps[1].Theirs
-	out = append(out, created, size)
+	cores := Measure{Name: "backup-create", What: "processor time of that, without the database's server", Unit: "s of a core", Ours: median(ours),
+		Theirs: median(theirs), Ratio: median(ours) / median(theirs), Note: "it includes reading back"}
+	out = append(out, created, cores, size)
 	for _, m := range steps {
 		m.Ratio, m.Note = m.Ours/m.Theirs, "load "+machineLoad()
 		out = append(out, m)

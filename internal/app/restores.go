@@ -24,9 +24,9 @@ import (
 
 // NewRestore returns a restore into the database that the settings name. Its store,
 // identities and the like are its caller's to set.
-func NewRestore(c *config.Config, log, events *slog.Logger, trust backup.Trust, secretLost bool) (*backup.Restore, error) {
+func NewRestore(c *config.Config, log, events *slog.Logger, trust backup.Trust, l Lost) (*backup.Restore, error) {
 	r := &backup.Restore{
-		Trust: trust, Database: db.Config{URL: c.MigrateDatabase.URL.Reveal(), MaxConns: 4, Log: log}, EventKey: trust.EventKey, Lost: secretLost,
+		Trust: trust, Database: db.Config{URL: c.MigrateDatabase.URL.Reveal(), MaxConns: 4, Log: log}, EventKey: trust.EventKey, Lost: l.Secret, Clone: l.Clone,
 		Fresh: func() (keyring.Config, error) {
 			master, err := masterSecret(c)
 			return keyring.Config{Secret: master, Algorithm: c.JWTAlgorithm}, err
@@ -36,8 +36,11 @@ func NewRestore(c *config.Config, log, events *slog.Logger, trust backup.Trust, 
 		}},
 		Events: event.NewLog(events, secret.Random{}, time.Now, nil), Random: secret.Random{}, Now: time.Now, Progress: func(backup.Progress) {},
 	}
+	if l.Passwords {
+		r.Opens = newPepper(c).Opens
+	}
 	var err error
-	if r.Anchored, err = anchored(c); err != nil || secretLost {
+	if r.Anchored, err = anchored(c); err != nil || l.Secret || l.Clone {
 		return r, err
 	}
 	r.Secret, err = knownSecret(c)
@@ -75,7 +78,7 @@ func OperatorAdopt(ctx context.Context, c *config.Config, log, events *slog.Logg
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := NewRestore(c, log, events, trust, false)
+	r, err := NewRestore(c, log, events, trust, Lost{})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -105,13 +108,21 @@ func knownSecret(c *config.Config) (string, error) {
 	return master, err
 }
 
+// Lost is what of the installation's secrets is not there any more, or must not be.
+type Lost struct {
+	// Secret is JWT_SECRET_KEY, Passwords a pepper; Clone makes another installation.
+	Secret, Passwords, Clone bool
+}
+
 // Needs refuses a backup that needs other secrets than the settings have, before anything is
 // touched.
-func Needs(c *config.Config, m *backup.Manifest, secretLost, clone bool) error {
-	if clone {
-		return ownSecret(c, m)
+func Needs(c *config.Config, m *backup.Manifest, l Lost) error {
+	if l.Clone {
+		if err := ownSecret(c, m); err != nil {
+			return err
+		}
 	}
-	if !secretLost {
+	if !l.Secret && !l.Clone {
 		master, err := knownSecret(c)
 		if err != nil {
 			return err
@@ -122,12 +133,15 @@ func Needs(c *config.Config, m *backup.Manifest, secretLost, clone bool) error {
 					"are made anew then.", have, strings.Join(m.Needs.JWT, " or ")))
 		}
 	}
+	if l.Passwords {
+		return nil
+	}
 	have := newPepper(c).Fingerprints()
 	for _, p := range m.Needs.Pepper {
 		if !slices.Contains(have, p) {
 			return fault.New(fault.Invalid, "wrong_pepper", fmt.Sprintf(
 				"Passwords in the backup are sealed under a pepper with the fingerprint %s, which is not set. Set PASSWORD_PEPPER to it, or "+
-					"PASSWORD_PEPPER_PREVIOUS beside a new one.", p))
+					"PASSWORD_PEPPER_PREVIOUS beside a new one. If it is lost, say --passwords-lost: all whose passwords it sealed set new ones then, by mail.", p))
 		}
 	}
 	return nil

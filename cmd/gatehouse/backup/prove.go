@@ -44,6 +44,7 @@ func (p proveCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 type drillCommand struct {
 	ID       string `arg:"" optional:"" help:"The backup, as gatehouse backup list prints it; the newest, if none is named."`
 	Identity string `placeholder:"PATH" required:"" help:"The file with the secret key that opens the backup."`
+	Into     string `placeholder:"URL" help:"An empty database to restore into, which stays: delete it after. A SQLite file that is deleted, if none is named."`
 	JSON     bool   `name:"json" help:"Print JSON."`
 }
 
@@ -52,8 +53,11 @@ func (drillCommand) Help() string {
 has a made-up person register, sign in and refresh. The file is deleted after. The server drills by itself once a week, right after it has
 made a backup; this does so with your own key.
 
-Example:
-  gatehouse backup drill --identity backup-key.txt`
+To see how long it takes on PostgreSQL, name an empty database there with --into, as its owner, and its password in PGPASSFILE.
+
+Examples:
+  gatehouse backup drill --identity backup-key.txt
+  gatehouse backup drill --identity backup-key.txt --into postgres://drill@db.example.org/drill`
 }
 
 // drilledJSON is how a drill went, for programs.
@@ -77,6 +81,7 @@ func (d drillCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 			return err
 		}
 		bar := t.NewProgress(d.JSON)
+		k.Scratch.Into = d.Into
 		out, err := k.DrillOne(ctx, k.Maker.Stores[0], install, id, keys, operator(t), func(p backup.Progress) { bar.Show(p.Step, p.Done, p.Of) })
 		bar.End()
 		if err != nil {

@@ -17,6 +17,7 @@ type restoreCommand struct {
 	ID         string `arg:"" optional:"" help:"The backup, as gatehouse backup list prints it; the newest, if none is named."`
 	Identity   string `placeholder:"PATH" required:"" help:"The file with the secret key that opens the backup."`
 	SecretLost bool   `help:"JWT_SECRET_KEY of then is lost: make all keys anew."`
+	PwLost     bool   `name:"passwords-lost" help:"The pepper of then is lost: all whose passwords it sealed set new ones, by mail."`
 	AcceptLost bool   `name:"accept-lost-ledger" help:"Restore although a part of what was decided since is missing."`
 	Abandoned  bool   `help:"Take a backup of a history that an earlier restore has left."`
 	Clone      bool   `help:"Make another installation of it, for trying things out: with keys of its own, and no mail to anybody."`
@@ -56,18 +57,17 @@ func (r restoreCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	}
 	log, events := t.Logs(f.config)
 	bar := t.NewProgress(r.JSON)
-	restore, err := app.NewRestore(f.config, log, events, f.trust, r.SecretLost || r.Clone)
+	restore, err := app.NewRestore(f.config, log, events, f.trust, r.lost())
 	if err != nil {
 		return err
 	}
 	restore.Identities, restore.Abandoned, restore.AcceptLost, restore.Ledgers, restore.By = keys, r.Abandoned, r.AcceptLost, f.stores, operator(t)
-	restore.Clone = r.Clone
 	restore.Progress = func(p backup.Progress) { bar.Show(p.Step, p.Done, p.Of) }
 	m, err := readFrom(ctx, f, restore, id)
 	if err != nil {
 		return err
 	}
-	if err := app.Needs(f.config, m, r.SecretLost, r.Clone); err != nil {
+	if err := app.Needs(f.config, m, r.lost()); err != nil {
 		return err
 	}
 	if !r.Yes {
@@ -79,6 +79,10 @@ func (r restoreCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 		return err
 	}
 	return r.print(t, out)
+}
+
+func (r restoreCommand) lost() app.Lost {
+	return app.Lost{Secret: r.SecretLost, Passwords: r.PwLost, Clone: r.Clone}
 }
 
 // readFrom reads the manifest from the first store that has the backup as it was made.
@@ -170,6 +174,7 @@ type restoredJSON struct {
 	Mails    int64     `json:"mails_given_up"`
 	Passkeys int       `json:"passkeys_resealed"`
 	Apps     int       `json:"apps_suspended"`
+	Lost     int       `json:"passwords_lost"`
 	Intact   bool      `json:"log_intact"`
 }
 
@@ -181,7 +186,7 @@ func (r restoreCommand) print(t *terminal.Terminal, out *backup.Restored) error 
 	intact := len(out.Log.Findings) == 0
 	if r.JSON {
 		err := t.JSON(restoredJSON{m.ID, m.Snapshot, m.Tables["account"].Rows, m.Log.Size, out.Epoch, out.Timeline, out.Again, out.Mails,
-			out.Factors.Passkeys, out.Factors.Apps, intact})
+			out.Factors.Passkeys, out.Factors.Apps, out.Passwords, intact})
 		if err == nil && !intact {
 			err = errLog
 		}
@@ -198,6 +203,10 @@ Lost is what came after %s, but for %s of since that took something away from so
 Everybody has to sign in again. %s that waited will not be sent. Start the servers now.
 `, m.ID, terminal.Time(m.Snapshot), m.Tables["account"].Rows, m.Log.Size, terminal.Time(m.Snapshot), terminal.Count(out.Again, "decision"),
 		terminal.Count(int(out.Mails), "mail"))
+	if out.Passwords > 0 {
+		fmt.Fprintf(t.Out, "%s can't be opened without the pepper: their owners set new ones with \"Forgot password\".\n",
+			terminal.Plural(int64(out.Passwords), "password", "passwords"))
+	}
 	if n := out.Factors; n.Passkeys+n.Apps > 0 {
 		fmt.Fprintf(t.Out, `%s taken as they are, as gatehouse user factor reseal does: nothing tells one that its owner added from one that somebody had written
 into the database. %s suspended: the secrets are gone, and their owners need a recovery code, or gatehouse user factor reset.

@@ -101,7 +101,8 @@ func (l *pgLoad) mark(ctx context.Context, mark loadMark) error {
 func (l *pgLoad) take(ctx context.Context, tx pgx.Tx, mark loadMark) error {
 	var mine, moves, parts int
 	err := tx.QueryRow(ctx, `SELECT COUNT(*) FILTER (WHERE part = $1), COUNT(*) FILTER (WHERE part LIKE $2),
-		COUNT(*) FILTER (WHERE part NOT LIKE 'backup %' AND part <> $3) FROM restoring`, "backup "+mark.of, "backup "+MoveMark+"%", schemaPart).
+		COUNT(*) FILTER (WHERE part NOT LIKE 'backup %' AND part NOT LIKE $4 AND part <> ALL ($3)) FROM restoring`,
+		"backup "+mark.of, "backup "+MoveMark+"%", []string{schemaPart, strippedPart}, remake+"%").
 		Scan(&mine, &moves, &parts)
 	if err != nil || mine > 0 {
 		return err
@@ -121,10 +122,14 @@ func (l *pgLoad) begin(ctx context.Context, version int64) error {
 	if _, err := l.db.migrateTo(ctx, version); err != nil {
 		return err
 	}
-	return l.once(ctx, schemaPart, func(tx pgx.Tx) error {
+	err := l.once(ctx, schemaPart, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM event_head`)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return l.strip(ctx)
 }
 
 // once does something in one transaction with its row in restoring, or leaves it out if that
@@ -207,6 +212,9 @@ func filter(p LoadPart) *filtered {
 // ready says where sealing goes on: event.tx is 0 for sealed events and 1 for others.
 func (l *pgLoad) ready(ctx context.Context) (string, error) {
 	_, err := l.conn.Exec(ctx, `UPDATE event_head SET from_tx = 1 WHERE from_tx = 0`)
+	if err == nil {
+		err = l.makeAgain(ctx)
+	}
 	if err == nil {
 		_, err = l.conn.Exec(ctx, `ANALYZE`)
 	}

@@ -63,18 +63,39 @@ func (d *DB) Snapshot(ctx context.Context, now time.Time, fn func(*Snapshot) err
 		return classify(err)
 	}
 	if err := fn(s); err != nil {
-		return classify(err)
+		return err // what is the caller's own says nothing of the database
 	}
 	return classify(source.end(ctx))
 }
 
 // Row reads one row; ErrNoRows if there is none.
-func (s *Snapshot) Row(query string, dest ...any) error { return s.source.row(s.ctx, query, dest) }
+func (s *Snapshot) Row(query string, dest ...any) error {
+	return classify(s.source.row(s.ctx, query, dest))
+}
 
 // Copy writes all rows of a table as COPY text, in no order. It reports whether PostgreSQL
 // takes them: SQLite can hold text that is not UTF-8, or has a NUL.
 func (s *Snapshot) Copy(t schema.Table, w io.Writer) (portable bool, err error) {
-	return s.source.copy(s.ctx, t, w)
+	own := &writing{to: w}
+	portable, err = s.source.copy(s.ctx, t, own)
+	if own.err != nil {
+		return portable, own.err
+	}
+	return portable, classify(err)
+}
+
+// writing keeps the error of whoever takes the rows apart from the database's.
+type writing struct {
+	to  io.Writer
+	err error
+}
+
+func (w *writing) Write(b []byte) (int, error) {
+	n, err := w.to.Write(b)
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	return n, err
 }
 
 // Room refuses to go on (log_too_long, no_room) where the snapshot makes SQLite's log too

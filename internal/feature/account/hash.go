@@ -1,6 +1,10 @@
 package account
 
-import "github.com/gatehouse-auth/gatehouse/internal/base/db"
+import (
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
+)
 
 // Stored is an account's stored password hash.
 type Stored struct{ ID, Hash string }
@@ -32,6 +36,40 @@ func scanHashes(rows *db.Rows, err error) ([]Stored, error) {
 		out = append(out, s)
 	}
 	return out, rows.Err()
+}
+
+// LosePasswords looks at a page of accounts behind an id, and forgets the passwords that nothing opens any more, those that are kept for an
+// undo among them: their owners set new ones, by mail. It returns the page's last id, empty behind the last, and how many lost theirs.
+func LosePasswords(tx *db.Tx, after string, limit int, opens func(stored string) bool, now time.Time) (last string, lost int, err error) {
+	rows, err := tx.Query(`SELECT id, hash FROM account WHERE id > $1 ORDER BY id LIMIT $2`, after, limit)
+	page, err := scanHashes(rows, err)
+	if err != nil || len(page) == 0 {
+		return "", 0, err
+	}
+	for _, s := range page {
+		last = s.ID
+		kept, err := scanHashes(tx.Query(`SELECT id, hash FROM former_password WHERE account_id = $1`, s.ID))
+		if err != nil {
+			return "", 0, err
+		}
+		for _, former := range kept {
+			if opens(former.Hash) {
+				continue
+			}
+			if _, err := tx.Exec(`DELETE FROM former_password WHERE id = $1`, former.ID); err != nil {
+				return "", 0, err
+			}
+		}
+		if s.Hash == "" || opens(s.Hash) {
+			continue
+		}
+		if _, err := tx.Exec(`UPDATE account SET hash = '', reset_at = COALESCE(reset_at, $2), password_n = password_n + 1 WHERE id = $1`,
+			s.ID, db.Micros(now)); err != nil {
+			return "", 0, err
+		}
+		lost++
+	}
+	return last, lost, nil
 }
 
 // ReplaceHash puts another form of the same hash in place of an old one, if that

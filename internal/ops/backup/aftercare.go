@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/notice"
@@ -87,6 +88,9 @@ func (r *Restore) prepare(ctx context.Context, d *db.DB, out *Restored, now time
 			return nil, fmt.Errorf("doing again what was decided since: %w", err)
 		}
 		out.Again = r.Decided.Len()
+	}
+	if err := r.losePasswords(ctx, d, out, now); err != nil {
+		return nil, err
 	}
 	if r.Clone {
 		if err := r.rename(ctx, d, now); err != nil {
@@ -173,6 +177,27 @@ func (r *Restore) afresh(ctx context.Context, d *db.DB, now time.Time) (n operat
 	}
 	with := operate.Sealing{Since: now, Store: factor.NewStore(func() [][]byte { return [][]byte{ring.Key(keyring.Factor)} }, r.Random)}
 	return (&operate.Reseal{DB: d, With: with, Now: r.Now}).Run(ctx, false, func(operate.Unrecognised) error { return nil })
+}
+
+// losePasswords has the owners of passwords that nothing opens set new ones. Done again it finds the rest.
+func (r *Restore) losePasswords(ctx context.Context, d *db.DB, out *Restored, now time.Time) error {
+	if r.Opens == nil {
+		return nil
+	}
+	for after := ""; ; {
+		lost := 0
+		err := d.Write(ctx, func(tx *db.Tx) (err error) {
+			after, lost, err = account.LosePasswords(tx, after, replayed, r.Opens, now)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("the passwords that are lost: %w", err)
+		}
+		if out.Passwords += lost; after == "" {
+			return nil
+		}
+		r.Progress(Progress{Step: "looking at passwords"})
+	}
 }
 
 // record begins a new origin of the event log, with the restore as its first event.

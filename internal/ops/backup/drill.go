@@ -16,6 +16,8 @@ import (
 type Scratch struct {
 	// Dir is the folder to make it in; empty for the system's.
 	Dir string
+	// Into is an empty database to restore into, which stays; empty: a SQLite file in Dir.
+	Into string
 	// Restore is how a backup is restored; its store, identities and database are the
 	// drill's to set.
 	Restore Restore
@@ -28,20 +30,18 @@ type Scratch struct {
 // deleted by the next drill.
 const scratchName = "gatehouse-drill-"
 
-// Run restores a backup into a SQLite file that is deleted after, and tries it.
+// Run restores a backup into a SQLite file that is deleted after, or into another database, and tries it.
 func (s Scratch) Run(ctx context.Context, store Store, install, id string, identities []age.Identity, progress func(Progress)) (*Restored, error) {
-	parent := s.Dir
-	if parent == "" {
-		parent = os.TempDir()
+	url := s.Into
+	if url == "" {
+		dir, err := s.folder()
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		url = "sqlite:" + filepath.Join(dir, "drill.db")
 	}
-	clearFolders(parent, scratchName, s.Restore.Now())
-	dir, err := os.MkdirTemp(parent, scratchName) // 0700
-	if err != nil {
-		return nil, fmt.Errorf("a folder for the drill, in BACKUP_SCRATCH_DIR: %w", err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
 	r := s.Restore
-	url := "sqlite:" + filepath.Join(dir, "drill.db")
 	r.Store, r.Identities, r.Progress, r.Drill, r.Database = store, identities, progress, true, db.Config{URL: url, MaxConns: 2}
 	m, err := r.Read(ctx, install, id)
 	if err != nil {
@@ -53,6 +53,20 @@ func (s Scratch) Run(ctx context.Context, store Store, install, id string, ident
 	}
 	progress(Progress{"signing in", 1, 1})
 	return out, s.Try(ctx, url)
+}
+
+// folder makes the one that a drill is in.
+func (s Scratch) folder() (string, error) {
+	parent := s.Dir
+	if parent == "" {
+		parent = os.TempDir()
+	}
+	clearFolders(parent, scratchName, s.Restore.Now())
+	dir, err := os.MkdirTemp(parent, scratchName) // 0700
+	if err != nil {
+		return "", fmt.Errorf("a folder for the drill, in BACKUP_SCRATCH_DIR: %w", err)
+	}
+	return dir, nil
 }
 
 // DrillOne drills a backup with somebody's own key, and keeps a record of how that ended.

@@ -78,7 +78,7 @@ func (f *Folder) refused(path string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
 		free, _ := db.FreeSpace(path)
 		return fault.New(fault.Unavailable, "no_room", fmt.Sprintf(
 			"There is no room for the backup's file %s: %d MiB are free. Make some, or name another folder in BACKUP_DIR.", path, free>>20)).Because(err)

@@ -46,6 +46,9 @@ type Restore struct {
 	Abandoned bool
 	// Clone makes it another installation. Its keys are made anew, as where the secret is lost.
 	Clone bool
+	// Opens says whether the pepper opens a stored hash, where one that passwords are sealed under is lost: the others have to be set anew.
+	// nil: none is lost.
+	Opens func(stored string) bool
 	// After does in the last transaction what others keep beside the database's own.
 	After    []func(tx *db.Tx, now time.Time) error
 	By       By
@@ -67,6 +70,8 @@ type Restored struct {
 	Log event.Report
 	// Again is how many decisions of since the backup were done again.
 	Again int
+	// Passwords is how many can't be opened any more.
+	Passwords int
 	// Mails is how many mails that waited were given up.
 	Mails int64
 	// Factors are the second factors that were taken as they are, since the key that sealed them is lost.

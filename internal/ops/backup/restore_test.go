@@ -370,3 +370,32 @@ func TestARestoreThatIsBrokenOffGoesOn(t *testing.T) {
 		})
 	}
 }
+
+// indexes are the definitions of all indexes and constraints of a PostgreSQL database.
+func indexes(t *testing.T, d *db.DB) string {
+	t.Helper()
+	return one[string](t, d, `SELECT string_agg(line, chr(10) ORDER BY line) FROM (
+		SELECT pg_get_indexdef(indexrelid) AS line FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid WHERE relnamespace = to_regnamespace(current_schema())
+		UNION ALL SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(c.oid) || ' ' || convalidated FROM pg_constraint AS c
+			WHERE connamespace = to_regnamespace(current_schema())) AS x`)
+}
+
+// A restore into PostgreSQL drops indexes and foreign keys while it loads, and makes each of them again, wherever it was broken off.
+func TestDB4_ARestoreMakesEveryIndexAgain(t *testing.T) {
+	f := newFixture(t, dbtest.SQLite(t))
+	id := f.create(t).Manifest.ID
+	want := indexes(t, dbtest.Open(t, dbtest.Postgres(t)))
+	url := dbtest.EmptyPostgres(t)
+	for at := 3; ; at += 25 {
+		r := f.restoring(url)
+		r.Store = &dying{f.keeper.Maker.Stores[0], at}
+		if _, err := restore(t.Context(), r, f.install, id); err == nil {
+			break
+		} else if !errors.Is(err, errDead) {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(want, indexes(t, dbtest.Open(t, url))); diff != "" {
+		t.Error(diff)
+	}
+}

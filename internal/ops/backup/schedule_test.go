@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
+
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/job"
@@ -88,4 +90,31 @@ func TestABackupThatIsDueIsMadeAndDrilled(t *testing.T) {
 			t.Error(text)
 		}
 	})
+}
+
+// A drill into a database that is named leaves it there, as a restore would, and takes none that has something in it.
+func TestDB4_ADrillIntoAnotherDatabase(t *testing.T) {
+	f := newFixture(t, dbtest.SQLite(t))
+	id := f.create(t).Manifest.ID
+	for name, target := range targets {
+		t.Run(name, func(t *testing.T) {
+			url, tried := target(t), ""
+			f.keeper.Scratch = backup.Scratch{
+				Into: url, Restore: *f.restoring(""), Try: func(_ context.Context, at string) error { tried = at; return nil },
+			}
+			drill := func() error {
+				_, err := f.keeper.DrillOne(t.Context(), f.keeper.Maker.Stores[0], f.install, id, []age.Identity{f.id}, backup.By{}, func(backup.Progress) {})
+				return err
+			}
+			if err := drill(); err != nil || tried != url {
+				t.Fatalf("%v, tried at %s", err, tried)
+			}
+			if n := one[int](t, dbtest.Open(t, url), `SELECT COUNT(*) FROM account`); n == 0 {
+				t.Error("it is empty")
+			}
+			if err := drill(); codeOf(err) != "target_not_empty" {
+				t.Errorf("again: %v", err)
+			}
+		})
+	}
 }
