@@ -12,11 +12,11 @@ import (
 type clientApply struct {
 	File  string `short:"f" name:"file" required:"" placeholder:"FILE" help:"The file, in YAML or JSON."`
 	Prune bool   `help:"Delete what it does not have any more, where it would be disabled otherwise."`
-	Yes   bool   `help:"Do it even if applications are disabled or deleted. Otherwise it only says what it would do then."`
+	Yes   bool   `help:"Do it even if applications or resources are disabled or deleted. Otherwise it only says what it would do then."`
 }
 
 func (clientApply) Help() string {
-	return `Applications that the file has are registered, or changed to what it says; those that a file described before and this one does not are
+	return `Applications and resources that the file has are registered, or changed to what it says; those that a file described before and this one does not are
 disabled, or deleted with --prune. Those that were registered by hand are left alone. All of it is done at once, or nothing. CLIENTS_FILE
 does the same at every start. What a file describes is changed there alone: the console, the API and the other commands refuse it.
 
@@ -31,6 +31,11 @@ No secret stands in the file, but its SHA-256:
     - id: shop
       type: spa
       redirect_uris: [https://shop.example.com/callback]
+      resources: [https://shop.example.com/api]
+  resources:
+    - uri: https://shop.example.com/api
+      name: Orders
+      scopes: [orders.read See your orders, orders.write Order in your name]
 
 Examples:
   SECRET=$(gatehouse secret); printf %s "$SECRET" | sha256sum
@@ -41,11 +46,11 @@ Examples:
 // Run applies the file, or says what that would take away.
 func (c clientApply) Run(ctx context.Context, t *terminal.Terminal) error {
 	return t.Operator(ctx, func(o *operate.Operator) error {
-		entries, err := client.ReadFile(c.File, !o.Production)
+		file, err := client.ReadFile(c.File, !o.Production)
 		if err != nil {
 			return err
 		}
-		plan, err := o.PlanClients(ctx, entries, c.Prune)
+		plan, err := o.PlanClients(ctx, file, c.Prune)
 		if err != nil {
 			return err
 		}
@@ -60,7 +65,7 @@ func (c clientApply) Run(ctx context.Context, t *terminal.Terminal) error {
 			_, err := fmt.Fprintln(t.Out, "Add --yes to do it.")
 			return err
 		}
-		done, err := o.ApplyClients(ctx, entries, c.Prune, t.Origin())
+		done, err := o.ApplyClients(ctx, file, c.Prune, t.Origin())
 		if err != nil {
 			return err
 		}

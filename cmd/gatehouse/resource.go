@@ -154,6 +154,12 @@ func showResource(t *terminal.Terminal, r client.Resource, asJSON bool) error {
 		return t.JSON(resourceJSON{r, r.CreatedAt})
 	}
 	lines := [][]string{{"uri", r.URI}, {"name", r.Name}, {"open", yesOrNo(r.Open)}, {"created", terminal.Time(r.CreatedAt)}}
+	if r.FromFile {
+		lines = append(lines, []string{"described by", "a file: it is changed there"})
+	}
+	if r.Disabled {
+		lines = append(lines, []string{"disabled", "the file does not have it any more: no tokens are made for it"})
+	}
 	for _, s := range r.Scopes {
 		text := s.Name
 		if s.Title != "" {

@@ -16,7 +16,7 @@ func describedClients(b *base, t *tokens, o *operate.Operator) (begin func(conte
 	if c.ClientsFile == "" {
 		return nil, nil
 	}
-	entries, err := client.ReadFile(c.ClientsFile, !c.Production())
+	file, err := client.ReadFile(c.ClientsFile, !c.Production())
 	if err != nil {
 		return nil, fmt.Errorf("CLIENTS_FILE: %w", err)
 	}
@@ -26,12 +26,16 @@ func describedClients(b *base, t *tokens, o *operate.Operator) (begin func(conte
 		return t.ring.EnsureIDSign(ctx, t.db, algorithm, t.now())
 	}
 	return func(ctx context.Context) error {
-		done, err := starting.ApplyClients(ctx, entries, false, event.Origin{})
+		done, err := starting.ApplyClients(ctx, file, false, event.Origin{})
 		if err != nil {
 			return fmt.Errorf("CLIENTS_FILE: %w", err)
 		}
 		for _, a := range done {
-			b.log.Info("CLIENTS_FILE was applied.", "client", a.Name, "action", a.Did)
+			what := "client"
+			if a.Resource {
+				what = "resource"
+			}
+			b.log.Info("CLIENTS_FILE was applied.", what, a.Name, "action", a.Did)
 		}
 		return nil
 	}, nil

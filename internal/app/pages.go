@@ -19,6 +19,7 @@ func newPages(b *base) (*ui.Kit, *page.Pages, capability, error) {
 	}
 	pages, err := page.New(kit, passwordPolicy(c, nil))
 	if err == nil {
+		pages.Console = c.AdminURL
 		err = pages.Check()
 	}
 	if err != nil {

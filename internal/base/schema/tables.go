@@ -95,7 +95,7 @@ var Tables = []Table{
 			"purpose:t request:b seq:i tries:i used_at:i"),
 	table("client", Whole, "registered applications",
 		"created_at:i disabled_at:i hash:b id:t name:t old_hash:b old_until:i rotated_at:i settings:t sid:t source:t type:t"),
-	table("resource", Whole, "what applications ask tokens for", "created_at:i name:t open:i scopes:t uri:t"),
+	table("resource", Whole, "what applications ask tokens for", "created_at:i disabled_at:i name:t open:i scopes:t source:t uri:t"),
 	table("client_assertion", Nothing, "good for ten minutes", "client_id:t expires_at:i jti:b"),
 	table("client_grant", Nothing, "applications have people sign in again",
 		"account_id:t amr:t auth_at:i challenge:t client_id:t code:b code_until:i created_at:i cur:b ended_at:i ended_why:t gen:i id:t idle_at:i max_at:i "+

@@ -32,10 +32,12 @@ type resourceAnswer struct {
 	Scopes    []string `json:"scopes"`
 	Open      bool     `json:"open"`
 	CreatedAt string   `json:"created_at"`
+	FromFile  bool     `json:"managed_by_file,omitempty"`
+	Disabled  bool     `json:"disabled,omitempty"`
 }
 
 func answerResource(r client.Resource) resourceAnswer {
-	return resourceAnswer{r.URI, r.Name, r.ScopeLines(), r.Open, stamp(r.CreatedAt)}
+	return resourceAnswer{r.URI, r.Name, r.ScopeLines(), r.Open, stamp(r.CreatedAt), r.FromFile, r.Disabled}
 }
 
 func (a *Resources) list(w http.ResponseWriter, r *http.Request, _ flow.Identity) error {

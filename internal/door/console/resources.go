@@ -107,7 +107,13 @@ func (d *desk) showResource(status int) error {
 		{Text: r.URI, Code: true}, {Text: strings.Join(scopesOf(r), ", "), Class: "opt2"}, {Text: d.openness(r.Open), Class: "opt"},
 	}}}}}
 	p := listPage{Title: r.Name, Done: d.said(), Cards: []card{facts}}
-	if d.rules() {
+	switch {
+	case r.Disabled:
+		p.Sub = v.H("resources.off")
+	case r.FromFile:
+		p.Sub = v.H("resources.from-file")
+	}
+	if d.rules() && !r.FromFile {
 		p.Actions = []ui.Link{{Href: "/admin/resource/delete?uri=" + url.QueryEscape(r.URI), Text: v.T("resources.delete")}}
 		shown := operate.Shown(r)
 		if d.in != nil { // what was refused stays in the form

@@ -48,7 +48,11 @@ func (a *Asking) signedIn(address, session string) string {
 // form-action too. A request leads to its application.
 func (p *Pages) formTo(r *http.Request, address string) string {
 	sealed, ok := sealedOf(address)
-	if !ok || p.Asks == nil {
+	path, _, _ := strings.Cut(address, "?")
+	switch {
+	case path == "/admin" || strings.HasPrefix(path, "/admin/"):
+		return p.Console
+	case !ok || p.Asks == nil:
 		return originOf(address)
 	}
 	request, _, err := p.Asks.Authorize.Open(r.Context(), sealed)

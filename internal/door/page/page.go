@@ -22,6 +22,8 @@ type Pages struct {
 	policy password.Policy
 	// Asks knows what applications ask for on whose behalf people come; nil for none.
 	Asks *Asking
+	// Console is the origin that the console has to itself (ADMIN_URL), where /admin leads; empty for none.
+	Console string
 	// Buttons are the other providers by which people sign in.
 	Buttons []providerButton
 }

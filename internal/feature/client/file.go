@@ -27,6 +27,12 @@ type Entry struct {
 	Settings
 }
 
+// Described is what a file of the operator's describes.
+type Described struct {
+	Clients   []Entry         `json:"clients"`
+	Resources []ResourceEntry `json:"resources"`
+}
+
 // mostFile is the longest file that is read, in bytes, and mostEntries how many applications it has.
 const (
 	mostFile    = 4 << 20
@@ -37,50 +43,71 @@ const (
 var ErrManaged = fault.New(fault.Conflict, "managed_by_file",
 	"This application is described by a file (CLIENTS_FILE, or gatehouse client apply). Change it there, and apply the file again.")
 
-// ReadFile reads a file of applications. What is wrong with it is a fault that names the application.
-func ReadFile(path string, development bool) ([]Entry, error) {
+// ReadFile reads a file of applications and resources. What is wrong with it is a fault that names the application, or the resource.
+func ReadFile(path string, development bool) (Described, error) {
 	f, err := os.Open(path) //nolint:gosec // the operator's
 	if err != nil {
-		return nil, err
+		return Described{}, err
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, mostFile+1))
 	if err != nil {
-		return nil, err
+		return Described{}, err
 	}
 	return ParseFile(b, development)
 }
 
 // ParseFile reads what is in such a file: YAML, or JSON.
-func ParseFile(text []byte, development bool) ([]Entry, error) {
-	var in struct {
-		Clients []Entry `json:"clients"`
-	}
+func ParseFile(text []byte, development bool) (Described, error) {
+	var in Described
 	if len(text) > mostFile {
-		return nil, fileFault("", errors.New("it is longer than 4 MiB"))
+		return in, fileFault("", errors.New("it is longer than 4 MiB"))
 	}
 	if err := yaml.UnmarshalStrict(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), &in); err != nil {
-		return nil, fileFault("", err)
+		return Described{}, fileFault("", err)
 	}
-	if len(in.Clients) > mostEntries {
-		return nil, fileFault("", fmt.Errorf("it has more than %d applications", mostEntries))
+	if len(in.Clients) > mostEntries || len(in.Resources) > mostEntries {
+		return Described{}, fileFault("", fmt.Errorf("it has more than %d applications or resources", mostEntries))
 	}
+	if err := in.check(development); err != nil {
+		return Described{}, err
+	}
+	return in, nil
+}
+
+func (in Described) check(development bool) error {
 	seen := map[string]bool{}
 	for i, e := range in.Clients {
 		if e.Name == "" {
-			return nil, fileFault("", fmt.Errorf("the application at place %d has no id", i+1))
+			return fileFault("", fmt.Errorf("the application at place %d has no id", i+1))
 		}
 		err := e.check(development)
 		if err == nil && seen[e.Name] {
-			err = errors.New("it is there twice")
+			err = errTwice
 		}
 		if err != nil {
-			return nil, fileFault(e.Name, err)
+			return fileFault(e.Name, err)
 		}
 		seen[e.Name] = true
 	}
-	return in.Clients, nil
+	clear(seen)
+	for i, e := range in.Resources {
+		if e.URI == "" {
+			return fileFault("", fmt.Errorf("the resource at place %d has no uri", i+1))
+		}
+		err := e.Resource().Check(nil, development)
+		if err == nil && seen[e.URI] {
+			err = errTwice
+		}
+		if err != nil {
+			return fileFault(e.URI, err)
+		}
+		seen[e.URI] = true
+	}
+	return nil
 }
+
+var errTwice = errors.New("it is there twice")
 
 // fileFault says what is wrong with a file, and where.
 func fileFault(name string, err error) error {

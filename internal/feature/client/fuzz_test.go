@@ -33,16 +33,22 @@ func FuzzParseFile(f *testing.F) {
 	for _, s := range []string{
 		"", "clients: []", "clients:\n- {id: shop, type: spa, redirect_uris: [https://a.example/cb]}", "clients:\n- {id: s, type: service, secret_sha256: 00}",
 		`{"clients":[{"id":"a","type":"web","jwks":{"keys":[]}}]}`, "clients: &a [*a]", "a: b: c",
+		"resources:\n- {uri: https://a.example/api, name: A, scopes: [a.read Read]}", "resources: [{uri: https://a.example/#x, name: A}]",
 	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		entries, err := client.ParseFile([]byte(s), false)
+		file, err := client.ParseFile([]byte(s), false)
 		if err != nil {
 			return
 		}
-		for _, e := range entries {
+		for _, e := range file.Clients {
 			if _, err := client.ParseName(e.Name); err != nil || e.Settings.Check(e.Type, false) != nil {
+				t.Errorf("%q gives %+v", s, e)
+			}
+		}
+		for _, e := range file.Resources {
+			if e.Resource().Check(nil, false) != nil {
 				t.Errorf("%q gives %+v", s, e)
 			}
 		}

@@ -171,7 +171,7 @@ func (r *Registry) current(ctx context.Context, changes uint64, fresh bool) (*sn
 			return err
 		}
 		for _, one := range list {
-			if !slices.Contains(r.Reserved, one.URI) {
+			if !slices.Contains(r.Reserved, one.URI) && !one.Disabled {
 				next.resources[one.URI] = one
 			}
 		}

@@ -23,6 +23,10 @@ type Resource struct {
 	// Open says that applications that registered themselves may ask for it.
 	Open      bool      `json:"open"`
 	CreatedAt time.Time `json:"-"`
+	// FromFile says that a file describes it ([ResourceEntry]): it is changed there. Disabled says that the file does not have it any
+	// more, so no tokens are made for it.
+	FromFile bool `json:"managed_by_file,omitempty"`
+	Disabled bool `json:"disabled,omitempty"`
 }
 
 // Scope is what an application may do at a resource.
@@ -171,8 +175,8 @@ func (c Client) MayHave(scope string) bool {
 // Serves reports whether the application is the server of a resource, and is told of the tokens for it.
 func (c Client) Serves(uri string) bool { return slices.Contains(c.Settings.Serves, uri) }
 
-// names are the resources that settings name.
-func (s Settings) names() []string {
+// Names are the resources that settings name.
+func (s Settings) Names() []string {
 	list := slices.Concat(s.Resources, s.Serves)
 	if s.DefaultResource != "" {
 		list = append(list, s.DefaultResource)
@@ -192,7 +196,7 @@ func (s Settings) checkResources(t Type) error {
 }
 
 func (s Settings) boundResources() error {
-	if len(s.names()) > mostResources || slices.ContainsFunc(s.names(), func(uri string) bool { return uri == "" || len(uri) > mostResource }) {
+	if len(s.Names()) > mostResources || slices.ContainsFunc(s.Names(), func(uri string) bool { return uri == "" || len(uri) > mostResource }) {
 		return fault.Field("resources", "invalid_resources", "An application names up to %d resources, of up to %d bytes each.", mostResources, mostResource)
 	}
 	if len(s.Scopes) > mostScopes || slices.ContainsFunc(s.Scopes, func(name string) bool { return !scopeNames.MatchString(name) }) {
@@ -204,16 +208,21 @@ func (s Settings) boundResources() error {
 // HoldNamed keeps the resources that settings name as they are until the transaction ends; unknown_resource is for one that there
 // is not.
 func (s Settings) HoldNamed(tx *db.Tx) error {
-	for _, uri := range slices.Compact(slices.Sorted(slices.Values(s.names()))) {
-		n, err := tx.Exec(`UPDATE resource SET name = name WHERE uri = $1`, uri)
-		if err == nil && n == 0 {
-			err = fault.Field("resources", "unknown_resource", "There is no resource %s: register it first, with: gatehouse resource create", uri)
-		}
-		if err != nil {
+	for _, uri := range slices.Compact(slices.Sorted(slices.Values(s.Names()))) {
+		if err := HoldKnown(tx, uri); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// HoldKnown keeps a resource as it is until the transaction ends; unknown_resource is for one that there is not.
+func HoldKnown(tx *db.Tx, uri string) error {
+	n, err := tx.Exec(`UPDATE resource SET name = name WHERE uri = $1`, uri)
+	if err == nil && n == 0 {
+		err = fault.Field("resources", "unknown_resource", "There is no resource %s: register it first, with: gatehouse resource create", uri)
+	}
+	return err
 }
 
 // AddResource registers a resource; ErrResourceTaken is for one that there is.
@@ -228,7 +237,7 @@ func AddResource(tx *db.Tx, r Resource, now time.Time) error {
 
 // HoldResource returns the resource of a URI, and keeps others from changing it until the transaction ends, or returns ErrNoResource.
 func HoldResource(tx *db.Tx, uri string) (Resource, error) {
-	r, err := scanResource(tx.QueryRow(`UPDATE resource SET name = name WHERE uri = $1 RETURNING uri, name, scopes, open, created_at`, uri))
+	r, err := scanResource(tx.QueryRow(`UPDATE resource SET name = name WHERE uri = $1 RETURNING uri, name, scopes, open, created_at, source, disabled_at`, uri))
 	if errors.Is(err, db.ErrNoRows) {
 		err = ErrNoResource
 	}
@@ -248,7 +257,7 @@ func DeleteResource(tx *db.Tx, uri string, now time.Time) error {
 		return err
 	}
 	for _, c := range all {
-		if slices.Contains(c.Settings.names(), uri) {
+		if slices.Contains(c.Settings.Names(), uri) {
 			return ErrResourceInUse
 		}
 	}
@@ -258,7 +267,7 @@ func DeleteResource(tx *db.Tx, uri string, now time.Time) error {
 
 // ListResources returns all resources, in the order of their URIs.
 func ListResources(tx *db.Tx) (list []Resource, err error) {
-	rows, err := tx.Query(`SELECT uri, name, scopes, open, created_at FROM resource ORDER BY uri`)
+	rows, err := tx.Query(`SELECT uri, name, scopes, open, created_at, source, disabled_at FROM resource ORDER BY uri`)
 	if err != nil {
 		return nil, err
 	}
@@ -275,13 +284,14 @@ func ListResources(tx *db.Tx) (list []Resource, err error) {
 
 func scanResource(row interface{ Scan(dest ...any) error }) (r Resource, err error) {
 	var (
-		scopes   string
-		open, at int64
+		scopes, source string
+		open, at       int64
+		off            *int64
 	)
-	if err := row.Scan(&r.URI, &r.Name, &scopes, &open, &at); err != nil {
+	if err := row.Scan(&r.URI, &r.Name, &scopes, &open, &at, &source, &off); err != nil {
 		return r, err
 	}
-	r.Open, r.CreatedAt = open == 1, db.Time(at)
+	r.Open, r.CreatedAt, r.FromFile, r.Disabled = open == 1, db.Time(at), source == fromFile, off != nil
 	if err := json.Unmarshal([]byte(scopes), &r.Scopes); err != nil {
 		return r, fmt.Errorf("the scopes of the resource %s: %w", r.URI, err)
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/secret"
 )
 
-// mostSelf is how many applications there may be that registered themselves.
-const mostSelf = 10_000
+// MostSelf is how many applications there may be that registered themselves.
+const MostSelf = 10_000
 
 // ErrFull is for one more than there may be.
 var ErrFull = fault.New(fault.Unavailable, "too_many_clients",
@@ -40,13 +40,19 @@ func (s Settings) CheckSelf(t Type) error {
 	return s.Check(t, false)
 }
 
+// CountSelf returns how many applications there are that registered themselves.
+func CountSelf(tx *db.Tx) (n int, err error) {
+	err = tx.QueryRow(`SELECT COUNT(*) FROM client WHERE source = $1`, bySelf).Scan(&n)
+	return n, err
+}
+
 // RegisterSelf registers an application that asks for it itself.
 func RegisterSelf(tx *db.Tx, random secret.Random, t Type, s Settings, now time.Time) (Client, error) {
-	var n int
-	if err := tx.QueryRow(`SELECT COUNT(*) FROM client WHERE source = $1`, bySelf).Scan(&n); err != nil {
+	n, err := CountSelf(tx)
+	if err != nil {
 		return Client{}, err
 	}
-	if n >= mostSelf {
+	if n >= MostSelf {
 		return Client{}, ErrFull
 	}
 	text, err := s.text()

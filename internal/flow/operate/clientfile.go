@@ -10,9 +10,11 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 )
 
-// Applied is what a file of applications changes of one.
+// Applied is what a file of applications and resources changes of one.
 type Applied struct {
-	Name string
+	// Name is an application's, or a resource's URI.
+	Name     string
+	Resource bool
 	// Did is client.Created, client.Changed, Disabled or Deleted.
 	Did string
 }
@@ -24,16 +26,16 @@ const (
 )
 
 // PlanClients tells what [Operator.ApplyClients] would do. It changes nothing.
-func (f *Operator) PlanClients(ctx context.Context, entries []client.Entry, prune bool) ([]Applied, error) {
-	return f.applied(ctx, entries, prune, event.Origin{}, true)
+func (f *Operator) PlanClients(ctx context.Context, file client.Described, prune bool) ([]Applied, error) {
+	return f.applied(ctx, file, prune, event.Origin{}, true)
 }
 
-// ApplyClients has the applications be what a file says, all in one transaction. One that the file does not have any more is
+// ApplyClients has the applications and resources be what a file says, all in one transaction. One that the file does not have any more is
 // disabled, or with prune deleted, after the transaction; those that were registered by hand are left alone. Where nothing differs,
 // nothing is written. The faults are invalid_clients_file and the settings' own.
-func (f *Operator) ApplyClients(ctx context.Context, entries []client.Entry, prune bool, from event.Origin) ([]Applied, error) {
+func (f *Operator) ApplyClients(ctx context.Context, file client.Described, prune bool, from event.Origin) ([]Applied, error) {
 	made := map[string]bool{}
-	for _, e := range entries {
+	for _, e := range file.Clients {
 		algorithm := e.Settings.IDAlgorithm()
 		if !e.Type.SignsIn() || made[algorithm] {
 			continue
@@ -43,10 +45,16 @@ func (f *Operator) ApplyClients(ctx context.Context, entries []client.Entry, pru
 		}
 		made[algorithm] = true
 	}
-	list, err := f.applied(ctx, entries, prune, from, false)
-	for _, a := range list {
-		if err == nil && a.Did == Deleted {
-			_, err = f.deleteClient(ctx, a.Name, true, from)
+	list, err := f.applied(ctx, file, prune, from, false)
+	for _, resources := range []bool{false, true} { // an application may name a resource
+		for _, a := range list {
+			switch {
+			case err != nil || a.Did != Deleted || a.Resource != resources:
+			case resources:
+				err = f.deleteResource(ctx, a.Name, true, from)
+			default:
+				_, err = f.deleteClient(ctx, a.Name, true, from)
+			}
 		}
 	}
 	return list, err
@@ -57,19 +65,19 @@ type plannedError struct{}
 
 func (plannedError) Error() string { return "this was a plan" }
 
-func (f *Operator) applied(ctx context.Context, entries []client.Entry, prune bool, from event.Origin, plan bool) (list []Applied, err error) {
+func (f *Operator) applied(ctx context.Context, file client.Described, prune bool, from event.Origin, plan bool) (list []Applied, err error) {
+	for _, e := range file.Resources {
+		if err := e.Resource().Check(f.Reserved, !f.Production); err != nil {
+			return nil, err
+		}
+	}
 	err = f.DB.Write(ctx, func(tx *db.Tx) error {
 		list = nil
-		var named client.Settings
 		wanted := map[string]bool{}
-		for _, e := range entries {
+		for _, e := range file.Clients {
 			wanted[e.Name] = true
 			if err := e.CheckHost(f.Console); err != nil {
 				return err
-			}
-			named.Resources = slices.Concat(named.Resources, e.Resources, e.Serves)
-			if e.DefaultResource != "" {
-				named.Resources = append(named.Resources, e.DefaultResource)
 			}
 			c, did, err := e.Apply(tx, secret.Random{}, f.Now())
 			if err != nil {
@@ -82,14 +90,16 @@ func (f *Operator) applied(ctx context.Context, entries []client.Entry, prune bo
 			}
 			if did != client.Unchanged {
 				f.clientChanged(tx, map[string]event.Kind{client.Created: event.ClientCreated, client.Changed: event.ClientChanged}[did], c, "file", from)
-				list = append(list, Applied{e.Name, did})
+				list = append(list, Applied{Name: e.Name, Did: did})
 			}
 		}
-		if err := named.HoldNamed(tx); err != nil { // after the applications: everybody takes them in this order
-			return err
-		}
 		gone, err := f.dropped(tx, wanted, prune, from)
-		if list = append(list, gone...); err == nil && plan {
+		list = append(list, gone...)
+		if err == nil { // after the applications: everybody takes them in this order
+			gone, err = f.appliedResources(tx, file, prune, from)
+			list = append(list, gone...)
+		}
+		if err == nil && plan {
 			err = plannedError{}
 		}
 		return err
@@ -111,9 +121,9 @@ func (f *Operator) dropped(tx *db.Tx, wanted map[string]bool, prune bool, from e
 		case !c.FromFile || wanted[c.Name]:
 			continue
 		case prune:
-			list = append(list, Applied{c.Name, Deleted})
+			list = append(list, Applied{Name: c.Name, Did: Deleted})
 		case c.DisabledAt.IsZero():
-			list = append(list, Applied{c.Name, Disabled})
+			list = append(list, Applied{Name: c.Name, Did: Disabled})
 			f.clientChanged(tx, event.ClientChanged, c, "disabled", from)
 			if err = client.Disable(tx, c.ID, f.Now()); err == nil {
 				err = f.endOwnTokens(tx, c)
@@ -122,6 +132,55 @@ func (f *Operator) dropped(tx *db.Tx, wanted map[string]bool, prune bool, from e
 		if err != nil {
 			return list, err
 		}
+	}
+	return list, nil
+}
+
+// appliedResources has the resources be what a file says, and those that its applications name stay; in the order of their URIs, as
+// everybody takes them.
+func (f *Operator) appliedResources(tx *db.Tx, file client.Described, prune bool, from event.Origin) (list []Applied, err error) {
+	had, err := client.ListResources(tx)
+	if err != nil {
+		return nil, err
+	}
+	entries, managed := map[string]client.ResourceEntry{}, map[string]client.Resource{}
+	var all []string
+	for _, e := range file.Resources {
+		entries[e.URI], all = e, append(all, e.URI)
+	}
+	for _, e := range file.Clients {
+		all = append(all, e.Names()...)
+	}
+	for _, r := range had {
+		if r.FromFile {
+			managed[r.URI], all = r, append(all, r.URI)
+		}
+	}
+	slices.Sort(all)
+	for _, uri := range slices.Compact(all) {
+		e, wanted := entries[uri]
+		did := client.Unchanged
+		if wanted {
+			did, err = e.Apply(tx, f.Now())
+		} else if err = client.HoldKnown(tx, uri); err == nil && managed[uri].FromFile {
+			if did, err = "", client.DisableResource(tx, uri, f.Now()); prune {
+				did = Deleted
+			} else if !managed[uri].Disabled {
+				did = Disabled
+			}
+		}
+		if err != nil {
+			return list, err
+		}
+		if did == client.Unchanged {
+			continue
+		}
+		list = append(list, Applied{Name: uri, Resource: true, Did: did})
+		kind := event.ResourceChanged
+		if did == client.Created {
+			kind = event.ResourceCreated
+		}
+		f.resourceChanged(tx, kind, uri, from)
 	}
 	return list, nil
 }

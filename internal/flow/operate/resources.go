@@ -57,11 +57,14 @@ func (f *Operator) SetResource(ctx context.Context, uri string, change func(clie
 		if err != nil {
 			return err
 		}
+		if had.FromFile {
+			return client.ErrResourceManaged
+		}
 		if err := f.over(had); err != nil {
 			return err
 		}
 		r = change(had)
-		r.URI, r.CreatedAt = had.URI, had.CreatedAt
+		r.URI, r.CreatedAt, r.FromFile, r.Disabled = had.URI, had.CreatedAt, false, had.Disabled
 		if err := r.Check(f.Reserved, !f.Production); err != nil {
 			return err
 		}
@@ -73,8 +76,16 @@ func (f *Operator) SetResource(ctx context.Context, uri string, change func(clie
 
 // DeleteResource takes a resource away: from then on no tokens are made for it. Those that there are end by themselves.
 func (f *Operator) DeleteResource(ctx context.Context, uri string, from event.Origin) error {
+	return f.deleteResource(ctx, uri, false, from)
+}
+
+func (f *Operator) deleteResource(ctx context.Context, uri string, fromFile bool, from event.Origin) error {
 	return f.DB.Write(ctx, func(tx *db.Tx) error {
-		if _, err := client.HoldResource(tx, uri); err != nil {
+		had, err := client.HoldResource(tx, uri)
+		if err == nil && had.FromFile && !fromFile {
+			err = client.ErrResourceManaged
+		}
+		if err != nil {
 			return err
 		}
 		f.resourceChanged(tx, event.ResourceDeleted, uri, from)

@@ -83,12 +83,14 @@ func TestEveryOperationAnswersAsDescribed(t *testing.T) {
 	}
 }
 
-// driveFile drives what an administrator can't change of an application that a file describes.
+// driveFile drives what an administrator can't change of an application and a resource that a file describes.
 func driveFile(h *harness.Server) {
 	h.Helper()
-	entries, err := client.ParseFile([]byte("clients: [{id: shop, type: spa, redirect_uris: [https://shop.example.org/cb]}]"), false)
+	const api = "https://shop.example.org/api"
+	file, err := client.ParseFile([]byte("clients: [{id: shop, type: spa, redirect_uris: [https://shop.example.org/cb]}]\n"+
+		"resources: [{uri: "+api+", name: Shop}]"), false)
 	if err == nil {
-		_, err = h.Operator().ApplyClients(h.Context(), entries, false, harness.OriginOfTests)
+		_, err = h.Operator().ApplyClients(h.Context(), file, false, harness.OriginOfTests)
 	}
 	if err != nil {
 		h.Fatal(err)
@@ -103,6 +105,7 @@ func driveFile(h *harness.Server) {
 	h.Expect(409, "managed_by_file", harness.Request{Method: "PATCH", Path: shop, Bearer: access, Body: `{"disabled":true,"reason":"Exercise"}`})
 	h.Expect(409, "managed_by_file", harness.Post(shop+"/secret", why, access))
 	h.Expect(409, "managed_by_file", harness.Request{Method: "DELETE", Path: shop + "?reason=Exercise", Bearer: access})
+	h.Expect(409, "managed_by_file", harness.Request{Method: "PUT", Path: "/v1/admin/resources", Bearer: access, Body: why.With("uri", api).With("name", "X")})
 }
 
 // termsFile is the setting of a document that there is.

@@ -47,6 +47,12 @@ func sql(rule, breaks, mends string) fault {
 	return fault{rule: rule, plant: func(r *rig) { r.do(breaks) }, mend: func(r *rig) { r.do(mends) }, touches: []string{"sql " + rule}}
 }
 
+// unlessSet is a fault that another setting of that name would hide.
+func (f fault) unlessSet(name string) fault {
+	f.touches = append(f.touches, name)
+	return f
+}
+
 // sqlSeen is one that the server itself warns of, sooner or later.
 func sqlSeen(rule, breaks, mends string) fault {
 	f := sql(rule, breaks, mends)
@@ -216,6 +222,9 @@ func databaseFaults(r *rig) []fault {
 		sql("COMP-1/factor-counts", `UPDATE account SET factors = CASE email WHEN 'admin@example.org' THEN 2 ELSE -1 END`,
 			`UPDATE account SET factors = CASE email WHEN 'admin@example.org' THEN 1 ELSE 0 END`),
 		sql("COMP-1/factor-rows", `UPDATE totp SET sealed = sealed || '\x00'`, `UPDATE totp SET sealed = SUBSTR(sealed, 1, LENGTH(sealed) - 1)`),
+		sql("COMP-1/self-registered", `UPDATE client SET source = 'self'`, `UPDATE client SET source = ''`).unlessSet("CLIENT_REGISTRATION"),
+		sql("COMP-1/resources", `INSERT INTO resource (uri, name, scopes, open, created_at) VALUES ('https://old.tidewater.net/', 'Old', '[]', 0, 1)`,
+			`DELETE FROM resource`),
 		sql("COMP-1/console-host", `UPDATE client SET settings = '{"redirect_uris":["https://admin.tidewater.net:8443/in"]}'`,
 			`UPDATE client SET settings = '{}'`),
 		sql("COMP-1/pkce", `UPDATE client SET settings = '{"pkce_optional":true}'`, `UPDATE client SET settings = '{}'`),

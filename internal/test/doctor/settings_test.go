@@ -99,6 +99,7 @@ var settingFaults = map[string]map[string]string{
 	"NET-5/proxies":         {"TRUSTED_PROXIES": "203.0.0.0/9"},
 	"ENV-1/profiles":        {"ADMIN_PPROF": "true"},
 	"COMP-1/admin-networks": {"ADMIN_NETWORKS": "-"},
+	"COMP-1/registration":   {"CLIENT_REGISTRATION": "open"},
 	"COMP-1/factor-rule":    {"SECOND_FACTOR": "support"},
 	"COMP-1/accepted-risks": {"DOCTOR_BASELINE_FILE": "/nowhere/accepted.json"},
 	"COMP-1/providers":      {"UPSTREAMS_FILE": "/nowhere/upstreams.yaml"},

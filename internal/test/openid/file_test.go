@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,6 +72,63 @@ func TestApplicationsOfAFile(t *testing.T) {
 	})
 }
 
+const apis = "resources:\n  - {uri: %s, name: Notes, scopes: [notes.read Read your notes]}\n"
+
+// A resource that CLIENTS_FILE describes is there when the server is ready, and what its application asks for it gets; the API refuses to change it.
+// Once the file does not have it any more no tokens are made for it, at a refresh either.
+func TestResourcesOfAFile(t *testing.T) {
+	const secret = "a secret of the application's own, long enough"
+	dbtest.EachProduction(t, func(t *testing.T, dbURL string) {
+		h := harness.Open(t, dbURL, "CLIENTS_FILE="+written(t, secret, fmt.Sprintf(apis, notes)))
+		h.Register(ada)
+		o := h.Operator()
+		c, err := o.Client(t.Context(), "shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := app{h, c, secret}
+		got := a.grant(h.Browser(), "resource", notes, "scope", "openid notes.read")
+		if audience, scope := aud(got.Str("access_token")); audience != notes || scope != "notes.read" {
+			t.Errorf("the token is for %q, %q", audience, scope)
+		}
+		if _, err := o.SetRoles(t.Context(), ada, []string{"admin"}, harness.OriginOfTests); err != nil {
+			t.Fatal(err)
+		}
+		bearer := h.Login(ada).Str("access_token")
+		for _, r := range []harness.Request{
+			{Method: "PUT", Path: "/v1/admin/resources", Bearer: bearer, Body: harness.Body{"uri": notes, "name": "X", "reason": "Exercise"}},
+			{Method: "DELETE", Path: "/v1/admin/resources?reason=Exercise&uri=" + notes, Bearer: bearer},
+		} {
+			h.Expect(409, "managed_by_file", r)
+		}
+		if told := h.Expect(200, "", harness.Get("/v1/admin/resources", bearer)); !strings.Contains(told.Text, `"managed_by_file":true`) {
+			t.Errorf("the list: %s", told.Text)
+		}
+		if err := h.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		next := harness.Open(t, dbURL, "CLIENTS_FILE="+written(t, secret, ""))
+		a = app{next, c, secret}
+		a.invalid(400, "invalid_target", a.form("/oauth2/token", url.Values{
+			"grant_type": {"refresh_token"}, "refresh_token": {got.Str("refresh_token")}, "resource": {notes},
+		}))
+		// An application at the console's host is refused, all of the file with it.
+		beside := next.Operator()
+		beside.Console = "https://console.example.org"
+		file, err := client.ReadFile(written(t, secret,
+			"  - {id: beside, type: spa, redirect_uris: [https://console.example.org/cb]}\n"+fmt.Sprintf(apis, notes)), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := beside.ApplyClients(t.Context(), file, false, harness.OriginOfTests); err == nil {
+			t.Error("an application at the console's host is taken")
+		}
+		if r, err := beside.Resource(t.Context(), notes); err != nil || !r.Disabled || !r.FromFile {
+			t.Errorf("the resource is %+v, %v", r, err)
+		}
+	})
+}
+
 // Sixteen who apply a file at once, and two files by turns, leave what one of them says, and each application once.
 func TestSixteenApplyAFile(t *testing.T) {
 	each(t, func(h *harness.Server, _ *harness.Clock) {
@@ -78,10 +136,11 @@ func TestSixteenApplyAFile(t *testing.T) {
 		if err := o.SignsID(t.Context(), "RS256"); err != nil { // else each of sixteen looks for an RSA key
 			t.Fatal(err)
 		}
-		var files [2][]client.Entry
+		var files [2]client.Described
 		for i := range files {
 			var err error
-			more := fmt.Sprintf("  - {id: app%d, type: spa, redirect_uris: [https://app.example.org/%d]}\n", i, i)
+			more := fmt.Sprintf("  - {id: app%d, type: spa, redirect_uris: [https://app.example.org/%d]}\n", i, i) +
+				fmt.Sprintf(apis, fmt.Sprintf("https://api.example.org/%d", i)) // each names one that the other does not have
 			if files[i], err = client.ReadFile(written(t, fmt.Sprint("secret ", i), more), true); err != nil {
 				t.Fatal(err)
 			}
@@ -113,7 +172,8 @@ func TestSixteenApplyAFile(t *testing.T) {
 			}
 		}
 		plan, err := o.PlanClients(t.Context(), files[1], true)
-		if err != nil || len(plan) != 3 || plan[2] != (operate.Applied{Name: "app0", Did: operate.Deleted}) {
+		if err != nil || len(plan) != 5 || plan[2] != (operate.Applied{Name: "app0", Did: operate.Deleted}) ||
+			plan[3] != (operate.Applied{Name: "https://api.example.org/0", Resource: true, Did: operate.Deleted}) {
 			t.Errorf("%v: %v", err, plan)
 		}
 		a := app{h, client.Client{ID: "shop"}, "secret 0"}

@@ -86,5 +86,9 @@ func TestASVS_V3_5_4_TheConsoleOnAHostOfItsOwnInChromium(t *testing.T) {
 	}
 	c.run("the first tab again", chromedp.Reload(), chromedp.WaitVisible("#email"))
 	at("the first tab", auth+"/login")
+	// A sign-in that began on PUBLIC_URL leads to the console too, as the first administrator's does.
+	c.run("the sign-in page", chromedp.Navigate(auth+"/login?return_to=%2Fadmin"))
+	signIn()
+	at("the console", console+"/admin")
 	c.quiet("the console", "Cleared data types")
 }

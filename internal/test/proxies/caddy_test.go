@@ -17,14 +17,19 @@ import (
 // caddy starts a real one with the guide's configuration.
 func caddy(t *testing.T, listens, gatehouse, app string) {
 	t.Helper()
+	caddyWith(t, listens, fmt.Sprintf("http://%s {\n%s}\n", listens, harness.Guide(t, "caddy.md", "127.0.0.1:8000", gatehouse, "127.0.0.1:8080", app)))
+}
+
+// caddyWith starts one with sites.
+func caddyWith(t *testing.T, listens, sites string) {
+	t.Helper()
 	if out, err := exec.Command("make", "-s", "-C", proctest.File("."), ".cache/bin/caddy").CombinedOutput(); err != nil {
 		t.Fatalf("building Caddy: %v: %s", err, out)
 	}
 	dir := t.TempDir()
 	t.Setenv("XDG_CONFIG_HOME", dir)
 	t.Setenv("XDG_DATA_HOME", dir)
-	conf := fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n}\nhttp://%s {\n%s}\n",
-		listens, harness.Guide(t, "caddy.md", "127.0.0.1:8000", gatehouse, "127.0.0.1:8080", app))
+	conf := "{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n}\n" + sites
 	path := filepath.Join(dir, "Caddyfile")
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
