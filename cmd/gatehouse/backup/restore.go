@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
+	"filippo.io/age"
+
 	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
 	"github.com/gatehouse-auth/gatehouse/internal/app"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/backup"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/respond"
 )
 
 type restoreCommand struct {
@@ -19,6 +24,8 @@ type restoreCommand struct {
 	SecretLost bool   `help:"JWT_SECRET_KEY of then is lost: make all keys anew."`
 	AcceptLost bool   `name:"accept-lost-ledger" help:"Restore although a part of what was decided since is missing."`
 	Abandoned  bool   `help:"Take a backup of a history that an earlier restore has left."`
+	Incident   string `placeholder:"FILE" help:"Bring over the incident of this evidence bundle, which the backup is too old to have."`
+	EvidenceID string `name:"incident-identity" placeholder:"PATH" help:"The file with the secret key that opens the bundle, where it is another one."`
 	Yes        bool   `help:"Do it. Without it, the command only says what it would do."`
 	JSON       bool   `name:"json" help:"Print JSON."`
 }
@@ -31,8 +38,12 @@ every other command refuses the database; if it is broken off, run it again.
 Everybody has to sign in again. Everything since the backup is lost, but for what took something away from somebody: that stands in the ledger beside
 the backups, and is done again. docs/guides/backups.md says what.
 
-Example:
-  gatehouse backup restore --identity backup-key.txt --yes`
+With --incident, the incident that led to the restore is brought over from the bundle that gatehouse incident freeze has written: its timeline, actions,
+checklist and people. The bundle must be of this installation, signed by EVENT_KEY, and as it was frozen.
+
+Examples:
+  gatehouse backup restore --identity backup-key.txt --yes
+  gatehouse backup restore --identity backup-key.txt --incident INC-1.evidence --incident-identity evidence-key.txt --yes`
 }
 
 // Run restores a backup, or says what that would do.
@@ -64,6 +75,9 @@ func (r restoreCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	if err := app.Needs(f.config, m, r.SecretLost); err != nil {
 		return err
 	}
+	if err := r.carry(t, f, restore, keys); err != nil {
+		return err
+	}
 	if !r.Yes {
 		return r.report(t, f, m, restore.Decided)
 	}
@@ -73,6 +87,39 @@ func (r restoreCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 		return err
 	}
 	return r.print(t, out)
+}
+
+// carry reads the incident that is to be brought over, before anything is restored, and has the restore's end bring it.
+func (r restoreCommand) carry(t *terminal.Terminal, f found, restore *backup.Restore, keys []age.Identity) (err error) {
+	if r.Incident == "" {
+		if r.EvidenceID != "" {
+			return terminal.UsageError("--incident-identity is for --incident")
+		}
+		return nil
+	}
+	if r.EvidenceID != "" {
+		if keys, err = identities(r.EvidenceID); err != nil {
+			return err
+		}
+	}
+	in, err := os.Open(r.Incident)
+	if err != nil {
+		return fmt.Errorf("--incident: %w", err)
+	}
+	defer in.Close()
+	scratch, err := os.CreateTemp("", "gatehouse-evidence-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, scratch.Close(), os.Remove(scratch.Name())) }()
+	c, err := respond.Carry(in, keys, f.trust.EventKey, f.install, scratch)
+	if err != nil {
+		return fmt.Errorf("--incident: %w", err)
+	}
+	fmt.Fprintf(t.Err, "%s is brought over, as it was frozen at %s.\n", c.Name(), terminal.Time(c.FrozenAt))
+	by := t.Origin()
+	restore.After = append(restore.After, func(tx *db.Tx, now time.Time) error { return c.Into(tx, restore.Events, restore.Random, by, now) })
+	return nil
 }
 
 // readFrom reads the manifest from the first store that has the backup as it was made.
