@@ -228,12 +228,12 @@ func (c *Console) changeIncident(d *desk) error {
 }
 
 // orderFields are those of an order in the address of its preview, and then in the form.
-var orderFields = []string{"action", "users", "network", "since", "minutes", "all", "doors"}
+var orderFields = []string{"action", "users", "network", "since", "minutes", "all", "doors", "client"}
 
 // order reads an order; get returns a field.
 func (d *desk) order(get func(name string) string) (o respond.Order, err error) {
 	o = respond.Order{
-		Does: get("action"), Users: words(get("users")), All: get("all") != "", Why: d.in["reason"], Confirmed: d.in["confirm"] != "",
+		Does: get("action"), Users: words(get("users")), All: get("all") != "", Client: get("client"), Why: d.in["reason"], Confirmed: d.in["confirm"] != "",
 		Own: []netip.Addr{web.Origin(d.r).Address},
 	}
 	for _, s := range words(get("network")) {
