@@ -86,6 +86,7 @@ var measures = []struct {
 	{"events", (*run).events},
 	{"costs", (*run).costs},
 	{"plan", (*run).plan},
+	{"end-all", (*run).endAll},
 	{"growth", (*run).growth},
 }
 
