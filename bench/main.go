@@ -100,6 +100,7 @@ var measures = []struct {
 	{"plan", (*run).plan},
 	{"safekeeping-sqlite", (*run).safekeepingSQLite},
 	{"safekeeping-postgres", (*run).safekeepingPostgres},
+	{"end-all", (*run).endAll},
 	{"growth", (*run).growth},
 }
 

@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
+	"filippo.io/age"
+
 	"github.com/gatehouse-auth/gatehouse/cmd/gatehouse/terminal"
 	"github.com/gatehouse-auth/gatehouse/internal/app"
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/ops/backup"
+	"github.com/gatehouse-auth/gatehouse/internal/ops/respond"
 )
 
 type restoreCommand struct {
@@ -21,6 +26,8 @@ type restoreCommand struct {
 	AcceptLost bool   `name:"accept-lost-ledger" help:"Restore although a part of what was decided since is missing."`
 	Abandoned  bool   `help:"Take a backup of a history that an earlier restore has left."`
 	Clone      bool   `help:"Make another installation of it, for trying things out: with keys of its own, and no mail to anybody."`
+	Incident   string `placeholder:"FILE" help:"Bring over the incident of this evidence bundle, which the backup is too old to have."`
+	EvidenceID string `name:"incident-identity" placeholder:"PATH" help:"The file with the secret key that opens the bundle, where it is another one."`
 	Yes        bool   `help:"Do it. Without it, the command only says what it would do."`
 	JSON       bool   `name:"json" help:"Print JSON."`
 }
@@ -36,8 +43,12 @@ the backups, and is done again. docs/guides/backups.md says what.
 With --clone it becomes another installation, for trying things out: set another JWT_SECRET_KEY and another EVENT_KEY, and name the public key that signed
 the backup with --verifier. The servers of the one that it is of go on.
 
-Example:
+With --incident, the incident that led to the restore is brought over from the bundle that gatehouse incident freeze has written: its timeline, actions,
+checklist and people. The bundle must be of this installation, signed by EVENT_KEY, and as it was frozen.
+
+Examples:
   gatehouse backup restore --identity backup-key.txt --yes
+  gatehouse backup restore --identity backup-key.txt --incident INC-1.evidence --incident-identity evidence-key.txt --yes
   gatehouse backup restore --clone --verifier gatehouse/0198…+1a2b3c4d+A… --identity backup-key.txt --yes`
 }
 
@@ -70,6 +81,9 @@ func (r restoreCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 	if err := app.Needs(f.config, m, r.lost()); err != nil {
 		return err
 	}
+	if err := r.carry(t, f, restore, keys); err != nil {
+		return err
+	}
 	if !r.Yes {
 		return r.report(t, f, m, restore.Decided)
 	}
@@ -83,6 +97,39 @@ func (r restoreCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 
 func (r restoreCommand) lost() app.Lost {
 	return app.Lost{Secret: r.SecretLost, Passwords: r.PwLost, Clone: r.Clone}
+}
+
+// carry reads the incident that is to be brought over, before anything is restored, and has the restore's end bring it.
+func (r restoreCommand) carry(t *terminal.Terminal, f found, restore *backup.Restore, keys []age.Identity) (err error) {
+	if r.Incident == "" {
+		if r.EvidenceID != "" {
+			return terminal.UsageError("--incident-identity is for --incident")
+		}
+		return nil
+	}
+	if r.EvidenceID != "" {
+		if keys, err = identities(r.EvidenceID); err != nil {
+			return err
+		}
+	}
+	in, err := os.Open(r.Incident)
+	if err != nil {
+		return fmt.Errorf("--incident: %w", err)
+	}
+	defer in.Close()
+	scratch, err := os.CreateTemp("", "gatehouse-evidence-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, scratch.Close(), os.Remove(scratch.Name())) }()
+	c, err := respond.Carry(in, keys, f.trust.EventKey, f.install, scratch)
+	if err != nil {
+		return fmt.Errorf("--incident: %w", err)
+	}
+	fmt.Fprintf(t.Err, "%s is brought over, as it was frozen at %s.\n", c.Name(), terminal.Time(c.FrozenAt))
+	by := t.Origin()
+	restore.After = append(restore.After, func(tx *db.Tx, now time.Time) error { return c.Into(tx, restore.Events, restore.Random, by, now) })
+	return nil
 }
 
 // readFrom reads the manifest from the first store that has the backup as it was made.

@@ -2,7 +2,6 @@ package incident
 
 import (
 	"context"
-	"encoding/csv"
 	"fmt"
 	"os"
 	"strings"
@@ -154,28 +153,6 @@ func newPersonJSON(p respond.Touch) personJSON {
 	return out
 }
 
-// heads are those of the table and of CSV.
-var heads = []string{"ACCOUNT", "EMAIL", "GOT IN", "TRIES", "SIGN-INS", "REUSED", "SESSIONS", "GIVEN TO", "DID", "FIRST", "LAST"}
-
-func row(p respond.Touch) []string {
-	var did []string
-	for k, n := range p.Did {
-		did = append(did, fmt.Sprintf("%s:%d", k, n))
-	}
-	var given []string
-	for client, n := range p.Given {
-		given = append(given, fmt.Sprintf("%s:%d", client, n))
-	}
-	in := "no"
-	if p.In() {
-		in = "yes"
-	}
-	return []string{
-		p.Account, p.Email, in, fmt.Sprint(p.Tries), fmt.Sprint(p.Ins), fmt.Sprint(p.Reused), fmt.Sprint(len(p.Sessions)), sorted(given), sorted(did),
-		terminal.Time(p.First), terminal.Time(p.Last),
-	}
-}
-
 func (c scopeCommand) print(t *terminal.Terminal, s respond.Scope) error {
 	switch {
 	case c.JSON:
@@ -186,13 +163,7 @@ func (c scopeCommand) print(t *terminal.Terminal, s respond.Scope) error {
 		}
 		return nil
 	case c.CSV:
-		w := csv.NewWriter(t.Out)
-		_ = w.Write(heads) // Flush has the error
-		for _, p := range s.People {
-			_ = w.Write(harmless(row(p)))
-		}
-		w.Flush()
-		return w.Error()
+		return s.WriteCSV(t.Out)
 	}
 	vain, in, sessions, reused := s.Counts()
 	fmt.Fprintf(t.Out, "Somebody got in to %s; %s in vain. %s begun or used, %s seen twice. %s of theirs from elsewhere.\n",
@@ -209,13 +180,13 @@ func (c scopeCommand) print(t *terminal.Terminal, s respond.Scope) error {
 		fmt.Fprintf(t.Out, "  %d × %s\n", s.Done[k], k)
 	}
 	printFollowed(t, s)
-	lines := [][]string{heads}
+	lines := [][]string{respond.ScopeHeads}
 	for i, p := range s.People {
 		if i == shown {
 			fmt.Fprintf(t.Err, "%d more: --csv prints all.\n", len(s.People)-shown)
 			break
 		}
-		lines = append(lines, row(p))
+		lines = append(lines, p.Cells())
 	}
 	if len(lines) == 1 {
 		return nil

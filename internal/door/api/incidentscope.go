@@ -2,6 +2,8 @@ package api
 
 import (
 	"bytes"
+	"context"
+	"io"
 	"net/http"
 	"net/netip"
 
@@ -35,6 +37,8 @@ type asking struct {
 	// Save notes in the incident those whom somebody got in to, Tried also those who were tried in vain.
 	Save  bool `json:"save"`
 	Tried bool `json:"tried"`
+	// Format is json, or csv for a file of everybody, one person a line.
+	Format string `json:"format" most:"8"`
 }
 
 // mostNamed is how many of one sort a question names.
@@ -176,6 +180,9 @@ func (a *Incidents) scope(w http.ResponseWriter, r *http.Request, who flow.Ident
 	if err := web.Decode(w, r, &in); err != nil {
 		return err
 	}
+	if in.Format != "" && in.Format != "json" && in.Format != "csv" {
+		return fault.Field("format", "invalid_format", "A scope is json or csv.")
+	}
 	q, err := in.question()
 	if err != nil {
 		return err
@@ -200,6 +207,9 @@ func (a *Incidents) scope(w http.ResponseWriter, r *http.Request, who flow.Ident
 			return err
 		}
 		out.Saved = &added
+	}
+	if in.Format == "csv" {
+		return web.Download(w, r, "text/csv; charset=utf-8", s.CSVName(i.Name()), func(_ context.Context, to io.Writer) error { return s.WriteCSV(to) })
 	}
 	return web.WriteJSON(w, http.StatusOK, out)
 }

@@ -76,6 +76,7 @@ func New(c *Console) (*Console, error) {
 func (c *Console) Routes() web.Routes {
 	all := c.routes()
 	maps.Copy(all, c.incidentRoutes())
+	maps.Copy(all, c.scopeRoutes())
 	return all
 }
 

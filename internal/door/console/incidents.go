@@ -102,6 +102,8 @@ type incidentPage struct {
 	respond.Standing
 	State, Done string
 	Open, Rules bool
+	// Scopes: who asks may see who was touched, also of one that is closed.
+	Scopes bool
 	// Left is how many hours are left of the 72, Over how many are over; Gone is the part of them that is over, in percent.
 	Left, Over int64
 	Gone       float64
@@ -150,7 +152,8 @@ func (d *desk) showIncident(status int) error {
 	left := s.Left(d.Now())
 	p := incidentPage{
 		Standing: s, State: d.stateOf(s.Incident), Open: s.ClosedAt.IsZero(), Rules: d.rules() && s.ClosedAt.IsZero(), Path: "/admin/incidents/" + s.Name(),
-		Left: int64(max(left, 0) / time.Hour), Gone: min(100, 100*float64(incident.Notice-left)/float64(incident.Notice)),
+		Scopes: d.rules(),
+		Left:   int64(max(left, 0) / time.Hour), Gone: min(100, 100*float64(incident.Notice-left)/float64(incident.Notice)),
 	}
 	if left < 0 {
 		p.Over = int64(-left/time.Hour) + 1
@@ -225,12 +228,12 @@ func (c *Console) changeIncident(d *desk) error {
 }
 
 // orderFields are those of an order in the address of its preview, and then in the form.
-var orderFields = []string{"action", "users", "network", "since", "minutes", "all", "doors"}
+var orderFields = []string{"action", "users", "network", "since", "minutes", "all", "doors", "client"}
 
 // order reads an order; get returns a field.
 func (d *desk) order(get func(name string) string) (o respond.Order, err error) {
 	o = respond.Order{
-		Does: get("action"), Users: words(get("users")), All: get("all") != "", Why: d.in["reason"], Confirmed: d.in["confirm"] != "",
+		Does: get("action"), Users: words(get("users")), All: get("all") != "", Client: get("client"), Why: d.in["reason"], Confirmed: d.in["confirm"] != "",
 		Own: []netip.Addr{web.Origin(d.r).Address},
 	}
 	for _, s := range words(get("network")) {

@@ -53,6 +53,12 @@ func EndAll(tx *db.Tx, client, why string, now time.Time, limit int) ([]string, 
 		SELECT id FROM client_grant WHERE client_id = $1 AND ended_at IS NULL LIMIT $4) RETURNING id`, client, db.Micros(now), why, limit))
 }
 
+// CountClient counts the living grants of an application.
+func CountClient(tx *db.Tx, client string) (n int64, err error) {
+	err = tx.QueryRow(`SELECT COUNT(*) FROM client_grant WHERE client_id = $1 AND ended_at IS NULL`, client).Scan(&n)
+	return n, err
+}
+
 // End ends a grant of an application, and returns its account; ok is false if there is no such grant that lives.
 func End(tx *db.Tx, id, client, why string, now time.Time) (account string, ok bool, err error) {
 	err = tx.QueryRow(`UPDATE client_grant SET ended_at = $3, ended_why = $4

@@ -12,8 +12,10 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/fault"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/incident"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/lockout"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
@@ -124,6 +126,8 @@ func (w *worker) step(tx *db.Tx) (incident.Action, error) {
 		return w.find(tx)
 	case w.a.Does == EndSessions && !w.named():
 		return w.endSessions(tx)
+	case w.a.Does == EndGrants:
+		return w.endGrants(tx)
 	case w.a.Does == VoidLinks && w.o.All:
 		return w.voidAll(tx)
 	case w.o.All:
@@ -187,6 +191,25 @@ func (w *worker) endSessions(tx *db.Tx) (incident.Action, error) {
 		return w.finished(w.a), nil
 	}
 	return advanced(w.a, last, Touched{"sessions": int64(n)}), nil
+}
+
+// endGrants ends the next of what an application was granted; people are asked to sign in to it again. One that is gone has nothing left.
+func (w *worker) endGrants(tx *db.Tx) (incident.Action, error) {
+	c, err := client.Find(tx, w.o.Client, w.Now())
+	if fault.KindOf(err) == fault.NotFound {
+		return w.finished(w.a), nil
+	}
+	if err != nil {
+		return w.a, err
+	}
+	ended, err := grant.EndAll(tx, c.ID, session.WhyRevoked, w.Now(), w.Pace.look())
+	if err := flow.EndGrants(tx, w.act.Revoked, ended, err); err != nil {
+		return w.a, err
+	}
+	if len(ended) == 0 {
+		return w.finished(w.a), nil
+	}
+	return advanced(w.a, round(w.a.Place), Touched{"grants": int64(len(ended))}), nil
 }
 
 // voidAll makes void what there was of everybody when the action began.

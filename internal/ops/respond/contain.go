@@ -141,6 +141,13 @@ func (d *Desk) begin(tx *db.Tx, n int64, o Order, by By) (a incident.Action, err
 	if err != nil {
 		return a, err
 	}
+	if o.Does == EndGrants {
+		c, err := client.Find(tx, o.Client, d.Now())
+		if err != nil {
+			return a, err
+		}
+		o.Client = c.Name
+	}
 	if o.Does == EndSessions && len(o.Users) == 0 && o.which().Everybody() {
 		// In force at once: what follows tidies up.
 		o.Before = d.Operator.As(by.Who, o.Why).CutOff(tx, o.which(), by.Origin)

@@ -25,6 +25,7 @@ const (
 	BlockNetworks  = "block"
 	RotateKeys     = "rotate-keys"
 	RotateSecret   = "rotate-secret"
+	EndGrants      = "end-grants"
 	Lockdown       = "lockdown"
 	// Notify is done by [Desk.Notify], and contains nothing.
 	Notify = "notify"
@@ -49,6 +50,7 @@ var Abouts = []About{
 	{Disable, "Disable accounts", "Enable them again", "users networks since"},
 	{RotateKeys, "Revoke keys of the installation and make new ones", "", "purposes"},
 	{RotateSecret, "Replace an application's secret", "", "client"},
+	{EndGrants, "End what an application was granted", "", "client"},
 	{Lockdown, "Close registration, changes, or signing in for all but administrators", "Open them again", "doors for"},
 }
 
@@ -171,7 +173,7 @@ func (o Order) checkWhom(said map[string]bool) error {
 		}
 	case RotateKeys:
 		return o.checkPurposes()
-	case RotateSecret:
+	case RotateSecret, EndGrants:
 		if o.Client == "" {
 			return wrong("client", "Name the application, by its id or name.")
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/client"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/incident"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
@@ -69,6 +70,14 @@ func (d *Desk) preview(ctx context.Context, o Order) (p Preview, err error) {
 	case RotateSecret:
 		p.Touches["secrets"] = 1
 		return p, d.DB.Read(ctx, func(tx *db.Tx) error { _, err := client.Find(tx, o.Client, d.Now()); return err })
+	case EndGrants:
+		return p, d.DB.Read(ctx, func(tx *db.Tx) error {
+			c, err := client.Find(tx, o.Client, d.Now())
+			if err == nil {
+				p.Touches["grants"], err = grant.CountClient(tx, c.ID)
+			}
+			return err
+		})
 	case Lockdown:
 		p.Touches["doors"] = int64(len(o.Doors))
 		return p, nil

@@ -128,6 +128,8 @@ func (h *Server) DriveIncidents(root string) {
 	h.Expect(200, "", Post(made+"/actions/"+h.runningAction(made)+"/stop", map[string]string{"reason": "A test"}, root))
 	h.Expect(400, "invalid_order", Post(made+"/scope", map[string]any{}, root))
 	h.Expect(200, "", Post(made+"/scope", map[string]any{"since": "2026-01-01T00:00:00Z", "shared": true, "save": true}, root))
+	h.Expect(200, "", Post(made+"/scope", map[string]any{"since": "2026-01-01T00:00:00Z", "format": "csv"}, root))
+	h.Expect(400, "invalid_format", Post(made+"/scope", map[string]any{"since": "2026-01-01T00:00:00Z", "format": "x"}, root))
 	notice := map[string]any{"text": "A test", "mails_an_hour": 100000, "reason": "A test"}
 	h.Expect(200, "", Post(made+"/notices?dry_run=true", notice, root))
 	h.Expect(201, "", Post(made+"/notices", notice, root))

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 	"github.com/gatehouse-auth/gatehouse/internal/base/keyring"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/incident"
@@ -113,6 +114,10 @@ func (a *attempt) network() []netip.Prefix {
 }
 
 const (
+	// grantOf is a living grant of an application to an account, at a time.
+	grantOf = `INSERT INTO client_grant (id, client_id, account_id, sid, offline, scope, resource, roles, amr, auth_at, nonce, code, code_until,
+		redirect_uri, challenge, created_at, started_at, gen, minted_at, rotated_at, idle_at, max_at)
+		VALUES ($1, $2, $3, '', 1, 'openid', '[]', '[]', '[]', $4, '', $5, 0, '', '', $4, $4, 1, $4, $4, $4 + 3600000000, $4 + 3600000000)`
 	csrfKeys = `SELECT COUNT(*) FROM ring_key WHERE purpose = 'csrf'`
 	aliveOf  = `SELECT COUNT(*) FROM session WHERE ended_at IS NULL AND` + mine
 	revokeOf = `SELECT COUNT(*) FROM event AS e JOIN event_personal AS p ON p.event_id = e.id
@@ -186,6 +191,35 @@ var kills = map[string]struct {
 		},
 		func(a *attempt) string {
 			return a.counts(`SELECT COUNT(*) FROM client WHERE name = '%s' AND old_hash IS NULL AND rotated_at IS NOT NULL`)
+		},
+	},
+	respond.EndGrants: {
+		func(a *attempt) respond.Order {
+			c, _, err := a.desk.Operator.CreateClient(a.Context(), a.tag, harness.OriginOfTests)
+			if err != nil {
+				a.Fatal(err)
+			}
+			var id string
+			a.people()
+			if err := a.desk.DB.Write(a.Context(), func(tx *db.Tx) error {
+				if err := tx.QueryRow(`SELECT id FROM account WHERE email_key = $1`, a.tag+"-0@example.org").Scan(&id); err != nil {
+					return err
+				}
+				for i := range 5 {
+					one := fmt.Sprintf("0198c0de-0000-7000-8000-%06d%06d", a.i, i)
+					if _, err := tx.Exec(grantOf, one, c.ID, id, db.Micros(a.clock.Now()), []byte(one)); err != nil {
+						return err
+					}
+				}
+				return nil
+			}); err != nil {
+				a.Fatal(err)
+			}
+			return respond.Order{Client: a.tag}
+		},
+		func(a *attempt) string {
+			return a.counts(`SELECT COUNT(*) FROM client_grant WHERE ended_at IS NULL AND`+mine,
+				`SELECT COUNT(*) FROM client_grant WHERE ended_at IS NOT NULL AND`+mine)
 		},
 	},
 	respond.Lockdown: {

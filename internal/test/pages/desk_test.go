@@ -57,6 +57,7 @@ func TestTEST5_TheConsoleLooksRightInChromium(t *testing.T) {
 		{"register-application", "/admin/clients/new"}, {"application", "/admin/clients/" + app.ID},
 		{"mail", "/admin/mail"}, {"retention", "/admin/retention?due=1"}, {"settings", "/admin/settings"}, {"help", "/admin/help"}, {"doctor", "/admin/doctor"},
 		{"incidents", "/admin/incidents"}, {"incident", "/admin/incidents/INC-1"},
+		{"scope", "/admin/incidents/INC-1/scope?since=2026-01-01T00:00:00Z&shared=1"},
 		{"contain", "/admin/incidents/INC-1/contain?action=end-sessions&all=1"},
 	} {
 		for _, l := range looks(look{1360, false, "en"}, look{320, true, "ar"}, look{768, true, "de"}) {
