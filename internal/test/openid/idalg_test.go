@@ -200,7 +200,7 @@ func TestOIDC_AlgorithmsThatAreRefused(t *testing.T) {
 func TestSixteenWantTheKeyOfES256(t *testing.T) {
 	each(t, func(h *harness.Server, _ *harness.Clock) {
 		entries, err := client.ReadFile(written(t, "a secret", "    id_token_alg: ES256\n"), true)
-		if err != nil || entries[0].Settings.IDTokenAlg != "ES256" {
+		if err != nil || entries.Clients[0].Settings.IDTokenAlg != "ES256" {
 			t.Fatalf("%v: %+v", err, entries)
 		}
 		o := h.Operator()
