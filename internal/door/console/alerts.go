@@ -27,8 +27,12 @@ func (c *Console) alerts(d *desk) error {
 		v.T("alerts.resolved"), "keep opt")
 	for _, a := range list {
 		to := &past
+		resolved := ui.Cell{Text: d.clock(a.ResolvedAt), Class: "keep opt"}
 		if a.ResolvedAt.IsZero() {
 			to = &open
+			if d.rules() {
+				resolved = ui.Cell{Text: v.T("incidents.new"), Href: "/admin/incidents?" + url.Values{"alert": {a.Rule}}.Encode()}
+			}
 		}
 		if to.Table == nil {
 			to.Table = &ui.Table{Caption: to.Title, Columns: columns}
@@ -36,7 +40,7 @@ func (c *Console) alerts(d *desk) error {
 		to.Table.Rows = append(to.Table.Rows, ui.Row{Cells: []ui.Cell{
 			{Text: a.Rule, Code: true, Href: "/admin/events?" + url.Values{"event": {lookAt[a.Rule]}}.Encode()}, {Text: a.What, Small: a.Look},
 			{Text: v.T("alerts.of", "n", a.N, "bound", a.Bound), Class: "num opt2"}, {Text: d.clock(a.RaisedAt), Class: "keep opt"},
-			{Text: d.clock(a.ResolvedAt), Class: "keep opt"},
+			resolved,
 		}})
 	}
 	if open.Table == nil {

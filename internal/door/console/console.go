@@ -151,7 +151,7 @@ type desk struct {
 // fields are those of all forms of the console.
 var fields = []string{
 	"csrf_token", "reason", "number", "email", "locale", "roles", "network", "for", "confirm", "rule", "name", "keep", "before", "id", "dead",
-	"title", "text", "lessons", "step", "action", "users", "since", "minutes", "all", "doors", "back",
+	"title", "text", "lessons", "step", "action", "users", "since", "minutes", "all", "doors", "back", "alert",
 	"type", "redirect_uris", "post_logout_redirect_uris", "backchannel_logout_uri",
 	"backchannel_logout_session_required", "first_party", "require_roles", "require_acr", "require_par", "pkce_optional", "lean_id_token", "id_token_alg",
 	"response_modes", "jwks", "jwks_uri", "shown", "resources", "default_resource", "scopes", "serves", "uri", "open",

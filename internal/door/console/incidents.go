@@ -1,10 +1,12 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,6 +61,10 @@ func (d *desk) showIncidents(status int) error {
 			ID: "h-open", Title: v.T("incidents.new"), Action: "/admin/incidents", Method: "post", Button: v.T("incidents.button"),
 			Fields: []ui.Part{{Name: "title", ID: "title", Label: v.T("incidents.name"), Value: d.in["title"], Required: true, Max: 120}},
 		}
+		if rule := d.rule(cmp.Or(d.in["alert"], d.query().Get("alert"))); rule.Name != "" {
+			p.Form.Hidden = map[string]string{"alert": rule.Name}
+			p.Form.Fields[0].Value = cmp.Or(d.in["title"], rule.About)
+		}
 	}
 	in := card{ID: "list", Title: v.T("incidents.title")}
 	if len(list) == 0 {
@@ -86,8 +92,16 @@ func (d *desk) stateOf(i incident.Incident) string {
 	return d.v.T("incidents.closed")
 }
 
+// rule is the rule of that name, or none.
+func (d *desk) rule(name string) Rule {
+	if i := slices.IndexFunc(d.Rules, func(r Rule) bool { return r.Name == name }); i >= 0 {
+		return d.Rules[i]
+	}
+	return Rule{}
+}
+
 func (c *Console) openIncident(d *desk) error {
-	i, err := c.Incidents.Open(d.r.Context(), respond.Opening{Title: d.in["title"]}, d.by())
+	i, err := c.Incidents.Open(d.r.Context(), respond.Opening{Title: d.in["title"], Alert: d.rule(d.in["alert"]).Name}, d.by())
 	if err != nil {
 		return d.again(err, d.showIncidents)
 	}
