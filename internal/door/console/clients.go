@@ -172,7 +172,7 @@ func (d *desk) showClient(status int) error {
 func (d *desk) settingsForm(a client.Client) *smallForm {
 	v, s := d.v, a.Settings
 	if d.in != nil { // what was refused stays in the form
-		s, _ = d.clientSettings(a.Type)
+		s, _ = d.clientSettings(a)
 	}
 	choose := func(name, label string, chosen bool, no, yes string) ui.Part {
 		return ui.Part{Name: name, Label: label, Options: []ui.Option{{Text: no, Selected: !chosen}, {Value: "1", Text: yes, Selected: chosen}}}
@@ -291,7 +291,7 @@ func (d *desk) serviceForm(a client.Client) *smallForm {
 func (d *desk) resourceFields(f *smallForm, a client.Client) *smallForm {
 	v, s := d.v, a.Settings
 	if d.in != nil {
-		s, _ = d.clientSettings(a.Type)
+		s, _ = d.clientSettings(a)
 	}
 	hint := v.T("clients.resources-hint")
 	if !a.Type.SignsIn() {
@@ -306,21 +306,47 @@ func (d *desk) resourceFields(f *smallForm, a client.Client) *smallForm {
 	return f
 }
 
-// clientSettings are those of the form. What is wrong with the keys is the error.
-func (d *desk) clientSettings(t client.Type) (client.Settings, error) {
-	in := d.in
-	keys, err := client.ParseKeys(in["jwks"])
-	return client.Settings{
-		Title: strings.TrimSpace(in["title"]), RedirectURIs: strings.Fields(in["redirect_uris"]), PostLogoutURIs: strings.Fields(in["post_logout_redirect_uris"]),
-		FirstParty: in["first_party"] != "", RequireRoles: words(in["require_roles"]), RequireACR: in["require_acr"], RequirePAR: in["require_par"] != "",
-		ResponseModes:                    strings.Fields(in["response_modes"]),
-		BackchannelLogoutURI:             strings.TrimSpace(in["backchannel_logout_uri"]),
-		BackchannelLogoutSessionRequired: in["backchannel_logout_session_required"] != "",
-		PKCEOptional:                     in["pkce_optional"] != "" && t == client.Web, LeanIDToken: in["lean_id_token"] != "",
-		IDTokenAlg: in["id_token_alg"],
-		JWKS:       keys, JWKSURI: strings.TrimSpace(in["jwks_uri"]), Resources: strings.Fields(in["resources"]),
-		DefaultResource: strings.TrimSpace(in["default_resource"]), Scopes: strings.Fields(in["scopes"]), Serves: strings.Fields(in["serves"]),
-	}, err
+// clientSettings are those of the form. What the form of the application's type does not have stays as it is. What is wrong with the
+// keys is the error.
+func (d *desk) clientSettings(a client.Client) (s client.Settings, err error) {
+	s = a.Settings
+	text := func(name string, to *string) {
+		if v, ok := d.in[name]; ok {
+			*to = strings.TrimSpace(v)
+		}
+	}
+	list := func(name string, to *[]string, split func(string) []string) {
+		if v, ok := d.in[name]; ok {
+			*to = split(v)
+		}
+	}
+	yes := func(name string, to *bool) {
+		if v, ok := d.in[name]; ok {
+			*to = v != ""
+		}
+	}
+	text("title", &s.Title)
+	text("require_acr", &s.RequireACR)
+	text("backchannel_logout_uri", &s.BackchannelLogoutURI)
+	text("id_token_alg", &s.IDTokenAlg)
+	text("jwks_uri", &s.JWKSURI)
+	text("default_resource", &s.DefaultResource)
+	list("redirect_uris", &s.RedirectURIs, strings.Fields)
+	list("post_logout_redirect_uris", &s.PostLogoutURIs, strings.Fields)
+	list("response_modes", &s.ResponseModes, strings.Fields)
+	list("resources", &s.Resources, strings.Fields)
+	list("scopes", &s.Scopes, strings.Fields)
+	list("serves", &s.Serves, strings.Fields)
+	list("require_roles", &s.RequireRoles, words)
+	yes("first_party", &s.FirstParty)
+	yes("require_par", &s.RequirePAR)
+	yes("backchannel_logout_session_required", &s.BackchannelLogoutSessionRequired)
+	yes("pkce_optional", &s.PKCEOptional)
+	yes("lean_id_token", &s.LeanIDToken)
+	if v, ok := d.in["jwks"]; ok {
+		s.JWKS, err = client.ParseKeys(v)
+	}
+	return s, err
 }
 
 func (c *Console) doSettings(d *desk) error {
@@ -329,7 +355,7 @@ func (c *Console) doSettings(d *desk) error {
 	if err != nil {
 		return err
 	}
-	settings, err := d.clientSettings(a.Type)
+	settings, err := d.clientSettings(a)
 	if err != nil {
 		return d.again(err, d.showClient)
 	}

@@ -317,7 +317,7 @@ func TestKeysOfAnApplicationAtTheDesk(t *testing.T) {
 	if sent, shown := press(b, page, keys.With("jwks", "").With("jwks_uri", uri)); sent.Status != 303 || !strings.Contains(shown.Text, uri) {
 		t.Errorf("an address of keys: %d %s", sent.Status, shown.Text)
 	}
-	if sent, shown := press(b, page, keys.With("jwks", "")); sent.Status != 303 || !strings.Contains(shown.Text, page+"/secret") {
+	if sent, shown := press(b, page, keys.With("jwks", "").With("jwks_uri", "")); sent.Status != 303 || !strings.Contains(shown.Text, page+"/secret") {
 		t.Errorf("without keys: %d %s", sent.Status, shown.Text)
 	}
 }
