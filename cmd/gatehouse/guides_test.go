@@ -14,7 +14,7 @@ import (
 var ours = regexp.MustCompile(`(?:^|[\s(;|&])(?:bin/)?gatehouse ((?:[a-z]|--)[^|>)#;&\n]*)`)
 
 // named is a user, a unit or a namespace of our name, for another program.
-var named = regexp.MustCompile(`(?:-u|-n|--unit) gatehouse\b`)
+var named = regexp.MustCompile(`(?:-u|-n|--unit|--name) gatehouse\b`)
 
 // F9: every command in every guide is one that this program has, with those flags. The
 // settings in them are loaded by a test of internal/base/config.

@@ -72,7 +72,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // serving waits until the server that writes to name.out and name.err serves.
-// It leaves its addresses in $URL and $ADMIN_URL, and in $TOKEN that of the
+// It leaves its addresses in $URL and $PROBES (of the admin listener), and in $TOKEN that of the
 // set-up link, if there is one.
 func serving(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 1, 1, "serving name")
@@ -89,7 +89,7 @@ func serving(ts *testscript.TestScript, neg bool, args []string) {
 			}
 			if json.Unmarshal([]byte(line), &l) == nil && l.Msg == "serving" {
 				ts.Setenv("URL", l.URL)
-				ts.Setenv("ADMIN_URL", l.AdminURL)
+				ts.Setenv("PROBES", l.AdminURL)
 				ts.Setenv("TOKEN", setupToken(ts.ReadFile(args[0]+".out")))
 				return
 			}

@@ -94,6 +94,9 @@ func (m incidentMetrics) Collect(ch chan<- prometheus.Metric) {
 
 // OperatorIncidents opens the database and what incidents are worked on with, for one command of the operator's: see [Operator].
 func OperatorIncidents(ctx context.Context, c *config.Config, log, events *slog.Logger) (*respond.Desk, func() error, error) {
+	if err := existing(c); err != nil {
+		return nil, nil, err
+	}
 	o, done, err := Operator(ctx, c, log, events)
 	if err != nil {
 		return nil, nil, err

@@ -131,6 +131,9 @@ func (t *tokens) adoptKeys(ctx context.Context) error {
 
 // OperatorKeys opens the keys for one command of the operator's: see [Operator].
 func OperatorKeys(ctx context.Context, c *config.Config, log, events *slog.Logger) (*operate.Keys, func() error, error) {
+	if err := existing(c); err != nil {
+		return nil, nil, err
+	}
 	d, err := OpenDatabase(ctx, c, log)
 	if err != nil {
 		return nil, nil, err

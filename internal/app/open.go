@@ -116,6 +116,23 @@ func readKept(c *config.Config, name string) (string, error) {
 	return strings.TrimSpace(string(b)), err
 }
 
+// existing refuses a SQLite database that is not there. To open it would make it: a command that looks at what there is, run in another folder
+// than the server's, would answer from an empty one.
+func existing(c *config.Config) error {
+	if c.Database.Kind != config.SQLite {
+		return nil
+	}
+	if _, err := os.Stat(c.Database.Path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	path, err := filepath.Abs(c.Database.Path)
+	if err != nil {
+		return err
+	}
+	return fault.New(fault.NotFound, "no_database", "There is no database at "+path+
+		". Run the command in the server's folder, or name the server's settings with --env-file.")
+}
+
 // Operator opens the database for one command of the operator's. The schema
 // must be up to date already, save that SQLite's may be made: the first command
 // may come before the first start. Its events are written to events as well.

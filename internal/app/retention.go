@@ -58,6 +58,9 @@ func retentionKeeper(c *config.Config, d *db.DB, events *event.Log, jobs *job.Ru
 // OperatorRetention opens the database and what deletes there, for one command of the
 // operator's: see [Operator].
 func OperatorRetention(ctx context.Context, c *config.Config, log, events *slog.Logger) (*retention.Keeper, func() error, error) {
+	if err := existing(c); err != nil {
+		return nil, nil, err
+	}
 	d, err := OpenDatabase(ctx, c, log)
 	if err != nil {
 		return nil, nil, err

@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/feature/account"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/event"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/factor"
+	"github.com/gatehouse-auth/gatehouse/internal/feature/session"
 	"github.com/gatehouse-auth/gatehouse/internal/feature/ticket"
 )
 
@@ -88,6 +89,9 @@ func (f *NotMe) mine(ctx context.Context, who Identity, current string, b *Brows
 			err = f.beaten(tx, h.ID)
 		}
 		if err == nil {
+			err = f.stillIn(tx, who)
+		}
+		if err == nil {
 			err = f.reduce(tx, h.ID, who, now, from, func() error { done.right(tx); return nil })
 		}
 		return err
@@ -97,6 +101,16 @@ func (f *NotMe) mine(ctx context.Context, who Identity, current string, b *Brows
 		shows = f.shows(h.ID, f.Now())
 	}
 	return shows, err
+}
+
+// stillIn refuses whoever's session has ended since it was looked at: by another press, that had read the password's number before.
+// Whoever calls it holds the account's row, under which sessions end.
+func (f *NotMe) stillIn(tx *db.Tx, who Identity) error {
+	ended, err := session.HasEnded(tx, who.Session)
+	if err == nil && ended {
+		err = ErrDoneAlready
+	}
+	return err
 }
 
 // beaten says of a press that came second which one came first: another press, or a change of the password, after which the

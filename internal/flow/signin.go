@@ -77,8 +77,8 @@ var ErrPasswordExpired = fault.New(fault.Denied, "password_expired",
 
 // ErrResetRequired is only for somebody who knows the password.
 var ErrResetRequired = fault.New(fault.Denied, "password_reset_required",
-	"A new password must be set with \"Forgot password\" before anybody can sign in to this account: its owner has reported that somebody else had "+
-		"access to it, or the operator of this service has chosen the first one.")
+	"A new password must be set with \"Forgot password\" before anybody can sign in to this account: its owner or the operator of this service "+
+		"asks for one, since somebody else may know the password.")
 
 // Do signs in. The faults are ErrInvalidCredentials, ErrAccountDisabled, invalid
 // input, and those of a server that has too much to do.

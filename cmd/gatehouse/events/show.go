@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -40,6 +41,13 @@ func (e showCommand) Run(ctx context.Context, t *terminal.Terminal) error {
 			{"id", s.ID}, {"time", s.Time.UTC().Format(time.RFC3339Nano)}, {"event", string(s.Kind)}, {"outcome", string(s.Outcome)},
 			{"account", s.Account}, {"session", s.Session}, {"address", s.Address},
 			{"device", fmt.Sprintf("%q", s.UserAgent)}, {"request", fmt.Sprintf("%q", s.RequestID)},
+		}
+		detail, err := json.Marshal(s.Detail)
+		if err != nil {
+			return err
+		}
+		if string(detail) != "{}" {
+			lines = append(lines, []string{"detail", string(detail)})
 		}
 		if s.Leaf < 0 {
 			lines = append(lines, []string{"sealed", "not yet"})

@@ -18,7 +18,7 @@ type containCommand struct {
 	User     []string `sep:"none" placeholder:"USER" help:"This account: its id or email address; can be repeated."`
 	Network  []string `placeholder:"CIDR" help:"Whoever signed in from this network, or was last there; the networks to block. Several with commas."`
 	Device   string   `placeholder:"NAME" help:"Sessions of this browser and system, such as 'Firefox on Linux'."`
-	Since    string   `placeholder:"TIME" help:"Factors added, or a network used, since this time: 2026-11-28T06:00:00Z, or 3h ago."`
+	Since    string   `placeholder:"TIME" help:"Factors added, or a network used, since this time: 2026-11-28T06:00:00Z, or 3h."`
 	Before   string   `placeholder:"TIME" help:"Sessions whose sign-in was before this time."`
 	All      bool     `help:"Everybody."`
 	Key      []string `placeholder:"PURPOSE" help:"Keys to revoke: access-sign, refresh-mac, csrf, or everything."`

@@ -13,7 +13,7 @@ import (
 type openCommand struct {
 	Title string `arg:"" help:"What happened, in a line that names nobody."`
 	Alert string `placeholder:"RULE" help:"The rule whose alert it is opened from."`
-	Began string `placeholder:"TIME" help:"When the attack began, if that is known: 2026-11-28T06:00:00Z, or 3h ago."`
+	Began string `placeholder:"TIME" help:"When the attack began, if that is known: 2026-11-28T06:00:00Z, or 3h."`
 	Aware string `placeholder:"TIME" help:"When you came to know of it, if that was earlier: the 72 hours count from it."`
 }
 

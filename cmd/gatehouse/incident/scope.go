@@ -21,7 +21,7 @@ type scopeCommand struct {
 	Client   []string `sep:"none" placeholder:"APP" help:"Begin with what this application was given: its id or name; can be repeated."`
 	Key      string   `placeholder:"ID" help:"Begin with the time in which this key of the installation was good: gatehouse key list."`
 	Shared   bool     `help:"Also look for those who used the same networks."`
-	Since    string   `placeholder:"TIME" help:"Only from this time on: 2026-11-28T06:00:00Z, or 3h ago."`
+	Since    string   `placeholder:"TIME" help:"Only from this time on: 2026-11-28T06:00:00Z, or 3h."`
 	Until    string   `placeholder:"TIME" help:"Only before this time."`
 	Most     int      `default:"1000000" help:"How many events to read at most."`
 	SVG      string   `name:"svg" placeholder:"FILE" help:"Write the graph to this file."`

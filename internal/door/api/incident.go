@@ -241,7 +241,7 @@ func (a *Incidents) step(w http.ResponseWriter, r *http.Request, who flow.Identi
 		return err
 	}
 	if len(in.Step) > mostStep {
-		return fault.Field("step", "invalid_step", "The checklist has no such step.")
+		return fault.Field("step", "invalid_step", "%s", respond.ErrNoStep.Message)
 	}
 	n := numbered(r)
 	return a.done(w, a.Desk.Tick(r.Context(), n, incident.Step(in.Step), in.Done, byOf(r, who)))

@@ -190,8 +190,11 @@ func (o Order) checkWhom(said map[string]bool) error {
 			return wrong("users", "Name people, or networks, or all.")
 		}
 	}
+	if whom == 0 && o.Does == BlockNetworks {
+		return wrong("networks", "Name the networks that are to be blocked.")
+	}
 	if whom == 0 {
-		return wrong("users", "Say whom you mean.")
+		return wrong("users", "Name people, networks, or all.")
 	}
 	return nil
 }

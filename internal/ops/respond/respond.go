@@ -174,7 +174,7 @@ func (d *Desk) allDone(tx *db.Tx, i incident.Incident) error {
 }
 
 // ErrNoStep is for a step that the checklist does not have.
-var ErrNoStep = fault.New(fault.NotFound, "step_not_found", "The checklist has no such step.")
+var ErrNoStep = fault.New(fault.NotFound, "step_not_found", "The checklist has no such step: it has scope, freeze, stop, doors, verify, compare, authority, people and lessons.")
 
 // Tick notes that a step of the checklist is done, or that it is not.
 func (d *Desk) Tick(ctx context.Context, n int64, s incident.Step, done bool, by By) error {
@@ -209,7 +209,7 @@ var stepTexts = map[incident.Step]string{
 	"freeze":    "Freeze the evidence.",
 	"stop":      "Lock out who got in: end sessions, block networks, demand new passwords.",
 	"doors":     "Close the way that they came: rotate keys and secrets, suspend what they added.",
-	"verify":    "Verify the event log, off line, against an anchored checkpoint.",
+	"verify":    "Verify the event log; where it is anchored, against a checkpoint from there.",
 	"compare":   "Compare with a backup from before, restore what is wrong, and open what was closed.",
 	"authority": "Tell the authority within 72 hours, or write down why not (GDPR, article 33).",
 	"people":    "Tell the people whom it touches (GDPR, article 34).",

@@ -125,7 +125,7 @@ func (c *counting) take(e event.Entry) {
 	}
 	failed, in := e.Kind == event.FailedLogin, e.Kind == event.Login
 	reused := e.Kind == event.SuspiciousActivity && e.Detail.Reason == tokenReused
-	did := slices.Contains(acts, e.Kind) && e.Outcome == event.Success
+	did := (slices.Contains(acts, e.Kind) || c.used(e)) && e.Outcome == event.Success
 	given := e.Kind == event.AuthorizationGranted
 	if !failed && !in && !reused && !did && !given || c.clients != nil && !(given && c.clients[e.Detail.Client]) {
 		return
@@ -148,6 +148,12 @@ func (c *counting) take(e event.Entry) {
 		return
 	}
 	c.person(e, who)
+}
+
+// used reports whether an event is that a session was used, by its refresh token. Everybody's are; of whoever is asked about, or of whatever came
+// from a network or a device, it may be that somebody has got hold of the token.
+func (c *counting) used(e event.Entry) bool {
+	return e.Kind == event.TokenRefresh && (c.only != nil || len(c.q.Networks) > 0 || c.q.Device != "" || c.q.Session != "")
 }
 
 // person counts an event for somebody.

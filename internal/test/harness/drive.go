@@ -81,6 +81,7 @@ func (h *Server) DriveSignIn() {
 	h.Expect(400, "invalid_email", Post("/v1/register", Credentials{"nobody", Passphrase}))
 	h.Expect(400, "password_too_short", Post("/v1/register", Credentials{"b@example.org", "short"}))
 	h.Expect(401, "invalid_credentials", SignInAs("ada@example.org", "wrong password, quite"))
+	h.Expect(401, "invalid_token", Post("/v1/not-me", Body{}, "no.such.token"))
 	h.Expect(400, "required", SignInAs("ada@example.org", ""))
 	h.Expect(200, "", Post("/v1/password/strength", map[string]string{"password": Passphrase}))
 	h.Expect(401, "invalid_refresh_token", Refreshing("gatehouse_rt_nonsense"))

@@ -188,3 +188,36 @@ func TestIR1_ScopeFindsRefreshTokensSeenTwice(t *testing.T) {
 		}
 	}, harness.BehindProxy)
 }
+
+// Somebody's refresh token was stolen and used from elsewhere, which no sign-in tells: who asks about the network, or the person, finds it; who
+// asks about a time alone is not told of everybody.
+func TestIR1_ScopeFindsWhoseSessionWasUsedFromANetwork(t *testing.T) {
+	harness.Each(t, func(h *harness.Server) {
+		h.Register("eve@example.org")
+		h.Register("ada@example.org")
+		h.Login("ada@example.org")
+		in := h.Expect(200, "", harness.Through("192.0.2.9", harness.SignInAs("eve@example.org", harness.Passphrase)))
+		h.Expect(200, "", harness.Through("198.51.100.7", harness.Refreshing(in.Str("refresh_token"))))
+		d, since := h.Incidents(), time.Now().Add(-time.Hour)
+		for name, q := range map[string]respond.Question{
+			"the network": {Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}, Since: since},
+			"the person":  {Users: []string{"eve@example.org"}, Since: since},
+		} {
+			s, err := d.Scope(h.Context(), q)
+			if err != nil {
+				h.Fatal(err)
+			}
+			if len(s.People) != 1 || s.People[0].Email != "eve@example.org" || !s.People[0].In() || s.Done[event.TokenRefresh] != 1 ||
+				len(s.People[0].Sessions) != 1 || s.People[0].Sessions[0] != in.Str("session_id") {
+				h.Errorf("%s: %+v %+v", name, s.People, s.Sources)
+			}
+			if len(s.Sources) == 0 || name == "the network" && s.Sources[0].Network != "198.51.100.0/24" {
+				h.Errorf("%s: %+v", name, s.Sources)
+			}
+		}
+		s, err := d.Scope(h.Context(), respond.Question{Since: since})
+		if err != nil || s.Done[event.TokenRefresh] != 0 {
+			h.Errorf("of everybody: %v, %v", s.Done, err)
+		}
+	}, harness.BehindProxy)
+}
