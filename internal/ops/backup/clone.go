@@ -38,21 +38,12 @@ func (r *Restore) strange(m *Manifest) error {
 // rename makes the database another installation's. Done again it is renamed again, which nobody has seen before.
 func (r *Restore) rename(ctx context.Context, d *db.DB, now time.Time) error {
 	return d.Write(ctx, func(tx *db.Tx) error {
-		for _, q := range []struct {
-			text string
-			args []any
-		}{
-			// Under another ledger key the erased of one are not recognised by the other.
-			{`UPDATE install SET id = $1, ledger_key = $2 WHERE one = 1`, []any{r.Random.ID(now), r.Random.Bytes(32)}},
-			{`DELETE FROM backup_run`, nil}, // they tell of backups that this one does not have
-			{`DELETE FROM ledger_reach`, nil},
-			{`DELETE FROM acme_secret`, nil},
-			{`DELETE FROM acme_try`, nil},
-		} {
-			if _, err := tx.Exec(q.text, q.args...); err != nil {
-				return err
-			}
-		}
+		// Under another ledger key the erased of one are not recognised by the other.
+		tx.Defer(`UPDATE install SET id = $1, ledger_key = $2 WHERE one = 1`, r.Random.ID(now), r.Random.Bytes(32))
+		tx.Defer(`DELETE FROM backup_run`) // they tell of backups that this one does not have
+		tx.Defer(`DELETE FROM ledger_reach`)
+		tx.Defer(`DELETE FROM acme_secret`)
+		tx.Defer(`DELETE FROM acme_try`)
 		return notice.HoldAll(tx, now)
 	})
 }

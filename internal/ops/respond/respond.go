@@ -174,7 +174,8 @@ func (d *Desk) allDone(tx *db.Tx, i incident.Incident) error {
 }
 
 // ErrNoStep is for a step that the checklist does not have.
-var ErrNoStep = fault.New(fault.NotFound, "step_not_found", "The checklist has no such step: it has scope, freeze, stop, doors, verify, compare, authority, people and lessons.")
+var ErrNoStep = fault.New(fault.NotFound, "step_not_found",
+	"The checklist has no such step: it has scope, freeze, stop, doors, verify, compare, authority, people and lessons.")
 
 // Tick notes that a step of the checklist is done, or that it is not.
 func (d *Desk) Tick(ctx context.Context, n int64, s incident.Step, done bool, by By) error {
