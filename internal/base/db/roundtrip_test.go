@@ -1,20 +1,13 @@
 package db_test
 
 import (
-	"encoding/binary"
-	"io"
 	"net"
 	"net/url"
-	"sync/atomic"
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/internal/base/db"
 	"github.com/gatehouse-auth/gatehouse/internal/base/db/dbtest"
 )
-
-// roundTrips is a proxy before PostgreSQL that counts how often a client ends
-// what it says and waits for the answer.
-type roundTrips struct{ count atomic.Int64 }
 
 // behind returns the URL of the database as it is reached through a proxy, which
 // serves each connection, given the server's address.
@@ -43,37 +36,9 @@ func behind(t *testing.T, dbURL string, serve func(client net.Conn, server strin
 	return u.String()
 }
 
-func (p *roundTrips) serve(client net.Conn, address string) {
-	defer client.Close()
-	server, err := net.Dial("tcp", address)
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	go func() { _, _ = io.Copy(client, server) }()
-	// The first message has no type; each one after it has a byte of it, and then
-	// its length.
-	for header := 4; ; header = 5 {
-		head := make([]byte, header)
-		if _, err := io.ReadFull(client, head); err != nil {
-			return
-		}
-		body := make([]byte, binary.BigEndian.Uint32(head[header-4:])-4)
-		if _, err := io.ReadFull(client, body); err != nil {
-			return
-		}
-		if _, err := server.Write(append(head, body...)); err != nil {
-			return
-		}
-		if head[0] == 'S' || head[0] == 'Q' { // Sync, or a simple query
-			p.count.Add(1)
-		}
-	}
-}
-
 func TestAFlowTakesFewRoundTrips(t *testing.T) {
-	var p roundTrips
-	d := dbtest.Open(t, behind(t, dbtest.Postgres(t), p.serve))
+	wire := dbtest.NewWire(t, dbtest.Postgres(t))
+	d := dbtest.Open(t, wire.URL())
 	const insert = `INSERT INTO job (name, holder, leased_to, due_at, error) VALUES ($1, '', 0, 0, '') ON CONFLICT DO NOTHING`
 	read := func(tx *db.Tx) error {
 		var n int64
@@ -104,11 +69,11 @@ func TestAFlowTakesFewRoundTrips(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		before := p.count.Load()
+		before := wire.Trips()
 		if err := flow.run(); err != nil {
 			t.Fatal(err)
 		}
-		if got := p.count.Load() - before; got != flow.want {
+		if got := wire.Trips() - before; got != flow.want {
 			t.Errorf("%s took %d round trips, want %d", flow.name, got, flow.want)
 		}
 	}

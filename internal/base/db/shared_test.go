@@ -465,10 +465,10 @@ func TestOneOfManyThatShareLeaves(t *testing.T) {
 
 // TestSharingTakesFewRoundTrips: sixty-four at once, of one query and two deferred statements each.
 func TestSharingTakesFewRoundTrips(t *testing.T) {
-	var p roundTrips
-	d := dbtest.Open(t, behind(t, dbtest.Postgres(t), p.serve))
+	wire := dbtest.NewWire(t, dbtest.Postgres(t))
+	d := dbtest.Open(t, wire.URL())
 	many := func(share bool) int64 {
-		before := p.count.Load()
+		before := wire.Trips()
 		var all sync.WaitGroup
 		for i := range 64 {
 			all.Go(func() {
@@ -491,7 +491,7 @@ func TestSharingTakesFewRoundTrips(t *testing.T) {
 			})
 		}
 		all.Wait()
-		return p.count.Load() - before
+		return wire.Trips() - before
 	}
 	for range 3 { // the first compile the statements
 		many(true)

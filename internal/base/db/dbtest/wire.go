@@ -73,6 +73,16 @@ func (w *Wire) Forget() {
 	w.spoke = nil
 }
 
+// Trips is how often the program has waited for the server, in what it has said to the end.
+func (w *Wire) Trips() (n int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.spoke {
+		n += int64(s.Trips)
+	}
+	return n
+}
+
 // Spoken returns what was said in which one of the statements has the text in it.
 func (w *Wire) Spoken(text string) (list []Spoken) {
 	w.mu.Lock()
